@@ -1,0 +1,3 @@
+"""EasyRemote: remote compute that feels local."""
+
+__version__ = "3.0.0.dev0"

@@ -1,0 +1,212 @@
+"""Where the gateway is, and with which key: one `Settings` object.
+
+Arguments win over the environment (``EASYREMOTE_GATEWAY``, ``EASYREMOTE_API_KEY``), that over the
+file that ``easyremote login`` writes, that over the gateway that the same user runs on this
+machine. Where each came from is kept, because messages and ``easyremote doctor`` name it.
+``tests/test_config.py`` proves the order.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from easyremote.errors import UsageError
+from easyremote.identity import Key, Kind, read_private, write_private
+
+DEFAULT_PORT = 8080
+GATEWAY_VARIABLE = "EASYREMOTE_GATEWAY"
+KEY_VARIABLE = "EASYREMOTE_API_KEY"
+#: Where keys and connection files are kept; for tests, and for several gateways of one user.
+HOME_VARIABLE = "EASYREMOTE_HOME"
+
+_default_gateway: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A gateway's address, a key for it, and where each came from.
+
+    Parameters
+    ----------
+    gateway
+        ``host:port``, or a whole URL where the gateway is behind TLS.
+    api_key
+        As text; parsed when it is used.
+    gateway_from, key_from
+        In words, for messages.
+    """
+
+    gateway: str
+    api_key: str
+    gateway_from: str = "an argument"
+    key_from: str = "an argument"
+
+    @property
+    def url(self) -> str:
+        """The gateway's URL for HTTP, without a slash at its end."""
+        return normalise(self.gateway)
+
+    def key(self, kind: Kind) -> Key:
+        """The key, if it is one of this kind.
+
+        Raises
+        ------
+        UsageError
+            It is no key, has a typo, or is one for something else.
+        """
+        key = Key.parse(self.api_key)
+        if key.kind != kind:
+            raise UsageError(
+                f"The key {key.key_id} (from {self.key_from}) is a {key.kind} key; "
+                f"this needs a {kind} key. Make one: easyremote key create --kind {kind}"
+            )
+        return key
+
+
+def home() -> Path:
+    """The directory of the user's keys and connection files."""
+    configured = os.environ.get(HOME_VARIABLE)
+    return Path(configured) if configured else platformdirs.user_data_path("easyremote")
+
+
+def login_file() -> Path:
+    return home() / "login.json"
+
+
+def local_file() -> Path:
+    """What a gateway leaves for the other processes of its user on this machine."""
+    return home() / "local.json"
+
+
+def set_default_gateway(address: str | None) -> None:
+    """Use this gateway wherever none is named; None takes that back.
+
+    Parameters
+    ----------
+    address
+        ``host:port`` or a URL.
+
+    Examples
+    --------
+    >>> set_default_gateway("my-vps:8080")
+    >>> set_default_gateway(None)
+    """
+    global _default_gateway
+    if address is not None:
+        normalise(address)
+    _default_gateway = address
+
+
+def find_settings(
+    gateway: str | None = None, api_key: str | None = None, *, kind: Kind = "client"
+) -> Settings:
+    """Put together what is known.
+
+    Parameters
+    ----------
+    gateway, api_key
+        What the caller was told; None to look further.
+    kind
+        Which of the local gateway's keys to take.
+
+    Raises
+    ------
+    UsageError
+        No gateway is configured, or no key for it. The message says how to do it.
+    """
+    login, local = read_private(login_file()), read_private(local_file())
+    address, address_from = _first(
+        (gateway, "an argument"),
+        (_default_gateway, "set_default_gateway()"),
+        (os.environ.get(GATEWAY_VARIABLE), f"the variable {GATEWAY_VARIABLE}"),
+        (login.get("gateway"), "easyremote login"),
+        (local.get("gateway"), "the gateway on this machine"),
+    )
+    if not address:
+        raise UsageError(
+            "No gateway is configured. Start one here: easyremote up. Or, if you have one: "
+            f"easyremote login HOST:PORT, or set {GATEWAY_VARIABLE} and {KEY_VARIABLE}."
+        )
+    key, key_from = _first(
+        (api_key, "an argument"),
+        (os.environ.get(KEY_VARIABLE), f"the variable {KEY_VARIABLE}"),
+        (_key_of(login, address, kind), "easyremote login"),
+        (_key_of(local, address, kind), "the gateway on this machine"),
+    )
+    if not key:
+        raise UsageError(
+            f"There is no {kind} key for the gateway {address} (from {address_from}). Get one from "
+            f"its owner (easyremote key create --kind {kind}), then: easyremote login {address}, "
+            f"or set {KEY_VARIABLE}."
+        )
+    return Settings(address, key, address_from, key_from)
+
+
+def save_login(address: str, key: Key) -> Path:
+    """Keep a gateway and a key for this user; the file, readable by its owner only."""
+    known = read_private(login_file())
+    keys = dict(known.get("keys", {})) if known.get("gateway") == address else {}
+    keys[key.kind] = str(key)
+    write_private(login_file(), {"gateway": address, "keys": keys})
+    return login_file()
+
+
+def normalise(address: str) -> str:
+    """An address as people write it, as a URL.
+
+    Raises
+    ------
+    UsageError
+        It is no address.
+
+    Examples
+    --------
+    >>> normalise("my-vps:8080")
+    'http://my-vps:8080'
+    """
+    schemes = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+    text = address.strip().rstrip("/")
+    url = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    if not url.hostname or url.scheme not in schemes or port == -1:
+        raise UsageError(f"{address!r} is no gateway address. Write HOST:PORT, as my-vps:8080.")
+    scheme = schemes[url.scheme]
+    if port is None and "://" not in text:
+        port = DEFAULT_PORT
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return f"{scheme}://{host}{f':{port}' if port else ''}{url.path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, and nobody else can be there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _key_of(file: dict[str, object], address: str, kind: Kind) -> str | None:
+    """A file's key, if the file is about this gateway."""
+    keys = file.get("keys")
+    gateway = file.get("gateway")
+    if not isinstance(keys, dict) or not isinstance(gateway, str):
+        return None
+    return keys.get(kind) if normalise(gateway) == normalise(address) else None
+
+
+def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:
+    for value, source in candidates:
+        if value:
+            return value, source
+    return "", ""

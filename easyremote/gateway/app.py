@@ -1,0 +1,49 @@
+"""The aiohttp application, assembled: routes, the guard in front of them, background tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+
+from aiohttp import web
+
+import easyremote
+from easyremote.gateway.access import allowed_hosts, guard
+from easyremote.gateway.http.api import MAX_BODY, Api
+from easyremote.gateway.links import Links
+
+#: Where the links of this gateway are, for the server and for tests.
+LINKS = web.AppKey("LINKS", Links)
+
+
+def make_app(links: Links, api: Api, *, host: str, allow_hosts: Iterable[str]) -> web.Application:
+    """The gateway as an application."""
+    app = web.Application(
+        middlewares=[guard(allowed_hosts(host, allow_hosts))], client_max_size=MAX_BODY
+    )
+    app[LINKS] = links
+    app.router.add_get("/", _about)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/v1/link", links.accept)
+    app.router.add_post("/api/{name}", api.handle)
+    app.router.add_get("/api/{name}", api.handle, allow_head=False)
+    app.cleanup_ctx.append(_background)
+    return app
+
+
+async def _background(app: web.Application) -> AsyncIterator[None]:
+    links = app[LINKS]
+    tasks = [asyncio.create_task(links.tick()), asyncio.create_task(links.feed.run())]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _healthz(request: web.Request) -> web.Response:
+    nodes = sum(node.online for node in request.app[LINKS].nodes)
+    return web.json_response({"status": "ok", "nodes": nodes})
+
+
+async def _about(request: web.Request) -> web.Response:
+    return web.json_response({"service": "easyremote", "version": easyremote.__version__})

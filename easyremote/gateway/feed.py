@@ -1,0 +1,176 @@
+"""What the gateway itself is asked: who is there, and what is going on.
+
+These are calls like all others, to functions of the gateway: ``$nodes`` answers once, ``$watch``
+goes on, an event a second, until it is cancelled. Nodes measure themselves only while somebody
+watches. ``tests/gateway/test_feed.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+
+import easyremote
+from easyremote.gateway.calls import Calls, Client
+from easyremote.gateway.nodes import Node, Nodes
+from easyremote.protocol.call import TERMINAL, CallState
+from easyremote.protocol.caller import pack_error
+from easyremote.protocol.messages import (
+    Cancel,
+    Event,
+    Finished,
+    Message,
+    Payload,
+    Resources,
+    Seen,
+    Started,
+    Submit,
+    Watch,
+)
+
+#: Seconds between two snapshots.
+INTERVAL = 1.0
+#: A watcher that has so many snapshots unseen gets no more until it catches up.
+UNSEEN_LIMIT = 3
+
+
+class _Watcher:
+    def __init__(self, client: Client, number: int) -> None:
+        self.client, self.number = client, number
+        self.sent = self.seen = 0
+
+    def send(self, body: bytes) -> None:
+        if self.sent - self.seen < UNSEEN_LIMIT:
+            self.sent += 1
+            link = self.client.link
+            link.send(Event(self.number, self.sent, link.offer((body,), len(body), "msgpack")))
+
+
+class Feed:
+    """Answers questions about the gateway, and keeps watchers informed."""
+
+    def __init__(self, nodes: Nodes, calls: Calls) -> None:
+        self._nodes, self._calls = nodes, calls
+        self._watchers: dict[tuple[int, int], _Watcher] = {}
+
+    def receive(self, client: Client, message: Message) -> bool:
+        """Handle a message if it is for us; whether it was."""
+        kind = type(message)
+        if kind is Submit:
+            return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
+        if self._watchers and kind in (Cancel, Seen):
+            watcher = self._watchers.get((id(client), message.call))  # type: ignore[union-attr]
+            if watcher is not None:
+                self._about(watcher, message)
+                return True
+        return False
+
+    def _asked(self, client: Client, message: Submit) -> bool:
+        if message.function == "$nodes":
+            snapshot = self._snapshot(client) | {"functions": self._functions()}
+            body = msgspec.msgpack.encode(snapshot)
+            payload = client.link.offer((body,), len(body), "msgpack")
+            client.link.send(Finished(message.call, payload))
+        elif message.function == "$watch":
+            watcher = _Watcher(client, message.call)
+            self._watchers[id(client), message.call] = watcher
+            client.link.send(Started(message.call))
+            if len(self._watchers) == 1:
+                self._tell_nodes(on=True)
+            watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
+        else:
+            return False
+        return True
+
+    def _about(self, watcher: _Watcher, message: Message) -> None:
+        if isinstance(message, Seen):
+            watcher.seen = message.seq
+        elif isinstance(message, Cancel):
+            body = pack_error("cancelled", "Nobody watches any more.", may_have_run=True)
+            payload = Payload("msgpack", len(body), body)
+            watcher.client.link.send(
+                Finished(watcher.number, payload, "cancelled", events=watcher.sent)
+            )
+            self._remove([(id(watcher.client), watcher.number)])
+
+    def client_left(self, client: Client) -> None:
+        self._remove([key for key, each in self._watchers.items() if each.client is client])
+
+    def node_joined(self, node: Node) -> None:
+        if self._watchers and node.link is not None:
+            node.link.send(Watch(on=True))
+
+    async def run(self) -> None:
+        """Send snapshots to whoever watches, for ever."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            snapshots: dict[str, bytes] = {}
+            for watcher in list(self._watchers.values()):
+                owner = watcher.client.owner
+                if owner not in snapshots:
+                    snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
+                watcher.send(snapshots[owner])
+
+    def _remove(self, keys: list[tuple[int, int]]) -> None:
+        for key in keys:
+            del self._watchers[key]
+        if keys and not self._watchers:
+            self._tell_nodes(on=False)
+
+    def _tell_nodes(self, *, on: bool) -> None:
+        for node in self._nodes:
+            if node.link is not None:
+                node.link.send(Watch(on))
+
+    def _functions(self) -> list[dict[str, Any]]:
+        return [
+            {"node_id": node.node_id, **msgspec.structs.asdict(function)}
+            for node in self._nodes
+            for name, function in sorted(node.functions.items())
+            if node.online and not name.startswith("$")
+        ]
+
+    def _snapshot(self, client: Client) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "gateway": {"version": easyremote.__version__},
+            "nodes": [_describe_node(node, now) for node in self._nodes],
+            "jobs": [
+                {
+                    "call_id": call.call_id.hex(),
+                    "function": {"$cell": "cell", "$call": "shipped"}.get(
+                        call.function, call.function
+                    ),
+                    "node_id": call.node.node_id if call.node else call.target[0],
+                    "state": call.state.value,
+                    "seconds": now - (call.began or call.created),
+                }
+                for call in self._calls.of(client.owner)
+                if call.state not in TERMINAL and call.state is not CallState.FINISHED
+            ],
+        }
+
+
+def _describe_node(node: Node, now: float) -> dict[str, Any]:
+    online = node.online
+    resources = node.resources if online and node.resources else Resources(-1, 0, 0, 0)
+    known = resources.cores > 0
+    return {
+        "node_id": node.node_id,
+        "state": "online" if online else "offline",
+        "since": now - node.since,
+        "python": node.versions.get("python", ""),
+        "version": node.versions.get("easyremote", ""),
+        "functions": sorted(name for name in node.functions if not name.startswith("$")),
+        "runs_code": "$cell" in node.functions,
+        "running": sum(node.active.values()),
+        "slots": node.slots,
+        "cpu": resources.cpu if known else None,
+        "cores": resources.cores or None,
+        "memory_used": resources.memory_used if known else None,
+        "memory_total": resources.memory_total if known else None,
+        "gpus": [msgspec.structs.asdict(gpu) for gpu in resources.gpus],
+    }

@@ -1,0 +1,195 @@
+"""Public functions as HTTP endpoints: ``POST /api/<name>`` and ``GET /api/<name>?x=1``.
+
+The gateway calls them as a client does, with JSON payloads, through the same call table. Arguments
+are a JSON object of the parameters. Errors are problem documents (``problems.py``); the public
+sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
+from easyremote.gateway.calls import Client
+from easyremote.gateway.http.problems import problem, problem_of
+from easyremote.gateway.links import Links
+from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.messages import Function, Message, Payload, Submit
+from easyremote.protocol.streams import Buffer
+from easyremote.transport.local import LocalPair
+
+#: The largest request body.
+MAX_BODY = 16 * 1024 * 1024
+#: A call by HTTP is over after this many seconds.
+DEADLINE = 30.0
+#: Calls by HTTP at a time.
+MAX_WAITING = 100
+
+_PUBLIC = "public"
+
+
+class Api:
+    """The HTTP door to public functions."""
+
+    def __init__(self, links: Links, *, max_waiting: int = MAX_WAITING) -> None:
+        self._links = links
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self._callers: dict[str, _LocalCaller] = {}
+
+    def close(self) -> None:
+        for caller in self._callers.values():
+            caller.pair.close()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        try:
+            function = self._find(request.match_info["name"])
+            owner = self._authorise(request, function)
+            arguments = await _arguments(request)
+        except EasyRemoteError as error:
+            return problem_of(error)
+        except web.HTTPRequestEntityTooLarge:
+            return problem(413, "too-large", f"The body is above {MAX_BODY >> 20} MiB.")
+        except ValueError as error:
+            return problem(400, "usage", f"The body is no JSON object of arguments: {error}")
+        if self._waiting >= self._max_waiting:
+            return problem(503, "busy", "Too many calls at a time. Try again in a second.")
+        self._waiting += 1
+        try:
+            return await self._call(function, owner, arguments)
+        finally:
+            self._waiting -= 1
+
+    def _find(self, name: str) -> Function:
+        for node in self._links.nodes.offering(name):
+            if node.functions[name].public:
+                return node.functions[name]
+        # A function that is not public is not known to be there, either.
+        raise NotFound(f"There is no public function {name!r} here.")
+
+    def _authorise(self, request: web.Request, function: Function) -> str:
+        """Whose call it is."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and key:
+            return self._links.keys.check(key.strip(), "client").key_id
+        if function.auth_required:
+            raise NotAuthorized(
+                f"{function.name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
+            )
+        return _PUBLIC
+
+    async def _call(
+        self, function: Function, owner: str, arguments: dict[str, Any]
+    ) -> web.StreamResponse:
+        if owner not in self._callers:
+            self._callers[owner] = _LocalCaller(self._links, owner)
+        limit = min(function.timeout, DEADLINE) if function.timeout else DEADLINE
+        caller = self._callers[owner]
+        answer = _Answer()
+        body = msgspec.json.encode(arguments)
+        submit = Submit(
+            0, os.urandom(16), "", function.name, Payload(), timeout=limit, queue_timeout=limit
+        )
+        call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
+        try:
+            async with asyncio.timeout(limit):
+                code, encoding, result = await answer.future
+        except TimeoutError:
+            caller.core.cancel(call)
+            return problem(
+                504,
+                "timeout",
+                f"{function.name}() took longer than {limit:g} s.",
+                may_have_run=True,
+            )
+        except asyncio.CancelledError:
+            caller.core.cancel(call)  # the visitor has gone
+            raise
+        if code:
+            return _failure(code, result, is_public=owner == _PUBLIC)
+        assert encoding == "json", "a call with JSON arguments is answered in JSON"
+        if answer.items:
+            result = b"[" + b",".join(answer.items) + b"]"
+        return web.Response(
+            body=bytes(result),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+
+class _LocalCaller:
+    """A client inside the gateway, for one owner."""
+
+    def __init__(self, links: Links, owner: str) -> None:
+        self._links = links
+        self.core = Caller()
+        self.pair = LocalPair(self.core.receive, self._to_calls, self.core.flush)
+        self._client = Client(self.pair.far, owner)
+        self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
+
+    def _to_calls(self, message: Message, now: float) -> None:
+        self._links.calls.receive_from_client(self._client, message, now)
+
+
+class _Answer:
+    """Waits for the outcome of one call, and collects what a generator yields."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[tuple[str, str, Buffer]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self.items: list[bytes] = []
+
+    def started(self, node: str) -> None:
+        """Nothing is said before the end."""
+
+    def event(self, encoding: str, body: Buffer) -> None:
+        self.items.append(bytes(body))
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        if not self.future.done():
+            self.future.set_result((code, encoding, body))
+
+
+def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
+    code, message, details = unpack_error(body)
+    error = from_wire(code, message, details)
+    if code == "raised" and details.get("bad_arguments"):
+        return problem(422, "bad-arguments", message, may_have_run=False)
+    if code == "raised" and is_public:
+        # Who owns the node finds the traceback in its log, under this id.
+        return problem(
+            500,
+            "raised",
+            f"{details.get('type_name', 'An error')} in the function.",
+            may_have_run=True,
+            error_id=str(details.get("error_id", "")),
+        )
+    return problem_of(error)
+
+
+async def _arguments(request: web.Request) -> dict[str, Any]:
+    if request.method == "GET":
+        return {name: _plain(value) for name, value in request.query.items()}
+    body = await request.read()
+    arguments = json.loads(body) if body.strip() else {}
+    if not isinstance(arguments, dict):
+        raise ValueError(f"it is a {type(arguments).__name__}")
+    return arguments
+
+
+def _plain(text: str) -> object:
+    """A query's value: a number or a truth value where it reads like one, else text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float | bool) else text

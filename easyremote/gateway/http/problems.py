@@ -1,0 +1,56 @@
+"""Errors over HTTP: problem documents (RFC 9457), one shape for all."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from easyremote.errors import EasyRemoteError
+
+#: Which status an error's code is.
+STATUS = {
+    "usage": 400,
+    "cannot-ship": 400,
+    "not-authorized": 401,
+    "not-found": 404,
+    "too-large": 413,
+    "busy": 503,
+    "offline": 503,
+    "raised": 500,
+    "cannot-return": 500,
+    "internal": 500,
+    "crashed": 502,
+    "lost": 502,
+    "timeout": 504,
+    "cancelled": 499,
+}
+
+
+def problem(
+    status: int, code: str, detail: str, *, may_have_run: bool | None = None, **more: object
+) -> web.Response:
+    """A problem document."""
+    body = {"type": f"urn:easyremote:{code}", "title": code, "status": status, "detail": detail}
+    headers = {"Cache-Control": "no-store"}
+    if may_have_run is not None:
+        headers["EasyRemote-May-Have-Run"] = "yes" if may_have_run else "no"
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body | more),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def problem_of(error: EasyRemoteError) -> web.Response:
+    """The problem document of one of our errors."""
+    return problem(
+        STATUS.get(error.code, 500),
+        error.code,
+        error.message,
+        may_have_run=bool(error.details.get("may_have_run", error.may_have_run)),
+    )

@@ -1,0 +1,180 @@
+"""Accepts links: HELLO, the key, the role; from then on its messages go to the call table.
+
+Here a node's id changes hands: the newest connection of an id has it. If the one before belongs to
+another process, that one is told and stops. ``tests/gateway/test_links.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+
+from aiohttp import web
+
+import easyremote
+from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
+from easyremote.gateway.calls import Calls, Client
+from easyremote.gateway.feed import Feed
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.nodes import Node, Nodes
+from easyremote.protocol.frames import MAX_MESSAGE
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    PROTOCOL,
+    SUBPROTOCOL,
+    GoingAway,
+    Hello,
+    Message,
+    Refused,
+    Welcome,
+)
+from easyremote.transport.connection import Connection, WebSocketChannel
+
+#: The largest payload of one call.
+MAX_PAYLOAD = 2 * 1024**3
+#: Calls that one client may have outstanding; it keeps the rest back.
+MAX_CALLS = 1000
+#: How often timers and revoked keys are looked at, in seconds.
+TICK = 0.25
+
+
+class Links:
+    """Every connection of one gateway, and what they share."""
+
+    def __init__(self, keys: KeyStore) -> None:
+        self.keys = keys
+        self.nodes = Nodes()
+        self.instance = os.urandom(16)
+        self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
+        self.feed = Feed(self.nodes, self.calls)
+        self._peers: set[_Peer] = set()
+
+    async def accept(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one WebSocket, until it is over."""
+        ws = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
+        )
+        await ws.prepare(request)
+        peer = _Peer(self)
+        connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
+        peer.connection = connection
+        self._peers.add(peer)
+        try:
+            await connection.run()
+        except EasyRemoteError:
+            pass  # the peer broke the protocol or was refused; it was told why
+        finally:
+            self._peers.discard(peer)
+            peer.left(time.monotonic())
+        return ws
+
+    async def tick(self) -> None:
+        """Look after timers and keys, for ever."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.calls.handle_timeout(time.monotonic())
+            if self.keys.refresh():
+                for peer in list(self._peers):
+                    if peer.key_id and not self.keys.is_valid(peer.key_id):
+                        peer.dismiss(Refused("not-authorized", "The key was revoked."))
+
+    def going_away(self) -> None:
+        """Tell everybody that the gateway stops; they dial again."""
+        for peer in list(self._peers):
+            peer.dismiss(GoingAway("the gateway stops"))
+
+    def supersede(self, node: Node, hello: Hello) -> None:
+        """Somebody new has this node's id; what the one before leaves behind is settled."""
+        now = time.monotonic()
+        if node.link is not None:
+            for peer in list(self._peers):
+                if peer.link is node.link and node.instance != hello.instance:
+                    text = (
+                        f"Another process has taken the node id {hello.name!r}; this one stops. "
+                        "Give one of them another --node-id."
+                    )
+                    peer.dismiss(Refused("usage", text))
+                elif peer.link is node.link:
+                    peer.dismiss(GoingAway("a newer connection took over"))
+            self.calls.node_left(node, node.link, now)
+        if node.instance != hello.instance:
+            self.calls.node_restarted(node)
+
+
+class _Peer:
+    """One connection: unknown until HELLO, then a node's or a client's."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self.link = Link(time.monotonic())
+        self.connection: Connection | None = None
+        self.key_id = ""
+        self._role: Node | Client | None = None
+
+    def receive(self, message: Message, now: float) -> None:
+        role = self._role
+        if isinstance(role, Client):
+            if not self._links.feed.receive(role, message):
+                self._links.calls.receive_from_client(role, message, now)
+        elif isinstance(role, Node):
+            if role.link is self.link:  # else a newer connection has its id
+                self._links.calls.receive_from_node(role, message, now)
+        elif isinstance(message, Hello):
+            self._admit(message, now)
+        else:
+            raise ProtocolError("the first message has to be HELLO")
+
+    def _admit(self, hello: Hello, now: float) -> None:
+        try:
+            self._check(hello)
+        except EasyRemoteError as error:
+            self.link.send(Refused(error.code, error.message))
+            raise
+        links = self._links
+        self.link.open(now)
+        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
+        self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
+        if hello.role == "client":
+            self._role = Client(self.link, self.key_id)
+            return
+        known = links.nodes.get(hello.name)
+        if known is not None:
+            links.supersede(known, hello)
+        self._role = links.nodes.welcome(hello, self.link, now)
+        links.feed.node_joined(self._role)
+
+    def _check(self, hello: Hello) -> None:
+        if hello.protocol[0] != PROTOCOL[0]:
+            raise VersionMismatch(
+                f"This gateway speaks protocol {PROTOCOL[0]}, you speak {hello.protocol[0]}. "
+                "Update the older side: pip install -U easyremote."
+            )
+        if hello.role not in ("client", "node"):
+            raise ProtocolError(f"there is no role {hello.role!r}")
+        kind = "client" if hello.role == "client" else "node"
+        self.key_id = self._links.keys.check(hello.key, kind).key_id
+        if hello.role == "node" and not is_node_id(hello.name):
+            raise UsageError(
+                f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "
+                "and no space, slash or comma."
+            )
+
+    def dismiss(self, word: Refused | GoingAway) -> None:
+        self.link.send(word)
+        if self.connection is not None:
+            self.connection.end(word.message if isinstance(word, Refused) else word.reason)
+
+    def left(self, now: float) -> None:
+        if isinstance(self._role, Client):
+            self._links.feed.client_left(self._role)
+            self._links.calls.client_left(self._role, now)
+        elif isinstance(self._role, Node):
+            self._links.calls.node_left(self._role, self.link, now)
+
+
+def is_node_id(name: str) -> bool:
+    """Whether a node may be called so: what can be typed after ``%%remote`` and in a URL."""
+    bad = any(character.isspace() or character in "/,\\" for character in name)
+    return 0 < len(name) <= 200 and name.isprintable() and not bad

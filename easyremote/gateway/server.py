@@ -1,0 +1,219 @@
+"""The public face of the gateway: `Server` starts it and stops it.
+
+``tests/gateway/test_server.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Coroutine, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from aiohttp import web
+
+from easyremote import config
+from easyremote.errors import UsageError
+from easyremote.gateway.app import make_app
+from easyremote.gateway.http.api import MAX_WAITING, Api
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.links import Links
+from easyremote.identity import write_private
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not there on Windows
+    from asyncio import new_event_loop
+
+#: Connections that are still open at the end are cut after this many seconds.
+SHUTDOWN_TIMEOUT = 5.0
+
+
+class Server:
+    """A gateway.
+
+    Parameters
+    ----------
+    host
+        The address to listen on. Another one than loopback needs TLS or ``behind_proxy``.
+    port
+        The port; 0 for any free one (see `address`).
+    max_workers
+        How many calls that came in by HTTP may wait at a time; None for 100.
+    tls
+        Paths of a certificate chain and its key.
+    behind_proxy
+        TLS ends at a proxy in front; True allows to listen beyond loopback without it.
+    allow_hosts
+        Host names, besides loopback and ``host``, under which people reach this gateway.
+    home
+        The directory of its keys; None for the user's data directory.
+
+    Examples
+    --------
+    >>> with Server(port=0) as server:  # doctest: +SKIP
+    ...     print(server.address)
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = config.DEFAULT_PORT,
+        *,
+        max_workers: int | None = None,
+        tls: tuple[str, str] | None = None,
+        behind_proxy: bool = False,
+        allow_hosts: Iterable[str] = (),
+        home: Path | None = None,
+    ) -> None:
+        if not (config.is_loopback(host) or tls or behind_proxy):
+            raise UsageError(
+                f"Listening on {host} without TLS would show every key to the network. Give "
+                "--tls-cert and --tls-key, or --behind-proxy if a proxy does TLS in front."
+            )
+        self._host, self._port = host, port
+        self._tls = tls
+        self._allow_hosts = tuple(allow_hosts)
+        self._home = home
+        self._max_waiting = max_workers or MAX_WAITING
+        self._links: Links | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+
+    # -- what people look at ---------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """``host:port`` that it listens on."""
+        return f"{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._links is not None
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes are online."""
+        return sum(node.online for node in self._links.nodes) if self._links else 0
+
+    @property
+    def function_count(self) -> int:
+        """How many functions the nodes online have registered, each name once."""
+        nodes = self._links.nodes if self._links else []
+        names = {name for node in nodes if node.online for name in node.functions}
+        return sum(not name.startswith("$") for name in names)
+
+    # -- start and stop --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Serve until `stop`, or SIGINT or SIGTERM; blocks."""
+        self._run(self._serve(with_signals=threading.current_thread() is threading.main_thread()))
+
+    def start_background(self) -> Self:
+        """Serve in a thread of its own; returns when it listens."""
+        self._thread = threading.Thread(
+            target=self._run_in_thread, name="easyremote-gateway", daemon=True
+        )
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    async def start_async(self) -> None:
+        """Serve in the running event loop until `stop` or cancellation."""
+        await self._serve(with_signals=False)
+
+    def stop(self) -> None:
+        """Say going-away to everybody, and stop. Safe to repeat, and from any thread."""
+        loop, stopping, thread = self._loop, self._stopping, self._thread
+        if loop is not None and stopping is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(stopping.set)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=2 * SHUTDOWN_TIMEOUT)
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start_background()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _run_in_thread(self) -> None:
+        try:
+            self._run(self._serve(with_signals=False))
+        except BaseException as error:  # noqa: B036 - raised again in start_background
+            self._error = error
+        finally:
+            self._ready.set()
+
+    def _run(self, main: Coroutine[Any, Any, None]) -> None:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main)
+
+    async def _serve(self, *, with_signals: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        if with_signals:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._loop.add_signal_handler(number, self._stopping.set)
+        home = self._home or config.home()
+        keys = KeyStore(home / "gateway.sqlite3")
+        links = Links(keys)
+        api = Api(links, max_waiting=self._max_waiting)
+        app = make_app(links, api, host=self._host, allow_hosts=self._allow_hosts)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, keepalive_timeout=15.0
+        )
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            connection_file = home / config.local_file().name
+            self._announce(keys, connection_file)
+            self._links = links
+            self._ready.set()
+            await self._stopping.wait()
+            links.going_away()
+        finally:
+            self._links = None
+            api.close()
+            await runner.cleanup()
+            keys.close()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        context = None
+        if self._tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*self._tls)
+        try:
+            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
+        except OSError as error:
+            raise UsageError(
+                f"Can't listen on {self.address}: {error.strerror}. If another gateway has the "
+                "port, use that one, or give this one another: --port."
+            ) from None
+        self._port = runner.addresses[0][1]
+
+    def _announce(self, keys: KeyStore, path: Path) -> None:
+        """Leave the connection file for the other processes of this user.
+
+        Its keys are made at the first start and stay, so that what was configured goes on working.
+        """
+        known = config.read_private(path)
+        texts = dict(known.get("keys", {}))
+        for kind in ("client", "node"):
+            try:
+                keys.check(texts.get(kind, ""), kind)
+            except UsageError:
+                raise
+            except config.EasyRemoteError:
+                texts[kind] = str(keys.create(kind, "this user, on this machine"))
+        scheme = "https://" if self._tls else ""
+        write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})

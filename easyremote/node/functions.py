@@ -1,0 +1,106 @@
+"""What a node has registered: each function with its options, checked when it is registered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easyremote.errors import UsageError
+from easyremote.protocol.messages import Function
+
+#: How much of a docstring travels to people who look at the list of functions.
+DOC_LIMIT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredFunction:
+    """A function and what is said of it."""
+
+    call: Callable[..., Any]
+    spec: Function
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+class Functions:
+    """The functions of one node, by name."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, RegisteredFunction] = {}
+
+    def __iter__(self) -> Iterator[RegisteredFunction]:
+        return iter(self._functions.values())
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def get(self, name: str) -> RegisteredFunction | None:
+        return self._functions.get(name)
+
+    def register(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        async_func: bool | None = None,
+        stream: bool | None = None,
+        max_concurrency: int | None = None,
+        public: bool = False,
+        auth_required: bool | None = None,
+        tags: Sequence[str] = (),
+    ) -> RegisteredFunction:
+        """Take a function in; the options are those of `ComputeNode.register`.
+
+        Raises
+        ------
+        UsageError
+            An option contradicts the function, or the name is taken or can't be one.
+        """
+        if not callable(function):
+            raise UsageError(f"@node.register wants a function, not {function!r}.")
+        name = name or getattr(function, "__name__", "")
+        if not name or name.startswith("$") or "/" in name or not name.isprintable():
+            raise UsageError(f"{name!r} can't be a function's name. Give one: register(name=...).")
+        if name in self._functions and self._functions[name].call is not function:
+            raise UsageError(
+                f"This node has a function {name!r} already. Give one of them another name: "
+                "register(name=...)."
+            )
+        is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        if async_func is not None and async_func != is_async:
+            kind = "an async function" if is_async else "no async function"
+            raise UsageError(f"{name}() is {kind}, but was registered with async_func={async_func}")
+        if timeout is not None and timeout <= 0:
+            raise UsageError(f"{name}(): timeout is in seconds and above 0, not {timeout}.")
+        if max_concurrency is not None and max_concurrency < 1:
+            raise UsageError(f"{name}(): max_concurrency is at least 1, not {max_concurrency}.")
+        generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        if stream is False and generates:
+            raise UsageError(f"{name}() is a generator: it can't be registered with stream=False.")
+        spec = Function(
+            name=name,
+            doc=(inspect.getdoc(function) or "")[:DOC_LIMIT],
+            signature=_signature(function),
+            timeout=timeout or 0.0,
+            is_async=is_async,
+            streams=generates or bool(stream),
+            max_concurrency=max_concurrency or 0,
+            public=public,
+            auth_required=bool(auth_required),
+            tags=tuple(tags),
+        )
+        registered = RegisteredFunction(function, spec)
+        self._functions[name] = registered
+        return registered
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    try:
+        return str(inspect.signature(function))
+    except (TypeError, ValueError):
+        return "(...)"  # some builtins don't tell theirs

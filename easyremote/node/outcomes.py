@@ -1,0 +1,102 @@
+"""What a call's run becomes on the wire: its value, or what was raised.
+
+The one place where an exception of the user's code is turned into an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, to_wire
+from easyremote.protocol.callee import Outcome, failure
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.plain import dump_plain
+from easyremote.serialize.values import dump, load_call
+
+#: A traceback or a message of more characters is cut in the middle.
+TEXT_LIMIT = 200_000
+
+
+def load_arguments(
+    encoding: str, body: Buffer
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call, as its encoding says."""
+    if encoding == "json":
+        return (), json.loads(bytes(body))
+    return load_call(body)
+
+
+def value_outcome(value: object, encoding: str, function: str, seconds: float) -> Outcome:
+    """The outcome of a call that returned; ``encoding`` is what its arguments came in."""
+    try:
+        if encoding == "json":
+            body = dump_plain(value)
+            return Outcome((body,), len(body), "json", seconds=seconds)
+        dumped = dump(value)
+    except CannotShip as error:
+        return failure(
+            "cannot-return",
+            f"{function}() ran, but what it returned can't travel: {error.message}",
+        )
+    return Outcome(dumped.parts, dumped.size, "pickle5", seconds=seconds)
+
+
+def error_outcome(error: BaseException, *, node_id: str = "", skip: int = 1) -> Outcome:
+    """The outcome of a call that raised.
+
+    ``skip`` is how many frames at the start of the traceback are ours.
+    """
+    if isinstance(error, EasyRemoteError):
+        code, message, details = to_wire(error)
+        return failure(code, message, **{"may_have_run": error.may_have_run, **details})
+    trace = error.__traceback__
+    for _ in range(skip):
+        trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+    return failure(
+        RemoteError.code,
+        _shorten(_text_of(error)),
+        type_name=type(error).__name__,
+        remote_traceback=_shorten(_format(error, trace)),
+        node_id=node_id,
+        error_id=secrets.token_hex(4),
+    )
+
+
+def bad_arguments(error: TypeError, function: Callable[..., Any]) -> Outcome:
+    """The outcome of a call whose arguments don't fit the function's signature."""
+    name = getattr(function, "__name__", "the function")
+    return failure(
+        RemoteError.code,
+        f"{name}(): {error}",
+        may_have_run=False,
+        type_name="TypeError",
+        remote_traceback=f"TypeError: {name}(): {error}",
+        bad_arguments=True,
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # the user's __str__ raised; its error must not hide this one
+        return f"(its message can't be shown: __str__ raised {type(second).__name__})"
+
+
+def _format(error: BaseException, trace: TracebackType | None) -> str:
+    try:
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:  # as above: a user's __str__ or __repr__
+        lines = traceback.format_tb(trace)
+        return "".join(["Traceback (most recent call last):\n", *lines, type(error).__name__])
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= TEXT_LIMIT:
+        return text
+    half = TEXT_LIMIT // 2
+    return f"{text[:half]}\n... {len(text) - TEXT_LIMIT} characters left out ...\n{text[-half:]}"

@@ -1,0 +1,207 @@
+"""What a running cell shows, on its way out: merged, slowed down and limited. Pure, no clock.
+
+Streams of one name are merged and their carriage returns worked out, of a display's updates and a
+bar's states only the newest is kept, what a ``clear_output`` would wipe is dropped. At most twenty
+batches a second leave, because each costs messages on three links and a repaint in the notebook.
+Of a cell's output beyond `LIMIT` the end is kept and the middle left out, with a line that says so.
+Not thread-safe: whoever shares it holds a lock. ``tests/node/test_output.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+__all__ = ["Event", "OutputBuffer"]
+
+#: See the Jupyter messaging specification; ``type`` is the message's type, beside it its content.
+Event = dict[str, Any]
+
+FLUSH_INTERVAL = 0.05
+PROGRESS_INTERVAL = 0.1
+#: Bytes (nearly: characters) of a cell that are shown. A browser with more becomes unusable.
+LIMIT = 10_000_000
+#: How much of that is kept for the end of the output, where the error is.
+TAIL = 2_000_000
+#: Merged pieces of one stream event; bounds what is thrown away at once from the tail.
+_MAX_PIECES = 1000
+
+
+_SHOWN = frozenset({"stream", "display_data", "execute_result"})
+
+
+class OutputBuffer:
+    """The output of one cell.
+
+    ``add`` events as they come, ``take`` what is due when ``next_flush`` says so, and ``take_all``
+    when the cell has ended. Times are seconds on any clock that only goes forward.
+    """
+
+    def __init__(self, limit: int = LIMIT, tail: int = TAIL) -> None:
+        self._head_size = self._head_left = limit - tail
+        self._tail_size = self._tail_left = tail
+        self._pending: list[Event] = []
+        self._tail: deque[Event] = deque()
+        self._left_out = 0
+        self._progress: dict[str, Event] = {}
+        self._progress_sent: dict[str, float] = {}
+        self._last_flush = float("-inf")
+
+    def add(self, event: Event, now: float) -> None:
+        """Take in one event; it becomes the buffer's."""
+        match event["type"]:
+            case "progress":
+                self._progress[event["id"]] = event
+            case "clear_output":
+                self._clear(event)
+            case "update_display_data":
+                self._update(event)
+            case _:
+                self._show(event)
+
+    def next_flush(self, now: float) -> float | None:
+        """When to call `take` next; None while there is nothing to take."""
+        due = [self._last_flush + FLUSH_INTERVAL] if self._pending else []
+        due += [self._due(event) for event in self._progress.values()]
+        return max(min(due), now) if due else None
+
+    def take(self, now: float) -> list[Event]:
+        """What is due by now, oldest first."""
+        if now < self._last_flush + FLUSH_INTERVAL:
+            return []
+        batch, self._pending = self._pending, []
+        for bar, event in list(self._progress.items()):
+            if self._due(event) <= now:
+                batch.append(self._progress.pop(bar))
+                self._progress_sent[bar] = now
+        if batch:
+            self._last_flush = now
+        return [_finished(event) for event in batch]
+
+    def take_all(self) -> list[Event]:
+        """All that is left, the kept end of an output that was too long included."""
+        batch = self._pending
+        if self._left_out:
+            batch.append(_stream("stderr", f"\n[{_megabytes(self._left_out)} left out here]\n"))
+        batch += [*self._tail, *self._progress.values()]
+        self._pending = []
+        self._tail.clear()
+        self._progress.clear()
+        self._left_out, self._tail_left = 0, self._tail_size
+        return [_finished(event) for event in batch]
+
+    def _due(self, event: Event) -> float:
+        next_flush = self._last_flush + FLUSH_INTERVAL
+        if event["state"] != "running":
+            return next_flush
+        sent = self._progress_sent.get(event["id"], float("-inf"))
+        return max(sent + PROGRESS_INTERVAL, next_flush)
+
+    def _clear(self, event: Event) -> None:
+        if not event["wait"]:
+            self._wipe()
+        self._tail.clear()
+        self._head_left, self._tail_left, self._left_out = self._head_size, self._tail_size, 0
+        self._pending.append(event)
+
+    def _wipe(self) -> None:
+        gone = _SHOWN | {"clear_output"}
+        self._pending = [event for event in self._pending if event["type"] not in gone]
+
+    def _update(self, event: Event) -> None:
+        display = event["transient"].get("display_id")
+        for index, other in enumerate(self._pending):
+            if other["type"] == event["type"] and other["transient"].get("display_id") == display:
+                self._pending[index] = event
+                return
+        self._pending.append(event)
+
+    def _show(self, event: Event) -> None:
+        if self._pending and self._pending[-1]["type"] == "clear_output":
+            clear = self._pending[-1]  # it waited for this: what came before will not be seen
+            self._wipe()
+            self._pending.append(clear)
+        size = _size(event)
+        if size <= self._head_left:
+            self._head_left -= size
+            _append(self._pending, event)
+            return
+        if event["type"] == "stream" and self._head_left > 0:
+            text, event["text"] = event["text"], event["text"][self._head_left :]
+            _append(self._pending, event | {"text": text[: self._head_left]})
+        self._head_left = -1  # even what has no size waits in the tail now, to stay in order
+        self._keep(event)
+
+    def _keep(self, event: Event) -> None:
+        if event["type"] == "stream" and len(event["text"]) > self._tail_size:
+            self._left_out += len(event["text"]) - self._tail_size
+            event["text"] = event["text"][-self._tail_size :]
+        self._tail_left -= _size(event)
+        _append(self._tail, event)
+        while self._tail_left < 0:
+            size = _size(self._tail.popleft())
+            self._tail_left += size
+            self._left_out += size
+
+
+def _stream(name: str, text: str) -> Event:
+    return {"type": "stream", "name": name, "text": text}
+
+
+def _append(events: list[Event] | deque[Event], event: Event) -> None:
+    """Append, merging streams; a merged text is a list of pieces until it leaves."""
+    last = events[-1] if events else {}
+    if event["type"] == "stream" == last.get("type") and event["name"] == last["name"]:
+        if len(last["text"]) < _MAX_PIECES:
+            last["text"].append(event["text"])
+            return
+    if event["type"] == "stream":
+        event = event | {"text": [event["text"]]}
+    events.append(event)
+
+
+def _size(event: Event) -> int:
+    match event["type"]:
+        case "stream":
+            text = event["text"]
+            return len(text) if isinstance(text, str) else sum(map(len, text))
+        case "display_data":
+            return sum(len(data) for data in event["data"].values() if isinstance(data, str))
+    return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size} characters"
+
+
+def _finished(event: Event) -> Event:
+    if event["type"] == "stream":
+        text = event["text"] if isinstance(event["text"], str) else "".join(event["text"])
+        return event | {"text": compacted(text)}
+    return event
+
+
+def compacted(text: str) -> str:
+    """Work out carriage returns as a screen does, so that ``\\r 1%\\r 2%`` is just ``\\r 2%``.
+
+    What stands on the first line already isn't known, so its first return stays; so does the place
+    of the cursor in the last line. Lines with escape sequences are left alone.
+    """
+    if "\r" not in text:
+        return text
+    first, *others = text.replace("\r\n", "\n").split("\n")
+    known, returned, rest = first.partition("\r")
+    ends_here = not others
+    lines = [known + returned + _overwritten(rest, ends_here)]
+    lines += [_overwritten(line, line is others[-1]) for line in others]
+    return "\n".join(lines)
+
+
+def _overwritten(line: str, is_last: bool) -> str:
+    if "\r" not in line or "\x1b" in line:
+        return line
+    *_, end = parts = line.split("\r")
+    shown = ""
+    for part in parts:
+        shown = part + shown[len(part) :]
+    return f"{shown}\r{end}" if is_last and end != shown else shown

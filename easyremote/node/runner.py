@@ -1,0 +1,374 @@
+"""Runs the calls of registered functions: threads for plain ones, a loop of its own for async ones.
+
+User code never runs on the link's event loop. Workers hand over what they made through one deque,
+and wake the loop once for many. A call that is cancelled, or is over its time, has an exception
+raised in it (`Stopped`, a BaseException); where that does not help within `STOP_TIMEOUT`, because a
+C call is not coming back, the call ends all the same and its thread is replaced.
+``tests/node/test_runner.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import inspect
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from easyremote.node.functions import Functions, RegisteredFunction
+from easyremote.node.outcomes import bad_arguments, error_outcome, load_arguments, value_outcome
+from easyremote.protocol.callee import (
+    EVENT_WINDOW,
+    EVENT_WINDOW_BYTES,
+    Callee,
+    HeldCall,
+    Outcome,
+    failure,
+)
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.plain import dump_plain
+from easyremote.serialize.values import dump
+
+#: How long a call may take to stop when it is told to.
+STOP_TIMEOUT = 5.0
+
+
+class Stopped(BaseException):
+    """Raised in user code to stop it: cancelled, or over its time."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One call that runs, or waits for a thread."""
+
+    held: HeldCall
+    function: RegisteredFunction
+    encoding: str
+    arguments: Buffer
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    thread_id: int = 0
+    task: asyncio.Task[None] | None = None
+    #: Why it has to stop: the outcome that it gets then.
+    stopping: Outcome | None = None
+    #: Items of a generator: how many were made, and how many its caller has seen.
+    made: int = 0
+    seen: int = 0
+    last_size: int = 0
+    #: Set when `seen` changed.
+    room: threading.Event = field(default_factory=threading.Event)
+    began: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    is_over: bool = False
+
+    def has_room(self) -> bool:
+        """Whether one more item is welcome; fewer where items are large."""
+        window = EVENT_WINDOW_BYTES // max(self.last_size, 1)
+        return self.made - self.seen < min(EVENT_WINDOW, max(window, 1))
+
+
+class Runner:
+    """Runs calls of registered functions.
+
+    Parameters
+    ----------
+    functions
+        What is registered.
+    slots
+        How many threads at the most.
+    node_id
+        For error messages.
+    """
+
+    def __init__(self, functions: Functions, slots: int, node_id: str) -> None:
+        self._functions = functions
+        self._slots = slots
+        self._node_id = node_id
+        self.callee = Callee(self)
+        self._runs: dict[HeldCall, Run] = {}
+        self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._idle = 0
+        self._threads = 0
+        self._made: deque[tuple[Run, str, Any]] = deque()
+        self._is_scheduled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._user_loop: asyncio.AbstractEventLoop | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The link's event loop, before anything else."""
+        self._loop = loop
+
+    def close(self) -> None:
+        """Let the threads go; who is still in a call is left to the process's end."""
+        for _ in range(self._threads):
+            self._queue.put(None)
+        if self._user_loop is not None:
+            self._user_loop.call_soon_threadsafe(self._user_loop.stop)
+
+    # -- called by the callee, on the link's loop --------------------------------------------------
+
+    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+        """Run a call, or queue it for a thread."""
+        function = self._functions.get(held.function)
+        if function is None:
+            self.callee.finish(
+                held,
+                failure(
+                    "not-found",
+                    f"Node {self._node_id!r} has no function {held.function!r}.",
+                    may_have_run=False,
+                ),
+            )
+            return
+        run = Run(held, function, encoding, arguments)
+        self._runs[held] = run
+        if function.spec.is_async:
+            loop = self._loop_for_users()
+            loop.call_soon_threadsafe(self._start_task, run)
+            return
+        if self._idle == 0 and self._threads < self._slots:
+            self._add_thread()
+        self._queue.put(run)
+
+    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+        """Stop a call; its outcome says when it has stopped."""
+        run = self._runs.get(held)
+        if run is not None:
+            outcome = failure("cancelled", f"{held.function}() was cancelled while it ran.")
+            self._stop(run, outcome)
+
+    def window_opened(self, held: HeldCall) -> None:
+        """One more item of a generator is welcome."""
+        run = self._runs.get(held)
+        if run is not None:
+            run.seen = held.last_event - len(held.unseen)
+            run.room.set()
+
+    # -- on the link's loop ------------------------------------------------------------------------
+
+    def _stop(self, run: Run, outcome: Outcome) -> None:
+        assert self._loop is not None, "bind() comes first"
+        with run.lock:
+            if run.is_over or run.stopping is not None:
+                return
+            run.stopping = outcome
+            if run.task is not None and self._user_loop is not None:
+                self._user_loop.call_soon_threadsafe(run.task.cancel)
+            elif run.thread_id:
+                _raise_in_thread(run.thread_id, Stopped)
+        run.room.set()  # a generator that waits for room has to hear of it
+        if not run.began:
+            self._over(run, outcome)  # it waits for a thread: it never starts
+        else:
+            self._loop.call_later(STOP_TIMEOUT, self._give_up, run, outcome)
+
+    def _give_up(self, run: Run, outcome: Outcome) -> None:
+        """It would not stop: end the call, and replace the thread that is stuck in it."""
+        if not run.is_over and run.held in self._runs:
+            if not run.function.spec.is_async:
+                self._add_thread()
+            self._over(run, outcome)
+
+    def _expire(self, run: Run, limit: float) -> None:
+        self._stop(
+            run, failure("timeout", f"{run.held.function}() ran longer than {limit:g} s; stopped.")
+        )
+
+    def _over(self, run: Run, outcome: Outcome) -> None:
+        """The one door by which a run ends."""
+        if self._runs.pop(run.held, None) is None:
+            return
+        run.is_over = True
+        run.arguments = b""
+        if run.timer is not None:
+            run.timer.cancel()
+        if outcome.code == "" and run.stopping is not None and run.stopping.code == "timeout":
+            outcome = run.stopping
+        self.callee.finish(run.held, outcome)
+
+    def _drain(self) -> None:
+        """Hand on what the workers made; STARTED is left out where the end follows at once."""
+        self._is_scheduled = False
+        made = self._made
+        batch = [made.popleft() for _ in range(len(made))]
+        ended = {run for run, what, _ in batch if what == "over"}
+        for run, what, value in batch:
+            if what == "over":
+                self._over(run, value)
+            elif run.held not in self._runs:
+                continue
+            elif what == "item":
+                self.callee.started(run.held)
+                self.callee.emit(run.held, *value)
+            elif run not in ended:
+                self.callee.started(run.held)
+                self._arm(run)
+
+    def _arm(self, run: Run) -> None:
+        limits = [limit for limit in (run.held.timeout, run.function.spec.timeout) if limit]
+        if limits and self._loop is not None:
+            limit = min(limits)
+            run.timer = self._loop.call_later(limit, self._expire, run, limit)
+
+    # -- on any thread -----------------------------------------------------------------------------
+
+    def _tell(self, run: Run, what: str, value: Any = None) -> None:
+        self._made.append((run, what, value))
+        if not self._is_scheduled and self._loop is not None:
+            self._is_scheduled = True
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:
+                pass  # the loop is closed: the node has stopped, and nobody waits any more
+
+    def _tell_item(self, run: Run, item: object) -> None:
+        if run.encoding == "json":
+            body = dump_plain(item)
+            run.last_size = len(body)
+            self._tell(run, "item", ((body,), len(body), "json"))
+        else:
+            dumped = dump(item)
+            run.last_size = dumped.size
+            self._tell(run, "item", (dumped.parts, dumped.size, "pickle5"))
+        run.made += 1
+
+    def _must_wait(self, run: Run) -> bool:
+        """Whether the next item has to wait for `Run.room`."""
+        if run.has_room():
+            return False
+        run.room.clear()
+        return not run.has_room()  # it may have come just before the clear
+
+    # -- threads -----------------------------------------------------------------------------------
+
+    def _add_thread(self) -> None:
+        self._threads += 1
+        name = f"easyremote-worker-{self._threads}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._idle += 1
+            try:
+                run = self._queue.get()
+            finally:
+                self._idle -= 1
+            if run is None:
+                return
+            try:
+                self._tell(run, "over", self._run_in_thread(run))
+            except Stopped:
+                # It came between the end of the call and here; the call has its outcome.
+                self._tell(run, "over", run.stopping)
+
+    def _run_in_thread(self, run: Run) -> Outcome:
+        with run.lock:
+            if run.stopping is not None:
+                return run.stopping
+            run.thread_id = threading.get_ident()
+            run.began = time.monotonic()
+        self._tell(run, "started")
+        try:
+            try:
+                outcome = self._call(run)
+            except Stopped:
+                raise
+            except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
+                outcome = error_outcome(error, node_id=self._node_id, skip=2)
+        except Stopped:
+            outcome = run.stopping or failure("cancelled", "It was stopped.")
+        finally:
+            with run.lock:
+                run.thread_id = 0
+                run.is_over = True
+                if run.stopping is not None:
+                    _raise_in_thread(threading.get_ident(), None)  # if it has not come yet
+        return outcome
+
+    def _call(self, run: Run) -> Outcome:
+        args, kwargs = load_arguments(run.encoding, run.arguments)
+        run.arguments = b""
+        function = run.function.call
+        if run.encoding == "json":
+            try:
+                inspect.signature(function).bind(*args, **kwargs)
+            except TypeError as error:
+                return bad_arguments(error, function)
+        value = function(*args, **kwargs)
+        del args, kwargs
+        if run.function.spec.streams:
+            value = self._stream(run, iter(value))
+        seconds = time.monotonic() - run.began
+        return value_outcome(value, run.encoding, run.held.function, seconds)
+
+    def _stream(self, run: Run, items: Iterator[Any]) -> None:
+        for item in items:
+            while self._must_wait(run) and run.stopping is None:
+                run.room.wait(timeout=1.0)
+            if run.stopping is not None:
+                raise Stopped
+            self._tell_item(run, item)
+
+    # -- async functions ---------------------------------------------------------------------------
+
+    def _loop_for_users(self) -> asyncio.AbstractEventLoop:
+        if self._user_loop is None:
+            self._user_loop = asyncio.new_event_loop()
+            threading.Thread(
+                target=self._user_loop.run_forever, name="easyremote-async", daemon=True
+            ).start()
+        return self._user_loop
+
+    def _start_task(self, run: Run) -> None:
+        with run.lock:
+            if run.stopping is not None:
+                return
+            run.began = time.monotonic()
+            assert self._user_loop is not None, "it runs this"
+            run.task = self._user_loop.create_task(self._run_async(run))
+        self._tell(run, "started")
+
+    async def _run_async(self, run: Run) -> None:
+        try:
+            outcome = await self._call_async(run)
+        except asyncio.CancelledError as error:
+            outcome = run.stopping or error_outcome(error, node_id=self._node_id, skip=2)
+        except BaseException as error:  # noqa: B036 - as in _run_in_thread
+            outcome = error_outcome(error, node_id=self._node_id, skip=2)
+        self._tell(run, "over", outcome)
+
+    async def _call_async(self, run: Run) -> Outcome:
+        args, kwargs = load_arguments(run.encoding, run.arguments)
+        run.arguments = b""
+        function = run.function.call
+        if run.encoding == "json":
+            try:
+                inspect.signature(function).bind(*args, **kwargs)
+            except TypeError as error:
+                return bad_arguments(error, function)
+        value = function(*args, **kwargs)
+        del args, kwargs
+        if inspect.isasyncgen(value):
+            value = await self._stream_async(run, value)
+        else:
+            value = await value
+        seconds = time.monotonic() - run.began
+        return value_outcome(value, run.encoding, run.held.function, seconds)
+
+    async def _stream_async(self, run: Run, items: AsyncIterator[Any]) -> None:
+        async for item in items:
+            while self._must_wait(run):
+                await asyncio.to_thread(run.room.wait, 1.0)
+            self._tell_item(run, item)
+
+
+def _raise_in_thread(thread_id: int, error: type[BaseException] | None) -> None:
+    """Have an exception raised in a thread, at its next bytecode; None takes that back."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
+    )
+

@@ -1,0 +1,510 @@
+"""The supervisor's side of the processes that run shipped code.
+
+A session is a process that keeps state between cells; shipped functions run in a pool of processes
+of their owner. Both speak the node's own protocol over a socket pair, and what they say is passed
+on, chunk by chunk: the node never unpickles it. Interrupts are signals from here, so that they
+reach code that holds the GIL; if a process dies, its call fails with a typed error, and the node
+lives. ``tests/node/test_session.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
+from easyremote.errors import EasyRemoteError
+from easyremote.protocol.callee import Outcome, failure
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Attach,
+    Cancel,
+    Delivered,
+    Dispatch,
+    Event,
+    Finished,
+    HandBack,
+    Message,
+    Payload,
+    Seen,
+    Started,
+)
+from easyremote.protocol.streams import Relay
+from easyremote.transport.connection import Connection
+from easyremote.transport.pipe import PipeChannel
+
+CELL = "$cell"
+CALL = "$call"
+#: An interrupt, then SIGTERM, then SIGKILL: seconds between them.
+INTERRUPT_TIMEOUT = 5.0
+TERMINATE_TIMEOUT = 2.0
+#: A session that nobody used for so long is ended.
+SESSION_IDLE = 24 * 3600.0
+#: A pool process that nobody used for so long is ended.
+POOL_IDLE = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class RelayedCall:
+    """One call between the gateway and a process."""
+
+    number: int
+    call_id: bytes
+    fence: int
+    function: str
+    owner: str
+    session: str
+    timeout: float
+    dispatch: Dispatch
+    arguments: Relay | None
+    process: Process | None = None
+    inner: int = 0
+    is_finished: bool = False
+    is_running: bool = False
+    #: An outcome that the supervisor made (the process died, the time was up).
+    outcome: Outcome | None = None
+    #: What it will be, instead of the interrupt that the process reports.
+    stopping: Outcome | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+class Process:
+    """One process that runs shipped code, and its link."""
+
+    def __init__(self, owner: str, session: str) -> None:
+        self.owner, self.session = owner, session
+        self.link = Link(time.monotonic())
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.task: asyncio.Task[None] | None = None
+        #: Waiting for the process to be free, the running one first.
+        self.queue: deque[RelayedCall] = deque()
+        self.calls: dict[int, RelayedCall] = {}
+        self.last_used = time.monotonic()
+        self.is_dead = False
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.queue)
+
+    def signal(self, number: int) -> None:
+        """Signal the process (SIGINT) or its whole group (the rest)."""
+        if self.popen is None or self.popen.poll() is not None:
+            return
+        try:
+            if number == signal.SIGINT:
+                os.kill(self.popen.pid, number)
+            else:
+                os.killpg(self.popen.pid, number)
+        except ProcessLookupError:
+            pass  # it ended in this moment
+
+
+class Sessions:
+    """All processes of one node that run shipped code.
+
+    Parameters
+    ----------
+    pool_size
+        How many processes run shipped functions of one owner at a time.
+    node_id
+        For error messages.
+    """
+
+    def __init__(self, pool_size: int, node_id: str) -> None:
+        self._pool_size = pool_size
+        self._node_id = node_id
+        self._upstream: Link | None = None
+        self._by_id: dict[bytes, RelayedCall] = {}
+        self._by_number: dict[int, RelayedCall] = {}
+        self._sessions: dict[tuple[str, str], Process] = {}
+        self._pools: dict[str, list[Process]] = {}
+        self._waiting: dict[str, deque[RelayedCall]] = {}
+        self._last = 0
+
+    # -- the gateway's side ------------------------------------------------------------------------
+
+    def attach(self, link: Link) -> list[RelayedCall]:
+        """A connection is open; the calls to name in RESUME (`resumed` wants them back)."""
+        self._upstream = link
+        self._by_number.clear()
+        return list(self._by_id.values())
+
+    def detach(self, link: Link) -> None:
+        """The connection broke; the processes go on."""
+        if self._upstream is link:
+            self._upstream = None
+            for call in list(self._by_id.values()):
+                if call.arguments is not None and not call.arguments.is_complete:
+                    self._forget(call)  # the rest of its arguments will not come: it can't start
+
+    def resumed(self, named: Sequence[RelayedCall], numbers: Sequence[int]) -> None:
+        """The gateway's answer to RESUME: the calls' numbers now, 0 for "forget it"."""
+        for call, number in zip(named, numbers, strict=False):
+            if number:
+                call.number = number
+                self._by_number[number] = call
+                self._send_again(call)
+            else:
+                self.stop(call, kill=False)
+                self._forget(call)
+
+    def owns(self, message: Message) -> bool:
+        """Whether a message of the gateway is about a call of ours."""
+        if isinstance(message, Dispatch):
+            return message.function in (CELL, CALL)
+        return getattr(message, "call", 0) in self._by_number
+
+    def receive(self, message: Message) -> None:
+        """Handle a message of the gateway."""
+        if isinstance(message, Dispatch):
+            self._dispatch(message)
+            return
+        call = self._by_number.get(getattr(message, "call", 0))
+        if call is None:
+            return
+        match message:
+            case Seen() if call.process is not None:
+                call.process.link.send(Seen(call.inner, message.seq))
+            case Cancel():
+                self.stop(call, kill=message.kill)
+            case Attach():
+                self._send_again(call)
+
+    def delivered(self, number: int) -> None:
+        """The outcome of this call is safe: forget it."""
+        call = self._by_number.get(number)
+        if call is not None and call.is_finished:
+            if call.process is not None:
+                call.process.link.send(Delivered((call.inner,)))
+            self._forget(call)
+
+    def _dispatch(self, message: Dispatch) -> None:
+        link = self._upstream
+        assert link is not None, "messages come from an attached link"
+        known = self._by_id.get(message.call_id)
+        if known is not None:
+            link.drop(message.payload)
+            if message.fence >= known.fence:
+                known.fence = message.fence
+                self._by_number.pop(known.number, None)
+                known.number = message.call
+                self._by_number[known.number] = known
+                self._send_again(known)
+            return
+        call = RelayedCall(
+            message.call,
+            message.call_id,
+            message.fence,
+            message.function,
+            message.owner,
+            message.session,
+            message.timeout,
+            message,
+            link.relay(message.payload),
+        )
+        self._by_id[call.call_id] = call
+        self._by_number[call.number] = call
+        self._place(call)
+
+    def _place(self, call: RelayedCall) -> None:
+        """Give the call to its session's process, or to one of its owner's pool."""
+        if call.function == CELL:
+            key = (call.owner, call.session)
+            if key not in self._sessions:
+                self._sessions[key] = self._start(call.owner, call.session)
+            self._enqueue(self._sessions[key], call)
+            return
+        pool = self._pools.setdefault(call.owner, [])
+        free = next((process for process in pool if not process.is_busy), None)
+        if free is None and len(pool) < self._pool_size:
+            free = self._start(call.owner, "")
+            pool.append(free)
+        if free is not None:
+            self._enqueue(free, call)
+        else:
+            self._waiting.setdefault(call.owner, deque()).append(call)
+
+    def _enqueue(self, process: Process, call: RelayedCall) -> None:
+        call.process = process
+        process.queue.append(call)
+        if len(process.queue) == 1:
+            self._run_next(process)
+
+    def _run_next(self, process: Process) -> None:
+        """Send the first of the queue to the process."""
+        process.last_used = time.monotonic()
+        if not process.queue:
+            waiting = self._waiting.get(process.owner)
+            if waiting and not process.session and not process.is_dead:
+                self._enqueue(process, waiting.popleft())
+            return
+        call = process.queue[0]
+        message = call.dispatch
+        self._last += 1
+        call.inner = self._last
+        process.calls[call.inner] = call
+        payload = message.payload
+        if call.arguments is not None:
+            stream = call.arguments.forward(process.link)
+            payload = Payload(payload.encoding, payload.size, b"", stream)
+        process.link.send(
+            Dispatch(
+                call.inner, call.call_id, 0, call.function, payload, call.session, 0.0, call.owner
+            )
+        )
+        message.payload = Payload()  # the process has it
+        call.is_running = True
+        if call.timeout:
+            loop = asyncio.get_running_loop()
+            call.timers.append(loop.call_later(call.timeout, self._expire, call))
+
+    # -- the processes' side -----------------------------------------------------------------------
+
+    def _receive_from(self, process: Process, message: Message) -> None:
+        call = process.calls.get(getattr(message, "call", 0))
+        if call is None:
+            return
+        link = self._upstream
+        match message:
+            case Started():
+                if link is not None:
+                    link.send(Started(call.number))
+            case Event():
+                if link is None:
+                    process.link.drop(message.payload)
+                else:
+                    payload = process.link.pass_on(message.payload, link)
+                    link.send(Event(call.number, message.seq, payload))
+            case Finished():
+                self._finished(process, call, message)
+
+    def _finished(self, process: Process, call: RelayedCall, message: Finished) -> None:
+        first = not call.is_finished
+        call.is_finished = True
+        if call.stopping is not None and message.code:
+            # It reports the interrupt that stopped it; what counts is why it was stopped.
+            call.outcome = call.stopping
+        if call.outcome is not None:
+            process.link.drop(message.payload)
+            self._send_outcome(call, call.outcome, message.events)
+        elif self._upstream is None:
+            process.link.drop(message.payload)
+        else:
+            payload = process.link.pass_on(message.payload, self._upstream)
+            self._upstream.send(
+                Finished(
+                    call.number,
+                    payload,
+                    message.code,
+                    message.may_have_run,
+                    message.seconds,
+                    call.fence,
+                    message.events,
+                )
+            )
+        if first:
+            self._leave(process, call)
+
+    def _leave(self, process: Process, call: RelayedCall) -> None:
+        """The call runs no more; the next one's turn."""
+        for timer in call.timers:
+            timer.cancel()
+        call.is_running = False
+        if call in process.queue:
+            process.queue.remove(call)
+            self._run_next(process)
+
+    def _send_again(self, call: RelayedCall) -> None:
+        if call.outcome is not None and call.is_finished:
+            self._send_outcome(call, call.outcome, 0)
+        elif call.process is not None and call.inner:
+            call.process.link.send(Attach(call.inner))
+
+    def _send_outcome(self, call: RelayedCall, outcome: Outcome, events: int) -> None:
+        if self._upstream is not None:
+            payload = self._upstream.offer(outcome.parts, outcome.size, outcome.encoding)
+            self._upstream.send(
+                Finished(
+                    call.number,
+                    payload,
+                    outcome.code,
+                    outcome.may_have_run,
+                    outcome.seconds,
+                    call.fence,
+                    events,
+                )
+            )
+
+    # -- stopping ----------------------------------------------------------------------------------
+
+    def stop(self, call: RelayedCall, *, kill: bool) -> None:
+        """Cancel a call: an interrupt, or the end of its process."""
+        if call.is_finished:
+            return
+        if not call.is_running:
+            self._end(call, failure("cancelled", "It was cancelled before it ran."))
+        elif kill:
+            call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
+            self._kill(call)
+        else:
+            if call.function == CALL:
+                call.stopping = failure("cancelled", "The function was cancelled while it ran.")
+                self._escalate(call)
+            self._signal(call, signal.SIGINT)
+
+    def _expire(self, call: RelayedCall) -> None:
+        what = "The cell" if call.function == CELL else "The function"
+        call.stopping = failure("timeout", f"{what} ran longer than {call.timeout:g} s; stopped.")
+        self._signal(call, signal.SIGINT)
+        self._escalate(call)
+
+    def _escalate(self, call: RelayedCall) -> None:
+        """If the interrupt does not help: SIGTERM, then SIGKILL."""
+        loop = asyncio.get_running_loop()
+        call.timers += [
+            loop.call_later(INTERRUPT_TIMEOUT, self._signal, call, signal.SIGTERM),
+            loop.call_later(INTERRUPT_TIMEOUT + TERMINATE_TIMEOUT, self._kill, call),
+        ]
+
+    def _kill(self, call: RelayedCall) -> None:
+        self._signal(call, signal.SIGKILL)
+
+    def _signal(self, call: RelayedCall, number: int) -> None:
+        if call.process is not None and call.is_running:
+            call.process.signal(number)
+
+    def _end(self, call: RelayedCall, outcome: Outcome) -> None:
+        """An outcome of our own for a call."""
+        call.is_finished = True
+        call.outcome = outcome
+        self._send_outcome(call, outcome, 0)
+        for waiting in self._waiting.values():
+            if call in waiting:
+                waiting.remove(call)
+        if call.process is not None:
+            self._leave(call.process, call)
+
+    def _forget(self, call: RelayedCall) -> None:
+        self._by_id.pop(call.call_id, None)
+        self._by_number.pop(call.number, None)
+        if call.process is not None:
+            call.process.calls.pop(call.inner, None)
+
+    def hand_back(self) -> None:
+        """Return what waits and will not run here any more."""
+        numbers = []
+        for waiting in self._waiting.values():
+            for call in waiting:
+                numbers.append(call.number)
+                self._forget(call)
+            waiting.clear()
+        if numbers and self._upstream is not None:
+            self._upstream.send(HandBack(tuple(numbers)))
+
+    @property
+    def unfinished(self) -> list[RelayedCall]:
+        return [call for call in self._by_id.values() if not call.is_finished]
+
+    # -- processes ---------------------------------------------------------------------------------
+
+    def _start(self, owner: str, session: str) -> Process:
+        process = Process(owner, session)
+        process.task = asyncio.create_task(self._serve(process))
+        return process
+
+    async def _serve(self, process: Process) -> None:
+        """One process, from its start to its end."""
+        ours, theirs = socket.socketpair()
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in (KEY_VARIABLE, GATEWAY_VARIABLE)
+        }
+        process.popen = await asyncio.to_thread(
+            subprocess.Popen,
+            [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        process.link.open(time.monotonic())
+        channel = await PipeChannel.open(ours)
+        connection = Connection(
+            process.link, channel, lambda message, now: self._receive_from(process, message)
+        )
+        try:
+            await connection.run()
+        except EasyRemoteError:
+            pass  # it broke the protocol: treated as its death, below
+        finally:
+            self._gone(process, await self._reap(process))
+
+    async def _reap(self, process: Process) -> int:
+        assert process.popen is not None, "it was started"
+        try:
+            return await asyncio.to_thread(process.popen.wait, TERMINATE_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.signal(signal.SIGKILL)
+            return await asyncio.to_thread(process.popen.wait)
+
+    def _gone(self, process: Process, exit_code: int) -> None:
+        """The process ended: its running call fails, what waited for it gets a new one."""
+        process.is_dead = True
+        if self._sessions.get((process.owner, process.session)) is process:
+            del self._sessions[process.owner, process.session]
+        if process in self._pools.get(process.owner, ()):
+            self._pools[process.owner].remove(process)
+        running = [call for call in process.queue if call.is_running]
+        waiting = [call for call in process.queue if not call.is_running]
+        process.queue.clear()
+        for call in running:
+            self._end(call, call.stopping or self._crash(call, exit_code))
+        for call in list(process.calls.values()):
+            if call.outcome is None:  # finished, but its outcome went with the process
+                call.outcome = self._crash(call, exit_code)
+            call.process = None
+        waiting += self._waiting.pop(process.owner, ()) if not process.session else ()
+        for call in waiting:
+            self._place(call)
+
+    def _crash(self, call: RelayedCall, exit_code: int) -> Outcome:
+        how = f"exit code {exit_code}"
+        if exit_code < 0:
+            how = f"signal {signal.Signals(-exit_code).name}"
+        lost = " The variables of its session are lost." if call.function == CELL else ""
+        hint = " (out of memory?)" if exit_code == -signal.SIGKILL else ""
+        return failure(
+            "crashed",
+            f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
+            exit_code=exit_code,
+        )
+
+    def end_idle(self, now: float) -> None:
+        """End processes that nobody has used for long."""
+        pooled = [process for pool in self._pools.values() for process in pool]
+        for process in [*self._sessions.values(), *pooled]:
+            limit = SESSION_IDLE if process.session else POOL_IDLE
+            holds = any(not call.is_finished for call in process.calls.values()) or process.calls
+            if not process.is_busy and not holds and now - process.last_used > limit:
+                process.signal(signal.SIGTERM)
+
+    async def close(self) -> None:
+        """End all processes."""
+        pooled = [process for pool in self._pools.values() for process in pool]
+        processes = [*self._sessions.values(), *pooled]
+        for process in processes:
+            process.signal(signal.SIGTERM)
+        tasks = [process.task for process in processes if process.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
+

@@ -1,0 +1,234 @@
+"""Progress: what an event of it is, and how tqdm's bars become events where code runs remotely.
+
+`publish_to` patches tqdm so that every bar (``tqdm.auto``, ``tqdm.asyncio``, ``tqdm.notebook``,
+nested ones, subclasses) sends events instead of writing to the terminal; `progress` is for code
+that doesn't want to import tqdm. At most ten events a second and bar, the last one always. How
+bars are drawn is no business of this module. ``tests/test_progress.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+import types
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar
+from weakref import WeakSet, ref
+
+__all__ = ["Progress", "close_open_bars", "progress", "publish_to"]
+
+#: Seconds between two events of a bar. Nobody reads faster, and a notebook has to draw it.
+MIN_INTERVAL = 0.1
+
+T = TypeVar("T")
+
+
+class Progress(TypedDict):
+    """One state of one bar."""
+
+    type: Literal["progress"]
+    id: str
+    #: 0 for the outermost of the bars that are open at the same time.
+    position: int
+    desc: str
+    n: float
+    total: float | None
+    unit: str
+    #: Units a second, None while nothing is known.
+    rate: float | None
+    elapsed: float
+    #: Seconds to go, None when that can't be said.
+    eta: float | None
+    state: Literal["running", "done", "failed"]
+    #: Whether the bar stays when it is done.
+    leave: bool
+    #: What tqdm shows behind the bar (``loss=0.12``).
+    postfix: NotRequired[str]
+    #: Whether numbers are scaled (``1.2M``).
+    scaled: NotRequired[bool]
+
+
+def progress(
+    iterable: Iterable[T] | None = None,
+    *,
+    total: float | None = None,
+    desc: str | None = None,
+    unit: str = "it",
+) -> Any:
+    """Show how far a loop has come, here or, in code that runs on a node, where it was called from.
+
+    Parameters
+    ----------
+    iterable
+        What to loop over. None makes a bar to be driven by hand: ``bar.update(n)``.
+    total
+        How many steps there are, when `iterable` can't tell; None shows a count alone.
+    desc
+        What is going on, in a word or two.
+    unit
+        What is counted.
+
+    Returns
+    -------
+    tqdm.tqdm
+        Iterates like `iterable`; as a context manager it closes itself.
+    """
+    from tqdm.auto import tqdm
+
+    return tqdm(iterable, total=total, desc=desc, unit=unit)
+
+
+_ids = itertools.count(1)
+_open: WeakSet[Any] = WeakSet()
+
+
+def publish_to(publish: Callable[[Progress], None]) -> None:
+    """Send this process's bars to `publish` from now on, instead of to the terminal.
+
+    `publish` is called from whichever thread moves a bar. A bar that was given a file of its own
+    goes on writing to it. Calling this again only changes where events go.
+    """
+    import tqdm.std
+
+    bar_class: Any = tqdm.std.tqdm
+    if not hasattr(bar_class, "easyremote_publish"):
+        bar_class.display = _publishing(bar_class.display)
+        bar_class.close = _closing(bar_class.close)
+        bar_class.__iter__ = _looping(bar_class.__iter__)
+        sys.modules["tqdm.notebook"] = _notebook(tqdm.std)
+    bar_class.easyremote_publish = staticmethod(publish)
+
+
+def close_open_bars(*, failed: bool) -> None:
+    """Send the last state of every bar that is still open: its code has ended.
+
+    A bar of code that failed is closed: a traceback may keep its loop alive for ever.
+    """
+    for bar in list(_open):
+        if failed:
+            bar.easyremote_failed = True
+            # Only the loop itself knows its latest count, and writes it down when it is closed.
+            loop = getattr(bar, "easyremote_loop", lambda: None)()
+            if loop is not None:
+                loop.close()
+            bar.close()
+        else:
+            bar.easyremote_publish(_event(bar))
+
+
+class _Nowhere:
+    """Where a published bar writes what tqdm wants to say to a terminal."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+def _publishing(display: Callable[..., Any]) -> Callable[..., Any]:
+    def publish(bar: Any, msg: str | None = None, pos: int | None = None) -> Any:
+        if not hasattr(bar, "easyremote_id"):
+            _adopt(bar)
+        if not bar.easyremote_id:
+            return display(bar, msg, pos)
+        now = time.monotonic()
+        if bar.disable or now - bar.easyremote_sent >= MIN_INTERVAL:
+            bar.easyremote_sent = now
+            bar.easyremote_publish(_event(bar))
+        return True
+
+    return publish
+
+
+def _adopt(bar: Any) -> None:
+    """Decide, when it is first drawn, whether a bar is ours: not if it writes to a file."""
+    ours = bar.fp == sys.stderr or bar.fp == sys.stdout
+    bar.easyremote_id = str(next(_ids)) if ours else ""
+    bar.easyremote_failed = False
+    bar.easyremote_sent = float("-inf")
+    #: The exception being handled where the bar starts isn't this bar's end.
+    bar.easyremote_outer = id(sys.exc_info()[1])
+    if ours:
+        bar.fp = _Nowhere()
+        _open.add(bar)
+
+
+def _closing(close: Callable[[Any], None]) -> Callable[[Any], None]:
+    def close_and_publish(bar: Any) -> None:
+        error = sys.exc_info()[1]
+        if getattr(bar, "easyremote_id", "") and not bar.disable:
+            _open.discard(bar)
+            # GeneratorExit is how a loop is left by `break`.
+            if error is not None and not isinstance(error, GeneratorExit):
+                bar.easyremote_failed |= id(error) != bar.easyremote_outer and not _full(bar)
+        close(bar)
+
+    return close_and_publish
+
+
+def _looping(iterate: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def loop(bar: Any) -> Any:
+        iterator = iterate(bar)
+        bar.easyremote_loop = ref(iterator)
+        return iterator
+
+    return loop
+
+
+def _full(bar: Any) -> bool:
+    return bar.total is not None and bar.n >= bar.total
+
+
+def _event(bar: Any) -> Progress:
+    shown = bar.format_dict
+    n, total, elapsed = _number(bar.n), _number(bar.total), float(shown["elapsed"])
+    done = n - (_number(bar.initial) or 0) if n else 0
+    rate = _number(shown["rate"]) or (done / elapsed if elapsed and done else None)
+    failed, closed = bar.easyremote_failed, bar.disable
+    event: Progress = {
+        "type": "progress",
+        "id": bar.easyremote_id,
+        "position": abs(bar.pos),
+        "desc": bar.desc.removesuffix(": "),
+        "n": n or 0,
+        "total": total,
+        "unit": str(bar.unit),
+        "rate": rate,
+        "elapsed": elapsed,
+        "eta": max(total - (n or 0), 0) / rate if total is not None and rate else None,
+        "state": "failed" if failed else "done" if closed or _full(bar) else "running",
+        "leave": bool(abs(bar.pos) == 0 if bar.leave is None else bar.leave),
+    }
+    if bar.postfix:
+        event["postfix"] = str(bar.postfix)
+    if bar.unit_scale:
+        event["scaled"] = True
+    return event
+
+
+def _number(value: Any) -> float | None:
+    """A plain number (a bar may count in NumPy's)."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    return float(value)
+
+
+def _notebook(std: types.ModuleType) -> types.ModuleType:
+    """A ``tqdm.notebook`` without widgets: they couldn't reach the notebook."""
+    module = types.ModuleType("tqdm.notebook", "EasyRemote's: the bars of tqdm.std.")
+    module.__dict__.update(
+        tqdm=std.tqdm, tqdm_notebook=std.tqdm, trange=std.trange, tnrange=std.trange
+    )
+    return module
+
+
+class _CallableModule(types.ModuleType):
+    """Lets ``easyremote.progress`` be the function, whether this module was imported or not."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return progress(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

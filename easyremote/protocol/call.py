@@ -1,0 +1,100 @@
+"""The states of a call, and the one table of its transitions.
+
+A call moves ``queued -> dispatched -> running -> finished -> delivered``. Beside these it can be
+``suspect`` (its node is out of reach; it may be running, or done), and it can end without a value:
+``cancelled``, ``expired``, ``lost``, ``rejected``. All three roles keep their calls with this
+table; what is not in it raises and changes nothing. The first terminal state wins, because no
+terminal state has a way out. ``tests/protocol/test_call.py`` walks every pair.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from easyremote.errors import InternalError
+
+
+class CallState(Enum):
+    """Where a call stands."""
+
+    QUEUED = "queued"
+    DISPATCHED = "dispatched"
+    RUNNING = "running"
+    SUSPECT = "suspect"
+    FINISHED = "finished"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    LOST = "lost"
+    REJECTED = "rejected"
+
+
+class CallEvent(Enum):
+    """What can happen to a call."""
+
+    DISPATCHED = auto()
+    STARTED = auto()
+    FINISHED = auto()
+    DELIVERED = auto()
+    HANDED_BACK = auto()
+    NODE_LOST = auto()
+    NODE_RESUMED = auto()
+    CANCELLED = auto()
+    EXPIRED = auto()
+    GIVEN_UP = auto()
+    REJECTED = auto()
+
+
+TERMINAL = frozenset(
+    {
+        CallState.DELIVERED,
+        CallState.CANCELLED,
+        CallState.EXPIRED,
+        CallState.LOST,
+        CallState.REJECTED,
+    }
+)
+
+_S, _E = CallState, CallEvent
+
+TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
+    (_S.QUEUED, _E.DISPATCHED): _S.DISPATCHED,
+    (_S.QUEUED, _E.CANCELLED): _S.CANCELLED,
+    (_S.QUEUED, _E.EXPIRED): _S.EXPIRED,
+    (_S.QUEUED, _E.GIVEN_UP): _S.LOST,
+    (_S.QUEUED, _E.REJECTED): _S.REJECTED,
+    # A node that comes back with a call which this gateway had not dispatched itself.
+    (_S.QUEUED, _E.NODE_RESUMED): _S.RUNNING,
+    (_S.DISPATCHED, _E.STARTED): _S.RUNNING,
+    (_S.DISPATCHED, _E.FINISHED): _S.FINISHED,
+    (_S.DISPATCHED, _E.HANDED_BACK): _S.QUEUED,
+    (_S.DISPATCHED, _E.NODE_LOST): _S.SUSPECT,
+    (_S.DISPATCHED, _E.GIVEN_UP): _S.LOST,
+    (_S.RUNNING, _E.STARTED): _S.RUNNING,
+    (_S.RUNNING, _E.FINISHED): _S.FINISHED,
+    (_S.RUNNING, _E.NODE_LOST): _S.SUSPECT,
+    (_S.RUNNING, _E.GIVEN_UP): _S.LOST,
+    (_S.SUSPECT, _E.NODE_RESUMED): _S.RUNNING,
+    (_S.SUSPECT, _E.HANDED_BACK): _S.QUEUED,
+    (_S.SUSPECT, _E.GIVEN_UP): _S.LOST,
+    # The outcome is at the node, or on its way; the node goes on holding it until it is delivered.
+    (_S.FINISHED, _E.FINISHED): _S.FINISHED,
+    (_S.FINISHED, _E.STARTED): _S.FINISHED,
+    (_S.FINISHED, _E.NODE_LOST): _S.SUSPECT,
+    (_S.FINISHED, _E.DELIVERED): _S.DELIVERED,
+    (_S.FINISHED, _E.GIVEN_UP): _S.LOST,
+}
+
+
+def advance(state: CallState, event: CallEvent) -> CallState:
+    """The state after ``event``.
+
+    Raises
+    ------
+    InternalError
+        The table has no such transition; nothing changed.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise InternalError(f"a call that is {state.value} can't be {event.name}") from None

@@ -1,0 +1,325 @@
+"""The side that asks: every call that a client has outstanding, over any number of connections.
+
+A call lives here from `submit` until its outcome is handed to its sink, exactly once. When the
+connection breaks, the calls stay; on the next one RESUME says which they are. What the gateway
+doesn't know any more is submitted again if it surely did not start, else it is lost. Events reach
+the sink in order, without gaps and without repeats, and the outcome after the last of them.
+
+Pure: `now` is an argument, the Link only queues. The gateway runs one of these too, for the calls
+that come in by HTTP. ``tests/protocol/test_caller.py`` and ``test_machine.py`` prove it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from easyremote.errors import CallCancelled, CallLost, CallTimeout, EasyRemoteError, to_wire
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Cancel,
+    Delivered,
+    Event,
+    Finished,
+    HandBack,
+    Message,
+    Resume,
+    Resumed,
+    Seen,
+    Started,
+    Submit,
+)
+from easyremote.protocol.streams import Buffer
+
+#: A call that should be over says so at the latest this long after its deadline.
+GRACE = 5.0
+#: Calls survive a broken connection for this long; the gateway holds their results as long.
+RECONNECT_LIMIT = 600.0
+
+
+class Sink(Protocol):
+    """Who waits for a call. All methods are called on the thread that owns the Link."""
+
+    def started(self, node: str) -> None: ...
+
+    def event(self, encoding: str, body: Buffer) -> None: ...
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class OutstandingCall:
+    """One call, as its caller holds it."""
+
+    call: int
+    call_id: bytes
+    sink: Sink
+    submit: Submit
+    #: The payload, until the call has started: it may have to be sent once more.
+    parts: Sequence[Buffer]
+    size: int
+    encoding: str
+    #: When it was first sent; None while no connection has been there.
+    sent: float | None = None
+    has_started: bool = False
+    #: The moment at which it must be over, on our clock; 0 for never.
+    deadline: float = 0.0
+    #: What was asked for while there was no connection: None, or whether to kill.
+    cancelling: bool | None = None
+    next_event: int = 1
+    early_events: dict[int, tuple[str, Buffer]] = field(default_factory=dict)
+    outcome: tuple[Finished, Buffer] | None = None
+
+
+class Caller:
+    """All outstanding calls of one client."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, OutstandingCall] = {}
+        self._last = 0
+        self._link: Link | None = None
+        self._deadlines: list[tuple[float, int]] = []
+        self._delivered: list[int] = []
+        self._resuming: tuple[int, ...] = ()
+        self._lost_link: float | None = None
+        #: Calls that wait here, in order: the gateway takes only so many at a time.
+        self._unsent: deque[OutstandingCall] = deque()
+        self._sent = 0
+        self._max_calls = 1
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    # -- what the client does --------------------------------------------------------------------
+
+    def submit(
+        self,
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+        encoding: str,
+        sink: Sink,
+        now: float,
+    ) -> OutstandingCall:
+        """Take a call on, and send it if there is a connection. ``submit`` gets its number here."""
+        self._last += 1
+        submit.call = self._last
+        call = OutstandingCall(self._last, submit.call_id, sink, submit, parts, size, encoding)
+        self._calls[self._last] = call
+        if submit.timeout:
+            call.deadline = now + submit.timeout + GRACE
+            heapq.heappush(self._deadlines, (call.deadline, call.call))
+        self._unsent.append(call)
+        self._send_more(now)
+        return call
+
+    def cancel(self, call: OutstandingCall, *, kill: bool = False) -> None:
+        """Ask for the end of a call; its sink hears when it has come. Safe to repeat."""
+        if call.call not in self._calls:
+            return
+        if call.sent is None:
+            self._end(call, CallCancelled("The call was cancelled before it was sent."))
+        elif self._link is not None:
+            self._link.send(Cancel(call.call, kill))
+        else:
+            call.cancelling = kill
+
+    def fail_all(self, error: EasyRemoteError) -> None:
+        """The connection will not come back: every call ends with ``error``."""
+        for call in list(self._calls.values()):
+            self._end(call, error)
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def attach(self, link: Link, max_calls: int, now: float) -> None:
+        """A connection is open: resume what was sent before, send what was not.
+
+        ``max_calls`` is how many calls the gateway takes at a time.
+        """
+        self._link = link
+        self._max_calls = max_calls
+        self._lost_link = None
+        self._delivered.clear()
+        known = [call for call in self._calls.values() if call.sent is not None]
+        self._resuming = tuple(call.call for call in known)
+        if known:
+            link.send(Resume(tuple(call.call_id for call in known), self._resuming))
+        self._send_more(now)
+
+    def detach(self, link: Link, now: float) -> None:
+        """The connection broke. Calls stay; parts of payloads that were under way are void."""
+        if self._link is link:
+            self._link = None
+            self._lost_link = now
+
+    def receive(self, message: Message, now: float) -> None:
+        """Handle a message of the gateway."""
+        link = self._link
+        assert link is not None, "messages come from an attached link"
+        kind = type(message)
+        if kind is Resumed:
+            self._resumed(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
+            return
+        if kind is HandBack:
+            self._handed_back(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
+            return
+        call = self._calls.get(getattr(message, "call", 0))
+        if call is None:
+            if kind is Finished:  # the first outcome won; this one is a repetition
+                self._delivered.append(message.call)  # type: ignore[union-attr]  # by `kind`
+            return
+        match message:
+            case Finished():
+                finished = message
+                link.collect(finished.payload, lambda body: self._finished(call, finished, body))
+            case Started():
+                self._started(call, message.node)
+            case Event():
+                event = message
+                link.collect(event.payload, lambda body: self._event(call, event, body))
+
+    def flush(self, now: float) -> None:
+        """Say which outcomes are safe here. Call it once after a batch of messages."""
+        if self._delivered and self._link is not None:
+            self._link.send(Delivered(tuple(self._delivered)))
+            self._delivered.clear()
+        if self._unsent:
+            self._send_more(now)
+
+    def seen(self, call: OutstandingCall, seq: int) -> None:
+        """The sink's owner has consumed events up to ``seq``: there is room for more."""
+        if self._link is not None and call.call in self._calls:
+            self._link.send(Seen(call.call, seq))
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def next_timeout(self) -> float | None:
+        """When to call `handle_timeout`; None for never."""
+        while self._deadlines and self._deadlines[0][1] not in self._calls:
+            heapq.heappop(self._deadlines)
+        limits = [self._deadlines[0][0]] if self._deadlines else []
+        if self._lost_link is not None and self._calls:
+            limits.append(self._lost_link + RECONNECT_LIMIT)
+        return min(limits, default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """End what is over: silence is a bug."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            call = self._calls.get(heapq.heappop(self._deadlines)[1])
+            if call is not None:
+                self.cancel(call)
+                self._end(
+                    call,
+                    CallTimeout(
+                        f"{call.submit.function}() had {call.submit.timeout:g} s, and no word came "
+                        "from its node; it was told to stop.",
+                        node_silent=True,
+                    ),
+                )
+        if self._lost_link is not None and now >= self._lost_link + RECONNECT_LIMIT:
+            self.fail_all(CallLost(f"The gateway has been out of reach for {RECONNECT_LIMIT:g} s."))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _send_more(self, now: float) -> None:
+        while self._unsent and self._link is not None and self._sent < self._max_calls:
+            call = self._unsent.popleft()
+            if call.call in self._calls:
+                self._send(call, now)
+
+    def _send(self, call: OutstandingCall, now: float) -> None:
+        link = self._link
+        assert link is not None, "only calls with a connection are sent"
+        if call.sent is None:
+            call.sent = now
+            self._sent += 1
+        else:
+            call.submit.age = max(now - call.sent, 1e-6)
+        call.submit.payload = link.offer(call.parts, call.size, call.encoding)
+        link.send(call.submit)
+
+    def _resumed(self, message: Resumed, now: float) -> None:
+        for number, known in zip(self._resuming, message.calls, strict=False):
+            call = self._calls.get(number)
+            if call is None:
+                continue
+            if known:
+                if call.cancelling is not None:
+                    self.cancel(call, kill=call.cancelling)
+            elif call.has_started or call.outcome is not None:
+                self._end(
+                    call,
+                    CallLost(
+                        f"The gateway was restarted and the node of {call.submit.function}() has "
+                        "not come back with it; it may have run."
+                    ),
+                )
+            else:
+                self._send(call, now)
+        self._resuming = ()
+
+    def _handed_back(self, message: HandBack, now: float) -> None:
+        """These surely did not start: send them once more, as if for the first time."""
+        for number in message.calls:
+            call = self._calls.get(number)
+            if call is not None and not call.has_started and call.sent is not None:
+                call.submit.age = 0.0
+                call.sent = None
+                self._sent -= 1
+                self._unsent.append(call)
+        self._send_more(now)
+
+    def _started(self, call: OutstandingCall, node: str) -> None:
+        if not call.has_started:
+            call.has_started = True
+            call.parts = ()  # the node has them
+            call.sink.started(node)
+
+    def _event(self, call: OutstandingCall, event: Event, body: Buffer) -> None:
+        if event.seq < call.next_event:
+            return  # sent again after a reconnection
+        call.early_events[event.seq] = (event.payload.encoding, body)
+        while call.next_event in call.early_events:
+            encoding, ready = call.early_events.pop(call.next_event)
+            call.next_event += 1
+            call.sink.event(encoding, ready)
+        if call.outcome is not None:
+            self._finished(call, *call.outcome)
+
+    def _finished(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
+        if call.call not in self._calls:
+            return
+        if call.next_event <= message.events:  # some of its events are still on their way
+            call.outcome = (message, body)
+            return
+        self._delivered.append(call.call)
+        self._finish(call, message.code, message.payload.encoding, body)
+
+    def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
+        code, text, details = to_wire(error)
+        may_have_run = call.sent is not None and error.may_have_run
+        details = {**details, "may_have_run": may_have_run}
+        self._finish(call, code, "msgpack", pack_error(code, text, **details))
+
+    def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
+        """The one door by which a call leaves."""
+        del self._calls[call.call]
+        if call.sent is not None:
+            self._sent -= 1
+        call.parts = ()
+        call.sink.finish(code, encoding, body)
+
+
+def pack_error(code: str, message: str, **details: object) -> bytes:
+    """An error as the payload of FINISHED."""
+    return msgspec.msgpack.encode((code, message, details))
+
+
+def unpack_error(body: Buffer) -> tuple[str, str, dict[str, object]]:
+    """What `pack_error` packed: an error's code, message and details."""
+    return msgspec.msgpack.decode(body, type=tuple[str, str, dict[str, object]])

@@ -1,0 +1,115 @@
+"""Bytes to records and back.
+
+A record is ``length`` (4 bytes, little endian, of what follows), ``kind`` (1 byte), ``body``.
+Kind 0: a control message (``messages.py``). Kind 1: a chunk of a stream: its id (4 bytes), bytes.
+A WebSocket message holds whole records; a pipe splits them anywhere, so the decoder takes both.
+Every length is checked against its limit before a byte of the body is kept.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from easyremote.errors import ProtocolError
+from easyremote.protocol.messages import Message, decode
+
+CONTROL: Final = 0
+CHUNK: Final = 1
+
+#: 64 KiB frames measured fastest (they match the socket reads).
+CHUNK_SIZE: Final = 64 * 1024
+#: A node that registers a thousand documented functions says so in one message of this size.
+MAX_CONTROL: Final = 1024 * 1024
+#: HELLO comes from somebody who has not shown a key yet.
+MAX_HELLO: Final = 4 * 1024
+#: The most that one WebSocket message may hold: what was queued, and one record more.
+MAX_MESSAGE: Final = MAX_CONTROL + 2 * CHUNK_SIZE
+
+CONTROL_HEADER: Final = struct.Struct("<IB")
+CHUNK_HEADER: Final = struct.Struct("<IBI")
+_CHUNK_EXTRA: Final = CHUNK_HEADER.size - 4
+
+
+class Chunk:
+    """A piece of a stream, as it lies in what was received (a view, not a copy)."""
+
+    __slots__ = ("data", "stream")
+
+    def __init__(self, stream: int, data: memoryview) -> None:
+        self.stream = stream
+        self.data = data
+
+
+def control_record(body: bytes) -> bytes:
+    """One control message, framed.
+
+    Raises
+    ------
+    ProtocolError
+        It is larger than the far end would take.
+    """
+    if len(body) >= MAX_CONTROL:
+        raise ProtocolError(f"a control message of {len(body)} bytes is above {MAX_CONTROL}")
+    return CONTROL_HEADER.pack(len(body) + 1, CONTROL) + body
+
+
+def chunk_header(stream: int, size: int) -> bytes:
+    """What goes before ``size`` bytes of the stream."""
+    return CHUNK_HEADER.pack(size + _CHUNK_EXTRA, CHUNK, stream)
+
+
+class FrameDecoder:
+    """Turns received bytes into messages and chunks; keeps the start of a split record."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        #: The longest control record that is taken now; HELLO's until somebody is admitted.
+        self.max_control = MAX_HELLO
+
+    def receive_data(self, data: bytes) -> Iterator[Message | Chunk]:
+        """Yield what ``data`` completes.
+
+        Raises
+        ------
+        ProtocolError
+            Garbage, or a record above its limit. The connection can't be used any more.
+        """
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        view = memoryview(data)
+        start, end = 0, len(data)
+        while end - start >= 5:
+            length, kind = CONTROL_HEADER.unpack_from(view, start)
+            stop = start + 4 + length
+            self._check(length, kind)
+            if stop > end:
+                break
+            if kind == CONTROL:
+                yield self._message(view[start + 5 : stop])
+            else:
+                stream = int.from_bytes(view[start + 5 : start + 9], "little")
+                yield Chunk(stream, view[start + 9 : stop])
+            start = stop
+        if start < end:
+            self._rest = bytes(view[start:])
+
+    def _check(self, length: int, kind: int) -> None:
+        if kind == CONTROL:
+            if not 1 <= length <= self.max_control:
+                raise ProtocolError(f"a control record of {length} bytes; {self.max_control} go")
+        elif kind == CHUNK:
+            if not _CHUNK_EXTRA <= length <= CHUNK_SIZE + _CHUNK_EXTRA:
+                raise ProtocolError(f"a chunk record of {length} bytes; {CHUNK_SIZE} go")
+        else:
+            raise ProtocolError(f"a record of kind {kind}: the other side speaks another protocol")
+
+    def _message(self, body: memoryview) -> Message:
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ProtocolError(f"not a message of this protocol: {error}") from None

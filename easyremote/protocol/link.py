@@ -1,0 +1,269 @@
+"""One peer's connection, without the connection: bytes in, messages out, and the reverse.
+
+A Link frames and unframes, moves streams under credits (``streams.py``) and watches liveness. It
+has no socket and no clock: the shell (``transport/connection.py``) feeds it what came, sends what
+`data_to_send` gives, and calls `handle_timeout` when `next_timeout` says so. It knows nothing of
+calls, nor who is at the other end; a WebSocket and a pipe run the same Link.
+
+    connecting --open()--> open --close()--> closed
+
+Control goes ahead of data, so that a ping never waits behind a gigabyte.
+``tests/protocol/test_link.py`` proves it, ``test_machine.py`` under loss and disconnects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+
+from easyremote.errors import InternalError, ProtocolError
+from easyremote.protocol.frames import (
+    CHUNK_SIZE,
+    CONTROL,
+    CONTROL_HEADER,
+    MAX_CONTROL,
+    Chunk,
+    FrameDecoder,
+    chunk_header,
+)
+from easyremote.protocol.messages import (
+    INLINE_LIMIT,
+    Credit,
+    Message,
+    Payload,
+    Ping,
+    Pong,
+    StreamReset,
+    StreamStop,
+    encode,
+)
+from easyremote.protocol.streams import Assembly, Buffer, Outgoing, Relay, StreamTable
+
+#: A silent link is asked after this many seconds.
+PING_INTERVAL = 10.0
+#: A link that has been silent for so long is closed: its peer is gone, or half of the link is.
+DEAD_AFTER = 40.0
+#: HELLO has to come, and be answered, within this many seconds.
+HELLO_TIMEOUT = 5.0
+
+
+class LinkState(Enum):
+    """Where a link stands."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Link:
+    """One end of a connection.
+
+    Parameters
+    ----------
+    now
+        Seconds on a monotonic clock, as in all methods.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.state = LinkState.CONNECTING
+        #: Called when there is something to send; the shell sets it.
+        self.wake: Callable[[], None] = _asleep
+        self._decoder = FrameDecoder()
+        self._control: list[bytes] = []
+        self._streams = StreamTable(self)
+        self._opened = now
+        self._last_received = now
+        self._last_ping = now
+
+    def open(self, now: float) -> None:
+        """HELLO and WELCOME are through: everything may pass now."""
+        if self.state is not LinkState.CONNECTING:
+            raise InternalError(f"a link that is {self.state.value} can't be opened")
+        self.state = LinkState.OPEN
+        self._decoder.max_control = MAX_CONTROL
+        self._last_received = self._last_ping = now
+
+    def close(self) -> None:
+        """It is over; the streams' other sides hear of it. Safe to repeat."""
+        if self.state is not LinkState.CLOSED:
+            self.state = LinkState.CLOSED
+            self._control.clear()
+            self._streams.drop_all()
+
+    # -- sending -------------------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        """Queue a control message. On a closed link it is dropped: who closed it, tells."""
+        if self.state is LinkState.CLOSED:
+            return
+        body = encode(message)
+        if len(body) >= MAX_CONTROL:
+            raise ProtocolError(f"a {type(message).__name__} of {len(body)} bytes is too large")
+        self._control.append(CONTROL_HEADER.pack(len(body) + 1, CONTROL))
+        self._control.append(body)
+        if len(self._control) == 2:
+            self.wake()
+
+    def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
+        """A payload of these parts, for a message that is sent next: inline, or as a stream.
+
+        The parts are sent from where they lie; they must not change until they are sent.
+        """
+        if size <= INLINE_LIMIT:
+            return Payload(encoding, size, b"".join(parts))
+        return Payload(encoding, size, b"", self.open_stream(Outgoing(size, parts)))
+
+    def open_stream(self, stream: Outgoing) -> int:
+        if self.state is LinkState.CLOSED:
+            return 0
+        return self._streams.open(stream)
+
+    def push(self, stream: int, chunk: memoryview) -> None:
+        """Queue a chunk of a stream whose bytes come from elsewhere."""
+        self._streams.push(stream, chunk)
+
+    def abort_stream(self, stream: int) -> None:
+        """Outgoing: the rest will not come."""
+        if self._streams.outgoing.pop(stream, None) is not None:
+            self.send(StreamReset(stream))
+
+    def stop_stream(self, stream: int) -> None:
+        """Incoming: the rest is not wanted. What still comes is dropped."""
+        if self._streams.incoming.pop(stream, None) is not None:
+            self.send(StreamStop(stream))
+
+    @property
+    def has_output(self) -> bool:
+        return bool(self._control) or self._streams.sendable
+
+    def data_to_send(self) -> bytes | None:
+        """What to send next, as one WebSocket message of about 64 KiB; None for nothing."""
+        if self._control:
+            return self._control_to_send()
+        taken = self._streams.next_chunk()
+        if taken is None:
+            return None
+        stream, chunk = taken
+        return b"".join((chunk_header(stream, len(chunk)), chunk))
+
+    def _control_to_send(self) -> bytes:
+        queued = self._control
+        if len(queued) <= 64:  # the common case: all of it, unless some are large
+            data = b"".join(queued)
+            if len(data) <= CHUNK_SIZE or len(queued) == 2:
+                queued.clear()
+                return data
+        size = 0
+        for index in range(0, len(queued), 2):
+            size += len(queued[index]) + len(queued[index + 1])
+            if size > CHUNK_SIZE:
+                break
+        else:
+            index = len(queued)
+        index = max(index, 2)
+        data = b"".join(queued[:index])
+        del queued[:index]
+        return data
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes, now: float) -> Iterator[Message]:
+        """Yield the messages for the owner of the link; handle each before asking for the next.
+
+        Raises
+        ------
+        ProtocolError
+            The peer broke the protocol: close the connection, with this as the reason.
+        """
+        self._last_received = now
+        for record in self._decoder.receive_data(data):
+            if self.state is LinkState.CLOSED:
+                return
+            kind = type(record)
+            if kind is Chunk:
+                self._receive_chunk(record)  # type: ignore[arg-type]  # narrowed by `kind`
+            elif kind in _LINK_MESSAGES:
+                self._handle(record)  # type: ignore[arg-type]  # narrowed by `kind`
+            else:
+                yield record  # type: ignore[misc]  # narrowed by `kind`
+
+    def _receive_chunk(self, chunk: Chunk) -> None:
+        if self.state is not LinkState.OPEN:
+            raise ProtocolError("data before HELLO")
+        self._streams.received(chunk.stream, chunk.data)
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Ping():
+                self.send(Pong(message.nonce))
+            case Credit():
+                self._streams.credit(message.stream, message.size)
+            case StreamReset():
+                self._streams.was_reset(message.stream)
+            case StreamStop():
+                self._streams.stopped(message.stream)
+
+    def collect(
+        self,
+        payload: Payload,
+        done: Callable[[Buffer], None],
+        on_reset: Callable[[], None] | None = None,
+    ) -> None:
+        """Call ``done`` with the whole payload: at once if it is inline, else when it is here."""
+        if payload.stream == 0:
+            done(payload.data)
+        else:
+            self._expect(payload, Assembly(self, payload.stream, payload.size, done, on_reset))
+
+    def relay(self, payload: Payload) -> Relay | None:
+        """Hold a payload that goes on to another link; None where it is inline."""
+        if payload.stream == 0:
+            return None
+        relay = Relay(self, payload.stream, payload.size)
+        self._expect(payload, relay)
+        return relay
+
+    def pass_on(self, payload: Payload, target: Link) -> Payload:
+        """A payload that came in here, for a message that goes out on ``target`` next."""
+        relay = self.relay(payload)
+        if relay is None:
+            return payload
+        return Payload(payload.encoding, payload.size, b"", relay.forward(target))
+
+    def drop(self, payload: Payload) -> None:
+        """Nobody wants this payload, which was just announced."""
+        if payload.stream:
+            self.relay(payload)
+            self.stop_stream(payload.stream)
+
+    def _expect(self, payload: Payload, stream: Assembly | Relay) -> None:
+        if payload.size <= 0 or payload.stream in self._streams.incoming:
+            raise ProtocolError(f"stream {payload.stream} is announced wrongly")
+        self._streams.incoming[payload.stream] = stream
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def next_timeout(self) -> float:
+        """When to call `handle_timeout`."""
+        if self.state is LinkState.CONNECTING:
+            return self._opened + HELLO_TIMEOUT
+        quiet_since = max(self._last_received, self._last_ping)
+        return min(quiet_since + PING_INTERVAL, self._last_received + DEAD_AFTER)
+
+    def handle_timeout(self, now: float) -> bool:
+        """Ping a silent peer; False when it has been silent for too long: close the connection."""
+        if self.state is LinkState.CONNECTING:
+            return now < self._opened + HELLO_TIMEOUT
+        if now >= self._last_received + DEAD_AFTER:
+            return False
+        if now >= max(self._last_received, self._last_ping) + PING_INTERVAL:
+            self._last_ping = now
+            self.send(Ping())
+        return True
+
+
+_LINK_MESSAGES = frozenset({Ping, Pong, Credit, StreamReset, StreamStop})
+
+
+def _asleep() -> None:
+    """Nobody waits for output yet."""

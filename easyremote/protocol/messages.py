@@ -1,0 +1,341 @@
+"""The wire specification: one struct a message, in the order of a connection's life.
+
+A message is a msgpack array: its tag, then its fields in the order given here (trailing fields with
+defaults may be missing; fields that a newer minor version appends are ignored). It travels as the
+body of a control record (``frames.py``). ``tests/vectors/`` holds a byte-level example of each, and
+``tests/protocol/test_wire_document.py`` keeps the document that is generated from these docstrings.
+
+Numbers that name a call (``call``) or a stream belong to one link. The 128-bit ``call_id`` names
+a call everywhere and for ever; the client makes it before it first sends.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+PROTOCOL = (1, 0)
+SUBPROTOCOL = "easyremote.v1"
+
+#: Payloads up to this size ride inside their control message; larger ones are streams.
+INLINE_LIMIT = 16 * 1024
+
+
+class Payload(msgspec.Struct, array_like=True, gc=False):
+    """Opaque bytes of the two ends: arguments, a result, an event. The gateway never opens one.
+
+    encoding: ``pickle5``, ``msgpack`` or ``json``.
+    size: length of the whole in bytes.
+    data: the whole, where ``stream`` is 0.
+    stream: the sender's stream that carries the bytes, where they don't ride here.
+    """
+
+    encoding: str = "pickle5"
+    size: int = 0
+    data: bytes = b""
+    stream: int = 0
+
+
+class Function(msgspec.Struct, array_like=True, gc=False):
+    """What a node says of a function that it offers.
+
+    name, doc, signature: for people. timeout: seconds of running, 0 for none.
+    is_async, streams: how it runs. max_concurrency: calls at a time, 0 for the node's slots.
+    public, auth_required: whether it is an HTTP endpoint, and whether that asks for a key.
+    tags: free words of its owner.
+    """
+
+    name: str
+    doc: str = ""
+    signature: str = ""
+    timeout: float = 0.0
+    is_async: bool = False
+    streams: bool = False
+    max_concurrency: int = 0
+    public: bool = False
+    auth_required: bool = False
+    tags: tuple[str, ...] = ()
+
+
+class Gpu(msgspec.Struct, array_like=True, gc=False):
+    """One GPU: use as a fraction, memory in bytes."""
+
+    name: str
+    use: float
+    memory_used: int
+    memory_total: int
+
+
+class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
+    """The first message of the side that dialled, within 5 s and 4 KiB.
+
+    protocol: (major, minor). role: ``client`` or ``node``. key: what admits it.
+    name: the node's id, or what a client wants to be called.
+    instance: 16 random bytes, new with every process. uptime: seconds since that process started.
+    versions: of ``easyremote`` and ``python``. capabilities: ``code`` = runs shipped code.
+    """
+
+    protocol: tuple[int, int]
+    role: str
+    key: str
+    name: str
+    instance: bytes
+    uptime: float = 0.0
+    versions: dict[str, str] = {}
+    capabilities: tuple[str, ...] = ()
+
+
+class Welcome(msgspec.Struct, array_like=True, tag=2, gc=False):
+    """The answer to HELLO: from here on the link is open.
+
+    instance: 16 random bytes, new with every start of the gateway.
+    max_payload: the largest payload that it carries, in bytes.
+    max_calls: the calls that this link may have outstanding; a client keeps the rest back.
+    """
+
+    protocol: tuple[int, int]
+    instance: bytes
+    versions: dict[str, str] = {}
+    capabilities: tuple[str, ...] = ()
+    max_payload: int = 0
+    max_calls: int = 1
+
+
+class Refused(msgspec.Struct, array_like=True, tag=3, gc=False):
+    """The link will be closed, and dialling again will not help. Code as in ``errors.py``."""
+
+    code: str
+    message: str
+
+
+class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
+    """The sender closes in good order. A gateway: dial again. A node: no new work for it."""
+
+    reason: str = ""
+
+
+class Ping(msgspec.Struct, array_like=True, tag=5, gc=False):
+    """Are you there? Every 10 s of silence; any byte that comes counts as an answer."""
+
+    nonce: int = 0
+
+
+class Pong(msgspec.Struct, array_like=True, tag=6, gc=False):
+    """I am; with the PING's nonce."""
+
+    nonce: int = 0
+
+
+class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
+    """Node: all that it offers now (this replaces what it said before), and its slots."""
+
+    functions: tuple[Function, ...]
+    slots: int
+
+
+class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
+    """Client: run this. Sending one ``call_id`` again is harmless in every phase.
+
+    call: the client's number for it. node: where; empty for any node that has the function.
+    function: a registered name, or ``$call`` and ``$cell`` for code that is shipped.
+    session: the process on the node that keeps state between calls; empty for none.
+    timeout: seconds from now in which it has to be over, 0 for none; part of them may be spent in
+    the queue. queue_timeout: seconds that it may wait there, 0 for no limit of its own.
+    age: seconds since it was first sent, 0 the first time.
+    """
+
+    call: int
+    call_id: bytes
+    node: str
+    function: str
+    payload: Payload
+    session: str = ""
+    timeout: float = 0.0
+    queue_timeout: float = 0.0
+    age: float = 0.0
+
+
+class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
+    """Gateway to node: run this, or, where this ``call_id`` is there already, say how it stands.
+
+    call: the gateway's number for it. fence: rises with every attempt; an older one is refused.
+    timeout: what is left of the caller's, 0 for none.
+    owner: whose it is (the id of the key), so that sessions of two owners never meet.
+    """
+
+    call: int
+    call_id: bytes
+    fence: int
+    function: str
+    payload: Payload
+    session: str = ""
+    timeout: float = 0.0
+    owner: str = ""
+
+
+class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
+    """The function began to run (left out where FINISHED follows at once). node: where."""
+
+    call: int
+    node: str = ""
+
+
+class Event(msgspec.Struct, array_like=True, tag=11, gc=False):
+    """Something on the way: an item of a generator, output, progress. ``seq`` counts from 1."""
+
+    call: int
+    seq: int
+    payload: Payload
+
+
+class Seen(msgspec.Struct, array_like=True, tag=12, gc=False):
+    """Events up to ``seq`` are consumed: the node may forget them and make more."""
+
+    call: int
+    seq: int
+
+
+class Finished(msgspec.Struct, array_like=True, tag=13, gc=False):
+    """The one outcome of a call.
+
+    code: empty for a value, else an error's code, and the payload is that error (msgpack).
+    may_have_run: whether it can have had effects. seconds: how long it ran.
+    events: how many events came before it; the outcome is shown after the last of them.
+    """
+
+    call: int
+    payload: Payload
+    code: str = ""
+    may_have_run: bool = True
+    seconds: float = 0.0
+    fence: int = 0
+    events: int = 0
+
+
+class Delivered(msgspec.Struct, array_like=True, tag=14, gc=False):
+    """The outcomes of these calls are safe with the receiver: forget them."""
+
+    calls: tuple[int, ...]
+
+
+class Cancel(msgspec.Struct, array_like=True, tag=15, gc=False):
+    """Stop it. kill: the process as well, at once, and with it its session."""
+
+    call: int
+    kill: bool = False
+
+
+class Credit(msgspec.Struct, array_like=True, tag=16, gc=False):
+    """``size`` more bytes of the stream are welcome."""
+
+    stream: int
+    size: int
+
+
+class StreamReset(msgspec.Struct, array_like=True, tag=17, gc=False):
+    """Sender of a stream: the rest will not come."""
+
+    stream: int
+
+
+class StreamStop(msgspec.Struct, array_like=True, tag=18, gc=False):
+    """Receiver of a stream: send no more of it."""
+
+    stream: int
+
+
+class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
+    """After a new connection: the calls that the sender still holds, by id.
+
+    numbers: a client's own numbers of them. fences: a node's fences.
+    """
+
+    call_ids: tuple[bytes, ...]
+    numbers: tuple[int, ...] = ()
+    fences: tuple[int, ...] = ()
+
+
+class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):
+    """The answer to RESUME: each call's number on this link, in order; 0 = not known here.
+
+    To a node 0 means "forget it". A client submits again what is not known.
+    """
+
+    calls: tuple[int, ...]
+
+
+class Attach(msgspec.Struct, array_like=True, tag=21, gc=False):
+    """Gateway to node: somebody waits for this call anew; send again what was not seen."""
+
+    call: int
+
+
+class HandBack(msgspec.Struct, array_like=True, tag=22, gc=False):
+    """Node: these calls did not start and will not start here.
+
+    Gateway to client: the same; send them once more (the gateway keeps no payload).
+    """
+
+    calls: tuple[int, ...]
+
+
+class Watch(msgspec.Struct, array_like=True, tag=23, gc=False):
+    """Gateway to node: somebody looks (send RESOURCES once a second), or nobody does."""
+
+    on: bool
+
+
+class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
+    """How the node's machine is doing: cpu as a fraction of all cores, memory in bytes."""
+
+    cpu: float
+    cores: int
+    memory_used: int
+    memory_total: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+Message = (
+    Hello
+    | Welcome
+    | Refused
+    | GoingAway
+    | Ping
+    | Pong
+    | Register
+    | Submit
+    | Dispatch
+    | Started
+    | Event
+    | Seen
+    | Finished
+    | Delivered
+    | Cancel
+    | Credit
+    | StreamReset
+    | StreamStop
+    | Resume
+    | Resumed
+    | Attach
+    | HandBack
+    | Watch
+    | Resources
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Message)
+
+encode = _encoder.encode
+
+
+def decode(body: bytes | memoryview) -> Message:
+    """Decode one control record's body.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        It is no message of this protocol (`ValidationError`, its subclass, where types are off).
+    """
+    message: Message = _decoder.decode(body)
+    return message

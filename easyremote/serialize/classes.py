@@ -1,0 +1,239 @@
+"""Classes by value, in parts: a skeleton first, its attributes afterwards, so it may name itself.
+
+A class keeps its identity: it gets an id when it first leaves, and whoever knows the id uses the
+class that is there. So an instance that comes back from a node is an instance of the very class in
+the notebook, and two calls in one session see one class. What the standard library generates is
+not carried but generated again (the methods of a dataclass, a named tuple, an enum's members),
+because it has no source and differs between Python versions.
+``tests/serialize/test_classes.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import dataclasses
+import enum
+import threading
+import types
+import typing
+import uuid
+import weakref
+from typing import Any
+
+_lock = threading.Lock()
+_ids: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+_classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
+#: Classes that are not ours but came; their attributes follow the sender's.
+_came: weakref.WeakSet[type] = weakref.WeakSet()
+
+#: What a class statement makes by itself.
+_MADE_BY_PYTHON = frozenset(
+    "__dict__ __weakref__ __module__ __qualname__ __slots__ __static_attributes__ "
+    "__firstlineno__ __classdictcell__ __annotate_func__ __annotations_cache__ "
+    "__abstractmethods__ _abc_impl __orig_bases__".split()
+)
+_MADE_BY_DATACLASS = frozenset({"__dataclass_fields__", "__dataclass_params__"})
+#: Python 3.13 gives every dataclass one; it is a function of `dataclasses`, unknown to older ones.
+_REPLACE = getattr(dataclasses, "_replace", None)
+#: How `dataclasses` calls the function around the text that it compiles.
+_DATACLASS_MAKER = "__create_fn__."
+_OF_A_MEMBER = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+_FIELD_OPTIONS = ("init", "repr", "hash", "compare", "metadata", "kw_only")
+
+
+def reduce_class(cls: type) -> Any:
+    """How a pickler stores a class by value."""
+    with _lock:
+        class_id = _ids.setdefault(cls, uuid.uuid4().hex)
+        _classes[class_id] = cls
+    made_from = (class_id, cls.__name__, *_skeleton(cls))
+    return make_class, made_from, _state(cls), None, None, fill_class
+
+
+def _skeleton(cls: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """What kind it is, its bases, and what must be known when it is created."""
+    own = vars(cls)
+    options: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+    if issubclass(cls, enum.Enum):
+        members = {name: member.value for name, member in cls.__members__.items()}
+        return "enum", cls.__bases__, {"metaclass": type(cls), "names": options, "members": members}
+    if _is_named_tuple(cls):
+        defaults = tuple(cls._field_defaults.values())
+        return "namedtuple", (), {"names": options, "fields": cls._fields, "defaults": defaults}
+    if typing.is_typeddict(cls):
+        fields = dict(cls.__annotations__)
+        return "typeddict", (), {"names": options, "fields": fields, "total": cls.__total__}
+    if "__slots__" in own:
+        slots = own["__slots__"]
+        options["__slots__"] = (slots,) if isinstance(slots, str) else tuple(slots)
+    bases = own.get("__orig_bases__", cls.__bases__)  # Generic[T], not Generic
+    return "class", bases, {"metaclass": type(cls), "names": options}
+
+
+def _is_named_tuple(cls: Any) -> bool:
+    return bool(cls.__bases__ == (tuple,) and hasattr(cls, "_fields") and hasattr(cls, "_make"))
+
+
+def _state(cls: Any) -> dict[str, Any]:
+    own = {
+        name: value
+        for name, value in vars(cls).items()
+        if name not in _MADE_BY_PYTHON and not isinstance(value, types.MemberDescriptorType)
+    }
+    if "__annotations__" in own or "__annotate_func__" in vars(cls):
+        own["__annotations__"] = dict(cls.__annotations__)
+    state: dict[str, Any] = {"attributes": own}
+    if issubclass(cls, enum.Enum):
+        state["attributes"] = _without_enum_machinery(cls, own)
+        state["members"] = {
+            name: {key: vars(member)[key] for key in vars(member).keys() - _OF_A_MEMBER}
+            for name, member in cls.__members__.items()
+            if hasattr(member, "__dict__")
+        }
+    elif _is_named_tuple(cls):
+        bare = vars(collections.namedtuple("bare", cls._fields)).keys()
+        state["attributes"] = {
+            name: value for name, value in own.items() if name not in bare or name == "__doc__"
+        }
+    elif typing.is_typeddict(cls):
+        state["attributes"] = {}
+    elif "__dataclass_fields__" in own:
+        state["dataclass"] = _dataclass_options(cls, own)
+        state["attributes"] = _without_generated(own)
+    return state
+
+
+def _without_enum_machinery(cls: Any, own: dict[str, Any]) -> dict[str, Any]:
+    inherited = [base.__dict__ for base in cls.__mro__[1:]]
+    return {
+        name: value
+        for name, value in own.items()
+        if name not in cls.__members__
+        and (not (name.startswith("_") and name.endswith("_")) or callable(getattr(cls, name)))
+        and name not in ("__new__", "_new_member_", "__new_member__", "_generate_next_value_")
+        and not any(each.get(name) is value for each in inherited)
+        and name not in ("_member_type_", "_use_args_")
+    }
+
+
+def _without_generated(own: dict[str, Any]) -> dict[str, Any]:
+    def is_generated(name: str, value: Any) -> bool:
+        code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+        if name in _MADE_BY_DATACLASS or (name == "__replace__" and value is _REPLACE):
+            return True
+        return isinstance(code, types.CodeType) and code.co_qualname.startswith(_DATACLASS_MAKER)
+
+    return {name: value for name, value in own.items() if not is_generated(name, value)}
+
+
+def _dataclass_options(cls: type, own: dict[str, Any]) -> dict[str, Any]:
+    params = own["__dataclass_params__"]
+    accepted = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
+    fields: dict[str, Any] = {}
+    for name in own.get("__annotations__", {}):
+        field = own["__dataclass_fields__"].get(name)
+        if field is None:  # the KW_ONLY mark
+            continue
+        options = {key: getattr(field, key) for key in _FIELD_OPTIONS}
+        options["metadata"] = dict(field.metadata)
+        for key in ("default", "default_factory"):
+            if getattr(field, key) is not dataclasses.MISSING:
+                options[key] = getattr(field, key)
+        kind = field._field_type.name.removeprefix("_FIELD").removeprefix("_")
+        fields[name] = (kind, options)
+    return {
+        "params": {key: getattr(params, key) for key in accepted},
+        "match_args": "__match_args__" in own,
+        "fields": fields,
+    }
+
+
+# The loading side. These names are part of the payload.
+
+
+def make_class(
+    class_id: str, name: str, kind: str, bases: tuple[Any, ...], options: dict[str, Any]
+) -> type:
+    """The class of this id: the one that is here, or a new one without attributes."""
+    with _lock:
+        known = _classes.get(class_id)
+    if known is not None:
+        return known
+    made = _MAKERS[kind](name, bases, options)
+    with _lock:  # two threads may load it at once; one wins
+        known = _classes.setdefault(class_id, made)
+        if known is made:
+            _ids[made] = class_id
+            _came.add(made)
+    return known
+
+
+def _make_plain(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
+    names = options["names"]
+    keywords = {"metaclass": options["metaclass"]}
+    return types.new_class(name, bases, keywords, lambda namespace: namespace.update(names))
+
+
+def _make_enum(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
+    metaclass = options["metaclass"]
+    namespace = metaclass.__prepare__(name, bases)
+    for key, value in {**options["names"], **options["members"]}.items():
+        namespace[key] = value
+    return metaclass.__new__(metaclass, name, bases, namespace)  # type: ignore[no-any-return]  # it makes a class
+
+
+def _make_named_tuple(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
+    names = options["names"]
+    factory: Any = collections.namedtuple  # mypy wants the fields spelled out
+    made: type = factory(
+        name, options["fields"], defaults=options["defaults"], module=names["__module__"]
+    )
+    made.__qualname__ = names["__qualname__"]
+    return made
+
+
+def _make_typed_dict(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
+    made: Any = typing.TypedDict(name, options["fields"], total=options["total"])  # type: ignore[misc]  # its fields are only known now
+    made.__module__ = options["names"]["__module__"]
+    made.__qualname__ = options["names"]["__qualname__"]
+    return made
+
+
+_MAKERS = {
+    "class": _make_plain,
+    "enum": _make_enum,
+    "namedtuple": _make_named_tuple,
+    "typeddict": _make_typed_dict,
+}
+
+
+def fill_class(cls: type, state: dict[str, Any]) -> None:
+    """Give a class its attributes; one that was ours from the start keeps its own."""
+    if cls not in _came:
+        return
+    for name, value in state["attributes"].items():
+        # Not through a metaclass of the user's, which may forbid it or react to it.
+        type.__setattr__(cls, name, value)
+    for name, attributes in state.get("members", {}).items():
+        vars(cls.__members__[name]).update(attributes)  # type: ignore[attr-defined]  # an enum
+    if "dataclass" in state and "__dataclass_fields__" not in vars(cls):
+        _make_dataclass(cls, state["dataclass"])
+    abc.update_abstractmethods(cls)
+
+
+def _make_dataclass(cls: Any, options: dict[str, Any]) -> None:
+    annotations = vars(cls).get("__annotations__", {})
+    slots = {name: vars(cls)[name] for name in vars(cls).get("__slots__", ()) if name in vars(cls)}
+    marks = {"CLASSVAR": typing.ClassVar, "INITVAR": dataclasses.InitVar[object], "": object}
+    # Only its kind: a string annotation would be looked up in a module that isn't here.
+    cls.__annotations__ = {name: marks[kind] for name, (kind, _) in options["fields"].items()}
+    for name, (kind, field) in options["fields"].items():
+        if kind != "CLASSVAR":
+            setattr(cls, name, dataclasses.field(**field))
+    dataclasses.dataclass(cls, match_args=options["match_args"], **options["params"])
+    cls.__annotations__ = annotations
+    for name in options["fields"]:
+        cls.__dataclass_fields__[name].type = annotations[name]
+    for name, descriptor in slots.items():  # the defaults of fields were put in their place
+        setattr(cls, name, descriptor)

@@ -1,0 +1,238 @@
+"""Functions with their bodies <-> a payload.
+
+A function travels as the recipe of its code object (bytecode for the same minor version of Python,
+source text for any other: `sources`), plus what surrounds it: defaults, closure cells and those
+globals that the code names, each by the same rules, so transitively. Functions of one module share
+one namespace on the other side too, so ``global`` and recursion work; they never see the whole of
+``__main__``. A function of an installed module travels by reference (`modules` has the rule).
+Modules that a function uses travel by reference, the user's own ones as the part that it uses.
+``tests/serialize/test_functions.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from easyremote.errors import ProtocolError
+from easyremote.serialize import sources
+from easyremote.serialize.modules import is_own, travels_by_reference
+from easyremote.serialize.values import Buffer, Dumped, dump, load
+
+__all__ = ["dump_function", "load_function"]
+
+#: IPython's own names in the user's namespace: they hold the whole session, or belong to a shell.
+_IPYTHONS = frozenset({"In", "Out", "get_ipython", "exit", "quit", "_ih", "_oh", "_dh", "__"})
+#: What a module's machinery put there.
+_MACHINERY = frozenset({"__builtins__", "__spec__", "__loader__", "__cached__"})
+_NAMES_A_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
+
+
+def dump_function(function: Callable[..., Any], *, python: tuple[int, int] | None = None) -> Dumped:
+    """Turn a function into a payload for `load_function`.
+
+    Parameters
+    ----------
+    function
+        The function, undecorated by us. Decorators of the user's own have their effect on the
+        other side too, since what they made is what travels.
+    python
+        The node's ``(major, minor)``: with ours the function goes as bytecode, with another, or
+        None (unknown), as source.
+
+    Raises
+    ------
+    CannotShip
+        Its source can't be had where it is needed, or something that it uses can't travel.
+    """
+    return dump(function, python=python)
+
+
+def load_function(data: Buffer) -> Callable[..., Any]:
+    """Make the function again; tracebacks through it show its lines.
+
+    Raises
+    ------
+    VersionMismatch
+        It came as bytecode of another Python version.
+    """
+    function = load(data)
+    if not callable(function):
+        raise ProtocolError("A function's payload doesn't hold one; the peer is broken.")
+    return function  # type: ignore[no-any-return]  # callable() leaves it Any
+
+
+class Cell:
+    """Stands for a closure cell in a pickle: loaded empty, and filled by the function's state."""
+
+    def __init__(self, cell: types.CellType) -> None:
+        self.cell = cell
+
+
+class Namespace:
+    """Stands for a module's globals in a pickle: loaded as a new dict that only names what came."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names  # also keeps the dict alive, whose id is the key in Scope
+        self.name = str(names.get("__name__", "__main__"))
+
+
+class Scope:
+    """What the functions of one payload share."""
+
+    def __init__(self, by_source: bool) -> None:
+        self.by_source = by_source
+        self.partial_modules: set[types.ModuleType] = set()
+        self._cells: dict[int, Cell] = {}
+        self._namespaces: dict[int, Namespace] = {}
+
+    def cell(self, cell: types.CellType) -> Cell:
+        return self._cells.setdefault(id(cell), Cell(cell))
+
+    def namespace(self, names: dict[str, Any]) -> Namespace:
+        return self._namespaces.setdefault(id(names), Namespace(names))
+
+
+def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
+    """How a pickler stores a function; NotImplemented where a reference will do."""
+    if travels_by_reference(function):
+        return NotImplemented
+    code = function.__code__
+    cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
+    # Nothing in here can lead back to the function; what can is in the state, applied afterwards.
+    made_from = (
+        sources.recipe(code, function.__globals__, by_source=scope.by_source),
+        scope.namespace(function.__globals__),
+        function.__name__,
+        cells,
+    )
+    return make_function, made_from, _state(function, cells, scope), None, None, fill_function
+
+
+def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -> dict[str, Any]:
+    used = {name: function.__globals__[name] for name in _globals_of(function)}
+    for name, value in used.items():
+        if getattr(value, "__wrapped__", None) is function and _is_ours(value):
+            used[name] = function  # it calls itself: the body, not the stub that would send it
+    return {
+        "globals": used,
+        "modules": _module_parts(function.__code__, used.values(), scope),
+        "cells": [(cell, cell.cell.cell_contents) for cell in cells.values() if _filled(cell)],
+        "attributes": {
+            "__qualname__": function.__qualname__,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+            "__defaults__": function.__defaults__,
+            "__kwdefaults__": function.__kwdefaults__,
+            "__annotations__": _annotations(function, scope),
+        },
+        "dict": dict(function.__dict__),
+    }
+
+
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "easyremote"
+
+
+def _filled(cell: Cell) -> bool:
+    try:
+        return cell.cell.cell_contents is not cell  # reading an empty one raises
+    except ValueError:
+        return False
+
+
+def _annotations(function: types.FunctionType, scope: Scope) -> dict[str, Any]:
+    found = dict(function.__annotations__)
+    if not scope.by_source:
+        return found
+    # For people and for inspect.signature; as text they need nothing on the other side.
+    return {
+        name: value if isinstance(value, str) else inspect.formatannotation(value)
+        for name, value in found.items()
+    }
+
+
+def _globals_of(function: types.FunctionType) -> list[str]:
+    known = function.__globals__
+    hidden = _MACHINERY | _IPYTHONS if "get_ipython" in known else _MACHINERY
+    return [name for name in _global_names(function.__code__) if name in known.keys() - hidden]
+
+
+@lru_cache(maxsize=4096)
+def _global_names(code: types.CodeType) -> tuple[str, ...]:
+    """The globals that code names, code inside it included; sorted, so that payloads are stable."""
+    # Not co_names: those hold attributes too, and `x.data` must not ship a global `data`.
+    found = {
+        instruction.argval
+        for each in _with_nested(code)
+        for instruction in dis.get_instructions(each)
+        if instruction.opname in _NAMES_A_GLOBAL
+    }
+    return tuple(sorted(found))
+
+
+def _with_nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _with_nested(constant)
+
+
+def _module_parts(
+    code: types.CodeType, values: Any, scope: Scope
+) -> list[tuple[types.ModuleType, dict[str, Any]]]:
+    """Of the user's own modules among the values: the attributes that the code names."""
+    names = {name for each in _with_nested(code) for name in each.co_names}
+    parts: list[tuple[types.ModuleType, dict[str, Any]]] = []
+    waiting = [value for value in values if _is_own_module(value)]
+    seen: set[types.ModuleType] = set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        scope.partial_modules.add(module)
+        part = {name: vars(module)[name] for name in sorted(names & vars(module).keys())}
+        parts.append((module, part))
+        waiting += [value for value in part.values() if _is_own_module(value)]
+    return parts
+
+
+def _is_own_module(value: Any) -> bool:
+    return isinstance(value, types.ModuleType) and value.__name__ != "__main__" and is_own(value)
+
+
+# The loading side. These names are part of the payload.
+
+
+def make_namespace(name: str) -> dict[str, Any]:
+    """A new module namespace."""
+    return {"__name__": name, "__builtins__": __builtins__}
+
+
+def make_function(
+    recipe: sources.Recipe,
+    namespace: dict[str, Any],
+    name: str,
+    cells: dict[str, types.CellType],
+) -> types.FunctionType:
+    """A function without its surroundings, so that these can refer to it."""
+    code = sources.code(recipe)
+    closure = tuple(cells[free] for free in code.co_freevars)
+    return types.FunctionType(code, namespace, name, None, closure)
+
+
+def fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
+    """Give a function its surroundings."""
+    function.__globals__.update(state["globals"])
+    for module, part in state["modules"]:
+        vars(module).update(part)
+    for cell, content in state["cells"]:
+        cell.cell_contents = content
+    for name, value in state["attributes"].items():
+        setattr(function, name, value)
+    function.__dict__.update(state["dict"])

@@ -1,0 +1,95 @@
+"""Which modules the other side is taken to have: what lives in them travels by reference.
+
+The rule: a module whose file lies in the standard library or in a ``site-packages`` folder is
+installed, so are builtin and extension modules and EasyRemote itself. Everything else is the
+user's own: ``__main__``, scripts and modules beside the notebook, test modules, packages in
+development (editable installs), modules made by hand. What those define travels by value.
+``tests/serialize/test_modules.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from types import ModuleType
+from typing import Any
+
+#: EasyRemote is on both sides, wherever it was installed from; and so is what it stands on.
+_ALWAYS_THERE = frozenset({"easyremote", "easyremote_jupyter", "dill"})
+
+
+@lru_cache(maxsize=1)
+def _installed_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    found = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
+    # A virtual environment's standard library is that of the Python it was made from.
+    found |= {os.path.dirname(os.__file__), *site.getsitepackages()}
+    if site.ENABLE_USER_SITE:
+        found.add(site.getusersitepackages())
+    folders = {os.path.join(path, "") for path in found}
+    return tuple(folders | {os.path.join(os.path.realpath(path), "") for path in found})
+
+
+@lru_cache(maxsize=8192)
+def _is_installed_file(path: str) -> bool:
+    if path.endswith(tuple(EXTENSION_SUFFIXES)):
+        return True  # machine code has no body that could travel
+    parts = path.split(os.sep)
+    if "site-packages" in parts or "dist-packages" in parts:
+        return True
+    # Not realpath of the file: a user's module that is a link stays the user's.
+    return os.path.abspath(path).startswith(_installed_folders())
+
+
+def is_own(module: ModuleType) -> bool:
+    """Whether a module is the user's own, so that what it defines travels by value."""
+    name = str(getattr(module, "__name__", ""))
+    if name in ("__main__", "__mp_main__"):
+        return True
+    if name.partition(".")[0] in _ALWAYS_THERE:
+        return False
+    path = getattr(module, "__file__", None)
+    if isinstance(path, str):
+        return not _is_installed_file(path)
+    spec = getattr(module, "__spec__", None)
+    # Without a file: builtin, frozen and namespace modules have a spec, one made by hand has none.
+    return spec is None
+
+
+def travels_by_reference(thing: Any) -> bool:
+    """Whether a function or class can be imported, under its name, from an installed module."""
+    module = sys.modules.get(getattr(thing, "__module__", None) or "__main__")
+    if module is None or is_own(module):
+        return False
+    found: Any = module
+    for part in thing.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is thing
+
+
+_marks: tuple[int, tuple[bytes, ...]] = (-1, ())
+
+
+def own_module_marks() -> tuple[bytes, ...]:
+    """How a pickle (protocol 4 and up) spells the name of each of the user's own modules."""
+    global _marks
+    count = len(sys.modules)
+    if _marks[0] != count:  # only an import can have changed the answer
+        names = [name for name, module in list(sys.modules.items()) if _named_own(name, module)]
+        _marks = count, tuple(_spelled(name) for name in names)
+    return _marks[1]
+
+
+def _named_own(name: str, module: Any) -> bool:
+    return isinstance(module, ModuleType) and is_own(module)
+
+
+def _spelled(name: str) -> bytes:
+    raw = name.encode("utf-8", "surrogatepass")
+    if len(raw) < 256:
+        return b"\x8c" + bytes([len(raw)]) + raw  # SHORT_BINUNICODE
+    return raw

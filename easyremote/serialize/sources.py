@@ -1,0 +1,315 @@
+"""Code objects as recipes that travel: bytecode for the same Python version, source for others.
+
+The source of a function is cut from the file or notebook cell that defined it, found again in its
+syntax tree by name and line (a lambda by its columns). On the other side it is compiled, never
+executed: decorators, defaults and annotations are cut away, since their values travel by
+themselves, and a scope is put around it, so that closures, ``super()`` and private names compile
+to what they were. Either way the text goes along, for tracebacks.
+``tests/serialize/test_sources.py`` proves it on every Python that it finds.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+import linecache
+import marshal
+import os
+import sys
+import weakref
+from collections.abc import Iterator
+from functools import lru_cache, reduce
+from operator import or_
+from types import CodeType
+from typing import Any, NamedTuple
+
+from easyremote.errors import CannotShip, VersionMismatch
+
+_FUTURE_FLAGS = reduce(
+    or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+class Recipe(NamedTuple):
+    """How to make a code object."""
+
+    name: str
+    qualname: str
+    filename: str
+    #: The whole lines that the function is on, from line `line`; "" where they aren't known,
+    #: which only bytecode allows.
+    line: int
+    text: str
+    #: None where the text is the recipe.
+    bytecode: bytes | None
+    python: tuple[int, int]
+    #: Where it starts in the first line and ends in the last, in bytes of UTF-8.
+    columns: tuple[int, int] = (0, 0)
+    freevars: tuple[str, ...] = ()
+    #: The class around it, for private names.
+    owner: str | None = None
+    flags: int = 0
+
+
+#: Recipes of code that came as source, so that it can go on: its file isn't here as a whole.
+_came: weakref.WeakKeyDictionary[CodeType, Recipe] = weakref.WeakKeyDictionary()
+
+
+class _Found(NamedTuple):
+    node: _Function
+    owner: str | None
+
+
+def recipe(code: CodeType, module_globals: dict[str, Any], *, by_source: bool) -> Recipe:
+    """The recipe of a function's code.
+
+    Raises
+    ------
+    CannotShip
+        Source is asked for, and isn't there or isn't what runs any more.
+    """
+    if by_source and code in _came:
+        return _came[code]
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, module_globals)
+    if by_source:
+        return _from_source(code, lines)
+    last = max((line for *_, line in code.co_lines() if line), default=code.co_firstlineno)
+    return Recipe(
+        code.co_name,
+        code.co_qualname,
+        code.co_filename,
+        code.co_firstlineno,
+        "".join(lines[code.co_firstlineno - 1 : last]),
+        marshal.dumps(code),
+        sys.version_info[:2],
+    )
+
+
+def _from_source(code: CodeType, lines: list[str]) -> Recipe:
+    text = "".join(lines)
+    if not text:
+        raise _no_source(code, "it isn't there (made by exec, or typed into a plain prompt)")
+    try:
+        candidates = _functions_in(text)
+    except SyntaxError as error:
+        raise _no_source(code, f"it no longer parses: {error}") from None
+    found = _pick(code, candidates)
+    if found is None:
+        raise _no_source(code, f"line {code.co_firstlineno} no longer holds it")
+    node = found.node
+    made = Recipe(
+        code.co_name,
+        code.co_qualname,
+        code.co_filename,
+        node.lineno,
+        "".join(lines[node.lineno - 1 : node.end_lineno]),
+        None,
+        sys.version_info[:2],
+        (node.col_offset, node.end_col_offset or 0),
+        tuple(name for name in code.co_freevars if name.isidentifier()),
+        found.owner,
+        code.co_flags & _FUTURE_FLAGS,
+    )
+    # The file may have changed since it was imported: better an error here than another function
+    # there. A superset is fine: pytest and others rewrite what they import.
+    again = _compiled(made)
+    if again.co_freevars != code.co_freevars or not set(again.co_names) <= set(code.co_names):
+        raise _no_source(code, "it was changed since it was run")
+    return made
+
+
+def _no_source(code: CodeType, why: str) -> CannotShip:
+    return CannotShip(
+        f"the source of {code.co_qualname}() in {code.co_filename} can't be had: {why}. The other "
+        "side runs another version of Python than this one "
+        f"({sys.version_info[0]}.{sys.version_info[1]}), or an unknown one, so functions go there "
+        "as source. Define it in a notebook cell or a file and run that again, or use a node with "
+        "this Python version."
+    )
+
+
+@lru_cache(maxsize=64)
+def _functions_in(text: str) -> dict[tuple[str, int], list[_Found]]:
+    found: dict[tuple[str, int], list[_Found]] = {}
+    for node, owner in _walk(ast.parse(text), None):
+        if isinstance(node, ast.Lambda):
+            found.setdefault(("<lambda>", node.lineno), []).append(_Found(node, owner))
+        else:
+            first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            found.setdefault((node.name, first), []).append(_Found(node, owner))
+    return found
+
+
+def _walk(tree: ast.AST, owner: str | None) -> Iterator[tuple[_Function, str | None]]:
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, _Function):
+            yield child, owner
+        yield from _walk(child, child.name if isinstance(child, ast.ClassDef) else owner)
+
+
+def _pick(code: CodeType, candidates: dict[tuple[str, int], list[_Found]]) -> _Found | None:
+    fitting = [
+        found
+        for found in candidates.get((code.co_name, code.co_firstlineno), ())
+        if _parameters(found) == _code_parameters(code)
+    ]
+    if len(fitting) > 1:  # lambdas on one line: the innermost one that holds all the code
+        fitting = [found for found in fitting if _holds(found.node, code)]
+        fitting.sort(key=lambda found: (found.node.lineno, found.node.col_offset), reverse=True)
+    return fitting[0] if fitting else None
+
+
+def _parameters(found: _Found) -> list[str]:
+    args = found.node.args
+    each = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+    each += [rest for rest in (args.vararg, args.kwarg) if rest]
+    return [_mangled(parameter.arg, found.owner or "") for parameter in each]
+
+
+def _mangled(name: str, owner: str) -> str:
+    private = name.startswith("__") and not name.endswith("__") and owner.strip("_")
+    return f"_{owner.lstrip('_')}{name}" if private else name
+
+
+def _code_parameters(code: CodeType) -> list[str]:
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return list(code.co_varnames[:count])
+
+
+def _holds(node: _Function, code: CodeType) -> bool:
+    """Whether the columns of all of the code lie within the body."""
+    body = node.body if isinstance(node, ast.Lambda) else node
+    start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    places = [
+        ((line, column), (end_line, end_column))
+        for line, end_line, column, end_column in code.co_positions()
+        if line is not None and column is not None and end_column
+    ]
+    return bool(places) and all(start <= first and last <= end for first, last in places)
+
+
+# The loading side.
+
+
+def code(made_from: Recipe) -> CodeType:
+    """The code object of a recipe.
+
+    Raises
+    ------
+    VersionMismatch
+        It is bytecode of another version of Python.
+    """
+    made_from = made_from._replace(filename=_remember_lines(made_from))
+    if made_from.bytecode is None:
+        made = _compiled(made_from)
+        _came[made] = made_from
+        return made
+    if tuple(made_from.python) != sys.version_info[:2]:
+        here = ".".join(map(str, sys.version_info[:2]))
+        there = ".".join(map(str, made_from.python))
+        raise VersionMismatch(
+            f"{made_from.qualname}() came as bytecode of Python {there}; this is Python {here}."
+        )
+    return _renamed(marshal.loads(made_from.bytecode), made_from.filename)
+
+
+def _renamed(code: CodeType, filename: str) -> CodeType:
+    if code.co_filename == filename:
+        return code
+    constants = [
+        _renamed(each, filename) if isinstance(each, CodeType) else each for each in code.co_consts
+    ]
+    return code.replace(co_filename=filename, co_consts=tuple(constants))
+
+
+def _compiled(made_from: Recipe) -> CodeType:
+    """Compile a function's text within the scopes it needs; nothing of it is executed."""
+    tree, innermost = _scopes(made_from)
+    innermost[-1] = _bare(made_from)
+    compiled = compile(
+        ast.fix_missing_locations(tree),
+        made_from.filename,
+        "exec",
+        flags=made_from.flags,
+        dont_inherit=True,
+    )
+    # Each scope holds one code object, the next: module, factory, class (if any), function.
+    for _ in range(3 if made_from.owner else 2):
+        compiled = next(each for each in compiled.co_consts if isinstance(each, CodeType))
+    named: CodeType = compiled.replace(co_qualname=made_from.qualname)
+    return named
+
+
+def _scopes(made_from: Recipe) -> tuple[ast.Module, list[ast.stmt]]:
+    # Parsed rather than built, because what a node must have differs between versions.
+    tree: Any = ast.parse(f"def scope({', '.join(made_from.freevars)}):\n pass")
+    scope: list[ast.stmt] = tree.body[0].body
+    body = scope
+    if made_from.owner:
+        scope[:] = ast.parse(f"class {made_from.owner}:\n pass").body
+        body = scope[0].body  # type: ignore[attr-defined]  # it is that class
+    name = made_from.owner or made_from.name
+    if name.isidentifier() and name not in made_from.freevars:
+        # Inside the function its name is a global, as it was, and not a variable of this scope.
+        scope.insert(0, ast.Global([name]))
+    return tree, body
+
+
+def _bare(made_from: Recipe) -> ast.stmt:
+    """The function's statement, at its line, without what is evaluated around it."""
+    parsed: Any
+    node: Any
+    if made_from.name == "<lambda>":
+        node = ast.parse(_lambda_text(made_from), mode="eval").body
+        ast.increment_lineno(node, made_from.line - 1)
+        parsed = ast.Expr(node)  # not an assignment, whose name the body may use as a global
+    else:
+        indented = made_from.columns[0] > 0  # dedenting would change strings of several lines
+        parsed = ast.parse("if 1:\n" + made_from.text if indented else made_from.text).body[0]
+        node = parsed = parsed.body[0] if indented else parsed
+        ast.increment_lineno(node, made_from.line - 1 - indented)
+        node.decorator_list, node.returns = [], None
+        if hasattr(node, "type_params"):  # Python 3.12
+            node.type_params = []
+    _strip(node.args)
+    return parsed  # type: ignore[no-any-return]  # a statement, in both branches
+
+
+def _lambda_text(made_from: Recipe) -> str:
+    start, end = made_from.columns
+    lines = made_from.text.encode().splitlines(keepends=True)
+    lines[-1] = lines[-1][:end]
+    # Parentheses let it span lines; the spaces keep its columns.
+    lines[0] = b"(" + b" " * (start - 1) + lines[0][start:]
+    return b"".join(lines).decode() + ")"
+
+
+def _strip(arguments: ast.arguments) -> None:
+    for each in ast.walk(arguments):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+    nothing = ast.Constant(value=None)
+    arguments.defaults = [nothing for _ in arguments.defaults]
+    arguments.kw_defaults = [each and nothing for each in arguments.kw_defaults]
+
+
+def _remember_lines(made_from: Recipe) -> str:
+    """Let tracebacks and inspect find the lines; under another name if a file here has this one."""
+    filename = made_from.filename
+    ours = made_from.text.splitlines(keepends=True)
+    start, end = made_from.line - 1, made_from.line - 1 + len(ours)
+    lines = list(linecache.getlines(filename))
+    if lines[start:end] == ours:
+        return filename
+    if lines and os.path.exists(filename):
+        filename = f"<{filename}>"
+        lines = list(linecache.getlines(filename))
+    lines += ["\n"] * (end - len(lines))
+    lines[start:end] = ours
+    # No modification time: that is how linecache knows not to look for a file.
+    linecache.cache[filename] = sum(map(len, lines)), None, lines, filename
+    return filename

@@ -1,0 +1,302 @@
+"""Values <-> one byte payload: pickle protocol 5, big buffers beside the pickle and never copied.
+
+A payload is either a bare pickle (it starts with ``0x80``: nothing is added to a value without big
+buffers), or::
+
+    tag 0x01, 3 zero bytes, buffer count (u32), pickle size (u64)     little endian
+    for each buffer: size << 1 | writable (u64)
+    the pickle
+    each buffer, at the next multiple of 64 bytes from the start of the payload
+
+so that arrays lie aligned in a payload that was mapped into memory, and are used where they lie.
+The C pickler does the work; only what the other side can't import (``__main__``, the user's own
+modules) goes through `by_value`, and only then is dill imported. Never used by the gateway: loading
+a payload runs code. ``tests/serialize/test_values.py`` proves all this.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
+from easyremote.serialize.modules import own_module_marks
+
+__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
+
+Buffer = bytes | bytearray | memoryview
+Version = tuple[int, int]
+
+#: Smaller buffers stay inside the pickle: below a page, one copy is cheaper than the padding, the
+#: header and one more part for the writer, and a small array doesn't keep a whole payload alive.
+OUT_OF_BAND_MIN = 4096
+#: A cache line, and what NumPy and Arrow ask of memory for vector instructions.
+ALIGNMENT = 64
+
+_TAG = 0x01
+_HEADER = struct.Struct("<B3xIQ")
+_PICKLE_START = 0x80
+_PADDING = bytes(ALIGNMENT)
+
+
+class Dumped(NamedTuple):
+    """A payload in parts, so that nobody has to join them."""
+
+    #: In wire order; a big one is a memoryview of the value's own memory. Send it before the value
+    #: changes, and keep the value alive until then (the view does).
+    parts: list[Buffer]
+    #: The sum of their lengths, in bytes.
+    size: int
+
+
+def dump(value: object, *, python: Version | None = None) -> Dumped:
+    """Turn a value into a payload.
+
+    Parameters
+    ----------
+    value
+        Anything that pickle can take, and functions, classes and instances of classes of
+        ``__main__`` and of the user's own modules, which travel by value.
+    python
+        The other side's ``(major, minor)``. The same as ours: code travels as bytecode. Another
+        one, or None (unknown): as source, which works on every version.
+
+    Raises
+    ------
+    CannotShip
+        Something in it can't travel; the message says what, where and why.
+    """
+    try:
+        return _dump(_shielded(value, {}), python)
+    except Exception as error:  # any: a __reduce__ is the user's code
+        raise _cannot_ship([("the value", "value", value)], python, error) from error
+
+
+def dump_call(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    function: Callable[..., Any] | None = None,
+    name: str | None = None,
+    python: Version | None = None,
+) -> Dumped:
+    """Turn the arguments of a call into a payload for `load_call`.
+
+    Parameters
+    ----------
+    args, kwargs
+        The arguments.
+    function
+        What is called; where it is known, an error names the parameter, not the position.
+    name
+        The function's name for that message; None takes ``function.__name__``.
+    python
+        As for `dump`.
+
+    Raises
+    ------
+    CannotShip
+        An argument can't travel; the message names it.
+    """
+    try:
+        known: dict[int, Any] = {}
+        if not _SHIELDED.isdisjoint(map(type, args)):
+            args = tuple([_shielded(value, known) for value in args])
+        if kwargs and not _SHIELDED.isdisjoint(map(type, kwargs.values())):
+            kwargs = {key: _shielded(value, known) for key, value in kwargs.items()}
+        return _dump((args, kwargs), python)
+    except Exception as error:  # any: a __reduce__ is the user's code
+        from easyremote.serialize.culprits import arguments
+
+        raise _cannot_ship(arguments(args, kwargs, function, name), python, error) from error
+
+
+def dump_names(variables: Mapping[str, object], *, python: Version | None = None) -> Dumped:
+    """Turn variables into a payload; `load` gives the dict back.
+
+    Two names for one object are still two names for one object on the other side.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel; the message names it.
+    """
+    known: dict[int, Any] = {}
+    try:
+        shielded = {name: _shielded(value, known) for name, value in variables.items()}
+        return _dump(shielded, python)
+    except Exception as error:  # any: a __reduce__ is the user's code
+        suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
+        raise _cannot_ship(suspects, python, error) from error
+
+
+def load(data: Buffer) -> Any:
+    """Make the value again.
+
+    Big arrays are views into `data`, not copies: they keep it alive, and they are writable if they
+    were writable at the source. (Where `data` is read-only, as ``bytes`` is, those are copied.)
+
+    Raises
+    ------
+    CannotShip
+        The payload is whole, but a class in it could not be rebuilt here.
+    ModuleNotFoundError
+        It needs a module that isn't installed here.
+    ProtocolError
+        This is no payload, or not a whole one.
+    """
+    view = memoryview(data).cast("B")
+    if not len(view):
+        raise ProtocolError("A payload is empty; the peer that sent it is broken.")
+    if view[0] == _PICKLE_START:
+        return _unpickle(view, [])
+    body, buffers = _split(view)
+    return _unpickle(body, buffers)
+
+
+def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The ``(args, kwargs)`` that `dump_call` was given."""
+    match load(data):
+        case (tuple() as args, dict() as kwargs):
+            return args, kwargs
+    raise ProtocolError("A call's payload doesn't hold arguments; the peer that sent it is broken.")
+
+
+def _cannot_ship(
+    suspects: list[tuple[str, str, Any]], python: Version | None, error: Exception
+) -> CannotShip:
+    if isinstance(error, MemoryError):
+        raise error  # the machine's trouble, not the value's
+    from easyremote.serialize.culprits import cannot_ship
+
+    def attempt(value: Any) -> None:
+        _dump(_shielded(value, {}), python)
+
+    return cannot_ship(suspects, attempt, error)
+
+
+def _dump(value: Any, python: Version | None) -> Dumped:
+    buffers: list[memoryview] = []
+
+    def stays_in_band(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < OUT_OF_BAND_MIN:
+            return True
+        buffers.append(raw)
+        return False
+
+    try:
+        data = pickle.dumps(value, 5, buffer_callback=stays_in_band)
+    except Exception:  # by_value raises it again if it can't do better
+        data = b""
+    if not data or _names_own_module(data):
+        from easyremote.serialize import by_value
+
+        buffers.clear()
+        data = by_value.dumps(value, stays_in_band, python)
+    if not buffers:
+        return Dumped([data], len(data))
+    return _joined(data, buffers)
+
+
+def _names_own_module(data: bytes) -> bool:
+    """Whether a pickle refers to something by its name in a module that the other side lacks."""
+    # Without STACK_GLOBAL it refers to nothing; that is what makes plain values cheap.
+    return b"\x93" in data and any(mark in data for mark in own_module_marks())
+
+
+def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:
+    sizes = [raw.nbytes << 1 | (not raw.readonly) for raw in buffers]
+    head = _HEADER.pack(_TAG, len(buffers), len(data)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    parts: list[Buffer] = [head, data]
+    position = len(head) + len(data)
+    for raw in buffers:
+        if gap := -position % ALIGNMENT:
+            parts.append(_PADDING[:gap])
+        parts.append(raw)
+        position += gap + raw.nbytes
+    return Dumped(parts, position)
+
+
+def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
+    try:
+        tag, count, pickled = _HEADER.unpack_from(view)
+        sizes = struct.unpack_from(f"<{count}Q", view, _HEADER.size) if tag == _TAG else ()
+    except struct.error:
+        raise ProtocolError("A payload is cut short; the peer that sent it is broken.") from None
+    if tag != _TAG:
+        raise ProtocolError(f"A payload starts with {tag:#04x}: not from this version.")
+    start = _HEADER.size + 8 * count
+    position = start + pickled
+    buffers: list[Buffer] = []
+    for size in sizes:
+        position += -position % ALIGNMENT
+        raw = view[position : position + (size >> 1)]
+        position += size >> 1
+        # What could be written to at the source can be written to here.
+        buffers.append(bytearray(raw) if size & 1 and raw.readonly else raw)
+    if position != len(view):
+        raise ProtocolError(f"A payload of {len(view)} bytes should have {position}.")
+    return view[start : start + pickled], buffers
+
+
+def _unpickle(body: memoryview, buffers: list[Buffer]) -> Any:
+    try:
+        return pickle.loads(body, buffers=buffers)
+    except (EasyRemoteError, MemoryError):
+        raise
+    except ModuleNotFoundError as error:
+        error.add_note(f"The value needs the module {error.name!r}; install it on this side.")
+        raise
+    except Exception as error:  # a class's own __setstate__ or __init__: the user's code
+        raise CannotShip(
+            f"a value came across, but can't be rebuilt on this side: {type(error).__name__}: "
+            f"{error}. Look at __reduce__, __getstate__ and __setstate__ of its classes, and at "
+            "the versions of the packages on both sides."
+        ) from error
+
+
+class _Bytes:
+    """Stands for bytes, which pickle would copy, or a memoryview, which it would refuse."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: bytes | memoryview) -> None:
+        self.value = value
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if isinstance(self.value, memoryview):
+            return reduce_memoryview(self.value)
+        return bytes, (pickle.PickleBuffer(self.value),)
+
+
+#: Not bytearray: it can be changed, so whoever else holds it must hold it on the other side too,
+#: and only pickle sees who does.
+_SHIELDED = frozenset({bytes, memoryview})
+
+
+def _shielded(value: Any, known: dict[int, Any]) -> Any:
+    kind = type(value)
+    if kind is memoryview or (kind is bytes and len(value) >= OUT_OF_BAND_MIN):
+        return known.setdefault(id(value), _Bytes(value))  # the same bytes twice are sent once
+    return value
+
+
+def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
+    """A memoryview arrives as a memoryview: same format, shape and read-onliness, own memory."""
+    raw = view if view.c_contiguous else memoryview(view.tobytes("C"))
+    return make_memoryview, (pickle.PickleBuffer(raw), view.format, view.shape, view.readonly)
+
+
+def make_memoryview(
+    buffer: Any, format_: str, shape: tuple[int, ...], readonly: bool
+) -> memoryview:
+    """The loading side of `reduce_memoryview`; its name is part of the payload."""
+    view = memoryview(buffer).cast("B")
+    if view.readonly and not readonly:
+        view = memoryview(bytearray(view))
+    if 0 not in shape:  # casting an empty one is refused; it has no elements to address
+        view = view.cast(format_, shape)  # type: ignore[call-overload]  # its stub wants literals
+    return view.toreadonly() if readonly else view

@@ -1,0 +1,1 @@
+"""A Link on a live connection: a WebSocket, or a pipe."""

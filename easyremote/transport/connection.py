@@ -1,0 +1,182 @@
+"""A Link on a live connection: one task reads, one writes, one watches the clock.
+
+The reader awaits nothing slow: what comes is handed to the link's owner and that is all. The
+writer is the only one who sends; everything that was queued in one turn of the event loop leaves
+together. A `Channel` is what carries the bytes: a WebSocket here, a pipe in ``pipe.py``.
+``tests/transport/test_connection.py`` proves it over real sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+
+from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Message
+
+#: Closing waits this long for the last words to leave.
+CLOSE_TIMEOUT = 2.0
+#: The kernel keeps at most this much unsent, so that control messages overtake bulk data.
+UNSENT_LIMIT = 256 * 1024
+
+
+class Channel(Protocol):
+    """What carries bytes."""
+
+    async def receive(self) -> bytes | None:
+        """The next bytes; None at the end."""
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes, waiting while too much is under way."""
+
+    async def close(self, reason: str) -> None:
+        """Close, with a word on why."""
+
+
+class WebSocketChannel:
+    """A WebSocket of aiohttp, the server's or the client's."""
+
+    def __init__(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+        sock: socket.socket | None = ws.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            _prepare(sock)
+
+    async def receive(self) -> bytes | None:
+        message = await self._ws.receive()
+        if message.type is aiohttp.WSMsgType.BINARY:
+            data: bytes = message.data
+            return data
+        if message.type is aiohttp.WSMsgType.TEXT:
+            raise ProtocolError("a text message; this protocol is binary")
+        if message.type is aiohttp.WSMsgType.ERROR and isinstance(
+            message.data, aiohttp.WebSocketError
+        ):
+            raise ProtocolError(str(message.data))
+        return None
+
+    async def send(self, data: bytes) -> None:
+        await self._ws.send_bytes(data)
+
+    async def close(self, reason: str) -> None:
+        # 123 bytes are what a WebSocket close frame has room for.
+        await self._ws.close(message=reason.encode()[:120])
+
+
+def _prepare(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
+
+
+class Connection:
+    """Runs a link over a channel.
+
+    Parameters
+    ----------
+    link
+        The link; who owns it, talks to it only on this event loop.
+    channel
+        What carries its bytes.
+    receive
+        Called with every message and the time.
+    flush
+        Called after each batch of messages, with the time.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        channel: Channel,
+        receive: Callable[[Message, float], None],
+        flush: Callable[[float], None] | None = None,
+    ) -> None:
+        self.link = link
+        self._channel = channel
+        self._receive = receive
+        self._flush = flush
+        self._output = asyncio.Event()
+        self._ending = asyncio.Event()
+        link.wake = self._output.set
+        #: Why it was closed, for the log and for the peer.
+        self.reason = ""
+
+    async def run(self) -> None:
+        """Serve the connection until it is over, whoever ends it.
+
+        Raises
+        ------
+        EasyRemoteError
+            What the receiving side raised: the peer broke the protocol, or was refused.
+        """
+        tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
+        try:
+            await self._read()
+        except (ConnectionError, aiohttp.ClientError) as error:
+            self.reason = self.reason or str(error)
+        except EasyRemoteError as error:
+            self.reason = error.message
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._last_words()
+            self.link.close()
+
+    def end(self, reason: str) -> None:
+        """Close from this side: what is queued leaves, then `run` returns."""
+        self.reason = self.reason or reason
+        self._ending.set()
+
+    async def _close(self, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                while (data := self.link.data_to_send()) is not None:
+                    await self._channel.send(data)
+                await self._channel.close(reason)
+        except (TimeoutError, OSError, aiohttp.ClientError):
+            pass  # it is as closed as it can be made: the peer does not take our last words
+
+    async def _last_words(self) -> None:
+        """Send what is still queued (REFUSED, GOING AWAY), then close; bounded."""
+        await asyncio.shield(self._close(self.reason))
+
+    async def _read(self) -> None:
+        link, receive, flush = self.link, self._receive, self._flush
+        while (data := await self._channel.receive()) is not None:
+            now = time.monotonic()
+            for message in link.receive_data(data, now):
+                receive(message, now)
+            if flush is not None:
+                flush(now)
+
+    async def _write(self) -> None:
+        link = self.link
+        try:
+            while True:
+                await self._output.wait()
+                self._output.clear()
+                while (data := link.data_to_send()) is not None:
+                    await self._channel.send(data)
+        except (OSError, aiohttp.ClientError) as error:
+            # The reader sees the same end of the connection, and tells.
+            self.reason = self.reason or str(error)
+
+    async def _watch(self) -> None:
+        alive = True
+        while alive and not self._ending.is_set():
+            wait = max(self.link.next_timeout() - time.monotonic(), 0.01)
+            try:
+                await asyncio.wait_for(self._ending.wait(), wait)
+            except TimeoutError:
+                alive = self.link.handle_timeout(time.monotonic())
+        self.reason = self.reason or "silent for too long"
+        await self._close(self.reason)

@@ -1,0 +1,32 @@
+"""A Link over a socket pair: a node and the processes that run its shipped code."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+#: How much is read at a time.
+READ_SIZE = 256 * 1024
+
+
+class PipeChannel:
+    """One end of a socket pair."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, sock: socket.socket) -> PipeChannel:
+        reader, writer = await asyncio.open_connection(sock=sock, limit=2 * READ_SIZE)
+        return cls(reader, writer)
+
+    async def receive(self) -> bytes | None:
+        return await self._reader.read(READ_SIZE) or None
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def close(self, reason: str) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()

@@ -1,0 +1,192 @@
+"""One feed from the gateway, shared by every browser tab of this Jupyter server.
+
+The feed opens its client for the first subscriber and closes it a minute after the last one, so
+that a panel nobody looks at costs nothing. It retries for as long as somebody watches, and tells
+why there is nothing to show meanwhile. It never queues: a slow browser misses snapshots, and
+always gets the newest. ``tests/jupyter_extension/server/test_feed.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from easyremote.errors import EasyRemoteError, GatewayUnreachable, InternalError
+from easyremote_jupyter.server.messages import (
+    Connecting,
+    Message,
+    Snapshot,
+    snapshot,
+    unavailable,
+)
+
+#: A reload of the page, or a change of tabs, must not cost a new connection to the gateway.
+LINGER = 60.0
+#: Snapshots come about once a second; ten missed ones mean that the gateway has gone.
+SILENCE = 10.0
+#: Seconds before each new try. They stay short: somebody is watching, and has just been told to
+#: start a gateway.
+RETRY_DELAYS = (1, 2, 4, 8)
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """What the feed needs of an `easyremote.Client`."""
+
+    def watch(self) -> AsyncIterator[Mapping[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
+def connect() -> Watcher:
+    """Open a client with the settings of this machine (environment, file, local gateway)."""
+    from easyremote import Client
+
+    return Client()
+
+
+class Subscription:
+    """One browser's view of the feed: an async iterator over the newest messages."""
+
+    def __init__(self, first: Message) -> None:
+        self._newest = first
+        self._unseen = asyncio.Event()
+        self._unseen.set()
+
+    def put_nowait(self, message: Message) -> None:
+        self._newest = message
+        self._unseen.set()
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        await self._unseen.wait()
+        self._unseen.clear()
+        return self._newest
+
+
+class Feed:
+    """Watches the gateway while anybody watches the feed.
+
+    Parameters
+    ----------
+    connect
+        Makes the client; called in a thread, because it may read files.
+    linger
+        Seconds for which the connection outlives its last subscriber.
+    """
+
+    def __init__(self, connect: Callable[[], Watcher] = connect, *, linger: float = LINGER) -> None:
+        self._connect = connect
+        self._linger = linger
+        self._newest: Message = Connecting()
+        self._subscriptions: set[Subscription] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.TimerHandle | None = None
+        self._retry_now = asyncio.Event()
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None
+
+    @contextlib.contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        """Watch the gateway for as long as the block lasts."""
+        subscription = Subscription(self._newest)
+        self._subscriptions.add(subscription)
+        self._start()
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+            if not self._subscriptions:
+                loop = asyncio.get_running_loop()
+                self._closing = loop.call_later(self._linger, self._stop)
+
+    def retry(self) -> None:
+        """Try again now, if the feed waits for its next try."""
+        self._retry_now.set()
+
+    async def aclose(self) -> None:
+        """End the watch and close the client. Idempotent."""
+        self._stop()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _start(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="easyremote-feed")
+
+    def _stop(self) -> None:
+        task, self._task = self._task, None
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            task.cancel()
+            self._newest = Connecting()
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                async with contextlib.aclosing(self._snapshots()) as snapshots:
+                    async for message in snapshots:
+                        attempt = 0
+                        self._publish(message)
+            except EasyRemoteError as exc:
+                error = exc
+            except Exception:
+                # The boundary: whatever went wrong, the panel says so and the feed goes on.
+                log.exception("EasyRemote: watching the gateway failed")
+                error = InternalError(
+                    "Watching the gateway failed; the log of the Jupyter server has the details."
+                )
+            else:
+                error = GatewayUnreachable("The gateway ended the connection.")
+            await self._wait(error, RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)])
+            attempt += 1
+
+    async def _snapshots(self) -> AsyncGenerator[Snapshot]:
+        client = await asyncio.to_thread(self._connect)
+        try:
+            stream = aiter(client.watch())
+            while True:
+                try:
+                    async with asyncio.timeout(SILENCE):
+                        raw = await anext(stream)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise GatewayUnreachable(
+                        f"The gateway has not answered for {SILENCE:.0f} seconds."
+                    ) from None
+                yield snapshot(raw)
+        finally:
+            await asyncio.to_thread(client.close)
+
+    async def _wait(self, error: EasyRemoteError, delay: int) -> None:
+        """Count down to the next try, unless somebody asks for it now."""
+        self._retry_now.clear()
+        for left in range(delay, 0, -1):
+            self._publish(unavailable(error, left))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._retry_now.wait()
+                    return
+
+    def _publish(self, message: Message) -> None:
+        self._newest = message
+        for subscription in self._subscriptions:
+            subscription.put_nowait(message)

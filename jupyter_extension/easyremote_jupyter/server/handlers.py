@@ -1,0 +1,114 @@
+"""The paths under ``{base_url}easyremote/``: two to read, one to watch.
+
+``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with one message
+per change, twice a second at most. All of them want a logged-in user, and authorisation to
+read the resource ``easyremote``. It is a fixed list of paths: nothing that a browser sends
+becomes an address, and no key is in any byte that it gets.
+``tests/jupyter_extension/server/test_handlers.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, Literal
+
+import msgspec
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import authorized, ws_authenticated
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado import web
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.messages import (
+    Connecting,
+    Retry,
+    Snapshot,
+    Unavailable,
+    encode,
+)
+
+AUTH_RESOURCE = "easyremote"
+#: How long a REST request waits for the first word about the gateway.
+FIRST_WORD = 10.0
+#: Seconds between two messages to one browser.
+MIN_INTERVAL = 0.5
+#: The only message that a browser sends is a few bytes long.
+MAX_MESSAGE_BYTES = 1024
+
+
+class SnapshotHandler(APIHandler):
+    """GET: one part of the newest snapshot, or 503 and the reason why there is none."""
+
+    auth_resource = AUTH_RESOURCE
+
+    def initialize(self, feed: Feed, part: Literal["nodes", "jobs"]) -> None:
+        self.feed = feed
+        self.part = part
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        message = await self._first_word()
+        if isinstance(message, Unavailable):
+            raise web.HTTPError(503, message.message, reason=message.reason)
+        self.finish(msgspec.json.encode({self.part: getattr(message, self.part)}))
+
+    async def _first_word(self) -> Snapshot | Unavailable:
+        try:
+            async with asyncio.timeout(FIRST_WORD):
+                with self.feed.subscribe() as subscription:
+                    async for message in subscription:
+                        if not isinstance(message, Connecting):
+                            return message
+        except TimeoutError:
+            pass
+        return Unavailable("unreachable", "The gateway has not answered yet.", 1)
+
+
+class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    """WebSocket: the feed, for one browser tab."""
+
+    auth_resource = AUTH_RESOURCE
+    max_message_size = MAX_MESSAGE_BYTES
+
+    def initialize(self, feed: Feed) -> None:
+        self.feed = feed
+        self._writer: asyncio.Task[None] | None = None
+
+    @ws_authenticated
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        allowed = self.authorizer.is_authorized(self, self.current_user, "read", AUTH_RESOURCE)
+        if not await ensure_async(allowed):
+            raise web.HTTPError(403)
+        upgrade: Awaitable[None] | None = super().get(*args, **kwargs)
+        if upgrade is not None:
+            await upgrade
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        super().open(*args, **kwargs)
+        self._writer = asyncio.create_task(self._write(), name="easyremote-stream")
+
+    def on_message(self, message: str | bytes) -> None:
+        try:
+            msgspec.json.decode(message, type=Retry)
+        except msgspec.DecodeError:
+            self.close(1007, "not a message of the EasyRemote panel")
+        else:
+            self.feed.retry()
+
+    def on_close(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+
+    async def _write(self) -> None:
+        with self.feed.subscribe() as subscription:
+            async for message in subscription:
+                try:
+                    # Waits while the browser is slow; newer messages replace each other meanwhile.
+                    await self.write_message(encode(message))
+                except WebSocketClosedError:
+                    return
+                await asyncio.sleep(MIN_INTERVAL)

@@ -1,0 +1,57 @@
+/** The state of the connection, in one line that a screen reader announces. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+import { State } from '../tokens';
+import { Shape, StateShape } from '../ui/shape';
+import { ISectionProps, useConnection } from '../ui/state';
+
+export function Footer({ model, trans }: ISectionProps): React.ReactElement {
+  const state = useConnection(model);
+  const { shape, text, detail } = summary(state, trans);
+  return (
+    <>
+      <StateShape shape={shape} />
+      <span role="status">{text}</span>
+      {detail && <span className="jp-EasyRemote-aside">{detail}</span>}
+    </>
+  );
+}
+
+function summary(
+  state: State,
+  trans: TranslationBundle
+): { shape: Shape; text: string; detail?: string } {
+  switch (state.kind) {
+    case 'connecting':
+      return { shape: 'waiting', text: trans.__('Connecting…') };
+    case 'disconnected':
+      return { shape: 'off', text: trans.__('Jupyter server lost') };
+    case 'snapshot':
+      return {
+        shape: 'well',
+        text: trans.__('Connected'),
+        detail: state.gateway.address
+      };
+    case 'unavailable':
+      return { shape: 'off', text: unavailable(state.reason, trans) };
+  }
+}
+
+function unavailable(
+  reason: (State & { kind: 'unavailable' })['reason'],
+  trans: TranslationBundle
+): string {
+  switch (reason) {
+    case 'not-configured':
+      return trans.__('Not configured');
+    case 'not-authorized':
+      return trans.__('Not authorised');
+    case 'unreachable':
+      return trans.__('Gateway unreachable');
+    case 'version-mismatch':
+      return trans.__('Versions do not fit');
+    case 'failed':
+      return trans.__('Not connected');
+  }
+}

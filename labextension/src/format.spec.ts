@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { memory, percent, roughly, stopwatch } from './format';
+
+describe('format', () => {
+  it('rounds a share to whole percents', () => {
+    expect(percent(0.424)).toBe('42\u202f%');
+    expect(percent(1)).toBe('100\u202f%');
+  });
+
+  it('gives memory one decimal, until that is noise', () => {
+    expect(memory(3.14 * 2 ** 30, 8 * 2 ** 30)).toBe('3.1 / 8.0\u202fGiB');
+    expect(memory(12 * 2 ** 30, 512 * 2 ** 30)).toBe('12.0 / 512\u202fGiB');
+  });
+
+  it.each([
+    [0, '0\u202fs'],
+    [59.9, '59\u202fs'],
+    [60, '1\u202fmin'],
+    [7199, '1\u202fh'],
+    [200_000, '2\u202fd']
+  ])('says how long %d s are in its largest unit', (seconds, text) => {
+    expect(roughly(seconds)).toBe(text);
+  });
+
+  it.each([
+    [-1, '0:00'],
+    [9.9, '0:09'],
+    [200, '3:20'],
+    [7500, '2:05:00'],
+    [360_000, '100:00:00']
+  ])('shows %d s as a stopwatch does', (seconds, text) => {
+    expect(stopwatch(seconds)).toBe(text);
+  });
+});

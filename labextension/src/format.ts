@@ -1,0 +1,46 @@
+/** Numbers as people read them. */
+
+const GIB = 2 ** 30;
+const UNITS: [number, string][] = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min']
+];
+
+/** `42 %`, with a thin space that does not break. */
+export function percent(fraction: number): string {
+  return `${Math.round(fraction * 100)}\u202f%`;
+}
+
+/** `3.1 / 8.0 GiB`. */
+export function memory(used: number, total: number): string {
+  return `${gib(used)} / ${gib(total)}\u202fGiB`;
+}
+
+/** `45 s`, `3 min`, `2 h`, `4 d`: how long, at a glance. */
+export function roughly(seconds: number): string {
+  for (const [size, unit] of UNITS) {
+    if (seconds >= size) {
+      return `${Math.floor(seconds / size)}\u202f${unit}`;
+    }
+  }
+  return `${Math.floor(seconds)}\u202fs`;
+}
+
+/** `0:45`, `3:20`, `2:05:00`: a stopwatch. */
+export function stopwatch(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  const rest = two(whole % 60);
+  return hours > 0 ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
+}
+
+function gib(bytes: number): string {
+  const value = bytes / GIB;
+  return value.toFixed(value < 100 ? 1 : 0);
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ConnectionModel } from './model';
+import { Message, Request } from './protocol';
+import { IStreamHandlers } from './request';
+import { State } from './tokens';
+
+/** The other end of the streams that a model opens. */
+class FakeServer {
+  streams: { handlers: IStreamHandlers; sent: Request[]; closed: boolean }[] =
+    [];
+
+  open = (handlers: IStreamHandlers) => {
+    const stream = { handlers, sent: [] as Request[], closed: false };
+    this.streams.push(stream);
+    return {
+      send: (request: Request) => stream.sent.push(request),
+      close: () => {
+        stream.closed = true;
+      }
+    };
+  };
+
+  get newest() {
+    return this.streams[this.streams.length - 1];
+  }
+
+  say(message: Message) {
+    this.newest.handlers.onMessage(message);
+  }
+}
+
+function sample(name: string): Message {
+  const folder = '../../tests/jupyter_extension/server/samples/';
+  const file = new URL(`${folder}${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8')) as Message;
+}
+
+describe('ConnectionModel', () => {
+  let server: FakeServer;
+  let model: ConnectionModel;
+  let states: State['kind'][];
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    server = new FakeServer();
+    model = new ConnectionModel(server.open);
+    states = [];
+    model.stateChanged.connect(({ state }) => states.push(state.kind));
+  });
+
+  afterEach(() => {
+    model.dispose();
+    vi.useRealTimers();
+  });
+
+  it('opens no stream before somebody wants one', () => {
+    expect(server.streams).toHaveLength(0);
+    expect(model.state).toEqual({ kind: 'connecting' });
+  });
+
+  it('shares one stream among all leases and closes it after the last', () => {
+    const one = model.acquire();
+    const two = model.acquire();
+    expect(server.streams).toHaveLength(1);
+    one.dispose();
+    one.dispose();
+    expect(server.newest.closed).toBe(false);
+    two.dispose();
+    expect(server.newest.closed).toBe(true);
+  });
+
+  it('holds the newest message that the server sent', () => {
+    model.acquire();
+    server.say(sample('unavailable'));
+    server.say(sample('snapshot'));
+    expect(states).toEqual(['unavailable', 'snapshot']);
+    expect(model.state).toEqual(sample('snapshot'));
+  });
+
+  it('keeps the old nodes while the server connects again', () => {
+    model.acquire();
+    server.say(sample('snapshot'));
+    server.say(sample('connecting'));
+    expect(states).toEqual(['snapshot']);
+  });
+
+  it('hides one lost stream, and tells of the second', () => {
+    model.acquire();
+    server.say(sample('snapshot'));
+    server.newest.handlers.onEnd();
+    expect(model.state.kind).toBe('snapshot');
+    vi.advanceTimersByTime(1000);
+    expect(server.streams).toHaveLength(2);
+    server.newest.handlers.onEnd();
+    expect(model.state.kind).toBe('disconnected');
+  });
+
+  it('waits longer after each failure, and half a minute at most', () => {
+    model.acquire();
+    const delays = [1, 2, 4, 8, 16, 30, 30];
+    for (const [index, seconds] of delays.entries()) {
+      server.newest.handlers.onEnd();
+      vi.advanceTimersByTime(seconds * 1000 - 1);
+      expect(server.streams).toHaveLength(index + 1);
+      vi.advanceTimersByTime(1);
+      expect(server.streams).toHaveLength(index + 2);
+    }
+  });
+
+  it('starts with short waits again once a message came', () => {
+    model.acquire();
+    server.newest.handlers.onEnd();
+    vi.advanceTimersByTime(1000);
+    server.say(sample('snapshot'));
+    server.newest.handlers.onEnd();
+    vi.advanceTimersByTime(1000);
+    expect(server.streams).toHaveLength(3);
+  });
+
+  it('closes the stream while nobody can see the page', () => {
+    model.acquire();
+    model.standby = true;
+    expect(server.newest.closed).toBe(true);
+    vi.advanceTimersByTime(60_000);
+    expect(server.streams).toHaveLength(1);
+    model.standby = false;
+    expect(server.streams).toHaveLength(2);
+  });
+
+  it('drops what comes late from a stream that it has left', () => {
+    model.acquire();
+    const [old] = server.streams;
+    model.standby = true;
+    model.standby = false;
+    old.handlers.onMessage(sample('snapshot'));
+    old.handlers.onEnd();
+    expect(model.state.kind).toBe('connecting');
+    vi.advanceTimersByTime(60_000);
+    expect(server.streams).toHaveLength(2);
+  });
+
+  it('asks the server to try now', () => {
+    model.acquire();
+    model.retry();
+    expect(server.newest.sent).toEqual([sample('retry')]);
+  });
+
+  it('tries at once itself where the stream is lost', () => {
+    model.acquire();
+    server.newest.handlers.onEnd();
+    model.retry();
+    expect(server.streams).toHaveLength(2);
+    vi.advanceTimersByTime(60_000);
+    expect(server.streams).toHaveLength(2);
+  });
+
+  it('is silent once disposed, and may be disposed twice', () => {
+    model.acquire();
+    const { handlers } = server.newest;
+    model.dispose();
+    model.dispose();
+    handlers.onMessage(sample('snapshot'));
+    expect(server.newest.closed).toBe(true);
+    expect(states).toEqual([]);
+  });
+});

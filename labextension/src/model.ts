@@ -1,0 +1,136 @@
+/** The connection's state and its signal: no DOM, no widgets. */
+
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
+import { ISignal, Signal } from '@lumino/signaling';
+import { Message } from './protocol';
+import { IStream, OpenStream } from './request';
+import { IConnectionModel, State } from './tokens';
+
+/** Milliseconds before the first new try; each further one waits twice as long. */
+const FIRST_DELAY_MS = 1000;
+const MAX_DELAY_MS = 30_000;
+/** A stream that ends once is a blink of the network; nobody needs to see that. */
+const QUIET_FAILURES = 1;
+
+/**
+ * Holds a stream open while somebody has a lease and the page is visible, and
+ * opens a new one when it ends.
+ */
+export class ConnectionModel implements IConnectionModel {
+  constructor(open: OpenStream) {
+    this._open = open;
+  }
+
+  get state(): State {
+    return this._state;
+  }
+
+  get stateChanged(): ISignal<this, void> {
+    return this._stateChanged;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Whether to pause, because nobody can see the page. */
+  set standby(value: boolean) {
+    this._standby = value;
+    this._update();
+  }
+
+  acquire(): IDisposable {
+    this._leases += 1;
+    this._update();
+    return new DisposableDelegate(() => {
+      this._leases -= 1;
+      this._update();
+    });
+  }
+
+  retry(): void {
+    if (this._timer === null) {
+      this._stream?.send({ kind: 'retry' });
+    } else {
+      this._connect();
+    }
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._update();
+    Signal.clearData(this);
+  }
+
+  private _update(): void {
+    const wanted = this._leases > 0 && !this._standby && !this._isDisposed;
+    if (!wanted) {
+      this._disconnect();
+    } else if (this._stream === null && this._timer === null) {
+      this._connect();
+    }
+  }
+
+  private _connect(): void {
+    this._disconnect();
+    const stream = this._open({
+      onMessage: message => {
+        if (stream === this._stream) {
+          this._failures = 0;
+          this._receive(message);
+        }
+      },
+      onEnd: () => {
+        if (stream === this._stream) {
+          this._fail();
+        }
+      }
+    });
+    this._stream = stream;
+  }
+
+  private _disconnect(): void {
+    clearTimeout(this._timer ?? undefined);
+    this._timer = null;
+    this._stream?.close();
+    this._stream = null;
+  }
+
+  private _receive(message: Message): void {
+    // After a blink of the stream the old nodes stay until the new ones are here.
+    if (message.kind === 'connecting' && this._state.kind === 'snapshot') {
+      return;
+    }
+    this._setState(message);
+  }
+
+  private _fail(): void {
+    this._stream = null;
+    const delay = Math.min(FIRST_DELAY_MS * 2 ** this._failures, MAX_DELAY_MS);
+    this._failures += 1;
+    this._timer = setTimeout(() => {
+      this._connect();
+    }, delay);
+    if (this._failures > QUIET_FAILURES) {
+      this._setState({ kind: 'disconnected' });
+    }
+  }
+
+  private _setState(state: State): void {
+    this._state = state;
+    this._stateChanged.emit();
+  }
+
+  private readonly _open: OpenStream;
+  private readonly _stateChanged = new Signal<this, void>(this);
+  private _state: State = { kind: 'connecting' };
+  private _stream: IStream | null = null;
+  private _timer: ReturnType<typeof setTimeout> | null = null;
+  private _failures = 0;
+  private _leases = 0;
+  private _standby = false;
+  private _isDisposed = false;
+}

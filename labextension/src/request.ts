@@ -1,0 +1,45 @@
+/** The one place that talks to the server extension. */
+
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import { Message, Request } from './protocol';
+
+/** An open stream; closing it twice is harmless. */
+export interface IStream {
+  send(request: Request): void;
+  close(): void;
+}
+
+export interface IStreamHandlers {
+  onMessage: (message: Message) => void;
+  /** The stream ended, or never began; not called after `close()`. */
+  onEnd: () => void;
+}
+
+export type OpenStream = (handlers: IStreamHandlers) => IStream;
+
+/** Open a stream of messages from the Jupyter server of these settings. */
+export function openStream(
+  settings: ServerConnection.ISettings,
+  { onMessage, onEnd }: IStreamHandlers
+): IStream {
+  const { WebSocket, appendToken, token, wsUrl } = settings;
+  const query =
+    appendToken && token ? URLExt.objectToQueryString({ token }) : '';
+  const socket = new WebSocket(URLExt.join(wsUrl, 'easyremote/stream') + query);
+  socket.onmessage = (event: MessageEvent<string>) => {
+    onMessage(JSON.parse(event.data) as Message);
+  };
+  socket.onclose = onEnd;
+  return {
+    send: request => {
+      if (socket.readyState === WebSocket.OPEN) {
+        socket.send(JSON.stringify(request));
+      }
+    },
+    close: () => {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+  };
+}

@@ -1,0 +1,24 @@
+/** What the plugins of this extension offer to each other, and to other extensions. */
+
+import { Token } from '@lumino/coreutils';
+import { IDisposable } from '@lumino/disposable';
+import { ISignal } from '@lumino/signaling';
+import { Message } from './protocol';
+
+/** The newest message, or that the Jupyter server itself does not answer. */
+export type State = Message | { kind: 'disconnected' };
+
+/** The state of the connection to the gateway, as the Jupyter server tells it. */
+export interface IConnectionModel extends IDisposable {
+  readonly state: State;
+  readonly stateChanged: ISignal<IConnectionModel, void>;
+  /** Keep the state up to date until the lease is disposed. */
+  acquire(): IDisposable;
+  /** Try again now. */
+  retry(): void;
+}
+
+export const IConnectionModel = new Token<IConnectionModel>(
+  'easyremote:IConnectionModel',
+  'The state of the connection to the EasyRemote gateway: nodes and running calls.'
+);

@@ -1,0 +1,46 @@
+/** A labelled bar with its value in words. */
+
+import * as React from 'react';
+
+/** From this share on a bar warns, if it is of something that runs out. */
+const NEARLY_FULL = 0.9;
+
+export interface IMeterProps {
+  label: string;
+  /** The label for those who hear it: "CPU of gpu-node". */
+  name: string;
+  /** 0 to 1; null where the node can't tell. */
+  value: number | null;
+  /** The value as people read it. */
+  text: string;
+  /** Memory runs out; a processor that is busy does what it is there for. */
+  runsOut?: boolean;
+}
+
+export function Meter({
+  label,
+  name,
+  value,
+  text,
+  runsOut = false
+}: IMeterProps): React.ReactElement {
+  const share = Math.min(Math.max(value ?? 0, 0), 1);
+  const full = runsOut && share >= NEARLY_FULL ? ' jp-mod-full' : '';
+  return (
+    <div className={`jp-EasyRemote-meter${full}`}>
+      <span aria-hidden>{label}</span>
+      <div
+        className="jp-EasyRemote-bar"
+        role="progressbar"
+        aria-label={name}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={value === null ? undefined : Math.round(share * 100)}
+        aria-valuetext={text}
+      >
+        <div style={{ transform: `scaleX(${share})` }} />
+      </div>
+      <span aria-hidden>{text}</span>
+    </div>
+  );
+}

@@ -1,0 +1,131 @@
+"""The paths of the extension in a real Jupyter server, with a real gateway and node behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from easyremote.identity import Key
+from tests import processes
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+
+LIMIT = 10.0
+
+
+class Browser:
+    """What a browser tab can ask."""
+
+    def __init__(self, server: processes.Jupyter, session: aiohttp.ClientSession) -> None:
+        self.url = f"{server.url}easyremote/"
+        self.session = session
+        self.login = {"Authorization": f"token {server.token}"}
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        async with self.session.get(self.url + path, headers=self.login) as response:
+            return response.status, await response.json()
+
+    def stream(self, **headers: str) -> Any:
+        return self.session.ws_connect(f"{self.url}stream", headers={**self.login, **headers})
+
+
+@pytest_asyncio.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    timeout = aiohttp.ClientTimeout(total=LIMIT)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield session
+
+
+@pytest.fixture
+def browser(jupyter: processes.Jupyter, session: aiohttp.ClientSession) -> Browser:
+    return Browser(jupyter, session)
+
+
+async def receive_until(stream: aiohttp.ClientWebSocketResponse, kind: str) -> Any:
+    async with asyncio.timeout(LIMIT):
+        while (message := await stream.receive_json())["kind"] != kind:
+            pass
+    return message
+
+
+async def test_the_nodes_are_those_of_the_gateway(browser: Browser) -> None:
+    status, body = await browser.get("nodes")
+    assert status == 200
+    [node] = body["nodes"]
+    assert (node["node_id"], node["state"], node["functions"]) == ("gpu-node", "online", ["hold"])
+
+
+async def test_nothing_runs_on_an_idle_node(browser: Browser) -> None:
+    assert await browser.get("jobs") == (200, {"jobs": []})
+
+
+async def test_the_stream_goes_on_until_cpu_and_memory_are_known(browser: Browser) -> None:
+    async with browser.stream() as stream, asyncio.timeout(LIMIT):
+        while True:
+            [node] = (await receive_until(stream, "snapshot"))["nodes"]
+            if node["cpu"] is not None:
+                break
+    assert 0 <= node["cpu"] <= 1
+    assert 0 < node["memory_used"] < node["memory_total"]
+
+
+@pytest.mark.parametrize("path", ["nodes", "jobs", "stream"])
+async def test_nobody_gets_anything_without_logging_in(browser: Browser, path: str) -> None:
+    browser.login = {}
+    if path == "stream":
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await browser.stream()
+        assert refused.value.status == 403
+    else:
+        status, body = await browser.get(path)
+        assert status == 403
+        assert "nodes" not in body
+
+
+async def test_a_page_of_another_origin_gets_no_stream(browser: Browser) -> None:
+    # A browser sends its cookie along wherever the page comes from; here the token is no cookie,
+    # so the origin alone must not be enough to be let in either.
+    browser.login = {}
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await browser.stream(Origin="http://elsewhere.example")
+    assert refused.value.status == 403
+
+
+async def test_no_part_of_the_key_is_in_what_a_browser_gets(
+    browser: Browser, home: processes.Home
+) -> None:
+    key = Key.parse(home.local["keys"]["client"])
+    texts = [str(await browser.get(path)) for path in ("nodes", "jobs")]
+    async with browser.stream() as stream:
+        texts.append(str(await receive_until(stream, "snapshot")))
+    assert "gpu-node" in texts[0]
+    assert "gateway" in texts[2]
+    for text in texts:
+        assert key.secret not in text
+        assert key.key_id not in text
+
+
+async def test_a_message_that_is_none_closes_the_stream(browser: Browser) -> None:
+    async with browser.stream() as stream:
+        await stream.send_str('{"kind": "run", "code": "1"}')
+        while (message := await stream.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert stream.close_code == 1007, message
+
+
+async def test_without_a_gateway_the_answer_is_the_reason(
+    unconfigured_jupyter: processes.Jupyter, session: aiohttp.ClientSession
+) -> None:
+    browser = Browser(unconfigured_jupyter, session)
+    status, body = await browser.get("nodes")
+    assert (status, body["reason"]) == (503, "not-configured")
+    async with browser.stream() as stream:
+        message = await receive_until(stream, "unavailable")
+        assert message["reason"] == "not-configured"
+        await stream.send_json({"kind": "retry"})
+        await receive_until(stream, "unavailable")

@@ -1,0 +1,57 @@
+"""What goes to the browser: the samples that the TypeScript tests read too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from easyremote import errors
+from easyremote_jupyter.server import messages
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def sample(name: str) -> Any:
+    return json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["connecting", "snapshot", "unavailable"])
+def test_a_message_is_written_as_its_sample_says(name: str) -> None:
+    message = msgspec.convert(sample(name), messages.Message)
+    assert json.loads(messages.encode(message)) == sample(name)
+
+
+def test_a_retry_is_read_from_its_sample() -> None:
+    msgspec.convert(sample("retry"), messages.Retry)
+
+
+def test_a_snapshot_keeps_nothing_that_the_panel_does_not_show() -> None:
+    raw = sample("snapshot")
+    del raw["kind"]
+    raw["gateway"]["api_key"] = raw["nodes"][0]["token"] = raw["secret"] = "er_secret"
+    encoded = messages.encode(messages.snapshot(raw))
+    assert json.loads(encoded) == sample("snapshot")
+
+
+def test_a_snapshot_of_another_shape_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        messages.snapshot({"gateway": {"address": "a", "version": "1"}, "nodes": "none"})
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.UsageError, "not-configured"),
+        (errors.NotAuthorized, "not-authorized"),
+        (errors.GatewayUnreachable, "unreachable"),
+        (errors.VersionMismatch, "version-mismatch"),
+        (errors.InternalError, "failed"),
+    ],
+)
+def test_each_cause_has_its_reason(error: type[errors.EasyRemoteError], reason: str) -> None:
+    message = messages.unavailable(error("What happened.", node_id="n"), 4)
+    assert message == messages.Unavailable(reason, "What happened.", 4)  # type: ignore[arg-type]

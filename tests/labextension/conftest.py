@@ -1,0 +1,75 @@
+"""A real JupyterLab in a real Chromium, with the panel built from this checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from tests import processes
+from tests.browser import ADVICE, executable
+
+LABEXTENSION = processes.REPOSITORY / "labextension"
+#: Milliseconds that Playwright waits for anything: a first page of JupyterLab is the slowest.
+PAGE_LIMIT_MS = 30_000
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The panel, built as the wheel's build does it."""
+    here = str(Path(sys.executable).parent)  # jlpm and node live beside this Python
+    environment = {**os.environ, "PATH": here + os.pathsep + os.environ["PATH"]}
+    command = [f"{here}/jlpm", "build:prod"]
+    subprocess.run(command, cwd=LABEXTENSION, env=environment, check=True, timeout=120)
+    return LABEXTENSION / "dist"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(executable_path=executable())
+        except Error as error:
+            pytest.fail(f"{error.message}\n{ADVICE.format(python=sys.executable)}")
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails its test if the console shows an error of ours."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        context.set_default_timeout(PAGE_LIMIT_MS)
+        errors: list[str] = []
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                errors.append(message.text)
+                if message.type in ("error", "warning") and "easyremote" in message.text.lower()
+                else None
+            ),
+        )
+        yield page
+        assert errors == []
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
+    return processes.Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def lab(
+    bundle: Path, home: processes.Home, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[processes.Jupyter]:
+    """A JupyterLab of the user whose home this is; there is no gateway yet."""
+    folder = tmp_path_factory.mktemp("lab") / "server"
+    with processes.jupyter("jupyterlab", folder, home) as served:
+        yield served

@@ -1,0 +1,33 @@
+"""The panel in Notebook 7: the same bundle, without a lab shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import processes
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_the_panel_opens_from_the_view_menu(
+    page: Page, bundle: Path, home: processes.Home, tmp_path: Path
+) -> None:
+    with (
+        processes.gateway(home, processes.free_port()),
+        processes.node(home, "gpu-node"),
+        processes.jupyter("notebook", tmp_path / "notebook", home) as served,
+    ):
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+        nbformat.write(notebook, tmp_path / "notebook" / "files" / "a.ipynb")
+        page.goto(f"{served.url}notebooks/a.ipynb?token={served.token}")
+        page.get_by_role("menuitem", name="View").click()
+        page.get_by_role("menuitem", name="Left Sidebar").hover()
+        page.get_by_role("menuitemradio", name="Show EasyRemote").click()
+        panel = page.locator("#easyremote-panel")
+        expect(panel.get_by_text("gpu-node")).to_be_visible(timeout=20_000)
+        expect(panel.get_by_role("status")).to_have_text("Connected")

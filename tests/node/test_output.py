@@ -1,0 +1,163 @@
+"""What leaves an `OutputBuffer`, when, and how much of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easyremote.node.output import Event, OutputBuffer, compacted
+
+
+def text(value: str, name: str = "stdout") -> Event:
+    return {"type": "stream", "name": name, "text": value}
+
+
+def display(value: str, display_id: str | None = None, update: bool = False) -> Event:
+    kind = "update_display_data" if update else "display_data"
+    return {"type": kind, "data": {"text/plain": value}, "transient": {"display_id": display_id}}
+
+
+def clear(wait: bool) -> Event:
+    return {"type": "clear_output", "wait": wait}
+
+
+def bar(n: int, state: str = "running", key: str = "1") -> Event:
+    return {"type": "progress", "id": key, "n": n, "state": state}
+
+
+def shown(*events: Event) -> list[Event]:
+    buffer = OutputBuffer()
+    for event in events:
+        buffer.add(event, 0.0)
+    return buffer.take_all()
+
+
+def test_the_first_output_leaves_at_once_and_the_next_after_the_interval() -> None:
+    buffer = OutputBuffer()
+    assert buffer.next_flush(1.0) is None
+    buffer.add(text("a"), 1.0)
+    assert buffer.next_flush(1.0) == 1.0
+    assert buffer.take(1.0) == [text("a")]
+    buffer.add(text("b"), 1.01)
+    assert buffer.next_flush(1.01) == pytest.approx(1.05)
+    assert buffer.take(1.02) == []
+    assert buffer.take(1.06) == [text("b")]
+    assert buffer.next_flush(1.06) is None
+
+
+def test_streams_are_merged_and_keep_their_order() -> None:
+    assert shown(text("a"), text("b"), text("c", "stderr"), text("d")) == [
+        text("ab"),
+        text("c", "stderr"),
+        text("d"),
+    ]
+
+
+def test_of_a_display_only_the_newest_update_leaves() -> None:
+    events = shown(display("1", "x"), display("2", "x", update=True), display("3", "x", True))
+    assert events == [display("1", "x"), display("3", "x", True)]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_what_would_be_wiped_does_not_leave(wait: bool) -> None:
+    assert shown(text("a"), display("b"), clear(wait), text("c")) == [clear(wait), text("c")]
+
+
+def test_a_waiting_clear_wipes_nothing_until_something_follows() -> None:
+    assert shown(text("a"), clear(True)) == [text("a"), clear(True)]
+
+
+def test_many_frames_leave_as_one() -> None:
+    frames = [event for n in range(9) for event in (clear(True), display(str(n)))]
+    assert shown(*frames) == [clear(True), display("8")]
+
+
+def test_of_a_bar_the_newest_state_leaves_ten_times_a_second() -> None:
+    buffer = OutputBuffer()
+    buffer.add(bar(1), 0.0)
+    assert buffer.take(0.0) == [bar(1)]
+    buffer.add(bar(2), 0.01)
+    buffer.add(bar(3), 0.06)
+    assert buffer.take(0.06) == []
+    assert buffer.next_flush(0.06) == pytest.approx(0.1)
+    assert buffer.take(0.1) == [bar(3)]
+
+
+def test_the_end_of_a_bar_leaves_with_the_next_batch() -> None:
+    buffer = OutputBuffer()
+    buffer.add(bar(1), 0.0)
+    assert buffer.take(0.0) == [bar(1)]
+    buffer.add(bar(2, "done"), 0.01)
+    assert buffer.take(0.05) == [bar(2, "done")]
+
+
+def test_of_too_much_output_head_and_tail_are_kept() -> None:
+    buffer = OutputBuffer(limit=100, tail=20)
+    seen = ""
+    for number in range(200):
+        buffer.add(text(f"{number:04}\n"), 0.0)
+        seen += "".join(event["text"] for event in buffer.take(number))
+    end = buffer.take_all()
+    assert seen == "".join(f"{n:04}\n" for n in range(16))
+    assert end[0] == text("\n[900 characters left out here]\n", "stderr")
+    assert end[-1]["text"].endswith("0198\n0199\n")
+    assert sum(len(event["text"]) for event in end[1:]) <= 20
+
+
+def test_one_text_that_is_too_long_is_cut_in_the_middle() -> None:
+    buffer = OutputBuffer(limit=100, tail=20)
+    buffer.add(text("a" * 80 + "b" * 1000 + "c" * 20), 0.0)
+    events = buffer.take_all()
+    assert [events[0]["text"], events[-1]["text"]] == ["a" * 80, "c" * 20]
+
+
+def test_the_value_comes_after_the_tail() -> None:
+    buffer = OutputBuffer(limit=10, tail=5)
+    buffer.add(text("a" * 30), 0.0)
+    buffer.add({"type": "execute_result", "data": {"text/plain": "x" * 100}}, 0.0)
+    assert [event["type"] for event in buffer.take_all()][-2:] == ["stream", "execute_result"]
+
+
+def test_clearing_makes_room_again() -> None:
+    buffer = OutputBuffer(limit=100, tail=20)
+    for _ in range(50):
+        buffer.add(clear(True), 0.0)
+        buffer.add(text("x" * 50), 0.0)
+    assert buffer.take_all() == [clear(True), text("x" * 50)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("abc", "abc"),
+        ("a\r\nb", "a\nb"),
+        ("\r1%\r2%\r3%", "\r3%"),
+        ("x\r1\r22\r333\n", "x\r333\n"),
+        ("a\nlong text\rshort", "a\nshortext\rshort"[:2] + "shorttext\rshort"),
+        ("a\nlong\rlonger\nb", "a\nlonger\nb"),
+        ("a\nb\r", "a\nb\r"),
+        ("a\n\x1b[1mb\rc", "a\n\x1b[1mb\rc"),
+    ],
+)
+def test_carriage_returns_are_worked_out(before: str, after: str) -> None:
+    assert compacted(before) == after
+
+
+def screen(written: str, chunks: str = "") -> tuple[list[str], int]:
+    lines, column = [""], 0
+    for char in written:
+        if char == "\n":
+            lines.append("")
+            column = 0
+        elif char == "\r":
+            column = 0
+        else:
+            lines[-1] = lines[-1][:column] + char + lines[-1][column + 1 :]
+            column += 1
+    return lines, column
+
+
+@given(st.lists(st.text("ab\r\n", max_size=12), max_size=4))
+def test_a_screen_shows_the_same_after_compaction(batches: list[str]) -> None:
+    assert screen("".join(map(compacted, batches))) == screen("".join(batches))

@@ -1,0 +1,194 @@
+"""Real processes for the tests of the Jupyter side: a gateway, nodes, Jupyter servers.
+
+Each is a context manager that returns when the process answers, and ends it with its whole
+process group. All of a test's processes share a home directory, so they find each other and
+their keys as a user's own would: with no configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+#: Seconds in which a process must answer, and end. A first start of JupyterLab is the slowest.
+START_LIMIT = 60.0
+STOP_LIMIT = 20.0
+POLL = 0.05
+
+GATEWAY = """
+import sys
+from easyremote import Server
+Server(port=int(sys.argv[1])).start()
+"""
+
+#: `hold` runs until the file is there: a test that watches a call decides when it ends.
+NODE = """
+import sys, time
+from pathlib import Path
+from easyremote import ComputeNode
+node = ComputeNode(node_id=sys.argv[1])
+@node.register
+def hold(gate):
+    while not Path(gate).exists():
+        time.sleep(0.05)
+node.serve()
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The directory of a user's keys and connection files."""
+
+    path: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
+        return {**kept, "EASYREMOTE_HOME": str(self.path)}
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """What the gateway left for the others: its address and keys."""
+        data: dict[str, Any] = json.loads((self.path / "local.json").read_text())
+        return data
+
+
+@dataclass(frozen=True)
+class Jupyter:
+    """A Jupyter server that answers."""
+
+    url: str
+    token: str
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def gateway(home: Home, port: int) -> Iterator[str]:
+    """A gateway; yields its address."""
+    url = f"http://127.0.0.1:{port}/healthz"
+    command = [sys.executable, "-c", GATEWAY, str(port)]
+    with running(command, home.path / "gateway.log", home.environment, lambda: bool(get(url))):
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def node(home: Home, node_id: str) -> Iterator[None]:
+    """A compute node of the home's gateway, with the function `hold`."""
+    url = f"http://{home.local['gateway']}/healthz"
+    before = get(url)["nodes"]
+    command = [sys.executable, "-c", NODE, node_id]
+    with running(
+        command, home.path / f"{node_id}.log", home.environment, lambda: get(url)["nodes"] > before
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def jupyter(app: str, folder: Path, home: Home, base_url: str = "/") -> Iterator[Jupyter]:
+    """A Jupyter server (`jupyterlab`, `notebook` or `jupyter_server`) with this checkout's panel.
+
+    It sees neither the settings nor the kernels of whoever runs the tests.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "files").mkdir()
+    write_settings(folder, "notification", {"fetchNews": "false", "checkForUpdates": False})
+    (folder / "labextensions").mkdir()
+    (folder / "labextensions" / "easyremote").symlink_to(REPOSITORY / "labextension" / "dist")
+    served = Jupyter(
+        f"http://127.0.0.1:{free_port()}{base_url}", secrets.token_hex(16), folder / "server.log"
+    )
+    port = served.url.split(":")[2].split("/")[0]
+    command = [
+        *(sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+        *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}"),
+        f"--ServerApp.root_dir={folder / 'files'}",
+    ]
+    if app != "jupyter_server":
+        command.append(f"--LabServerApp.extra_labextensions_path={folder / 'labextensions'}")
+    environment = {
+        **home.environment,
+        "JUPYTER_TOKEN": served.token,
+        # The file that the wheel installs, and no other: it is what enables the extension.
+        "JUPYTER_CONFIG_PATH": str(REPOSITORY / "jupyter_extension"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    with running(
+        command, served.log, environment, lambda: bool(get(f"{served.url}api/status", served.token))
+    ):
+        yield served
+
+
+def write_settings(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    """Settings of JupyterLab's own application plugins, as a user would have saved them."""
+    path = folder / "settings" / "@jupyterlab" / "apputils-extension"
+    path.mkdir(parents=True, exist_ok=True)
+    write_json(path / f"{name}.jupyterlab-settings", settings)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data))
+
+
+def get(url: str, token: str = "") -> Any:
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return json.load(response)
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], log: Path, environment: Mapping[str, str], answers: Callable[[], bool]
+) -> Iterator[None]:
+    """Run a command for as long as the block lasts; it starts when the command answers."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + START_LIMIT
+        while not _answers(answers):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command} does not answer:\n{log.read_text()}")
+            time.sleep(POLL)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_LIMIT)
+            raise
+
+
+def _answers(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except OSError:
+        return False

@@ -1,0 +1,3 @@
+"""What the user's own module uses."""
+
+OFFSET = 1

@@ -1,0 +1,118 @@
+"""Where the source can't be had, it says so; where it changed, nothing else is shipped."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easyremote.errors import CannotShip, VersionMismatch
+from easyremote.serialize import sources
+from easyremote.serialize.functions import dump_function, load_function
+
+HERE = sys.version_info[:2]
+
+
+def executed(code: str, filename: str = "<made by exec>") -> Any:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, filename, "exec"), names)
+    return names["f"]
+
+
+def shipped(function: Any, python: tuple[int, int] | None) -> Any:
+    return load_function(b"".join(dump_function(function, python=python).parts))
+
+
+def test_a_function_without_source_goes_to_the_same_version_only() -> None:
+    f = executed("def f(x): return x + 1")
+    assert shipped(f, HERE)(1) == 2
+    for python in (None, (HERE[0], HERE[1] + 1)):
+        with pytest.raises(CannotShip, match="source of f.*can't be had.*Define it in a notebook"):
+            dump_function(f, python=python)
+
+
+def test_a_function_whose_file_changed_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text("def f(x): return len(x)\n")
+    f = executed(file.read_text(), str(file))
+    assert shipped(f, None)("ab") == 2
+    for changed in ("def f(x): return max(x)\n", "\n\ndef f(x): return len(x)\n", "def f(:\n"):
+        file.write_text(changed + "# of another size\n")
+        with pytest.raises(CannotShip, match="can't be had"):
+            dump_function(f)
+    file.unlink()
+    with pytest.raises(CannotShip, match="can't be had"):
+        dump_function(f)
+
+
+def test_bytecode_of_another_version_is_refused_with_both_named() -> None:
+    recipe = sources.recipe(executed("def f(): pass").__code__, {}, by_source=False)
+    with pytest.raises(VersionMismatch, match=r"f\(\) came as bytecode of Python 3\.2; this is"):
+        sources.code(recipe._replace(python=(3, 2)))
+
+
+# fmt: off
+PAIRS = [lambda a: a + 1, lambda a: a + 2, lambda a: (lambda a: a * 3)(a), lambda *a, **k: (a, k)]
+ÄÖ = "ä", lambda a: "ö" + a
+MADE = (lambda n: (lambda a: a + n))(10)
+SPREAD = [lambda a:
+    (a,
+     "two"), None]
+# fmt: on
+
+
+@pytest.mark.parametrize("python", [HERE, None])
+def test_lambdas_are_told_apart(python: tuple[int, int] | None) -> None:
+    one, two, nested, rest = (shipped(each, python) for each in PAIRS)
+    assert (one(1), two(1), nested(2), rest(1, b=2)) == (2, 3, 6, ((1,), {"b": 2}))
+    assert shipped(ÄÖ[1], python)("x") == "öx"
+    assert shipped(MADE, python)(1) == 11
+    assert shipped(SPREAD[0], python)(1) == (1, "two")
+
+
+def fails(number: int) -> float:
+    return number / 0  # this very line
+
+
+@pytest.mark.parametrize("python", [HERE, None])
+def test_a_traceback_shows_file_line_and_text(python: tuple[int, int] | None) -> None:
+    there = shipped(fails, python)
+    with pytest.raises(ZeroDivisionError) as caught:
+        there(1)
+    text = "".join(traceback.format_exception(caught.value))
+    assert f'File "{__file__}", line {fails.__code__.co_firstlineno + 1}, in fails' in text
+    assert "this very line" in text and inspect.getsource(there) == inspect.getsource(fails)
+
+
+@pytest.mark.parametrize("by_source", [False, True])
+def test_another_file_of_that_name_is_not_hidden(tmp_path: Path, by_source: bool) -> None:
+    file = tmp_path / "script.py"
+    file.write_text("def f(x):\n    return len(x)  # theirs\n")
+    code = executed(file.read_text(), str(file)).__code__
+    recipe = sources.recipe(code, {}, by_source=by_source)
+    file.write_text("def g(x):\n    return max(x)  # ours, and longer\n")
+    linecache.checkcache(str(file))
+    made = sources.code(recipe)
+    assert made.co_filename == f"<{file}>"
+    assert "theirs" in linecache.getline(made.co_filename, 2)
+    assert "ours" in linecache.getline(str(file), 2)
+
+
+def test_what_came_as_source_can_go_on() -> None:
+    class Local:
+        def method(self) -> str:
+            return "went " + self.where
+
+        where = "on"
+
+    again = shipped(shipped(Local().method, None), None)
+    assert again() == "went on"
+
+
+def test_annotations_go_as_text_where_code_goes_as_source() -> None:
+    assert shipped(fails, None).__annotations__ == {"number": "int", "return": "float"}

@@ -1,0 +1,125 @@
+"""Bars of tqdm become events, and `easyremote.progress` makes a bar."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+
+
+def events_of(code: str) -> list[dict[str, Any]]:
+    """Run `code` in a process whose bars are published; return what was, and nothing else."""
+    program = (
+        "import json, sys\nfrom easyremote.progress import close_open_bars, publish_to\n"
+        "import easyremote.progress as p\np.MIN_INTERVAL = 0\n"
+        "publish_to(lambda e: print(json.dumps(e)))\n" + textwrap.dedent(code)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+LOOPS = {
+    "tqdm": "from tqdm import tqdm\nfor _ in tqdm(range(3), desc='d'): pass",
+    "trange": "from tqdm import trange\nfor _ in trange(3, desc='d'): pass",
+    "auto": "from tqdm.auto import tqdm\nfor _ in tqdm(range(3), desc='d'): pass",
+    "notebook": "from tqdm.notebook import tqdm\nfor _ in tqdm(range(3), desc='d'): pass",
+    "by hand": "from tqdm import tqdm\nwith tqdm(total=3, desc='d') as b:\n    b.update(3)",
+    "subclass": "import tqdm\nclass B(tqdm.tqdm): pass\nfor _ in B(range(3), desc='d'): pass",
+    "asyncio": "import asyncio\nfrom tqdm.asyncio import tqdm\nasync def f(): pass\n"
+    "async def main():\n    await tqdm.gather(f(), f(), f(), desc='d')\nasyncio.run(main())",
+    "easyremote": "import easyremote\nfor _ in easyremote.progress(range(3), desc='d'): pass",
+}
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_every_kind_of_bar_is_published(kind: str) -> None:
+    events = events_of(LOOPS[kind])
+    assert {e["id"] for e in events} == {"1"}
+    first, last = events[0], events[-1]
+    assert (first["n"], first["total"], first["state"]) == (0, 3, "running")
+    assert (last["n"], last["state"], last["desc"], last["unit"]) == (3, "done", "d", "it")
+    assert last["eta"] == 0
+
+
+def test_nested_bars_have_positions() -> None:
+    events = events_of(
+        """
+        from tqdm import tqdm
+        for _ in tqdm(range(2), desc="outer"):
+            for _ in tqdm(range(2), desc="inner", leave=False): pass
+        """
+    )
+    positions = {(e["desc"], e["position"], e["leave"]) for e in events if e["state"] == "running"}
+    assert positions == {("outer", 0, True), ("inner", 1, False)}
+    assert len({e["id"] for e in events}) == 3
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "with tqdm(total=5) as b:\n    b.update(2)\n    raise SystemExit",
+        "def g():\n    yield 1\n    raise SystemExit\nfor _ in tqdm(g(), total=5): pass",
+        "for i in tqdm(range(5)):\n    if i == 1: close_open_bars(failed=True); break",
+    ],
+)
+def test_a_bar_whose_code_fails_is_failed_and_keeps_its_count(code: str) -> None:
+    last = events_of("from tqdm import tqdm\n" + code)[-1]
+    assert last["state"] == "failed"
+    assert 1 <= last["n"] <= 2
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for _ in tqdm(range(5)): break",
+        "try: 1/0\nexcept ZeroDivisionError:\n    for _ in tqdm(iter('abc')): pass",
+    ],
+)
+def test_a_break_or_an_older_exception_is_no_failure(code: str) -> None:
+    assert events_of("from tqdm import tqdm\n" + code)[-1]["state"] == "done"
+
+
+def test_events_are_few_but_the_last_one_comes() -> None:
+    events = events_of(
+        "p.MIN_INTERVAL = 3600\nfrom tqdm import tqdm\n"
+        "for i in tqdm(range(1000), mininterval=0): pass"
+    )
+    assert [(e["n"], e["state"]) for e in events] == [(0, "running"), (1000, "done")]
+
+
+def test_a_bar_left_open_tells_how_far_it_came() -> None:
+    events = events_of(
+        "p.MIN_INTERVAL = 3600\nfrom tqdm import tqdm\nb = tqdm(total=9)\nb.update(4)\n"
+        "close_open_bars(failed=False)\nb.disable = True"
+    )
+    assert (events[-1]["n"], events[-1]["state"]) == (4, "running")
+
+
+def test_a_bar_with_a_file_of_its_own_writes_to_it() -> None:
+    assert events_of(
+        "import io\nfrom tqdm import tqdm\nf = io.StringIO()\n"
+        "for _ in tqdm(range(3), file=f): pass\nassert '3/3' in f.getvalue()"
+    ) == []  # fmt: skip
+
+
+def test_numpy_counts_and_postfix_are_plain() -> None:
+    last = events_of(
+        "import numpy as np\nfrom tqdm import tqdm\n"
+        "with tqdm(total=np.int64(4), unit_scale=True) as b:\n"
+        "    b.update(np.int64(4)); b.set_postfix(loss=0.5)"
+    )[-1]
+    assert (last["n"], last["total"], last["postfix"], last["scaled"]) == (4, 4, "loss=0.5", True)
+
+
+def test_here_progress_is_a_bar_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    from easyremote.progress import progress
+
+    assert list(progress([1, 2], desc="work")) == [1, 2]
+    assert "work: 100%" in capsys.readouterr().err
