@@ -1,3 +1,77 @@
-"""EasyRemote: remote compute that feels local."""
+"""EasyRemote: remote compute that feels local, notebook first.
+
+The public names; each is loaded when it is first used, so that ``import easyremote`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "3.0.0.dev0"
+
+if TYPE_CHECKING:
+    from easyremote.client.client import Client, connect
+    from easyremote.client.job import RemoteJob, RemoteStream
+    from easyremote.client.remote import remote
+    from easyremote.config import set_default_gateway
+    from easyremote.errors import (
+        CallError,
+        CallLost,
+        CallTimeout,
+        CannotShip,
+        EasyRemoteError,
+        GatewayUnreachable,
+        RemoteError,
+    )
+    from easyremote.gateway.server import Server
+    from easyremote.node.compute_node import ComputeNode
+    from easyremote.progress import progress
+
+__all__ = [
+    "CallError",
+    "CallLost",
+    "CallTimeout",
+    "CannotShip",
+    "Client",
+    "ComputeNode",
+    "EasyRemoteError",
+    "GatewayUnreachable",
+    "RemoteError",
+    "RemoteJob",
+    "RemoteStream",
+    "Server",
+    "connect",
+    "progress",
+    "remote",
+    "set_default_gateway",
+]
+
+_HOMES = {
+    "Client": "client.client",
+    "connect": "client.client",
+    "RemoteJob": "client.job",
+    "RemoteStream": "client.job",
+    "remote": "client.remote",
+    "set_default_gateway": "config",
+    "Server": "gateway.server",
+    "ComputeNode": "node.compute_node",
+    "progress": "progress",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'easyremote' has no attribute {name!r}")
+    value = getattr(import_module(f"easyremote.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext easyremote``: the magics live in the notebook package."""
+    import_module("easyremote_jupyter").load_ipython_extension(ipython)

@@ -229,7 +229,7 @@ def _remote_error_class(type_name: str) -> type[RemoteError]:
         builtin = getattr(builtins, type_name, None)
         is_builtin = isinstance(builtin, type) and issubclass(builtin, Exception)
         bases: tuple[type, ...] = (RemoteError,)
-        if is_builtin and builtin is not Exception:
+        if isinstance(builtin, type) and is_builtin and builtin is not Exception:
             bases = (RemoteError, builtin)
         members = {
             "__module__": "builtins" if is_builtin else __name__,

@@ -14,9 +14,9 @@ import time
 import types
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
-__all__ = ["Progress", "close_open_bars", "progress", "publish_to"]
+__all__ = ["Progress", "end_bars", "progress", "publish_to"]
 
 #: Seconds between two events of a bar. Nobody reads faster, and a notebook has to draw it.
 MIN_INTERVAL = 0.1
@@ -81,6 +81,9 @@ def progress(
 
 _ids = itertools.count(1)
 _open: WeakSet[Any] = WeakSet()
+#: Bars whose loop was left early, with the code and the instruction that left it: a `break`, or
+#: what raised. Which of the two is known when the code has ended.
+_left: list[tuple[Any, types.CodeType, int]] = []
 
 
 def publish_to(publish: Callable[[Progress], None]) -> None:
@@ -95,26 +98,30 @@ def publish_to(publish: Callable[[Progress], None]) -> None:
     if not hasattr(bar_class, "easyremote_publish"):
         bar_class.display = _publishing(bar_class.display)
         bar_class.close = _closing(bar_class.close)
-        bar_class.__iter__ = _looping(bar_class.__iter__)
         sys.modules["tqdm.notebook"] = _notebook(tqdm.std)
     bar_class.easyremote_publish = staticmethod(publish)
 
 
-def close_open_bars(*, failed: bool) -> None:
-    """Send the last state of every bar that is still open: its code has ended.
+def end_bars(error: BaseException | None) -> None:
+    """Send the last state of the bars of code that has ended, or failed with `error`.
 
-    A bar of code that failed is closed: a traceback may keep its loop alive for ever.
+    A bar that was driven by hand and isn't closed stays open, unless its code failed.
     """
     for bar in list(_open):
-        if failed:
+        if error is not None:
             bar.easyremote_failed = True
-            # Only the loop itself knows its latest count, and writes it down when it is closed.
-            loop = getattr(bar, "easyremote_loop", lambda: None)()
-            if loop is not None:
-                loop.close()
             bar.close()
         else:
             bar.easyremote_publish(_event(bar))
+    left, _left[:] = list(_left), []
+    trace = error.__traceback__ if error is not None else None
+    while trace is not None:
+        for bar in [
+            bar for bar, *place in left if place == [trace.tb_frame.f_code, trace.tb_lasti]
+        ]:
+            bar.easyremote_failed = True
+            bar.easyremote_publish(_event(bar))
+        trace = trace.tb_next
 
 
 class _Nowhere:
@@ -160,21 +167,14 @@ def _closing(close: Callable[[Any], None]) -> Callable[[Any], None]:
         error = sys.exc_info()[1]
         if getattr(bar, "easyremote_id", "") and not bar.disable:
             _open.discard(bar)
-            # GeneratorExit is how a loop is left by `break`.
-            if error is not None and not isinstance(error, GeneratorExit):
-                bar.easyremote_failed |= id(error) != bar.easyremote_outer and not _full(bar)
+            if isinstance(error, GeneratorExit):
+                loop = sys._getframe(2)  # above it tqdm's own __iter__, and this function
+                _left.append((bar, loop.f_code, loop.f_lasti))
+            elif error is not None and id(error) != bar.easyremote_outer:
+                bar.easyremote_failed |= not _full(bar)
         close(bar)
 
     return close_and_publish
-
-
-def _looping(iterate: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def loop(bar: Any) -> Any:
-        iterator = iterate(bar)
-        bar.easyremote_loop = ref(iterator)
-        return iterator
-
-    return loop
 
 
 def _full(bar: Any) -> bool:

@@ -14,7 +14,7 @@ import pytest
 def events_of(code: str) -> list[dict[str, Any]]:
     """Run `code` in a process whose bars are published; return what was, and nothing else."""
     program = (
-        "import json, sys\nfrom easyremote.progress import close_open_bars, publish_to\n"
+        "import json, sys\nfrom easyremote.progress import end_bars, publish_to\n"
         "import easyremote.progress as p\np.MIN_INTERVAL = 0\n"
         "publish_to(lambda e: print(json.dumps(e)))\n" + textwrap.dedent(code)
     )
@@ -66,7 +66,11 @@ def test_nested_bars_have_positions() -> None:
     [
         "with tqdm(total=5) as b:\n    b.update(2)\n    raise SystemExit",
         "def g():\n    yield 1\n    raise SystemExit\nfor _ in tqdm(g(), total=5): pass",
-        "for i in tqdm(range(5)):\n    if i == 1: close_open_bars(failed=True); break",
+        "try:\n    for i in tqdm(range(5)):\n        if i == 1: raise OSError\n"
+         "except OSError as error:\n    end_bars(error)",
+        "def f():\n    for i in tqdm(range(5)):\n        1 / (1 - i)\n"
+         "try: f()\nexcept ZeroDivisionError as error: end_bars(error)",
+        "b = tqdm(total=5)\nb.update(2)\nend_bars(OSError())",
     ],
 )
 def test_a_bar_whose_code_fails_is_failed_and_keeps_its_count(code: str) -> None:
@@ -79,6 +83,8 @@ def test_a_bar_whose_code_fails_is_failed_and_keeps_its_count(code: str) -> None
     "code",
     [
         "for _ in tqdm(range(5)): break",
+        "try:\n    for _ in tqdm(range(5)): break\n    raise OSError\n"
+         "except OSError as error:\n    end_bars(error)",
         "try: 1/0\nexcept ZeroDivisionError:\n    for _ in tqdm(iter('abc')): pass",
     ],
 )
@@ -97,7 +103,7 @@ def test_events_are_few_but_the_last_one_comes() -> None:
 def test_a_bar_left_open_tells_how_far_it_came() -> None:
     events = events_of(
         "p.MIN_INTERVAL = 3600\nfrom tqdm import tqdm\nb = tqdm(total=9)\nb.update(4)\n"
-        "close_open_bars(failed=False)\nb.disable = True"
+        "end_bars(None)\nb.disable = True"
     )
     assert (events[-1]["n"], events[-1]["state"]) == (4, "running")
 

@@ -611,4 +611,3 @@ def _failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finis
     code, text, details = to_wire(error)
     body = pack_error(code, text, **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)
-

@@ -41,6 +41,10 @@ class Functions:
     def get(self, name: str) -> RegisteredFunction | None:
         return self._functions.get(name)
 
+    def add(self, function: RegisteredFunction) -> None:
+        """Take in a function that another node's object had registered."""
+        self._functions[function.name] = function
+
     def register(
         self,
         function: Callable[..., Any],

@@ -22,9 +22,7 @@ from easyremote.serialize.values import dump, load_call
 TEXT_LIMIT = 200_000
 
 
-def load_arguments(
-    encoding: str, body: Buffer
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def load_arguments(encoding: str, body: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call, as its encoding says."""
     if encoding == "json":
         return (), json.loads(bytes(body))

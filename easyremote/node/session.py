@@ -507,4 +507,3 @@ class Sessions:
         tasks = [process.task for process in processes if process.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
-

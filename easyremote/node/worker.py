@@ -30,7 +30,6 @@ from easyremote.protocol.callee import Callee, HeldCall, Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.functions import load_function
 from easyremote.serialize.values import dump, load
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
@@ -127,8 +126,7 @@ class Worker:
         return self._get_shell().run_cell(load(arguments))
 
     def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
-        code, args, kwargs = load(arguments)
-        function = load_function(code)
+        function, args, kwargs = load(arguments)
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             value = asyncio.run(_await(value))
@@ -208,7 +206,7 @@ class Worker:
 
         def finish() -> None:
             with self._lock:
-                events = self._output.take_all() if self._output is not None else []
+                events = self._output.drain() if self._output is not None else []
             if events:
                 self._send_events(held, events)
             self._callee.finish(held, outcome)
@@ -248,5 +246,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-

@@ -102,7 +102,7 @@ class ByValuePickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
         module = sys.modules.get(getattr(value, "__module__", None) or "__main__")
         if not isinstance(value, type) and (module is None or is_own(module)):
             # A __reduce__ that returns a name: there is nothing of that name on the other side.
-            raise TypeError(f"{name or value!r} is known by its name only, and only here")
+            raise TypeError(f"{name or value} is known by its name only, and only here")
         super().save_global(value, name)
 
 

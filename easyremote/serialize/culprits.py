@@ -103,7 +103,7 @@ def cannot_ship(
         path, culprit, error = inner
     what = "" if culprit is None else _described(culprit)
     where = f"{path} is {what}" if path != start else what
-    message = f"{label} can't travel: {where} ({_reason(error)}). {_hint(culprit, error)}"
+    message = f"{label} can't travel: {where} ({_reason(error)}). {_hint(culprit, error)}".rstrip()
     return CannotShip(message.replace(":  (", ": ("), name=start, path=path, type=_kind(culprit))
 
 
@@ -143,13 +143,13 @@ def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    from easyremote.serialize.functions import _globals_of
+    from easyremote.serialize.functions import globals_of
     from easyremote.serialize.modules import travels_by_reference
 
     if travels_by_reference(function):
         return
     name = function.__name__
-    for key in _globals_of(function):
+    for key in globals_of(function):
         if function.__globals__[key] is not function:
             yield f"{key} (a global that {name}() uses)", function.__globals__[key]
     for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):

@@ -114,7 +114,7 @@ def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
 
 
 def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -> dict[str, Any]:
-    used = {name: function.__globals__[name] for name in _globals_of(function)}
+    used = {name: function.__globals__[name] for name in globals_of(function)}
     for name, value in used.items():
         if getattr(value, "__wrapped__", None) is function and _is_ours(value):
             used[name] = function  # it calls itself: the body, not the stub that would send it
@@ -156,7 +156,7 @@ def _annotations(function: types.FunctionType, scope: Scope) -> dict[str, Any]:
     }
 
 
-def _globals_of(function: types.FunctionType) -> list[str]:
+def globals_of(function: types.FunctionType) -> list[str]:
     known = function.__globals__
     hidden = _MACHINERY | _IPYTHONS if "get_ipython" in known else _MACHINERY
     return [name for name in _global_names(function.__code__) if name in known.keys() - hidden]

@@ -74,7 +74,7 @@ def python_with_dill(
             folder = tmp_path_factory.mktemp(f"python{version}")
             run(base, "-m", "venv", str(folder))
             python = str(folder / "bin" / "python")
-            pip = [python, "-m", "pip", "install", "--quiet", "dill"]
+            pip = [python, "-m", "pip", "install", "--quiet", "--retries=1", "--timeout=10", "dill"]
             done = subprocess.run(pip, capture_output=True, text=True, timeout=LIMIT)
             if done.returncode:
                 pytest.skip(f"dill can't be installed for Python {version}: {done.stderr}")

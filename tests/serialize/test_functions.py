@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+
+from easyremote.errors import ProtocolError
+from easyremote.serialize.functions import dump_function, load_function
+from easyremote.serialize.values import dump
 
 from .conftest import OTHER_PYTHONS, PROGRAM
 
@@ -19,3 +25,36 @@ def test_a_function_works_on_the_other_side(
     check: str, target: str, outcomes: Callable[[str], dict[str, str]]
 ) -> None:
     assert outcomes(target)[check] == "ok"
+
+
+class Stub:
+    """Stands for what our own decorator makes of a function."""
+
+    __module__ = "easyremote.client.remote"
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+
+    def __reduce__(self) -> Any:
+        raise AssertionError("the stub was shipped")
+
+
+@Stub
+def countdown(n: int) -> list[int]:
+    return [n, *countdown(n - 1)] if n else []  # type: ignore[operator]  # the fake isn't callable
+
+
+@pytest.mark.parametrize("python", [sys.version_info[:2], None])
+def test_a_function_under_our_decorator_calls_its_own_body(python: Any) -> None:
+    there = load_function(b"".join(dump_function(countdown.__wrapped__, python=python).parts))
+    assert there(3) == [3, 2, 1]
+
+
+def test_an_installed_function_travels_by_reference() -> None:
+    dumped = dump_function(re.match)
+    assert dumped.size < 50 and load_function(dumped.parts[0]) is re.match
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(ProtocolError):
+        load_function(dump(3).parts[0])

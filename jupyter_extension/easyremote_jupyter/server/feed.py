@@ -11,9 +11,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, Protocol
 
+from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError, GatewayUnreachable, InternalError
 from easyremote_jupyter.server.messages import (
     Connecting,
@@ -25,8 +33,8 @@ from easyremote_jupyter.server.messages import (
 
 #: A reload of the page, or a change of tabs, must not cost a new connection to the gateway.
 LINGER = 60.0
-#: Snapshots come about once a second; ten missed ones mean that the gateway has gone.
-SILENCE = 10.0
+#: Snapshots come about once a second; five missed ones mean that the gateway has gone.
+SILENCE = 5.0
 #: Seconds before each new try. They stay short: somebody is watching, and has just been told to
 #: start a gateway.
 RETRY_DELAYS = (1, 2, 4, 8)
@@ -37,7 +45,9 @@ log = logging.getLogger(__name__)
 class Watcher(Protocol):
     """What the feed needs of an `easyremote.Client`."""
 
-    def watch(self) -> AsyncIterator[Mapping[str, Any]]: ...
+    settings: Settings
+
+    def watch(self) -> AsyncIterable[Mapping[str, Any]]: ...
 
     def close(self) -> None: ...
 
@@ -161,7 +171,8 @@ class Feed:
     async def _snapshots(self) -> AsyncGenerator[Snapshot]:
         client = await asyncio.to_thread(self._connect)
         try:
-            stream = aiter(client.watch())
+            # In a thread, because it waits for the connection.
+            stream = aiter(await asyncio.to_thread(client.watch))
             while True:
                 try:
                     async with asyncio.timeout(SILENCE):
@@ -172,7 +183,7 @@ class Feed:
                     raise GatewayUnreachable(
                         f"The gateway has not answered for {SILENCE:.0f} seconds."
                     ) from None
-                yield snapshot(raw)
+                yield snapshot(raw, client.settings.gateway)
         finally:
             await asyncio.to_thread(client.close)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from easyremote.errors import (
+    CallError,
     EasyRemoteError,
     GatewayUnreachable,
     NotAuthorized,
@@ -93,17 +94,24 @@ _REASONS: tuple[tuple[type[EasyRemoteError], Reason], ...] = (
     (NotAuthorized, "not-authorized"),
     (GatewayUnreachable, "unreachable"),
     (VersionMismatch, "version-mismatch"),
+    (CallError, "unreachable"),  # the watch was a call; it ends like this when the gateway goes
 )
 
 
-def snapshot(raw: Mapping[str, Any]) -> Snapshot:
-    """Keep of a client's snapshot what the panel shows; raises `msgspec.ValidationError`."""
-    return msgspec.convert({**raw, "kind": "snapshot"}, Snapshot)
+def snapshot(raw: Mapping[str, Any], address: str) -> Snapshot:
+    """Keep of a client's snapshot what the panel shows; raises `msgspec.ValidationError`.
+
+    The address is the one that this machine uses: a gateway can't know under which names it is
+    reached.
+    """
+    gateway = {**raw["gateway"], "address": address}
+    return msgspec.convert({**raw, "gateway": gateway, "kind": "snapshot"}, Snapshot)
 
 
 def unavailable(error: EasyRemoteError, retry_in: int) -> Unavailable:
     """Tell the browser about an error of the connection to the gateway."""
-    reason = next((reason for cls, reason in _REASONS if isinstance(error, cls)), "failed")
+    reasons: list[Reason] = [reason for cls, reason in _REASONS if isinstance(error, cls)]
+    reason: Reason = reasons[0] if reasons else "failed"
     return Unavailable(reason, str(error), retry_in)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from easyremote import errors
+from easyremote.config import Settings
 from easyremote_jupyter.server import feed as feed_module
 from easyremote_jupyter.server.feed import Feed, Subscription
 from easyremote_jupyter.server.messages import Connecting, Message, Snapshot, Unavailable
@@ -21,6 +22,7 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.script: asyncio.Queue[int | Exception | None] = asyncio.Queue()
+        self.settings = Settings("my-vps:8080", "a key that stays here")
         self.opened = 0
         self.closed = asyncio.Event()
         self.loop = asyncio.get_running_loop()
@@ -34,7 +36,7 @@ class FakeClient:
             if isinstance(item, Exception):
                 raise item
             yield {
-                "gateway": {"address": f"gateway:{item}", "version": "3"},
+                "gateway": {"version": str(item)},
                 "nodes": [],
                 "jobs": [],
             }
@@ -55,9 +57,10 @@ async def test_a_subscriber_gets_first_what_is_known_and_then_what_is_new() -> N
     with feed.subscribe() as subscription:
         assert await anext(subscription) == Connecting()
         client.script.put_nowait(1)
-        assert (await until(subscription, Snapshot)).gateway.address == "gateway:1"
+        message = await until(subscription, Snapshot)
+        assert (message.gateway.version, message.gateway.address) == ("1", "my-vps:8080")
         with feed.subscribe() as late:
-            assert (await anext(late)).gateway.address == "gateway:1"
+            assert (await anext(late)).gateway.version == "1"
     await feed.aclose()
 
 
@@ -79,7 +82,7 @@ async def test_a_slow_browser_misses_snapshots_but_never_the_newest() -> None:
         for number in range(5):
             client.script.put_nowait(number)
             await until(quick, Snapshot)
-        assert (await until(slow, Snapshot)).gateway.address == "gateway:4"
+        assert (await until(slow, Snapshot)).gateway.version == "4"
     await feed.aclose()
 
 
@@ -101,7 +104,7 @@ async def test_a_reload_of_the_page_keeps_the_client() -> None:
         with feed.subscribe() as subscription:
             client.script.put_nowait(number)
             message = await until(subscription, Snapshot)
-            while message.gateway.address != f"gateway:{number}":
+            while message.gateway.version != str(number):
                 message = await until(subscription, Snapshot)
     assert client.opened == 1
     assert not client.closed.is_set()

@@ -31,15 +31,15 @@ def test_a_retry_is_read_from_its_sample() -> None:
 
 def test_a_snapshot_keeps_nothing_that_the_panel_does_not_show() -> None:
     raw = sample("snapshot")
-    del raw["kind"]
+    del raw["kind"], raw["gateway"]["address"]
     raw["gateway"]["api_key"] = raw["nodes"][0]["token"] = raw["secret"] = "er_secret"
-    encoded = messages.encode(messages.snapshot(raw))
+    encoded = messages.encode(messages.snapshot(raw, "my-vps:8080"))
     assert json.loads(encoded) == sample("snapshot")
 
 
 def test_a_snapshot_of_another_shape_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
-        messages.snapshot({"gateway": {"address": "a", "version": "1"}, "nodes": "none"})
+        messages.snapshot({"gateway": {"version": "1"}, "nodes": "none"}, "my-vps:8080")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def test_a_snapshot_of_another_shape_is_refused() -> None:
         (errors.NotAuthorized, "not-authorized"),
         (errors.GatewayUnreachable, "unreachable"),
         (errors.VersionMismatch, "version-mismatch"),
+        (errors.CallLost, "unreachable"),
         (errors.InternalError, "failed"),
     ],
 )

@@ -1,0 +1,44 @@
+"""``easyremote node``, which is also ``python -m easyremote.node``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from easyremote.errors import EasyRemoteError
+
+
+@click.command()
+@click.argument("modules", nargs=-1)
+@click.option("--node-id", help="What the node is called; else the machine's name.")
+@click.option("--gateway", metavar="HOST:PORT", help="Else what is configured.")
+@click.option("--api-key", help="A node key; else what is configured.")
+@click.option("--no-code", is_flag=True, help="Only registered functions: no cells, no bodies.")
+def node(
+    modules: tuple[str, ...],
+    node_id: str | None,
+    gateway: str | None,
+    api_key: str | None,
+    no_code: bool,
+) -> None:
+    """Lend this machine until Ctrl-C.
+
+    MODULES register functions: names of modules, or .py files, in which functions are registered
+    on a ComputeNode. Cells and shipped functions of every client key run here, too, in processes
+    of their own: that is a shell account on this machine. --no-code turns it off.
+    """
+    from easyremote.node.compute_node import ComputeNode, load_modules
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    try:
+        served = ComputeNode(gateway, node_id, api_key=api_key, allow_code=not no_code)
+        load_modules(modules, served)
+        names = ", ".join(function.name for function in served.functions) or "none"
+        code = "no code" if no_code else "cells and shipped code of every client key"
+        click.echo(f"Node {served.node_id}: registered functions: {names}; runs {code}.")
+        served.serve()
+    except EasyRemoteError as error:
+        click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        sys.exit(1)

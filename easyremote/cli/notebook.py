@@ -1,0 +1,34 @@
+"""``easyremote lab`` and ``easyremote demo``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lab(arguments: tuple[str, ...]) -> None:
+    """Start JupyterLab with the node browser; ARGUMENTS are JupyterLab's."""
+    try:
+        import jupyterlab  # noqa: F401
+    except ImportError:
+        raise click.ClickException(
+            "JupyterLab is not installed. Install it: pip install 'easyremote[lab]'"
+        ) from None
+    sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments]))
+
+
+@click.command()
+@click.option("--output", default="easyremote-demo", show_default=True, help="Folder for results.")
+def demo(output: str) -> None:
+    """Run the first notebook on a gateway and a node of its own, and leave nothing running."""
+    try:
+        from easyremote.cli.demo import run
+    except ImportError as error:
+        raise click.ClickException(
+            f"The demo needs {error.name}. Install it: pip install 'easyremote[demo]'"
+        ) from None
+    run(output)

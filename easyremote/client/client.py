@@ -1,0 +1,504 @@
+"""`Client`: a connection to a gateway, and what can be asked through it.
+
+It connects at its first use, on the I/O thread, and stays connected; calls survive a broken
+connection (``protocol/caller.py``). Arguments are pickled on the caller's thread.
+``tests/client/test_client.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import platform
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+import msgspec
+
+import easyremote
+from easyremote.client.io_thread import IOThread, io_thread
+from easyremote.client.job import RemoteJob, RemoteStream
+from easyremote.config import Settings, find_settings
+from easyremote.errors import CannotShip, EasyRemoteError, GatewayUnreachable, UsageError
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    INLINE_LIMIT,
+    PROTOCOL,
+    Hello,
+    Message,
+    Payload,
+    Submit,
+    Welcome,
+)
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.functions import dump_function
+from easyremote.serialize.values import Dumped, dump, dump_call
+from easyremote.transport.dial import stay_connected
+
+T = TypeVar("T")
+
+#: How long the first connection may take; after that, being away is a matter of deadlines.
+CONNECT_LIMIT = 15.0
+#: How often deadlines are looked at, in seconds.
+TICK = 0.25
+_STARTED = time.monotonic()
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """A node, as the gateway sees it. ``since``: seconds since it came or went."""
+
+    node_id: str
+    state: str
+    since: float = 0.0
+    python: str = ""
+    version: str = ""
+    functions: tuple[str, ...] = ()
+    runs_code: bool = False
+    running: int = 0
+    slots: int = 0
+
+
+class FunctionInfo(msgspec.Struct, frozen=True):
+    """A function that a node offers. ``timeout`` in seconds, 0 for none."""
+
+    node_id: str
+    name: str
+    doc: str = ""
+    signature: str = ""
+    timeout: float = 0.0
+    is_async: bool = False
+    streams: bool = False
+    max_concurrency: int = 0
+    public: bool = False
+    auth_required: bool = False
+    tags: tuple[str, ...] = ()
+
+
+class _Connected:
+    """The connection's owner: everything here happens on the I/O thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.core = Caller()
+        self.ready = threading.Event()
+        self.error: EasyRemoteError | None = None
+        self.is_open = False
+        self._instance = os.urandom(16)
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        self._task = asyncio.current_task()
+        ticker = asyncio.get_running_loop().create_task(self._tick())
+        try:
+            await stay_connected(self.settings, self)
+        except EasyRemoteError as error:
+            self._failed(error)
+        except asyncio.CancelledError:
+            self._failed(GatewayUnreachable("The Client was closed."))
+        finally:
+            ticker.cancel()
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def hello(self) -> Hello:
+        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
+        key = str(self.settings.key("client"))
+        uptime = time.monotonic() - _STARTED
+        return Hello(PROTOCOL, "client", key, platform.node(), self._instance, uptime, versions)
+
+    def opened(self, link: Link, welcome: Welcome, now: float) -> None:
+        self.is_open = True
+        self.error = None
+        self.core.attach(link, welcome.max_calls, now)
+        self.ready.set()
+
+    def receive(self, message: Message, now: float) -> None:
+        self.core.receive(message, now)
+
+    def flush(self, now: float) -> None:
+        self.core.flush(now)
+
+    def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
+        self.is_open = False
+        if link is not None:
+            self.core.detach(link, now)
+        if error is not None:
+            self.error = error
+            self.ready.set()
+
+    def _failed(self, error: EasyRemoteError) -> None:
+        self.error = error
+        self.ready.set()
+        self.core.fail_all(error)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            due = self.core.next_timeout()
+            if due is not None and due <= now:
+                self.core.handle_timeout(now)
+
+
+class Client(Executor):
+    """A connection to a gateway; also a `concurrent.futures.Executor`.
+
+    Parameters
+    ----------
+    gateway
+        ``host:port`` or a URL; None for what is configured (see `easyremote.config`).
+    api_key
+        A client key; None likewise.
+    timeout
+        Seconds that a call may take, for those that don't say; None for no limit.
+
+    Examples
+    --------
+    >>> client = Client("my-vps:8080")                  # doctest: +SKIP
+    >>> client.execute("add", 1, 2)                     # doctest: +SKIP
+    3
+    """
+
+    def __init__(
+        self,
+        gateway: str | None = None,
+        api_key: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.settings = find_settings(gateway, api_key, kind="client")
+        self.settings.key("client")
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._connected: _Connected | None = None
+        self._io: IOThread | None = None
+        self._is_closed = False
+        self._pythons: dict[str, tuple[int, int] | None] = {}
+        _open_clients.add(self)
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.settings.gateway}>"
+
+    # -- connection --------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection at this moment."""
+        return self._connected is not None and self._connected.is_open
+
+    def connect(self) -> Client:
+        """Connect now, not at the first call.
+
+        Raises
+        ------
+        GatewayUnreachable, NotAuthorized, VersionMismatch
+            What stands in the way.
+        """
+        self._ensure_connected()
+        return self
+
+    def close(self) -> None:
+        """Close the connection; calls that are outstanding end here, and run on at their nodes."""
+        self._is_closed = True
+        with self._lock:
+            if self._connected is not None and self._io is not None and self._pid == os.getpid():
+                self._io.call(self._connected.stop)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As of `concurrent.futures.Executor`."""
+        self.close()
+
+    def _ensure_connected(self) -> tuple[_Connected, IOThread]:
+        connected, io = self._connected, self._io
+        if connected is None or io is None or self._pid != os.getpid() or connected.error:
+            connected, io = self._dial()
+        return connected, io
+
+    def _dial(self) -> tuple[_Connected, IOThread]:
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("This Client is closed. Make a new one: easyremote.Client().")
+            connected, io = self._connected, self._io
+            if connected is None or io is None or self._pid != os.getpid():
+                io, connected = io_thread(), _Connected(self.settings)
+                self._io, self._connected, self._pid = io, connected, os.getpid()
+                io.start(connected.run())
+        io.check_not_current()
+        if connected.error is None and not connected.ready.wait(CONNECT_LIMIT):
+            raise GatewayUnreachable(f"{self.settings.gateway} did not answer in {CONNECT_LIMIT} s")
+        error = connected.error
+        if error is not None and not connected.is_open:
+            with self._lock:  # the next call may find it running: dial anew then
+                if self._connected is connected and len(connected.core) == 0:
+                    self._connected = None
+                    io.call(connected.stop)
+            raise error
+        return connected, io
+
+    def check_may_wait(self) -> None:
+        """Refuse to wait where that would be for ever: on the I/O thread."""
+        if self._io is not None:
+            self._io.check_not_current()
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    def execute(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a registered function by its name, on any node that has it, and wait.
+
+        ``node_id`` and ``timeout`` (seconds) may be given as keywords.
+
+        Raises
+        ------
+        NotFound
+            No node online has it.
+        CallError
+            It ended without a value.
+        """
+        return self._named(function, args, kwargs).result()
+
+    async def execute_async(self, function: str, *args: Any, **kwargs: Any) -> Any:
+        """`execute` for async code."""
+        return await self._named(function, args, kwargs)
+
+    def _named(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> RemoteJob[Any]:
+        node_id = kwargs.pop("node_id", "") or ""
+        timeout = kwargs.pop("timeout", None)
+        return self.call(function, args, kwargs, node_id=node_id, timeout=timeout)
+
+    def call(
+        self,
+        function: str,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a registered function.
+
+        Parameters
+        ----------
+        function
+            The name under which it was registered.
+        args, kwargs
+            Its arguments.
+        node_id
+            Where; empty for any node that has it.
+        timeout
+            Seconds in which it has to be over; None for the Client's own.
+        stream
+            Whether it is a generator: the answer is then a `RemoteStream`.
+        snapshot
+            Copy large arguments now, so that they may change before they are sent.
+        """
+        dumped = dump_call(args, kwargs or {}, name=function)
+        return self.start(
+            function, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+        )
+
+    def start(
+        self,
+        function: str,
+        dumped: Dumped,
+        *,
+        node_id: str = "",
+        session: str = "",
+        timeout: float | None = None,
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call whose arguments are a payload already."""
+        connected, io = self._ensure_connected()
+        call_id = os.urandom(16)
+        job = (RemoteStream if stream else RemoteJob)(self, function, call_id)
+        limit = timeout if timeout is not None else self._timeout
+        submit = Submit(0, call_id, node_id, function, Payload(), session, limit or 0.0)
+        parts: Sequence[Buffer] = dumped.parts
+        if snapshot and dumped.size > INLINE_LIMIT:
+            parts = [bytes(part) for part in parts]
+        io.call(self._submit, connected, job, submit, parts, dumped.size)
+        return job
+
+    @staticmethod
+    def _submit(
+        connected: _Connected,
+        job: RemoteJob[Any],
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+    ) -> None:
+        now = time.monotonic()
+        job._call = connected.core.submit(submit, parts, size, "pickle5", job, now)
+
+    def cancel_call(self, job: RemoteJob[Any], *, kill: bool) -> None:
+        """Stop a call; `RemoteJob.cancel` is the way to do it."""
+        connected, io = self._connected, self._io
+        if connected is not None and io is not None and self._pid == os.getpid():
+            io.call(self._cancel, connected, job, kill)
+
+    @staticmethod
+    def _cancel(connected: _Connected, job: RemoteJob[Any], kill: bool) -> None:
+        if job._call is not None:
+            connected.core.cancel(job._call, kill=kill)
+
+    def event_seen(self, job: RemoteJob[Any], count: int) -> None:
+        """So many events of a call were consumed: its node may make more."""
+        connected, io = self._connected, self._io
+        if connected is not None and io is not None:
+            io.call(self._seen, connected, job, count)
+
+    @staticmethod
+    def _seen(connected: _Connected, job: RemoteJob[Any], count: int) -> None:
+        if job._call is not None:
+            connected.core.seen(job._call, count)
+
+    # -- code --------------------------------------------------------------------------------------
+
+    def ship(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Send a function with its body to a node, and run it there.
+
+        Raises
+        ------
+        CannotShip
+            The function or an argument can't travel; the message names it.
+        """
+        python = self.python_of(node_id)
+        try:
+            dumped = dump((function, args, kwargs), python=python)
+        except CannotShip:
+            dump_function(function, python=python)  # which of the two it was, and which argument
+            dump_call(args, kwargs, function=function, python=python)
+            raise
+        return self.start(
+            "$call", dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+        )
+
+    def python_of(self, node_id: str) -> tuple[int, int] | None:
+        """The node's Python version; None where it is not known, or several will do."""
+        if not node_id:
+            return None
+        if node_id not in self._pythons:
+            for node in self.list_nodes():
+                self._pythons[node.node_id] = _minor(node.python)
+        return self._pythons.get(node_id)
+
+    # -- Executor ----------------------------------------------------------------------------------
+
+    def submit(  # type: ignore[override]  # also takes the name of a registered function
+        self, fn: Callable[..., T] | str, /, *args: Any, **kwargs: Any
+    ) -> RemoteJob[T]:
+        """Start a call and return at once.
+
+        Parameters
+        ----------
+        fn
+            A function, which is shipped to any node that runs code; or the name of a registered
+            one.
+        """
+        if isinstance(fn, str):
+            return self.call(fn, args, kwargs, snapshot=True)
+        return self.ship(fn, args, kwargs, snapshot=True)
+
+    def map(  # type: ignore[override]  # also takes the name of a registered function
+        self,
+        fn: Callable[..., T] | str,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[T]:
+        """Call it for each item, at the same time; the results in order.
+
+        As `concurrent.futures.Executor.map`.
+        """
+        jobs = [self.submit(fn, *args) for args in zip(*iterables, strict=False)]
+        return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+
+    # -- who is there ------------------------------------------------------------------------------
+
+    def list_nodes(self) -> list[NodeInfo]:
+        """The nodes that the gateway knows."""
+        return msgspec.convert(self._ask()["nodes"], list[NodeInfo])
+
+    def list_functions(self) -> list[FunctionInfo]:
+        """The functions of all nodes online."""
+        return msgspec.convert(self._ask()["functions"], list[FunctionInfo])
+
+    def get_function_info(self, name: str) -> FunctionInfo | None:
+        """What is known of a function; None where no node online has it."""
+        return next((each for each in self.list_functions() if each.name == name), None)
+
+    def watch(self) -> RemoteStream:
+        """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
+        stream = self.start("$watch", Dumped([b""], 0), stream=True)
+        assert isinstance(stream, RemoteStream), "it was asked for"
+        return stream
+
+    def _ask(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.start(
+            "$nodes", Dumped([b""], 0), timeout=CONNECT_LIMIT
+        ).result()
+        return answer
+
+
+def _minor(version: str) -> tuple[int, int] | None:
+    try:
+        major, minor = version.split(".")[:2]
+        return int(major), int(minor)
+    except ValueError:
+        return None
+
+
+def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
+    try:
+        for job in jobs:
+            yield job.result(None if deadline is None else max(deadline - time.monotonic(), 0))
+    finally:
+        for job in jobs:
+            job.cancel()
+
+
+_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_default: tuple[Settings, Client] | None = None
+
+
+def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
+    """The Client that this process uses for a gateway; made at the first use.
+
+    Parameters
+    ----------
+    gateway, api_key
+        As for `Client`.
+    """
+    global _default
+    settings = find_settings(gateway, api_key, kind="client")
+    if _default is None or _default[0] != settings or _default[1]._is_closed:
+        _default = (settings, Client(gateway, api_key))
+    return _default[1]
+
+
+@atexit.register
+def _close_all() -> None:
+    for client in list(_open_clients):
+        client.close()

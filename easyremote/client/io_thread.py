@@ -1,0 +1,101 @@
+"""The one thread of this process that talks to gateways, shared by all Clients.
+
+User threads hand functions over through a deque, and the loop is woken once for many. After a fork
+the child has none of the parent's threads: it starts its own, and its Clients dial anew.
+``tests/client/test_io_thread.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from easyremote.errors import InternalError
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not there on Windows
+    from asyncio import new_event_loop
+
+
+class IOThread:
+    """An event loop in a daemon thread."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop = new_event_loop()
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._is_scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="easyremote-io", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether we are on this thread: then nothing may be waited for."""
+        return threading.current_thread() is self._thread
+
+    def call(self, function: Callable[..., None], *args: Any) -> None:
+        """Have a function called on the thread, soon and in order."""
+        self._calls.append((function, args))
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self.loop.call_soon_threadsafe(self._drain)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the thread; its owner cancels it through its own means."""
+        self.call(self._start, coroutine)
+
+    def check_not_current(self) -> None:
+        """Refuse to wait on the thread that would have to do the work.
+
+        Raises
+        ------
+        InternalError
+            This is the I/O thread.
+        """
+        if self.is_current:
+            raise InternalError(
+                "A callback of a RemoteJob waits for another call. Callbacks run on the thread "
+                "that would bring its result: hand the work to a thread of your own."
+            )
+
+    def _drain(self) -> None:
+        self._is_scheduled = False
+        calls = self._calls
+        while calls:
+            function, args = calls.popleft()
+            function(*args)
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+_thread: IOThread | None = None
+_lock = threading.Lock()
+
+
+def io_thread() -> IOThread:
+    """This process's I/O thread."""
+    global _thread
+    with _lock:
+        if _thread is None:
+            _thread = IOThread()
+        return _thread
+
+
+def _after_fork() -> None:
+    global _thread, _lock
+    _thread = None
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,257 @@
+"""`RemoteJob`: a call that was submitted. A `concurrent.futures.Future` that can be awaited.
+
+What came back is unpickled on the thread that asks for it, once, and not on the I/O thread.
+`RemoteStream` iterates over what a remote generator yields, as it is made.
+``tests/client/test_job.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from easyremote.errors import CallCancelled, EasyRemoteError, from_wire
+from easyremote.protocol.caller import OutstandingCall, unpack_error
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.values import load
+
+if TYPE_CHECKING:
+    from easyremote.client.client import Client
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class RemoteJob(Future[T], Generic[T]):
+    """A call on its way, or done.
+
+    Everything that `concurrent.futures.Future` can, and ``await job``. `cancel` stops the work on
+    the node, not only the waiting.
+    """
+
+    def __init__(self, client: Client, function: str, call_id: bytes) -> None:
+        super().__init__()
+        self._client = client
+        self._call: OutstandingCall | None = None
+        self._load_lock = threading.Lock()
+        self._loaded: tuple[Any, EasyRemoteError | None] | None = None
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._seen_count = 0
+        self._ready: list[dict[str, Any]] = []
+        self._on_event: Callable[[], None] | None = None
+        self.function = function
+        #: The call's id, the same everywhere, as hexadecimal digits.
+        self.call_id = call_id.hex()
+        #: The node that runs it, once that is known.
+        self.node_id = ""
+
+    def __repr__(self) -> str:
+        state = "done" if self.done() else "running" if self.running() else "pending"
+        return f"<RemoteJob {self.function} {self.call_id[:8]} {state}>"
+
+    # -- the user's side ---------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> T:
+        """The function's value, as soon as it is here.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait; None for as long as it takes. The call goes on when they are over.
+
+        Raises
+        ------
+        CallError
+            It ended without a value: it raised (`RemoteError`), was cancelled, lost, ...
+        TimeoutError
+            It is not here yet.
+        """
+        self._wait(timeout)
+        value, error = self._outcome()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what the user's function returned
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The error that `result` would raise; None where it would return."""
+        self._wait(timeout)
+        return self._outcome()[1]
+
+    def cancel(self) -> bool:
+        """Stop the work on the node; the outcome tells when it has stopped. Safe to repeat."""
+        if self.done():
+            return False
+        self._client.cancel_call(self, kill=False)
+        return True
+
+    def kill(self) -> None:
+        """Stop it by ending the process it runs in, and with it its session."""
+        self._client.cancel_call(self, kill=True)
+
+    def interrupt(self) -> None:
+        """What the stop button does: KeyboardInterrupt in a cell."""
+        self._client.cancel_call(self, kill=False)
+
+    def cancelled(self) -> bool:
+        """Whether it ended because it was cancelled."""
+        return self.done() and isinstance(self._outcome()[1], CallCancelled)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self).__await__()
+
+    def next_event(self, timeout: float) -> dict[str, Any] | None:
+        """The next thing that the call shows (output, figure, progress), in order.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for it.
+
+        Returns
+        -------
+        dict or None
+            An event as in Jupyter's messages, with its ``type``; None where none came in time. A
+            call that is `done` has no more once None came.
+        """
+        deadline = time.monotonic() + timeout
+        while not self._ready:
+            try:
+                item = self._events.get(timeout=max(deadline - time.monotonic(), 0))
+            except queue.Empty:
+                return None
+            if item is _END:
+                self._events.put(_END)  # for whoever asks again
+                return None
+            encoding, body = item
+            self._was_seen()
+            if encoding == "msgpack":
+                self._ready = msgspec.msgpack.decode(body)
+                self._ready.reverse()
+        return self._ready.pop()
+
+    # -- the sink of the call core; on the I/O thread ----------------------------------------------
+
+    def started(self, node: str) -> None:
+        self.node_id = node
+        if not self.done():
+            self.set_running_or_notify_cancel()
+
+    def event(self, encoding: str, body: Buffer) -> None:
+        self._events.put((encoding, body))
+        if self._on_event is not None:
+            self._on_event()
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        self._events.put(_END)
+        self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
+        if self._on_event is not None:
+            self._on_event()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _wait(self, timeout: float | None) -> None:
+        if self.done():
+            return
+        self._client.check_may_wait()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if not self._show_output(left):
+                break
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        super().result(left)
+
+    def _show_output(self, left: float | None) -> bool:
+        """Print what a shipped function prints, while somebody waits; False when that is over."""
+        if type(self) is not RemoteJob or self.function != "$call":
+            return False
+        if left is not None and left <= 0:
+            return False
+        event = self.next_event(min(left, 0.5) if left is not None else 0.5)
+        if event is not None and event["type"] == "stream":
+            # T201 is about our own prints; these are the user's.
+            print(event["text"], end="", file=getattr(sys, event["name"]), flush=True)
+        return event is not None or not self.done()
+
+    def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
+        with self._load_lock:
+            if self._loaded is None:
+                code, _, body = super().result(0)  # type: ignore[misc]  # what finish() set
+                self._loaded = _load_outcome(code, body)
+            return self._loaded
+
+    def _was_seen(self) -> None:
+        self._seen_count += 1
+        self._client.event_seen(self, self._seen_count)
+
+
+class RemoteStream(RemoteJob[Any]):
+    """What a remote generator yields, item by item; iterate over it, also with ``async for``."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self._client.check_may_wait()
+        item = self._events.get()
+        return self._take(item)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._items()
+
+    async def _items(self) -> AsyncIterator[Any]:
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        self._on_event = lambda: loop.call_soon_threadsafe(arrived.set)
+        while True:
+            arrived.clear()
+            try:
+                item = self._events.get_nowait()
+            except queue.Empty:
+                await arrived.wait()
+                continue
+            try:
+                value = self._take(item)
+            except StopIteration:
+                return
+            yield value
+
+    def close(self) -> None:
+        """Stop the generator on the node. Do it where a loop is left early."""
+        self.cancel()
+
+    def _take(self, item: Any) -> Any:
+        if item is _END:
+            self._events.put(_END)
+            error = self._outcome()[1]
+            if error is not None:
+                raise error
+            raise StopIteration
+        encoding, body = item
+        self._was_seen()
+        return msgspec.msgpack.decode(body) if encoding == "msgpack" else load(body)
+
+
+def _load_outcome(code: str, body: Buffer) -> tuple[Any, EasyRemoteError | None]:
+    if code:
+        return None, from_wire(*unpack_error(body))
+    try:
+        return load(body), None
+    except EasyRemoteError as error:
+        return None, error
+    except ModuleNotFoundError as missing:
+        return None, from_wire(
+            "cannot-return",
+            f"The result needs the module {missing.name!r}, which is not installed here. "
+            f"Install it (pip install {missing.name}), or return plain values.",
+            {},
+        )

@@ -1,0 +1,148 @@
+"""IPython's shell without a terminal: whatever it would show becomes an event.
+
+Only `easyremote.node.shell` imports this, when the first cell of a session runs: IPython takes a
+third of a second. ``tests/node/test_shell.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from IPython.core import page
+from IPython.core.autocall import ExitAutocall
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from traitlets import Any as AnyTrait
+from traitlets import Instance, Type
+
+Emit = Callable[[dict[str, object]], None]
+
+
+def _encoded(data: dict[str, Any]) -> dict[str, Any]:
+    """A mimebundle as Jupyter's messages have it: binary data in base64."""
+    return {
+        mime: base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for mime, value in data.items()
+    }
+
+
+class EventPublisher(DisplayPublisher):  # type: ignore[misc]  # IPython has no types
+    """``display(...)``, updates of it, and ``clear_output()``."""
+
+    def publish(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+        source: object = None,
+        *,
+        transient: dict[str, Any] | None = None,
+        update: bool = False,
+        **kwargs: object,
+    ) -> None:
+        self.shell.emit(
+            {
+                "type": "update_display_data" if update else "display_data",
+                "data": _encoded(data),
+                "metadata": metadata or {},
+                "transient": transient or {},
+            }
+        )
+
+    def clear_output(self, wait: bool = False) -> None:
+        self.shell.emit({"type": "clear_output", "wait": wait})
+
+
+class EventDisplayHook(DisplayHook):  # type: ignore[misc]  # IPython has no types
+    """The value of the last expression."""
+
+    def write_output_prompt(self) -> None: ...
+
+    def write_format_data(
+        self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None
+    ) -> None:
+        self.shell.emit(
+            {
+                "type": "execute_result",
+                "data": _encoded(format_dict),
+                "metadata": md_dict or {},
+                "count": self.prompt_count,
+            }
+        )
+
+    def log_output(self, format_dict: dict[str, Any]) -> None: ...
+
+    def finish_displayhook(self) -> None:
+        self._is_active = False
+
+
+class NoExit(ExitAutocall):  # type: ignore[misc]  # IPython has no types
+    """``exit`` and ``quit``, with or without parentheses."""
+
+    def __call__(self, *args: object) -> NoReturn:
+        raise SystemExit
+
+
+class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
+    """See the module."""
+
+    emit: Any = AnyTrait()
+    exiter = Instance(NoExit, ())
+    displayhook_class = Type(EventDisplayHook)
+    display_pub_class = Type(EventPublisher)
+
+    def __init__(self, **kwargs: Any) -> None:
+        #: The traceback of the running cell's error, as IPython would have printed it.
+        self.shown_traceback = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(**kwargs)
+        self.loop_runner = self._run_coroutine
+        self.set_hook("show_in_pager", page.as_hook(page.display_page), 99)
+
+    def init_virtualenv(self) -> None:
+        """Leave ``sys.path`` as it is; the node's Python is the right one."""
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """No event loop of a GUI has to run here."""
+
+    # -- errors: kept, not printed
+
+    def showtraceback(self, *args: Any, **kwargs: Any) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, BaseExceptionGroup) and not (args or kwargs.get("exc_tuple")):
+            # IPython would print it itself, past us; tb_next leaves out IPython's own frame.
+            tb = error.__traceback__ and error.__traceback__.tb_next
+            self.shown_traceback = "".join(traceback.format_exception(type(error), error, tb))
+        else:
+            super().showtraceback(*args, **kwargs)
+
+    def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
+        self.shown_traceback = self.InteractiveTB.stb2text(stb)
+
+    def show_usage_error(self, exc: BaseException) -> None:
+        self.shown_traceback = f"UsageError: {exc}"
+
+    # -- top-level await
+
+    def _run_coroutine(self, coroutine: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        task = self._loop.create_task(coroutine)
+        try:
+            return self._loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            # The cell would go on in the next one's loop. Cancelled where it waits, it also tells
+            # us where that was, which the interrupt of the loop can't.
+            task.cancel()
+            result = self._loop.run_until_complete(task)
+            cancelled, result.error_in_exec = result.error_in_exec, KeyboardInterrupt()
+            if cancelled is not None:
+                where = cancelled.__traceback__
+                self.showtraceback((KeyboardInterrupt, result.error_in_exec, where), tb_offset=1)
+            return result

@@ -1,0 +1,135 @@
+"""Everything a process prints, as one sequence of texts: Python's streams and descriptors 1 and 2.
+
+``print`` goes straight to `publish`. What C libraries and child processes write goes through a pipe
+that a thread reads; a Python write first empties that pipe, so that the order is kept. What C code
+holds in buffers of its own comes out when `Capture.flush` is called, at the end of a cell.
+``tests/node/test_streams.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import io
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable, Iterable
+
+__all__ = ["Capture"]
+
+_CHUNK = 65536
+
+
+class _Pipe:
+    """One descriptor, redirected into a pipe."""
+
+    def __init__(self, target: int, name: str, publish: Callable[[str, str], None]) -> None:
+        self.name = name
+        self.lock = threading.RLock()
+        self._publish = publish
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.read_end, write_end = os.pipe()
+        os.set_blocking(self.read_end, False)
+        os.dup2(write_end, target)
+        os.close(write_end)
+
+    def drain(self) -> None:
+        """Publish what lies in the pipe."""
+        with self.lock:
+            while True:
+                try:
+                    data = os.read(self.read_end, _CHUNK)
+                except BlockingIOError:
+                    return
+                text = self._decoder.decode(data)
+                if text:
+                    self._publish(self.name, text)
+                if len(data) < _CHUNK:
+                    return
+
+    def write(self, text: str) -> None:
+        with self.lock:
+            self.drain()
+            self._publish(self.name, text)
+
+
+class _Stream(io.TextIOBase):
+    """What stands in for ``sys.stdout`` and ``sys.stderr``."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, pipe: _Pipe, others: Iterable[_Pipe], descriptor: int) -> None:
+        self._pipe = pipe
+        self._others = tuple(others)
+        self._descriptor = descriptor
+        self.name = f"<{pipe.name}>"
+        self.buffer = _Binary(self)
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        for other in self._others:
+            other.drain()
+        if text:
+            self._pipe.write(text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor, captured too: ``subprocess.run(..., stdout=sys.stdout)`` works."""
+        return self._descriptor
+
+
+class _Binary(io.RawIOBase):
+    """``sys.stdout.buffer``."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]  # its stub wants Buffer, of Python 3.12
+        self._stream.write(self._decoder.decode(bytes(data)))
+        return len(data)
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+class Capture:
+    """Takes over the process's output, for good.
+
+    Parameters
+    ----------
+    publish
+        Called with ``"stdout"`` or ``"stderr"`` and a text, from any thread.
+    """
+
+    def __init__(self, publish: Callable[[str, str], None]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._pipes = (_Pipe(1, "stdout", publish), _Pipe(2, "stderr", publish))
+        out, err = self._pipes
+        sys.stdout = _Stream(out, [err], 1)
+        sys.stderr = _Stream(err, [out], 2)
+        threading.Thread(target=self._read, name="output", daemon=True).start()
+
+    def flush(self) -> None:
+        """Publish what C code and ended children have written."""
+        ctypes.CDLL(None).fflush(None)
+        for pipe in self._pipes:
+            pipe.drain()
+
+    def _read(self) -> None:
+        by_descriptor = {pipe.read_end: pipe for pipe in self._pipes}
+        while True:
+            # The write ends (1 and 2) stay open as long as the process lives: no end of file.
+            for descriptor in select.select(list(by_descriptor), [], [])[0]:
+                by_descriptor[descriptor].drain()
