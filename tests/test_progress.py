@@ -66,10 +66,14 @@ def test_nested_bars_have_positions() -> None:
     [
         "with tqdm(total=5) as b:\n    b.update(2)\n    raise SystemExit",
         "def g():\n    yield 1\n    raise SystemExit\nfor _ in tqdm(g(), total=5): pass",
-        "try:\n    for i in tqdm(range(5)):\n        if i == 1: raise OSError\n"
-         "except OSError as error:\n    end_bars(error)",
-        "def f():\n    for i in tqdm(range(5)):\n        1 / (1 - i)\n"
-         "try: f()\nexcept ZeroDivisionError as error: end_bars(error)",
+        (
+            "try:\n    for i in tqdm(range(5)):\n        if i == 1: raise OSError\n"
+            "except OSError as error:\n    end_bars(error)"
+        ),
+        (
+            "def f():\n    for i in tqdm(range(5)):\n        1 / (1 - i)\n"
+            "try: f()\nexcept ZeroDivisionError as error: end_bars(error)"
+        ),
         "b = tqdm(total=5)\nb.update(2)\nend_bars(OSError())",
     ],
 )
@@ -83,8 +87,10 @@ def test_a_bar_whose_code_fails_is_failed_and_keeps_its_count(code: str) -> None
     "code",
     [
         "for _ in tqdm(range(5)): break",
-        "try:\n    for _ in tqdm(range(5)): break\n    raise OSError\n"
-         "except OSError as error:\n    end_bars(error)",
+        (
+            "try:\n    for _ in tqdm(range(5)): break\n    raise OSError\n"
+            "except OSError as error:\n    end_bars(error)"
+        ),
         "try: 1/0\nexcept ZeroDivisionError:\n    for _ in tqdm(iter('abc')): pass",
     ],
 )

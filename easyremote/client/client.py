@@ -451,14 +451,12 @@ class Client(Executor):
 
     def watch(self) -> RemoteStream:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
-        stream = self.start("$watch", Dumped([b""], 0), stream=True)
+        stream = self.start("$watch", Dumped([], 0), stream=True)
         assert isinstance(stream, RemoteStream), "it was asked for"
         return stream
 
     def _ask(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self.start(
-            "$nodes", Dumped([b""], 0), timeout=CONNECT_LIMIT
-        ).result()
+        answer: dict[str, Any] = self.start("$nodes", Dumped([], 0), timeout=CONNECT_LIMIT).result()
         return answer
 
 

@@ -185,8 +185,8 @@ class RemoteJob(Future[T], Generic[T]):
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
         with self._load_lock:
             if self._loaded is None:
-                code, _, body = super().result(0)  # type: ignore[misc]  # what finish() set
-                self._loaded = _load_outcome(code, body)
+                outcome: Any = super().result(0)  # what finish() set
+                self._loaded = _load_outcome(*outcome)
             return self._loaded
 
     def _was_seen(self) -> None:
@@ -241,9 +241,11 @@ class RemoteStream(RemoteJob[Any]):
         return msgspec.msgpack.decode(body) if encoding == "msgpack" else load(body)
 
 
-def _load_outcome(code: str, body: Buffer) -> tuple[Any, EasyRemoteError | None]:
+def _load_outcome(code: str, encoding: str, body: Buffer) -> tuple[Any, EasyRemoteError | None]:
     if code:
         return None, from_wire(*unpack_error(body))
+    if encoding == "msgpack":  # the gateway's own answers
+        return msgspec.msgpack.decode(body), None
     try:
         return load(body), None
     except EasyRemoteError as error:

@@ -8,14 +8,13 @@ needs a key. ``tests/gateway/test_access.py`` asks every route of the router.
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from easyremote.gateway.http.problems import problem
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
@@ -29,7 +28,7 @@ def allowed_hosts(host: str, extra: Iterable[str]) -> frozenset[str]:
     return names | {host.lower()}
 
 
-def guard(hosts: frozenset[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(hosts: frozenset[str]) -> Middleware:
     """The middleware for these host names."""
 
     @web.middleware

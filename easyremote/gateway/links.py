@@ -19,6 +19,7 @@ from easyremote.gateway.calls import Calls, Client
 from easyremote.gateway.feed import Feed
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Node, Nodes
+from easyremote.identity import Kind
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -153,7 +154,7 @@ class _Peer:
             )
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
-        kind = "client" if hello.role == "client" else "node"
+        kind: Kind = "client" if hello.role == "client" else "node"
         self.key_id = self._links.keys.check(hello.key, kind).key_id
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(

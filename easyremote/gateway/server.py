@@ -17,12 +17,12 @@ from typing import Any, Self
 from aiohttp import web
 
 from easyremote import config
-from easyremote.errors import UsageError
+from easyremote.errors import NotAuthorized, UsageError
 from easyremote.gateway.app import make_app
 from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
-from easyremote.identity import write_private
+from easyremote.identity import Kind, read_private, write_private
 
 try:
     from uvloop import new_event_loop
@@ -106,8 +106,9 @@ class Server:
     @property
     def function_count(self) -> int:
         """How many functions the nodes online have registered, each name once."""
-        nodes = self._links.nodes if self._links else []
-        names = {name for node in nodes if node.online for name in node.functions}
+        if self._links is None:
+            return 0
+        names = {name for node in self._links.nodes if node.online for name in node.functions}
         return sum(not name.startswith("$") for name in names)
 
     # -- start and stop --------------------------------------------------------------------------
@@ -206,14 +207,13 @@ class Server:
 
         Its keys are made at the first start and stay, so that what was configured goes on working.
         """
-        known = config.read_private(path)
+        known = read_private(path)
         texts = dict(known.get("keys", {}))
-        for kind in ("client", "node"):
+        kinds: tuple[Kind, ...] = ("client", "node")
+        for kind in kinds:
             try:
                 keys.check(texts.get(kind, ""), kind)
-            except UsageError:
-                raise
-            except config.EasyRemoteError:
+            except NotAuthorized:
                 texts[kind] = str(keys.create(kind, "this user, on this machine"))
         scheme = "https://" if self._tls else ""
         write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})

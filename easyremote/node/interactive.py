@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+import types
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 
 from IPython.core import page
@@ -21,7 +23,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 
-Emit = Callable[[dict[str, object]], None]
+_OURS = os.path.join(os.path.dirname(__file__), "")
 
 
 def _encoded(data: dict[str, Any]) -> dict[str, Any]:
@@ -112,14 +114,17 @@ class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
 
     # -- errors: kept, not printed
 
-    def showtraceback(self, *args: Any, **kwargs: Any) -> None:
-        error = sys.exc_info()[1]
-        if isinstance(error, BaseExceptionGroup) and not (args or kwargs.get("exc_tuple")):
-            # IPython would print it itself, past us; tb_next leaves out IPython's own frame.
-            tb = error.__traceback__ and error.__traceback__.tb_next
-            self.shown_traceback = "".join(traceback.format_exception(type(error), error, tb))
+    def showtraceback(
+        self, exc_tuple: tuple[Any, Any, Any] | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        kind, error, trace = exc_tuple or sys.exc_info()
+        _cut_our_frames(trace)
+        if isinstance(error, BaseExceptionGroup):
+            # IPython would print it itself, past us; its own frame is the first.
+            lines = traceback.format_exception(kind, error, trace and trace.tb_next)
+            self.shown_traceback = "".join(lines)
         else:
-            super().showtraceback(*args, **kwargs)
+            super().showtraceback((kind, error, trace), *args, **kwargs)
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
         self.shown_traceback = self.InteractiveTB.stb2text(stb)
@@ -146,3 +151,11 @@ class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
                 where = cancelled.__traceback__
                 self.showtraceback((KeyboardInterrupt, result.error_in_exec, where), tb_offset=1)
             return result
+
+
+def _cut_our_frames(trace: types.TracebackType | None) -> None:
+    """End a traceback where the user's code called something of this package (``input``)."""
+    while trace is not None and trace.tb_next is not None:
+        if trace.tb_next.tb_frame.f_code.co_filename.startswith(_OURS):
+            trace.tb_next = None
+        trace = trace.tb_next

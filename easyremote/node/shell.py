@@ -15,8 +15,10 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable
@@ -52,7 +54,7 @@ class Shell:
     """
 
     def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
-        self._emit = emit
+        emit = _Uninterrupted(emit)
         self._capture = Capture(
             lambda name, text: emit({"type": "stream", "name": name, "text": text})
         )
@@ -127,7 +129,7 @@ class Shell:
         if isinstance(error, SystemExit):
             raise _error("SystemExit", _NO_EXIT)
         if error is not None:
-            raise _error(type(error).__name__, _text_of(error), ip.shown_traceback)
+            raise _error(type(error).__name__, str(error), ip.shown_traceback)
         value: object = result.result
         return value
 
@@ -162,6 +164,38 @@ class Shell:
             answer["names"][name] = value
 
 
+class _Uninterrupted:
+    """Calls `emit`; an interrupt that comes meanwhile waits until it is done.
+
+    Raised inside, KeyboardInterrupt could leave a batch of output that is never sent.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
+        self._emit = emit
+        self._depth = 0
+        self._is_pending = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def __call__(self, event: dict[str, object]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            self._emit(event)
+            return
+        self._depth += 1
+        try:
+            self._emit(event)
+        finally:
+            self._depth -= 1
+        if self._is_pending and not self._depth:
+            self._is_pending = False
+            raise KeyboardInterrupt
+
+    def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
+        if self._depth:
+            self._is_pending = True
+        else:
+            raise KeyboardInterrupt
+
+
 def _size(value: object) -> int:
     """The bytes that `value` takes on the way back; 0 if it can't travel."""
     size = getattr(value, "nbytes", 0)  # an array tells before it is serialised
@@ -176,13 +210,6 @@ def _size(value: object) -> int:
 def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
     missing = object()
     return not name.startswith("_") and before.get(name, missing) is not value
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as second:  # the user's __str__; the traceback shows the rest
-        return f"(its message can't be shown: __str__ raised {type(second).__name__})"
 
 
 def _error(type_name: str, message: str, traceback: str = "") -> RemoteError:

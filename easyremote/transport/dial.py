@@ -103,8 +103,8 @@ async def connect_once(settings: Settings, owner: Owner, session: aiohttp.Client
     """
     try:
         ws = await open_websocket(settings, session)
-    except EasyRemoteError as error:
-        owner.closed(None, error, time.monotonic())
+    except EasyRemoteError as unreachable:
+        owner.closed(None, unreachable, time.monotonic())
         raise
     dialled = _Dialled(owner, Link(time.monotonic()), settings)
     connection = Connection(dialled.link, WebSocketChannel(ws), dialled.receive, dialled.flush)
@@ -113,11 +113,10 @@ async def connect_once(settings: Settings, owner: Owner, session: aiohttp.Client
     try:
         await connection.run()
         if not dialled.is_open:
-            error = GatewayUnreachable(
-                f"{settings.gateway} closed the connection before it said a word"
-                f"{': ' + connection.reason if connection.reason else ''}."
+            reason = f": {connection.reason}" if connection.reason else ""
+            raise GatewayUnreachable(
+                f"{settings.gateway} closed the connection before it said a word{reason}."
             )
-            raise error
     except EasyRemoteError as raised:
         error = raised
         raise
