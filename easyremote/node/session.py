@@ -10,6 +10,7 @@ lives. ``tests/node/test_session.py`` proves it with real processes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -40,6 +41,8 @@ from easyremote.protocol.messages import (
 from easyremote.protocol.streams import Relay
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
+
+_log = logging.getLogger("easyremote.node")
 
 CELL = "$cell"
 CALL = "$call"
@@ -446,6 +449,8 @@ class Sessions:
             await connection.run()
         except EasyRemoteError:
             pass  # it broke the protocol: treated as its death, below
+        except Exception:
+            _log.exception("InternalError in the link to a process; please report this.")
         finally:
             self._gone(process, await self._reap(process))
 

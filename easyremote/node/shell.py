@@ -14,6 +14,7 @@ import getpass
 import importlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -63,6 +64,7 @@ class Shell:
         publish_to(lambda progress: emit(dict(progress)))
         _refuse_input()
         self._ip = _ipython(emit)
+        self._process = secrets.token_hex(8)
 
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one cell.
@@ -73,11 +75,14 @@ class Shell:
             ``code``: the source. ``count``: the notebook's number for it. ``variables``: names
             and values to set before. ``imports``: names and modules to import before.
             ``outputs``: the names that must come back, ``"*"`` for all that the cell changed,
-            ``"none"``, or ``"auto"``: those of ``writes`` that are small enough.
+            ``"none"``, or ``"auto"``: those of ``writes`` that are small enough. ``process``: in
+            which process the sender believes the session to be; left out while it knows of none.
 
         Returns
         -------
         dict
+            ``process``: which process this is. If that isn't the one that was meant, nothing else,
+            and nothing was run: what the sender doesn't send because it is there, isn't.
             ``names``: name to value. ``imports``: name to module. ``kept``: for each name that
             stays here, its ``type`` and its ``size`` (in bytes; 0 for what can't travel).
             ``has_value``: whether the cell ended with an expression's value; ``value``: that value,
@@ -90,12 +95,14 @@ class Shell:
         CannotReturn
             A name that must come back can't.
         """
+        if request.get("process", self._process) != self._process:
+            return {"process": self._process}
         space = self._ip.user_ns
         space.update(request.get("variables", {}))
         self._import(request.get("imports", {}))
         before = dict(space)
         value = self._execute(request["code"], request["count"])
-        answer: dict[str, Any] = {"names": {}, "imports": {}, "kept": {}}
+        answer: dict[str, Any] = {"process": self._process, "names": {}, "imports": {}, "kept": {}}
         answer["has_value"] = value is not None
         outputs = request.get("outputs", "auto")
         if outputs == "auto":

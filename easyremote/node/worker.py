@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,9 @@ class Worker:
         """Serve the link until the supervisor is gone."""
         try:
             self._loop.run_until_complete(self._serve(sock))
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            raise
         finally:
             # Nobody is there to hear of anything; user code may never end by itself.
             os._exit(0)
@@ -206,7 +210,7 @@ class Worker:
 
         def finish() -> None:
             with self._lock:
-                events = self._output.drain() if self._output is not None else []
+                events = self._output.take_all() if self._output is not None else []
             if events:
                 self._send_events(held, events)
             self._callee.finish(held, outcome)

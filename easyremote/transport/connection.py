@@ -105,6 +105,8 @@ class Connection:
         self._output = asyncio.Event()
         self._ending = asyncio.Event()
         link.wake = self._output.set
+        if link.has_output:  # queued before there was a connection
+            self._output.set()
         #: Why it was closed, for the log and for the peer.
         self.reason = ""
 

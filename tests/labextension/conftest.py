@@ -29,8 +29,9 @@ def bundle() -> Path:
     return LABEXTENSION / "dist"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium, for one module: while it is there, this thread can run no other event loop."""
     with sync_playwright() as playwright:
         try:
             chromium = playwright.chromium.launch(executable_path=executable())
@@ -42,22 +43,27 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test if the console shows an error of ours."""
+    """A page that fails its test after an error or a warning that comes from our scripts."""
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         context.set_default_timeout(PAGE_LIMIT_MS)
-        errors: list[str] = []
+        complaints: list[str] = []
+
+        def note(text: str) -> None:
+            if "easyremote" in text.lower():
+                complaints.append(text)
+
         page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", lambda error: note(f"{error} {error.stack}"))
         page.on(
             "console",
             lambda message: (
-                errors.append(message.text)
-                if message.type in ("error", "warning") and "easyremote" in message.text.lower()
+                note(f"{message.text} at {message.location}")
+                if message.type in ("error", "warning")
                 else None
             ),
         )
         yield page
-        assert errors == []
+        assert complaints == []
 
 
 @pytest.fixture(scope="session")

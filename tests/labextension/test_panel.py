@@ -49,6 +49,7 @@ def gateway(home: processes.Home) -> Iterator[str]:
 def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
     page: Page, lab: processes.Jupyter, home: processes.Home
 ) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     (home.path / "local.json").unlink(missing_ok=True)
     panel = open_panel(page, lab)
     status = panel.get_by_role("status")
@@ -62,7 +63,9 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
         expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
         expect(panel.get_by_text("No nodes yet")).to_be_visible()
         expect(panel.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
-        expect(panel.get_by_text("easyremote node", exact=True)).to_be_visible()
+        panel.get_by_role("button", name="Copy the command").click()
+        expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == "easyremote node"
         picture(page, "no-nodes")
         stack.enter_context(processes.node(home, "gpu-node"))
         expect(node_row(panel, "gpu-node")).to_contain_text("idle", timeout=FOLLOWS_MS)
@@ -101,9 +104,7 @@ def test_a_node_has_live_bars_and_its_running_call_is_shown(
                     "aria-valuenow", re.compile(r"^\d+$"), timeout=FOLLOWS_MS
                 )
 
-        job = easyremote.remote(
-            node_id="gpu-node", function_name="hold", gateway=gateway, api_key=key
-        )(hold).submit(str(gate))
+        job = client.call("hold", (str(gate),), node_id="gpu-node")
         running = panel.get_by_role("list", name="Running").get_by_role("listitem")
         expect(running).to_contain_text("hold", timeout=FOLLOWS_MS)
         expect(running).to_contain_text("gpu-node")
@@ -114,10 +115,6 @@ def test_a_node_has_live_bars_and_its_running_call_is_shown(
         gate.touch()
         job.result(timeout=20)
         expect(panel.get_by_text("Nothing is running.")).to_be_visible(timeout=FOLLOWS_MS)
-
-
-def hold(gate: str) -> None:
-    """A stub: the node has the function."""
 
 
 def test_a_node_that_leaves_stays_in_the_list_as_offline(
@@ -170,14 +167,3 @@ def test_no_byte_that_reaches_the_browser_holds_the_key(
     assert b"gpu-node" in everything
     for key in map(Key.parse, home.local["keys"].values()):
         assert key.secret.encode() not in everything
-
-
-def test_commands_can_be_copied(
-    page: Page, lab: processes.Jupyter, home: processes.Home, gateway: str
-) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    panel = open_panel(page, lab)
-    expect(panel.get_by_text("No nodes yet")).to_be_visible(timeout=FOLLOWS_MS)
-    panel.get_by_role("button", name="Copy the command").click()
-    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == "easyremote node"

@@ -170,6 +170,7 @@ class Feed:
 
     async def _snapshots(self) -> AsyncGenerator[Snapshot]:
         client = await asyncio.to_thread(self._connect)
+        address = client.settings.gateway
         try:
             # In a thread, because it waits for the connection.
             stream = aiter(await asyncio.to_thread(client.watch))
@@ -181,9 +182,9 @@ class Feed:
                     return
                 except TimeoutError:
                     raise GatewayUnreachable(
-                        f"The gateway has not answered for {SILENCE:.0f} seconds."
+                        f"The gateway at {address} has not answered for {SILENCE:.0f} seconds."
                     ) from None
-                yield snapshot(raw, client.settings.gateway)
+                yield snapshot(raw, address)
         finally:
             await asyncio.to_thread(client.close)
 
