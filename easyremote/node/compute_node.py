@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 import easyremote
 from easyremote.config import find_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.node import node as registrar
 from easyremote.node.functions import Functions
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.runner import Runner
@@ -381,7 +382,7 @@ class _Served:
 
 
 def load_modules(names: Sequence[str], node: ComputeNode) -> None:
-    """Import modules that register functions with `easyremote.node.register`.
+    """Import modules that register functions, and offer these on ``node``.
 
     A name is a module's or a path to a ``.py`` file.
 
@@ -414,8 +415,9 @@ def load_modules(names: Sequence[str], node: ComputeNode) -> None:
 
 
 def adopt(module: Any, node: ComputeNode) -> None:
-    """Take over what a module offered: the functions registered on ComputeNodes of its own."""
-    for value in list(vars(module).values()):
-        if isinstance(value, ComputeNode) and value is not node:
-            for function in value.functions:
-                node.functions.add(function)
+    """Take over what a module offered: on `easyremote.node.node`, or on ComputeNodes of its own."""
+    offers = [registrar.functions]
+    offers += [each.functions for each in vars(module).values() if isinstance(each, ComputeNode)]
+    for functions in offers:
+        for function in functions:
+            node.functions.add(function)

@@ -108,3 +108,19 @@ def _signature(function: Callable[..., Any]) -> str:
         return str(inspect.signature(function))
     except (TypeError, ValueError):
         return "(...)"  # some builtins don't tell theirs
+
+
+class Registrar:
+    """Takes registrations before there is a node; `ComputeNode` takes them over."""
+
+    def __init__(self) -> None:
+        self.functions = Functions()
+
+    def register(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Offer a function; the options are those of `ComputeNode.register`."""
+
+        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.functions.register(function, **options)
+            return function
+
+        return decorate if function is None else decorate(function)

@@ -26,6 +26,7 @@ import msgspec
 
 from easyremote.node.outcomes import error_outcome, value_outcome
 from easyremote.node.output import OutputBuffer
+from easyremote.node.streams import Capture
 from easyremote.protocol.call import CallState
 from easyremote.protocol.callee import Callee, HeldCall, Outcome
 from easyremote.protocol.link import Link
@@ -60,6 +61,7 @@ class Worker:
         self._flush_scheduled = False
         self._room = threading.Event()
         self._shell: Any = None
+        self._capture: Capture | None = None
 
     # -- the link's thread -------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class Worker:
         return self._get_shell().run_cell(load(arguments))
 
     def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
+        if self._capture is None:  # cells bring their own, with their shell
+            self._capture = Capture(self._printed)
         function, args, kwargs = load(arguments)
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
@@ -162,6 +166,9 @@ class Worker:
 
         self._call_soon(send)
         sent.wait()
+
+    def _printed(self, name: str, text: str) -> None:
+        self.emit({"type": "stream", "name": name, "text": text})
 
     def _get_shell(self) -> Any:
         if self._shell is None:
@@ -206,6 +213,8 @@ class Worker:
         self._callee.emit(held, (body,), len(body), "msgpack")
 
     def _end(self, held: HeldCall, outcome: Outcome) -> None:
+        if self._capture is not None:
+            self._capture.flush()
         done = threading.Event()
 
         def finish() -> None:

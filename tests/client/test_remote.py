@@ -1,0 +1,161 @@
+"""`@remote` in all its forms, against a real gateway and node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from easyremote import remote
+from easyremote.client.remote import is_stub
+from easyremote.errors import CallCancelled, CannotShip, RemoteError, WorkerCrashed
+from tests.conftest import LIMIT, Gateway
+
+OFFSET = 100
+
+
+@pytest.fixture(autouse=True)
+def configured(gateway: Gateway, node: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASYREMOTE_HOME", str(gateway.home))
+
+
+def test_a_stub_calls_what_the_node_registered() -> None:
+    @remote(node_id="gpu-node")
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        raise NotImplementedError
+
+    assert add(1, 2) == 3
+    assert add.submit(1, b=2).result(LIMIT) == 3
+    assert list(add.map([1, 2], [3, 4])) == [4, 6]
+    assert asyncio.run(add.aio(1, 2)) == 3
+    with pytest.raises(NotImplementedError):
+        add.local(1, 2)
+
+
+def test_a_stub_without_a_node_goes_to_any_that_has_the_function() -> None:
+    @remote(function_name="add")
+    def plus(a: int, b: int) -> int: ...
+
+    assert plus(1, 2) == 3
+
+
+def test_an_async_stub_is_awaited() -> None:
+    @remote(node_id="gpu-node")
+    async def add_async(a: int, b: int) -> int: ...
+
+    async def main() -> int:
+        return await add_async(1, 2)
+
+    assert asyncio.run(main()) == 3
+
+
+def test_a_generator_stub_is_iterated() -> None:
+    @remote(node_id="gpu-node")
+    def count(n: int) -> Iterator[int]:
+        yield 0
+
+    assert list(count(5)) == [0, 1, 2, 3, 4]
+
+
+def test_a_body_is_shipped_with_what_it_uses_and_runs_elsewhere() -> None:
+    def helper(x: int) -> int:
+        return x + OFFSET
+
+    @remote(node_id="gpu-node")
+    def shipped(x: int) -> tuple[int, int]:
+        return helper(x), os.getpid()
+
+    value, pid = shipped(1)
+    assert (value, pid != os.getpid()) == (101, True)
+    assert shipped.local(1)[1] == os.getpid()
+    assert [value for value, _ in shipped.map(range(4))] == [100, 101, 102, 103]
+
+
+def test_a_shipped_generator_streams() -> None:
+    @remote(node_id="gpu-node")
+    def squares(n: int) -> Iterator[int]:
+        for i in range(n):
+            yield i * i
+
+    assert list(squares(100)) == [i * i for i in range(100)]
+
+
+def test_a_shipped_body_raises_with_its_own_lines_and_no_frames_of_ours() -> None:
+    @remote(node_id="gpu-node")
+    def broken(x: int) -> float:
+        return x / 0
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        broken(1)
+    assert isinstance(caught.value, RemoteError)
+    assert "return x / 0" in caught.value.remote_traceback
+    assert "worker.py" not in caught.value.remote_traceback
+
+
+def test_a_crash_fails_that_call_only_and_at_once() -> None:
+    @remote(node_id="gpu-node")
+    def crash() -> None:
+        os.kill(os.getpid(), 11)
+
+    @remote(node_id="gpu-node")
+    def fine() -> int:
+        return 1
+
+    with pytest.raises(WorkerCrashed, match="SIGSEGV"):
+        crash()
+    assert fine() == 1
+
+
+def test_cancelling_a_shipped_function_interrupts_it() -> None:
+    @remote(node_id="gpu-node")
+    def forever() -> None:
+        while True:
+            time.sleep(0.01)
+
+    job = forever.submit()
+    while not job.running():
+        assert not job.done()
+        time.sleep(0.01)
+    job.cancel()
+    with pytest.raises(CallCancelled):
+        job.result(LIMIT)
+
+
+def test_what_a_shipped_function_prints_is_seen_here(capsys: pytest.CaptureFixture[str]) -> None:
+    @remote(node_id="gpu-node")
+    def talk() -> int:
+        print("hello from there")
+        return 1
+
+    assert talk() == 1
+    assert capsys.readouterr().out == "hello from there\n"
+
+
+def test_a_body_that_cannot_travel_is_named() -> None:
+    file = open(__file__)
+
+    @remote(node_id="gpu-node")
+    def read() -> str:
+        return file.read()
+
+    with file, pytest.raises(CannotShip, match="TextIOWrapper"):
+        read()
+
+
+def test_what_is_a_stub() -> None:
+    def empty() -> None:
+        pass
+
+    def documented() -> None:
+        """Only this."""
+
+    def body() -> int:
+        return 1
+
+    assert is_stub(empty)
+    assert is_stub(documented)
+    assert not is_stub(body)
