@@ -23,6 +23,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 
+_page_hook: Any = page.as_hook
 _OURS = os.path.join(os.path.dirname(__file__), "")
 
 
@@ -34,8 +35,10 @@ def _encoded(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class EventPublisher(DisplayPublisher):  # type: ignore[misc]  # IPython has no types
+class EventPublisher(DisplayPublisher):
     """``display(...)``, updates of it, and ``clear_output()``."""
+
+    shell: Any
 
     def publish(
         self,
@@ -60,8 +63,10 @@ class EventPublisher(DisplayPublisher):  # type: ignore[misc]  # IPython has no 
         self.shell.emit({"type": "clear_output", "wait": wait})
 
 
-class EventDisplayHook(DisplayHook):  # type: ignore[misc]  # IPython has no types
+class EventDisplayHook(DisplayHook):
     """The value of the last expression."""
+
+    shell: Any
 
     def write_output_prompt(self) -> None: ...
 
@@ -83,14 +88,14 @@ class EventDisplayHook(DisplayHook):  # type: ignore[misc]  # IPython has no typ
         self._is_active = False
 
 
-class NoExit(ExitAutocall):  # type: ignore[misc]  # IPython has no types
+class NoExit(ExitAutocall):
     """``exit`` and ``quit``, with or without parentheses."""
 
     def __call__(self, *args: object) -> NoReturn:
         raise SystemExit
 
 
-class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
+class NodeShell(InteractiveShell):
     """See the module."""
 
     emit: Any = AnyTrait()
@@ -102,9 +107,10 @@ class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
         #: The traceback of the running cell's error, as IPython would have printed it.
         self.shown_traceback = ""
         self._loop: asyncio.AbstractEventLoop | None = None
-        super().__init__(**kwargs)
+        untyped: Any = super()
+        untyped.__init__(**kwargs)
         self.loop_runner = self._run_coroutine
-        self.set_hook("show_in_pager", page.as_hook(page.display_page), 99)
+        untyped.set_hook("show_in_pager", _page_hook(page.display_page), 99)
 
     def init_virtualenv(self) -> None:
         """Leave ``sys.path`` as it is; the node's Python is the right one."""
@@ -117,14 +123,15 @@ class NodeShell(InteractiveShell):  # type: ignore[misc]  # IPython has no types
     def showtraceback(
         self, exc_tuple: tuple[Any, Any, Any] | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        kind, error, trace = exc_tuple or sys.exc_info()
+        kind, error, trace = found = exc_tuple or sys.exc_info()
         _cut_our_frames(trace)
         if isinstance(error, BaseExceptionGroup):
             # IPython would print it itself, past us; its own frame is the first.
             lines = traceback.format_exception(kind, error, trace and trace.tb_next)
             self.shown_traceback = "".join(lines)
         else:
-            super().showtraceback((kind, error, trace), *args, **kwargs)
+            untyped: Any = super()
+            untyped.showtraceback(found, *args, **kwargs)
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
         self.shown_traceback = self.InteractiveTB.stb2text(stb)

@@ -15,13 +15,15 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import string
 import symtable
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
+
+from .embedded import CODE_CELL_MAGICS, CODE_LINE_MAGICS, expressions, without_options
 
 __all__ = ["Names", "names"]
 
@@ -33,10 +35,6 @@ _BUILTINS = frozenset(dir(builtins)) | {
 #: ``_``, ``__``, ``_i2``, ``_7``: each shell's own history.
 _HISTORY = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iods]h")
 
-_CODE_LINE_MAGICS = frozenset({"lprun", "memit", "mprun", "prun", "time", "timeit"})
-_CODE_CELL_MAGICS = frozenset({"capture", "prun", "time", "timeit"})
-_MAGIC_OPTIONS = re.compile(r"^(\s*-[a-zA-Z]+(\s*\d+(?=\s))?)*\s*")
-_DOLLAR_NAME = re.compile(r"\$(\$?)([^\W\d]\w*)")
 _AT_NAME = re.compile(r"@([^\W\d]\w*)")
 #: Context managers after which we can't know how far their body came.
 _SWALLOWING = frozenset({"AsyncExitStack", "ExitStack", "assertRaises", "raises", "suppress"})
@@ -110,7 +108,8 @@ class _Flow(ast.NodeVisitor):
         self._scopes = count(1)
 
     def code(self, source: str) -> None:
-        self._all(ast.parse(TransformerManager().transform_cell(source)).body)
+        transformer: Any = TransformerManager  # it has no types
+        self._all(ast.parse(transformer().transform_cell(source)).body)
 
     # -- what happens to a name
 
@@ -350,8 +349,9 @@ class _Flow(ast.NodeVisitor):
     # -- strings that are code
 
     def visit_Call(self, node: ast.Call) -> None:
-        texts = [a.value for a in node.args if isinstance(a, ast.Constant)]
-        if isinstance(node.func, ast.Attribute) and all(isinstance(t, str) for t in texts):
+        constants = [a.value for a in node.args if isinstance(a, ast.Constant)]
+        texts = [text for text in constants if isinstance(text, str)]
+        if isinstance(node.func, ast.Attribute):
             called = ast.unparse(node.func)
             if called.startswith("get_ipython()."):
                 return self._magic(node.func.attr, *texts)
@@ -366,8 +366,8 @@ class _Flow(ast.NodeVisitor):
         elif method == "run_line_magic":
             name, line = texts[:2]
             self._expand(line)
-            if name in _CODE_LINE_MAGICS:
-                self._timed(name, _MAGIC_OPTIONS.sub("", line))
+            if name in CODE_LINE_MAGICS:
+                self._timed(name, without_options(line))
             elif name in {"pinfo", "pinfo2"}:
                 self._read(line.partition(".")[0].strip())
         elif method == "run_cell_magic":
@@ -376,8 +376,8 @@ class _Flow(ast.NodeVisitor):
             if name == "capture":
                 for output in [word for word in line.split() if word.isidentifier()]:
                     self._bind(output)
-            if name in _CODE_CELL_MAGICS:
-                setup = _MAGIC_OPTIONS.sub("", line) if name == "timeit" else ""
+            if name in CODE_CELL_MAGICS:
+                setup = without_options(line) if name == "timeit" else ""
                 self._timed(name, f"{setup}\n{body}")
 
     def _timed(self, name: str, source: str) -> None:
@@ -387,19 +387,8 @@ class _Flow(ast.NodeVisitor):
             self._state, self.writes = state, writes
 
     def _expand(self, *texts: str) -> None:
-        """Read the ``{expression}`` and ``$name`` of command lines, as IPython expands them."""
-        try:
-            pieces = [piece for text in texts for piece in string.Formatter().parse(text)]
-        except ValueError:  # single braces: IPython then leaves the line alone
-            return
-        for literal, expression, *_ in pieces:
-            for escaped, name in _DOLLAR_NAME.findall(literal):
-                if not escaped:
-                    self._read(name)
-            try:
-                self.visit(ast.parse(expression or "", mode="eval"))
-            except SyntaxError:
-                continue  # awk's braces, say
+        for text in texts:
+            self._all(expressions(text))
 
 
 def _visiting(visitor: ast.NodeVisitor, node: ast.AST) -> Callable[[], None]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dis
 import functools
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["Shipment", "closure"]
@@ -30,17 +30,22 @@ class Shipment:
     imports: dict[str, str] = field(default_factory=dict)
 
 
-def closure(names: Iterable[str], namespace: Mapping[str, object]) -> Shipment:
+def closure(
+    names: Iterable[str], namespace: Mapping[str, object], *, hidden: Container[str] = ()
+) -> Shipment:
     """Collect the values of `names`, and of all that these use, from a notebook's namespace.
 
-    Names that the namespace hasn't got are left out: the node may have them.
+    Names that the namespace hasn't got are left out: the node may have them. So are `hidden` ones,
+    which every shell has for itself.
     """
     found = Shipment()
     pending = sorted(names)
     seen: set[int] = set()
     while pending:
         name = pending.pop()
-        if name in found.variables or name in found.imports or name not in namespace:
+        if name in found.variables or name in found.imports:
+            continue
+        if name not in namespace or name in hidden:
             continue
         value = namespace[name]
         if not isinstance(value, types.ModuleType):

@@ -17,13 +17,12 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from IPython.core.error import UsageError as IPythonUsageError
-from IPython.display import clear_output
 
 from easyremote.errors import EasyRemoteError, RemoteError, UsageError
 
 from .bars import Bars, NotebookBars, TerminalBars
 
-__all__ = ["Output", "one_line_errors", "show_notice", "show_result", "watch"]
+__all__ = ["Event", "Output", "one_line_errors", "show_notice", "show_result", "watch"]
 
 Event = dict[str, Any]
 
@@ -80,7 +79,7 @@ class Output:
                 update=kind == "update_display_data",
             )
         elif kind == "clear_output":
-            clear_output(wait=event["wait"])
+            self._publisher.clear_output(event["wait"])
             if self._bars is not None:
                 self._bars.redraw()
 
@@ -184,8 +183,8 @@ def one_line_errors(node_id: str = "", hint: Callable[[RemoteError], str] | None
 
 def show_result(shell: Any, event: Event, answer: dict[str, Any]) -> None:
     """Show the value of a cell's last expression as the node drew it, and keep it as ``_``."""
-    hook = shell.displayhook
-    if sys.displayhook is not hook:  # %%capture has put its own there, which draws by itself
+    hook: Any = shell.displayhook
+    if sys.displayhook != hook:  # %%capture has put its own there, which draws by itself
         sys.displayhook(answer.get("value"))
         return
     hook.start_displayhook()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,12 @@ def node_row(panel: Locator, node_id: str) -> Locator:
     return panel.get_by_role("list", name="Nodes").get_by_role("listitem").filter(has_text=node_id)
 
 
+def expect_live_bars(row: Locator, node_id: str) -> None:
+    for resource in ("CPU", "RAM"):
+        bar = row.get_by_role("progressbar", name=f"{resource} of {node_id}")
+        expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^\d+$"), timeout=FOLLOWS_MS)
+
+
 def picture(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
@@ -58,8 +63,7 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
     picture(page, "not-configured")
 
     port = processes.free_port()
-    with ExitStack() as stack:
-        stack.enter_context(processes.gateway(home, port))
+    with processes.gateway(home, port):
         expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
         expect(panel.get_by_text("No nodes yet")).to_be_visible()
         expect(panel.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
@@ -67,8 +71,10 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
         expect(panel.get_by_role("button", name="Copied")).to_be_visible()
         assert page.evaluate("navigator.clipboard.readText()") == "easyremote node"
         picture(page, "no-nodes")
-        stack.enter_context(processes.node(home, "gpu-node"))
-        expect(node_row(panel, "gpu-node")).to_contain_text("idle", timeout=FOLLOWS_MS)
+        with processes.node(home, "gpu-node"):
+            expect(node_row(panel, "gpu-node")).to_contain_text("idle", timeout=FOLLOWS_MS)
+        expect(node_row(panel, "gpu-node")).to_contain_text("offline", timeout=FOLLOWS_MS)
+        expect(panel.get_by_role("progressbar")).to_have_count(0)
     expect(status).to_have_text("Gateway unreachable", timeout=FOLLOWS_MS)
     expect(panel.get_by_text(re.compile(r"Next try in \d s"))).to_be_visible()
     picture(page, "unreachable")
@@ -78,16 +84,13 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
         expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_a_node_has_live_bars_and_its_running_call_is_shown(
     page: Page,
     lab: processes.Jupyter,
     home: processes.Home,
     gateway: str,
     tmp_path: Path,
-    theme: str,
 ) -> None:
-    processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {theme}"})
     gate = tmp_path / "gate"
     key = home.local["keys"]["client"]
     with (
@@ -95,36 +98,22 @@ def test_a_node_has_live_bars_and_its_running_call_is_shown(
         processes.node(home, "office-mac"),
         easyremote.Client(gateway, api_key=key) as client,
     ):
-        panel = open_panel(page, lab)
-        for node_id in ("gpu-node", "office-mac"):
-            row = node_row(panel, node_id)
-            for resource in ("CPU", "RAM"):
-                bar = row.get_by_role("progressbar", name=f"{resource} of {node_id}")
-                expect(bar).to_have_attribute(
-                    "aria-valuenow", re.compile(r"^\d+$"), timeout=FOLLOWS_MS
-                )
-
         job = client.call("hold", (str(gate),), node_id="gpu-node")
-        running = panel.get_by_role("list", name="Running").get_by_role("listitem")
-        expect(running).to_contain_text("hold", timeout=FOLLOWS_MS)
-        expect(running).to_contain_text("gpu-node")
-        expect(node_row(panel, "gpu-node")).to_contain_text("1 of")
-        expect(node_row(panel, "office-mac")).to_contain_text("idle")
-        picture(page, f"panel-{theme.lower()}")
+        for theme in ("Dark", "Light"):
+            processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {theme}"})
+            panel = open_panel(page, lab)
+            expect(node_row(panel, "gpu-node")).to_contain_text("1 of", timeout=FOLLOWS_MS)
+            expect(node_row(panel, "office-mac")).to_contain_text("idle")
+            for node_id in ("gpu-node", "office-mac"):
+                expect_live_bars(node_row(panel, node_id), node_id)
+            running = panel.get_by_role("list", name="Running").get_by_role("listitem")
+            expect(running).to_contain_text("hold")
+            expect(running).to_contain_text("gpu-node")
+            picture(page, f"panel-{theme.lower()}")
 
         gate.touch()
         job.result(timeout=20)
         expect(panel.get_by_text("Nothing is running.")).to_be_visible(timeout=FOLLOWS_MS)
-
-
-def test_a_node_that_leaves_stays_in_the_list_as_offline(
-    page: Page, lab: processes.Jupyter, home: processes.Home, gateway: str
-) -> None:
-    panel = open_panel(page, lab)
-    with processes.node(home, "laptop"):
-        expect(node_row(panel, "laptop")).to_contain_text("idle", timeout=FOLLOWS_MS)
-    expect(node_row(panel, "laptop")).to_contain_text("offline", timeout=FOLLOWS_MS)
-    expect(panel.get_by_role("progressbar")).to_have_count(0)
 
 
 def test_a_key_that_the_gateway_refuses_is_named_as_the_reason(
