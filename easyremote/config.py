@@ -177,7 +177,7 @@ def normalise(address: str) -> str:
         port = url.port
     except ValueError:
         port = -1
-    if not url.hostname or url.scheme not in schemes or port == -1:
+    if not url.hostname or any(map(str.isspace, text)) or url.scheme not in schemes or port == -1:
         raise UsageError(f"{address!r} is no gateway address. Write HOST:PORT, as my-vps:8080.")
     scheme = schemes[url.scheme]
     if port is None and "://" not in text:

@@ -151,8 +151,8 @@ class RemoteJob(Future[T], Generic[T]):
             self._on_event()
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
-        self._events.put(_END)
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
+        self._events.put(_END)
         if self._on_event is not None:
             self._on_event()
 
@@ -211,7 +211,12 @@ class RemoteStream(RemoteJob[Any]):
     async def _items(self) -> AsyncIterator[Any]:
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
-        self._on_event = lambda: loop.call_soon_threadsafe(arrived.set)
+
+        def wake() -> None:
+            if not loop.is_closed():  # else nobody iterates any more
+                loop.call_soon_threadsafe(arrived.set)
+
+        self._on_event = wake
         while True:
             arrived.clear()
             try:

@@ -167,7 +167,7 @@ class Calls:
                 if call is not None:
                     self._cancel(call, kill=message.kill)
             case Resume():
-                self._client_resumes(client, message)
+                self._client_resumes(client, message, now)
 
     def _submit(self, client: Client, message: Submit, now: float) -> None:
         call = self._by_id.get(message.call_id)
@@ -275,14 +275,19 @@ class Calls:
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill))
 
-    def _client_resumes(self, client: Client, message: Resume) -> None:
+    def _client_resumes(self, client: Client, message: Resume, now: float) -> None:
         known = []
-        for call_id, number in zip(message.call_ids, message.numbers, strict=True):
+        for call_id, number, started in zip(
+            message.call_ids, message.numbers, message.started, strict=True
+        ):
             call = self._by_id.get(call_id)
+            if call is None and started and now < self._born + self._lost_after:
+                call = self._expect(call_id, now)
             if call is not None and not call.owner:  # adopted from a node, its client is back
                 call.owner = client.owner
             if call is not None and call.owner == client.owner:
                 self._bind(call, client, number)
+                self._arm(call)
                 known.append(call)
         client.link.send(
             Resumed(tuple(number if number in client.calls else 0 for number in message.numbers))
@@ -472,6 +477,12 @@ class Calls:
         call.hold_until = now + RECONNECT_LIMIT
         self._by_id[call_id] = call
         self._arm(call)
+        return call
+
+    def _expect(self, call_id: bytes, now: float) -> GatewayCall:
+        """A call from before this gateway started; its node may come back with it."""
+        call = self._adopt(call_id, now)
+        call.suspect_until = now + self._lost_after
         return call
 
     def _claim(self, call: GatewayCall, node: Node, fence: int) -> bool:

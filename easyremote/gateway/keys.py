@@ -109,6 +109,8 @@ class KeyStore:
             key = Key.parse(text)
         except UsageError as error:
             raise NotAuthorized(error.message if text else _NO_KEY) from None
+        if key.key_id not in self._records:
+            self.refresh()  # the command line may have made it a moment ago
         record = self._records.get(key.key_id)
         digest = record.digest if record is not None else _NOBODY
         matches = hmac.compare_digest(digest, key.digest())

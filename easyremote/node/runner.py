@@ -91,8 +91,9 @@ class Runner:
         self.callee = Callee(self)
         self._runs: dict[HeldCall, Run] = {}
         self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._idle = 0
         self._threads = 0
+        #: Calls that have, or need, a thread.
+        self._in_threads = 0
         self._made: deque[tuple[Run, str, Any]] = deque()
         self._is_scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,7 +131,8 @@ class Runner:
             loop = self._loop_for_users()
             loop.call_soon_threadsafe(self._start_task, run)
             return
-        if self._idle == 0 and self._threads < self._slots:
+        self._in_threads += 1
+        if self._threads < min(self._in_threads, self._slots):
             self._add_thread()
         self._queue.put(run)
 
@@ -170,6 +172,8 @@ class Runner:
         """It would not stop: end the call, and replace the thread that is stuck in it."""
         if not run.is_over and run.held in self._runs:
             if not run.function.spec.is_async:
+                self._slots += 1  # the stuck thread is one of them, for as long as it is stuck
+                self._in_threads += 1
                 self._add_thread()
             self._over(run, outcome)
 
@@ -184,6 +188,7 @@ class Runner:
             return
         run.is_over = True
         run.arguments = b""
+        self._in_threads -= not run.function.spec.is_async
         if run.timer is not None:
             run.timer.cancel()
         if outcome.code == "" and run.stopping is not None and run.stopping.code == "timeout":
@@ -252,11 +257,7 @@ class Runner:
 
     def _work(self) -> None:
         while True:
-            self._idle += 1
-            try:
-                run = self._queue.get()
-            finally:
-                self._idle -= 1
+            run = self._queue.get()
             if run is None:
                 return
             try:

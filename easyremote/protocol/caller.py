@@ -148,7 +148,9 @@ class Caller:
         known = [call for call in self._calls.values() if call.sent is not None]
         self._resuming = tuple(call.call for call in known)
         if known:
-            link.send(Resume(tuple(call.call_id for call in known), self._resuming))
+            ids = tuple(call.call_id for call in known)
+            started = tuple(call.has_started for call in known)
+            link.send(Resume(ids, self._resuming, started=started))
         self._send_more(now)
 
     def detach(self, link: Link, now: float) -> None:

@@ -249,11 +249,13 @@ class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
     """After a new connection: the calls that the sender still holds, by id.
 
     numbers: a client's own numbers of them. fences: a node's fences.
+    started: of a client's calls, whether it knows that they have started.
     """
 
     call_ids: tuple[bytes, ...]
     numbers: tuple[int, ...] = ()
     fences: tuple[int, ...] = ()
+    started: tuple[bool, ...] = ()
 
 
 class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):

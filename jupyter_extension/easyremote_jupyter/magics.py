@@ -166,7 +166,7 @@ The variables that it reads are sent along; those that it assigns come back.
         renames = options.outputs if isinstance(options.outputs, dict) else {}
         request = {
             "code": code,
-            "count": self.shell.execution_count,
+            "count": self.shell.displayhook.prompt_count,  # of the cell that runs
             "imports": needs.imports,
             "outputs": list(renames) if renames else options.outputs,
             "writes": sorted(found.writes | found.mutates),

@@ -68,12 +68,13 @@ def _outputs(text: str) -> Outputs:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="%%remote", add_help=False, allow_abbrev=False)
+    parser = _Parser(
+        prog="%%remote", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS
+    )
     add = parser.add_argument
     add(
         "node",
         nargs="?",
-        default="",
         metavar="NODE[/SESSION]",
         help=f"where to run (default: ${NODE_VARIABLE}, else the only node online)",
     )
@@ -82,7 +83,6 @@ def _parser() -> _Parser:
         "--in",
         dest="inputs",
         type=_inputs,
-        default=[],
         metavar="A,B",
         help="send these variables as well as those that the cell is seen to read",
     )
@@ -91,23 +91,19 @@ def _parser() -> _Parser:
         "--out",
         dest="outputs",
         type=_outputs,
-        default="auto",
         metavar="A,B",
         help="bring back these variables, however large ('a=b': b from there is a here; '*': all "
         "that is new) (default: those that the cell assigns, if they are small)",
     )
-    add(
-        "-s", "--session", default="", help="which session of the node (default: this kernel's own)"
-    )
+    add("-s", "--session", help="which session of the node (default: this kernel's own)")
     add("-t", "--timeout", type=float, metavar="SECONDS", help="how long the cell may run")
     add("-q", "--quiet", action="store_true", help="show only displays, the value and errors")
     add(
         "--progress",
         choices=["auto", "html", "text", "none"],
-        default="auto",
         help="how progress bars are drawn",
     )
-    return parser  # fmt: skip
+    return parser
 
 
 _PARSER = _parser()

@@ -1,0 +1,100 @@
+"""A real kernel with the magics, beside a real gateway and node."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+from tests.conftest import Gateway
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIMIT = 30.0
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Shown:
+    """What one cell showed, as messages of the kernel."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    #: The content of the reply: ``status``, and for an error ``ename``.
+    reply: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [m["content"] for m in self.messages if m["msg_type"] == kind]
+
+    def text(self, name: str = "stdout") -> str:
+        parts = [m["text"] for m in self.of("stream") if m["name"] == name]
+        return _ESCAPES.sub("", "".join(parts))
+
+    def story(self) -> str:
+        """All of it, for a failing test."""
+        lines = [f"{m['msg_type']}: {m['content']}" for m in self.messages]
+        return _ESCAPES.sub("", "\n".join([*lines, str(self.reply)]).replace("\\x1b", "\x1b"))
+
+    @property
+    def value(self) -> str:
+        (result,) = self.of("execute_result")
+        return str(result["data"]["text/plain"])
+
+    @property
+    def traceback(self) -> str:
+        (error,) = self.of("error")
+        return _ESCAPES.sub("", "\n".join(error["traceback"]))
+
+
+class Kernel:
+    """A kernel that knows the gateway, with the extension loaded."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(env=environment)
+        self._client = self._manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=LIMIT)
+        self.run("%load_ext easyremote")
+
+    def run(self, code: str, *, interrupt_at: str = "", fails: bool = False) -> Shown:
+        """Run a cell; interrupt it when `interrupt_at` was shown."""
+        shown = Shown()
+
+        def hook(message: dict[str, Any]) -> None:
+            shown.messages.append(message)
+            if interrupt_at and interrupt_at in str(message["content"].get("text", "")):
+                self._manager.interrupt_kernel()
+
+        reply = self._client.execute_interactive(
+            code, allow_stdin=False, output_hook=hook, timeout=LIMIT
+        )
+        shown.reply = reply["content"]
+        expected = "error" if fails or interrupt_at else "ok"
+        assert shown.reply["status"] == expected, shown.story()
+        return shown
+
+    def close(self) -> None:
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+
+
+def notebook_environment(gateway: Gateway) -> dict[str, str]:
+    paths = [str(REPOSITORY), str(REPOSITORY / "jupyter_extension")]
+    return {
+        **gateway.environment(),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "IPYTHONDIR": str(gateway.home / "ipython"),
+    }
+
+
+@pytest.fixture(scope="module")
+def kernel(gateway: Gateway, node: subprocess.Popen[str]) -> Iterator[Kernel]:
+    started = Kernel(notebook_environment(gateway))
+    yield started
+    started.close()
