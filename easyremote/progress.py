@@ -209,8 +209,8 @@ def _event(bar: Any) -> Progress:
 
 
 def _number(value: Any) -> float | None:
-    """A plain number (a bar may count in NumPy's)."""
-    if value is None or isinstance(value, (int, float)):
+    """A number that can travel (a bar may count in NumPy's, or very far)."""
+    if value is None or (isinstance(value, (int, float)) and abs(value) < 2**63):
         return value
     return float(value)
 

@@ -44,9 +44,9 @@ def run(output: str) -> None:
         click.secho(f"A gateway on {client.settings.gateway} and two nodes are up.\n", fg="green")
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        notebook = nbformat.read(_find(NOTEBOOK), as_version=4)
+        notebook = nbformat.read(_find(NOTEBOOK), as_version=4)  # type: ignore[no-untyped-call]  # it has no types
         _LoudClient(notebook, timeout=CELL_LIMIT, resources={"metadata": {"path": "."}}).execute()
-        nbformat.write(notebook, folder / NOTEBOOK)
+        nbformat.write(notebook, folder / NOTEBOOK)  # type: ignore[no-untyped-call]  # as above
         figure = _save_last_figure(notebook, folder)
     click.secho("\nDone. Nothing is left running.", fg="green")
     click.echo(f"  the executed notebook: {folder / NOTEBOOK}")
@@ -99,7 +99,7 @@ def _wait_for_nodes(client: Client, wanted: set[str]) -> None:
         time.sleep(0.1)
 
 
-class _LoudClient(NotebookClient):  # type: ignore[misc]  # nbclient has no types
+class _LoudClient(NotebookClient):
     """Executes a notebook and shows in the terminal what its cells show."""
 
     def __init__(self, notebook: Any, **options: Any) -> None:

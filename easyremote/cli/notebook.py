@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -12,12 +13,10 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
     """Start JupyterLab with the node browser; ARGUMENTS are JupyterLab's."""
-    try:
-        import jupyterlab  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("jupyterlab") is None:
         raise click.ClickException(
             "JupyterLab is not installed. Install it: pip install 'easyremote[lab]'"
-        ) from None
+        )
     sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments]))
 
 

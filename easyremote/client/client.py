@@ -322,7 +322,8 @@ class Client(Executor):
         """Submit a call whose arguments are a payload already."""
         connected, io = self._ensure_connected()
         call_id = os.urandom(16)
-        job = (RemoteStream if stream else RemoteJob)(self, function, call_id)
+        kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
+        job = kind(self, function, call_id)
         limit = timeout if timeout is not None else self._timeout
         submit = Submit(0, call_id, node_id, function, Payload(), session, limit or 0.0)
         parts: Sequence[Buffer] = dumped.parts
@@ -406,9 +407,7 @@ class Client(Executor):
 
     # -- Executor ----------------------------------------------------------------------------------
 
-    def submit(  # type: ignore[override]  # also takes the name of a registered function
-        self, fn: Callable[..., T] | str, /, *args: Any, **kwargs: Any
-    ) -> RemoteJob[T]:
+    def submit(self, fn: Callable[..., T] | str, /, *args: Any, **kwargs: Any) -> RemoteJob[T]:
         """Start a call and return at once.
 
         Parameters
@@ -421,7 +420,7 @@ class Client(Executor):
             return self.call(fn, args, kwargs, snapshot=True)
         return self.ship(fn, args, kwargs, snapshot=True)
 
-    def map(  # type: ignore[override]  # also takes the name of a registered function
+    def map(
         self,
         fn: Callable[..., T] | str,
         *iterables: Iterable[Any],

@@ -15,11 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from easyremote.errors import InternalError
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not there on Windows
-    from asyncio import new_event_loop
+from easyremote.transport.loop import new_event_loop
 
 
 class IOThread:

@@ -177,8 +177,8 @@ class Calls:
                 self._bind(call, client, message.call)
                 self._attach(call)
             else:
-                error = UsageError("This call id is taken. Make a new one: 16 random bytes.")
-                client.link.send(_failed(message.call, error, may_have_run=False))
+                taken = UsageError("This call id is taken. Make a new one: 16 random bytes.")
+                client.link.send(_failed(message.call, taken, may_have_run=False))
             return
         if message.age and self._born <= now - message.age:
             message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
@@ -338,10 +338,8 @@ class Calls:
             self._finished(node, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
             return
         match message:
-            case Started():
-                call = node.calls.get(message.call)
-                if call is not None:
-                    self._started(call, node, now)
+            case Started() if message.call in node.calls:
+                self._started(node.calls[message.call], node, now)
             case Event():
                 self._event(node, message)
             case GoingAway():
@@ -355,10 +353,8 @@ class Calls:
             case Resume():
                 self._node_resumes(node, message, now)
             case HandBack():
-                for number in message.calls:
-                    call = node.calls.get(number)
-                    if call is not None:
-                        self._hand_back(call)
+                for call in [node.calls[each] for each in message.calls if each in node.calls]:
+                    self._hand_back(call)
 
     def _dispatch(self, call: GatewayCall, node: Node, now: float) -> None:
         submit, link = call.submit, node.link

@@ -23,11 +23,7 @@ from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.identity import Kind, read_private, write_private
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not there on Windows
-    from asyncio import new_event_loop
+from easyremote.transport.loop import new_event_loop
 
 #: Connections that are still open at the end are cut after this many seconds.
 SHUTDOWN_TIMEOUT = 5.0

@@ -40,11 +40,7 @@ from easyremote.protocol.messages import (
     Welcome,
 )
 from easyremote.transport.dial import stay_connected
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not there on Windows
-    from asyncio import new_event_loop
+from easyremote.transport.loop import new_event_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,7 +107,7 @@ class ComputeNode:
     # -- functions ---------------------------------------------------------------------------------
 
     @overload
-    def register(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def register(self, function: Callable[P, R]) -> Callable[P, R]: ...
 
     @overload
     def register(
@@ -127,7 +123,7 @@ class ComputeNode:
         tags: Sequence[str] = (),
     ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 
-    def register(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    def register(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Offer a function to clients.
 
         The function stays what it is; nothing is wrapped. What it returns must not change after it
@@ -317,7 +313,7 @@ class _Served:
         self.offer()
         held, relayed = self._callee.attach(link), self._sessions.attach(link)
         self._named = (held, relayed)
-        both = [*held, *relayed]
+        both: list[HeldCall | RelayedCall] = [*held, *relayed]
         link.send(
             Resume(tuple(call.call_id for call in both), fences=tuple(call.fence for call in both))
         )

@@ -15,6 +15,7 @@ import types
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
+import msgspec
 from IPython.core import page
 from IPython.core.autocall import ExitAutocall
 from IPython.core.displayhook import DisplayHook
@@ -29,10 +30,18 @@ _OURS = os.path.join(os.path.dirname(__file__), "")
 
 def _encoded(data: dict[str, Any]) -> dict[str, Any]:
     """A mimebundle as Jupyter's messages have it: binary data in base64."""
-    return {
-        mime: base64.b64encode(value).decode() if isinstance(value, bytes) else value
-        for mime, value in data.items()
-    }
+    return {mime: _plain(value) for mime, value in data.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if not isinstance(value, str):
+        try:
+            msgspec.msgpack.encode(value)
+        except (TypeError, ValueError, OverflowError):
+            return repr(value)  # a display's author can put anything there
+    return value
 
 
 class EventPublisher(DisplayPublisher):
@@ -54,7 +63,7 @@ class EventPublisher(DisplayPublisher):
             {
                 "type": "update_display_data" if update else "display_data",
                 "data": _encoded(data),
-                "metadata": metadata or {},
+                "metadata": _encoded(metadata or {}),
                 "transient": transient or {},
             }
         )
@@ -77,7 +86,7 @@ class EventDisplayHook(DisplayHook):
             {
                 "type": "execute_result",
                 "data": _encoded(format_dict),
-                "metadata": md_dict or {},
+                "metadata": _encoded(md_dict or {}),
                 "count": self.prompt_count,
             }
         )

@@ -302,7 +302,8 @@ class Runner:
         value = function(*args, **kwargs)
         del args, kwargs
         if run.function.spec.streams:
-            value = self._stream(run, iter(value))
+            self._stream(run, iter(value))
+            value = None
         seconds = time.monotonic() - run.began
         return value_outcome(value, run.encoding, run.held.function, seconds)
 
@@ -354,7 +355,8 @@ class Runner:
         value = function(*args, **kwargs)
         del args, kwargs
         if inspect.isasyncgen(value):
-            value = await self._stream_async(run, value)
+            await self._stream_async(run, value)
+            value = None
         else:
             value = await value
         seconds = time.monotonic() - run.began

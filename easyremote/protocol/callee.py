@@ -145,10 +145,7 @@ class Callee:
             case Dispatch():
                 self._dispatch(message)
             case Delivered():
-                for number in message.calls:
-                    held = self._by_number.get(number)
-                    if held is not None and held.state is CallState.FINISHED:
-                        self._forget(held)
+                self._delivered(message)
             case Seen():
                 held = self._by_number.get(message.call)
                 if held is not None:
@@ -197,6 +194,12 @@ class Callee:
             self._link.send(HandBack(tuple(numbers)))
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _delivered(self, message: Delivered) -> None:
+        for number in message.calls:
+            held = self._by_number.get(number)
+            if held is not None and held.state is CallState.FINISHED:
+                self._forget(held)
 
     def _dispatch(self, message: Dispatch) -> None:
         link = self._link

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import symtable
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -24,6 +23,7 @@ from typing import Any
 from IPython.core.inputtransformer2 import TransformerManager
 
 from .embedded import CODE_CELL_MAGICS, CODE_LINE_MAGICS, expressions, without_options
+from .scopes import globals_inside
 
 __all__ = ["Names", "names"]
 
@@ -283,7 +283,7 @@ class _Flow(ast.NodeVisitor):
 
     def _later(self, node: ast.stmt) -> None:
         """Count what the scopes inside `node` use of the module's names."""
-        read, written = _globals_inside(node)
+        read, written = globals_inside(node)
         self.writes |= written
         outer, self._scope = self._scope, 0  # a method doesn't see the names of its class
         self.reads |= {name for name in read if not self._is_bound(name)}
@@ -399,27 +399,3 @@ def _last_name(node: ast.expr) -> str:
     while isinstance(node, ast.Call):
         node = node.func
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-
-
-def _globals_inside(node: ast.stmt) -> tuple[set[str], set[str]]:
-    """The module's names that the scopes nested in `node` read, and those that they bind."""
-    source = ast.unparse(ast.fix_missing_locations(ast.Module([node], [])))
-    tables = symtable.symtable(source, "<cell>", "exec").get_children()
-    read: set[str] = set()
-    written: set[str] = set()
-    # symtable doesn't count `x += 1` and `del x` as uses of x.
-    augmented = {n.target for n in ast.walk(node) if isinstance(n, ast.AugAssign)}
-    used_names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-    changed = {n.id for n in used_names if n in augmented or isinstance(n.ctx, ast.Del)}
-    while tables:
-        table = tables.pop()
-        tables += table.get_children()
-        for symbol in table.get_symbols():
-            in_class = str(table.get_type()).endswith("class") and symbol.is_local()
-            # A class body reads the module's x in `x = x`, although x is local to it.
-            used = symbol.is_referenced() or symbol.get_name() in changed
-            if used and (symbol.is_global() or in_class):
-                read.add(symbol.get_name())
-            if symbol.is_assigned() and symbol.is_global():
-                written.add(symbol.get_name())
-    return read, written

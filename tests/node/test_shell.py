@@ -257,6 +257,14 @@ def test_displays_keep_their_ids(session: Session) -> None:
     assert ran.events[2]["wait"] is True
 
 
+def test_a_display_of_anything_can_travel(session: Session) -> None:
+    ran = session.run(
+        "from IPython.display import display\n"
+        "display({'application/json': {1, 2**70}, 'image/png': b'x'}, raw=True)"
+    )
+    assert ran.events[0]["data"] == {"application/json": repr({1, 2**70}), "image/png": "eA=="}
+
+
 def test_figures_are_shown_live_and_at_the_end(session: Session) -> None:
     ran = session.run(
         "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nprint('between')\n"
