@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 from easyremote.errors import CannotReturn, CannotShip, RemoteError
 from easyremote.node.streams import Capture
 from easyremote.progress import end_bars, publish_to
+from easyremote.serialize.functions import home
 from easyremote.serialize.values import dump
 
 __all__ = ["Shell"]
@@ -64,6 +65,7 @@ class Shell:
         publish_to(lambda progress: emit(dict(progress)))
         _refuse_input()
         self._ip = _ipython(emit)
+        home.set(self._ip.user_ns)
         self._process = secrets.token_hex(8)
 
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import dis
 import inspect
 import types
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -206,11 +207,19 @@ def _is_own_module(value: Any) -> bool:
     return isinstance(value, types.ModuleType) and value.__name__ != "__main__" and is_own(value)
 
 
+#: In a shell: its namespace. Functions of ``__main__`` that arrive are then at home there: they see
+#: the variables of its cells, and lend it only those that it lacks. None: a namespace of their own.
+home: ContextVar[dict[str, Any] | None] = ContextVar("home", default=None)
+
+
 # The loading side. These names are part of the payload.
 
 
 def make_namespace(name: str) -> dict[str, Any]:
-    """A new module namespace."""
+    """A new module namespace, or the shell's own."""
+    ours = home.get()
+    if name == "__main__" and ours is not None:
+        return ours
     return {"__name__": name, "__builtins__": __builtins__}
 
 
@@ -228,7 +237,10 @@ def make_function(
 
 def fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
     """Give a function its surroundings."""
-    function.__globals__.update(state["globals"])
+    if function.__globals__ is home.get():
+        function.__globals__.update(state["globals"] | function.__globals__)
+    else:
+        function.__globals__.update(state["globals"])
     for module, part in state["modules"]:
         vars(module).update(part)
     for cell, content in state["cells"]:

@@ -30,6 +30,7 @@ import easyremote
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
+from easyremote.serialize.functions import home
 
 from .capture import Names, names
 from .closure import closure
@@ -55,12 +56,17 @@ class _Place:
         optional: Collection[str],
         options: Options,
         output: Output,
+        space: dict[str, object],
     ) -> dict[str, Any]:
         """Run a cell with the variables that it needs, of which it may do without the optional."""
         while True:
             job = self._submit(request, variables, optional, options.timeout)
             watch(job, output.show)
-            answer: dict[str, Any] = job.result()
+            token = home.set(space)
+            try:
+                answer: dict[str, Any] = job.result()
+            finally:
+                home.reset(token)
             if "names" in answer:
                 return answer
             self.held.forget()
@@ -175,7 +181,7 @@ The variables that it reads are sent along; those that it assigns come back.
         touched = {*needs.variables, *request["writes"]}
         with one_line_errors(node_id, lambda error: _hint(error, space)):
             try:
-                answer = place.run(request, needs.variables, found.optional, options, output)
+                answer = place.run(request, needs.variables, found.optional, options, output, space)
             except RemoteError:
                 place.held.note(touched, space)  # what it assigned before it failed is there
                 raise
