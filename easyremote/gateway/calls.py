@@ -221,7 +221,7 @@ class Calls:
         node = self.nodes.get(message.node)
         if node is None:
             return self.nodes.no_such_node(message.node)
-        if not node.online and now > node.since + self._lost_after:
+        if not node.online and (node.draining or now > node.since + self._lost_after):
             return NodeOffline(
                 f"Node {message.node!r} went offline {now - node.since:.0f} s ago. Start it again, "
                 "or name another node.",

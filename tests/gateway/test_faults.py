@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.errors import CallLost, EasyRemoteError, GatewayUnreachable, NotAuthorized
+from easyremote.errors import (
+    CallLost,
+    EasyRemoteError,
+    GatewayUnreachable,
+    NodeOffline,
+    NotAuthorized,
+)
 from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
 
 
@@ -151,6 +157,8 @@ def test_sigterm_ends_gateway_and_node_in_good_order(own: Gateway) -> None:
     assert job.result(LIMIT) == 3
     end(node)
     wait_until(lambda: "gpu-node" not in online(client))
+    with pytest.raises(NodeOffline, match="'gpu-node' went offline"):
+        client.execute("add", 1, 2, node_id="gpu-node")
     client.close()
     end(own.process)
     assert (node.returncode, own.process.returncode) == (0, 0)

@@ -255,11 +255,11 @@ def test_with_two_nodes_one_has_to_be_named(gateway: Gateway, kernel: Kernel) ->
 
 def test_a_function_on_the_node_sees_what_a_later_cell_assigns(kernel: Kernel) -> None:
     kernel.run("scale = 1\ndef scaled(v):\n    return scale * v")
-    assert kernel.run("%%remote\nscaled(2)").value == "2"
-    assert kernel.run("%%remote\nscale = 11\nscaled(2)").value == "22"
+    assert kernel.run("%%remote gpu-node\nscaled(2)").value == "2"
+    assert kernel.run("%%remote gpu-node\nscale = 11\nscaled(2)").value == "22"
 
 
 def test_a_function_that_came_back_sees_what_is_assigned_here(kernel: Kernel) -> None:
-    kernel.run("%%remote\nstep = 1\ndef stepped(v):\n    return v + step")
+    kernel.run("%%remote gpu-node\nstep = 1\ndef stepped(v):\n    return v + step")
     kernel.run("step = 100")
     assert kernel.run("stepped(1)").value == "101"
