@@ -90,6 +90,8 @@ class GatewayCall:
     timer: float = 0.0
     #: Whether it counts as active on its node.
     occupies: bool = False
+    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
+    cancelling: bool | None = None
     #: An outcome that the gateway made itself.
     outcome: Finished | None = None
 
@@ -173,6 +175,7 @@ class Calls:
         call = self._by_id.get(message.call_id)
         if call is not None:
             client.link.drop(message.payload)
+            call.owner = call.owner or client.owner  # adopted from a node
             if call.owner == client.owner:
                 self._bind(call, client, message.call)
                 self._attach(call)
@@ -265,7 +268,9 @@ class Calls:
             link.send(Delivered(tuple(delivered)))
 
     def _cancel(self, call: GatewayCall, *, kill: bool) -> None:
-        if call.state is CallState.QUEUED:
+        if call.suspect_until:
+            call.cancelling = kill  # it may run; only its node can say that it does not
+        elif call.state is CallState.QUEUED:
             self._scheduler.remove(call)
             self._end(
                 call,
@@ -399,7 +404,12 @@ class Calls:
                     continue
                 self._scheduler.enqueue(call)  # any node: none can say that no other runs it
                 return
-            self._dispatch(call, node, now)
+            call.suspect_until = 0.0
+            if call.cancelling is not None:
+                self._scheduler.enqueue(call)
+                self._cancel(call, kill=False)
+            else:
+                self._dispatch(call, node, now)
 
     def _started(self, call: GatewayCall, node: Node, now: float) -> None:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING):
@@ -460,9 +470,13 @@ class Calls:
             else:
                 numbers.append(call.number)
         node.link.send(Resumed(tuple(numbers)))
+        for call in node.calls.values():
+            if call.cancelling is not None:
+                node.link.send(Cancel(call.number, call.cancelling))
         named = set(message.call_ids)
         for call in list(node.calls.values()):
-            if call.call_id not in named:
+            # What was dispatched since this connection is there is not named, and not missing.
+            if call.call_id not in named and call.state is CallState.SUSPECT:
                 self._hand_back(call)
         self._fill(node, now)
 

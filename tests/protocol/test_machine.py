@@ -114,7 +114,8 @@ class Delivery(RuleBasedStateMachine):
 
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = settings(
-    max_examples=150,
+    max_examples=300,
+    derandomize=True,  # what it finds is mended with the seed at hand, not in somebody else's run
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
