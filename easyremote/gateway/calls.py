@@ -224,13 +224,13 @@ class Calls:
         node = self.nodes.get(message.node)
         if node is None:
             return self.nodes.no_such_node(message.node)
-        if not node.online and (node.draining or now > node.since + self._lost_after):
+        if node.link is None and (node.draining or now > node.since + self._lost_after):
             return NodeOffline(
                 f"Node {message.node!r} went offline {now - node.since:.0f} s ago. Start it again, "
                 "or name another node.",
                 node_id=message.node,
             )
-        if message.function not in node.functions:
+        if (node.is_registered or node.functions) and message.function not in node.functions:
             return self.nodes.no_such_function(message.function, node)
         return None
 

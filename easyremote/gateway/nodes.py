@@ -31,6 +31,8 @@ class Node:
     #: When its process started, on our clock.
     born: float = 0.0
     link: Link | None = None
+    #: Whether it has said, on this link, what it offers.
+    is_registered: bool = False
     #: It finishes what it has, and takes nothing new.
     draining: bool = False
     functions: dict[str, Function] = field(default_factory=dict)
@@ -49,12 +51,13 @@ class Node:
 
     @property
     def online(self) -> bool:
-        return self.link is not None
+        """Whether it is connected and has said what it offers."""
+        return self.link is not None and self.is_registered
 
     def has_room(self, function: str) -> bool:
         """Whether one more call of this function may go there now."""
         offered = self.functions.get(function)
-        if offered is None or self.link is None or self.draining:
+        if offered is None or not self.online or self.draining:
             return False
         limit = offered.max_concurrency
         if limit and self.active.get(function, 0) >= limit:
@@ -96,7 +99,7 @@ class Nodes:
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.draining = False
+        node.is_registered = node.draining = False
         node.versions = hello.versions
         node.since = now
         node.resources = None
@@ -105,6 +108,7 @@ class Nodes:
     def offer(self, node: Node, message: Register) -> None:
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
+        node.is_registered = True
 
     def offering(self, function: str) -> list[Node]:
         """The nodes online that have this function."""
