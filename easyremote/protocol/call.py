@@ -72,6 +72,8 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (_S.DISPATCHED, _E.GIVEN_UP): _S.LOST,
     (_S.RUNNING, _E.STARTED): _S.RUNNING,
     (_S.RUNNING, _E.FINISHED): _S.FINISHED,
+    # It came back with its node, which had not begun it and does not want to any more.
+    (_S.RUNNING, _E.HANDED_BACK): _S.QUEUED,
     (_S.RUNNING, _E.NODE_LOST): _S.SUSPECT,
     (_S.RUNNING, _E.GIVEN_UP): _S.LOST,
     (_S.SUSPECT, _E.NODE_RESUMED): _S.RUNNING,

@@ -131,9 +131,11 @@ class Callee:
     def resumed(self, named: Sequence[HeldCall], numbers: Sequence[int]) -> None:
         """The gateway's answer to RESUME: the calls' numbers now, 0 for "forget it"."""
         for held, number in zip(named, numbers, strict=False):
-            if number:
+            if number and held.call_id in self._by_id:
                 self._bind(held, number)
                 self._send_again(held)
+            elif number:  # handed back while the gateway made up its answer
+                self._send(HandBack((number,)))
             else:
                 if held.state is not CallState.FINISHED:
                     self._runner.cancel(held, kill=False)
@@ -165,8 +167,8 @@ class Callee:
         """The function begins to run."""
         if held.state is CallState.DISPATCHED:
             held.state = advance(held.state, CallEvent.STARTED)
-            if self._link is not None:
-                self._link.send(Started(held.call))
+            if self._is_bound(held):
+                self._send(Started(held.call))
 
     def emit(self, held: HeldCall, parts: Sequence[Buffer], size: int, encoding: str) -> None:
         """An event; it is kept until it was seen. Make more only while the window is open."""
@@ -187,11 +189,11 @@ class Callee:
         """These did not start, and will not start here."""
         numbers = []
         for held in calls:
-            numbers.append(held.call)
-            self._by_id.pop(held.call_id, None)
-            self._by_number.pop(held.call, None)
-        if numbers and self._link is not None:
-            self._link.send(HandBack(tuple(numbers)))
+            if self._is_bound(held):
+                numbers.append(held.call)
+            self._drop(held)
+        if numbers:
+            self._send(HandBack(tuple(numbers)))
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -245,8 +247,8 @@ class Callee:
             self._runner.start(held, encoding, arguments)
 
     def _arguments_reset(self, held: HeldCall) -> None:
-        self._by_id.pop(held.call_id, None)
-        self._by_number.pop(held.call, None)
+        if self._by_id.get(held.call_id) is held:
+            self._drop(held)
 
     def _cancel(self, held: HeldCall, *, kill: bool) -> None:
         if held.has_arguments:
@@ -257,14 +259,30 @@ class Callee:
             )
 
     def _bind(self, held: HeldCall, number: int) -> None:
-        if self._by_number.get(held.call) is held:
+        if self._is_bound(held):
             del self._by_number[held.call]
         held.call = number
         self._by_number[number] = held
 
+    def _is_bound(self, held: HeldCall) -> bool:
+        """Whether its number means this call on the present connection.
+
+        It does not between a new connection and RESUMED: the number may be another call's by now.
+        """
+        return self._by_number.get(held.call) is held
+
+    def _send(self, message: Message) -> None:
+        if self._link is not None:
+            self._link.send(message)
+
+    def _drop(self, held: HeldCall) -> None:
+        del self._by_id[held.call_id]
+        if self._is_bound(held):
+            del self._by_number[held.call]
+
     def _forget(self, held: HeldCall) -> None:
-        self._by_id.pop(held.call_id, None)
-        self._by_number.pop(held.call, None)
+        if self._by_id.get(held.call_id) is held:
+            self._drop(held)
         self._tombstones[held.call_id] = None
         if len(self._tombstones) > TOMBSTONES:
             self._tombstones.popitem(last=False)
@@ -276,8 +294,8 @@ class Callee:
             self._runner.window_opened(held)
 
     def _send_again(self, held: HeldCall) -> None:
-        if held.state is not CallState.DISPATCHED and self._link is not None:
-            self._link.send(Started(held.call))
+        if held.state is not CallState.DISPATCHED:
+            self._send(Started(held.call))
         for event in held.unseen:
             self._send_event(held, *event)
         if held.outcome is not None:
@@ -286,12 +304,12 @@ class Callee:
     def _send_event(
         self, held: HeldCall, seq: int, parts: Sequence[Buffer], size: int, encoding: str
     ) -> None:
-        if self._link is not None:
+        if self._link is not None and self._is_bound(held):
             payload = self._link.offer(parts, size, encoding)
             self._link.send(Event(held.call, seq, payload))
 
     def _send_outcome(self, held: HeldCall, outcome: Outcome) -> None:
-        if self._link is not None:
+        if self._link is not None and self._is_bound(held):
             payload = self._link.offer(outcome.parts, outcome.size, outcome.encoding)
             self._link.send(
                 Finished(

@@ -69,9 +69,11 @@ class OutstandingCall:
     has_started: bool = False
     #: The moment at which it must be over, on our clock; 0 for never.
     deadline: float = 0.0
-    #: What was asked for while there was no connection: None, or whether to kill.
+    #: Whether its end was asked for, until it comes: None, or whether to kill.
     cancelling: bool | None = None
     next_event: int = 1
+    #: The last event that was consumed here.
+    seen: int = 0
     early_events: dict[int, tuple[str, Buffer]] = field(default_factory=dict)
     outcome: tuple[Finished, Buffer] | None = None
 
@@ -124,10 +126,10 @@ class Caller:
             return
         if call.sent is None:
             self._end(call, CallCancelled("The call was cancelled before it was sent."))
-        elif self._link is not None:
+            return
+        call.cancelling = kill or bool(call.cancelling)
+        if self._link is not None:
             self._link.send(Cancel(call.call, kill))
-        else:
-            call.cancelling = kill
 
     def fail_all(self, error: EasyRemoteError) -> None:
         """The connection will not come back: every call ends with ``error``."""
@@ -172,8 +174,10 @@ class Caller:
             return
         call = self._calls.get(getattr(message, "call", 0))
         if call is None:
-            if kind is Finished:  # the first outcome won; this one is a repetition
-                self._delivered.append(message.call)  # type: ignore[union-attr]  # by `kind`
+            if isinstance(message, Finished):  # the first outcome won; this one is a repetition
+                self._delivered.append(message.call)
+            if isinstance(message, Finished | Event):
+                link.drop(message.payload)
             return
         match message:
             case Finished():
@@ -195,8 +199,9 @@ class Caller:
 
     def seen(self, call: OutstandingCall, seq: int) -> None:
         """The sink's owner has consumed events up to ``seq``: there is room for more."""
+        call.seen = max(call.seen, seq)
         if self._link is not None and call.call in self._calls:
-            self._link.send(Seen(call.call, seq))
+            self._link.send(Seen(call.call, call.seen))
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -251,8 +256,7 @@ class Caller:
             if call is None:
                 continue
             if known:
-                if call.cancelling is not None:
-                    self.cancel(call, kill=call.cancelling)
+                self._cancel_again(call)
             elif call.has_started or call.outcome is not None:
                 self._end(
                     call,
@@ -263,7 +267,13 @@ class Caller:
                 )
             else:
                 self._send(call, now)
+                self._cancel_again(call)
         self._resuming = ()
+
+    def _cancel_again(self, call: OutstandingCall) -> None:
+        """What was asked for may have gone with the connection before."""
+        if call.cancelling is not None:
+            self.cancel(call, kill=call.cancelling)
 
     def _handed_back(self, message: HandBack, now: float) -> None:
         """These surely did not start: send them once more, as if for the first time."""
@@ -273,7 +283,10 @@ class Caller:
                 call.submit.age = 0.0
                 call.sent = None
                 self._sent -= 1
-                self._unsent.append(call)
+                if call.cancelling is not None:
+                    self._end(call, CallCancelled("The call was cancelled before it began."))
+                else:
+                    self._unsent.append(call)
         self._send_more(now)
 
     def _started(self, call: OutstandingCall, node: str) -> None:
@@ -283,8 +296,10 @@ class Caller:
             call.sink.started(node)
 
     def _event(self, call: OutstandingCall, event: Event, body: Buffer) -> None:
-        if event.seq < call.next_event:
-            return  # sent again after a reconnection
+        if event.seq < call.next_event:  # sent again after a reconnection
+            if event.seq <= call.seen:  # what said that it was consumed went with the one before
+                self.seen(call, call.seen)
+            return
         call.early_events[event.seq] = (event.payload.encoding, body)
         while call.next_event in call.early_events:
             encoding, ready = call.early_events.pop(call.next_event)

@@ -103,7 +103,7 @@ class FrameDecoder:
             if not 1 <= length <= self.max_control:
                 raise ProtocolError(f"a control record of {length} bytes; {self.max_control} go")
         elif kind == CHUNK:
-            if not _CHUNK_EXTRA <= length <= CHUNK_SIZE + _CHUNK_EXTRA:
+            if not _CHUNK_EXTRA < length <= CHUNK_SIZE + _CHUNK_EXTRA:
                 raise ProtocolError(f"a chunk record of {length} bytes; {CHUNK_SIZE} go")
         else:
             raise ProtocolError(f"a record of kind {kind}: the other side speaks another protocol")

@@ -210,8 +210,8 @@ class StreamTable:
         stream = self.outgoing.get(number)
         if stream is None:
             return  # its last chunk and this credit crossed
-        if size <= 0:
-            raise ProtocolError(f"a credit of {size} bytes")
+        if size <= 0 or stream.credit + size > WINDOW:
+            raise ProtocolError(f"a credit of {size} bytes; {WINDOW} is the most")
         stream.credit += size
         if stream.on_credit is not None:
             stream.on_credit(size)
