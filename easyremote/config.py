@@ -202,7 +202,15 @@ def _key_of(file: dict[str, object], address: str, kind: Kind) -> str | None:
     gateway = file.get("gateway")
     if not isinstance(keys, dict) or not isinstance(gateway, str):
         return None
-    return keys.get(kind) if normalise(gateway) == normalise(address) else None
+    return keys.get(kind) if _is_same(gateway, address) else None
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether two addresses are one gateway's: this machine has several names for itself."""
+    left, right = urlsplit(normalise(one)), urlsplit(normalise(other))
+    if is_loopback(left.hostname or "") and is_loopback(right.hostname or ""):
+        return (left.scheme, left.port, left.path) == (right.scheme, right.port, right.path)
+    return left == right
 
 
 def _first(*candidates: tuple[str | None, str]) -> tuple[str, str]:

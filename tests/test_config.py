@@ -87,3 +87,13 @@ def test_key_files_are_for_their_owner_only(home: Path) -> None:
     path.write_text("{")
     with pytest.raises(UsageError, match="is damaged"):
         read_private(path)
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "http://LOCALHOST"])
+def test_the_local_gateways_key_is_found_under_every_name_of_this_machine(
+    name: str,
+) -> None:
+    write_private(config.local_file(), {"gateway": "127.0.0.1:8080", "keys": {"client": "the key"}})
+    assert config.find_settings(f"{name}:8080").api_key == "the key"
+    with pytest.raises(UsageError, match="no client key"):
+        config.find_settings(f"{name}:8081")

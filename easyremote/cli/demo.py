@@ -45,7 +45,12 @@ def run(output: str) -> None:
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         notebook = nbformat.read(_find(NOTEBOOK), as_version=4)  # type: ignore[no-untyped-call]  # it has no types
-        _LoudClient(notebook, timeout=CELL_LIMIT, resources={"metadata": {"path": "."}}).execute()
+        _LoudClient(
+            notebook,
+            timeout=CELL_LIMIT,
+            resources={"metadata": {"path": "."}},
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        ).execute()
         nbformat.write(notebook, folder / NOTEBOOK)  # type: ignore[no-untyped-call]  # as above
         figure = _save_last_figure(notebook, folder)
     click.secho("\nDone. Nothing is left running.", fg="green")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -28,67 +32,109 @@ def gateway(
     behind_proxy: bool,
     allow_host: tuple[str, ...],
 ) -> None:
-    """Run a gateway until Ctrl-C. Clients and nodes dial out to it."""
+    """Run a gateway until Ctrl-C.
+
+    Clients and nodes dial out to it. It makes its keys at its first start, and shows them then.
+
+    \b
+    Examples:
+      easyremote gateway
+      easyremote gateway --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --allow-host my-vps
+      easyremote gateway --host 0.0.0.0 --behind-proxy --allow-host my-vps
+    """
     if bool(tls_cert) != bool(tls_key):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     tls = (tls_cert, tls_key) if tls_cert and tls_key else None
+    is_first = not config.local_file().exists()
     server = Server(host, port, tls=tls, behind_proxy=behind_proxy, allow_hosts=allow_host)
-    server.start_background()
-    _say_where(server)
-    _wait_for_ctrl_c(server)
+    with _until_ctrl_c(server):
+        server.start_background()
+        _say_where(server, with_keys=is_first)
 
 
 @click.command()
 @click.option("--port", default=config.DEFAULT_PORT, show_default=True, help="Port; 0 for any.")
 @click.option("--node-id", default="gpu-node", show_default=True, help="What the node is called.")
 def up(port: int, node_id: str) -> None:
-    """Run a gateway and a node here until Ctrl-C, for a first try."""
+    """Run a gateway and a node here until Ctrl-C.
+
+    For a first try: everything of this user on this machine finds them by itself.
+
+    \b
+    Example:
+      easyremote up
+    Then, in a notebook:
+      %load_ext easyremote
+      %%remote gpu-node
+    """
     from easyremote.node.compute_node import ComputeNode
 
-    server = Server(port=port).start_background()
-    keys = read_private(config.local_file())["keys"]
-    node = ComputeNode(server.address, node_id, api_key=keys["node"], allow_code=True).start()
-    _say_where(server)
-    click.echo(f"Node {node_id} is online, and runs cells.")
-    try:
-        _wait_for_ctrl_c(server)
-    finally:
-        node.stop()
+    is_first = not config.local_file().exists()
+    server = Server(port=port)
+    with _until_ctrl_c(server) as stack:
+        server.start_background()
+        key = read_private(config.local_file())["keys"]["node"]
+        stack.enter_context(ComputeNode(server.address, node_id, api_key=key, allow_code=True))
+        _say_where(server, with_keys=is_first)
+        click.echo(f"Node {node_id} is online, and runs cells.")
 
 
-def _say_where(server: Server) -> None:
-    keys = read_private(config.local_file())["keys"]
+def _say_where(server: Server, *, with_keys: bool) -> None:
     click.echo(f"Gateway on {server.address}. Processes of this user on this machine find it.")
+    if not (with_keys or sys.stdout.isatty()):  # keys have no place in a service's log
+        click.echo("For another machine: easyremote key create --kind node (or client)")
+        return
+    keys = read_private(config.local_file())["keys"]
     click.echo("\nOn another machine, with its address as seen from there:")
     click.echo(f"  a node:    easyremote login HOST:PORT --key {keys['node']}")
     click.echo(f"  a client:  easyremote login HOST:PORT --key {keys['client']}\n")
 
 
-def _wait_for_ctrl_c(server: Server) -> None:
-    import signal
-
+@contextmanager
+def _until_ctrl_c(server: Server) -> Iterator[ExitStack]:
+    """Serve what the block starts until Ctrl-C or SIGTERM; the stack is left before the server."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        while server.is_running:
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        click.echo("Stopping.")
-    finally:
-        server.stop()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        try:
+            yield stack
+            while server.is_running:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            click.echo("Stopping.")
 
 
 @click.group()
 def key() -> None:
-    """Make, list and revoke keys, on the gateway's machine."""
+    """Make, list and revoke keys, on the gateway's machine.
+
+    \b
+    Examples:
+      easyremote key create --name alice
+      easyremote key list
+      easyremote key revoke 9e725aa884df
+    """
 
 
 @key.command("create")
-@click.option("--kind", type=click.Choice(["client", "node", "admin"]), default="client")
+@click.option(
+    "--kind",
+    type=click.Choice(["client", "node", "admin"]),
+    default="client",
+    show_default=True,
+    help="Who will use it.",
+)
 @click.option("--name", default="", help="Whose it is, for the list.")
 @click.option("--expires", metavar="DAYS", type=float, help="Days that it is good for.")
 def create(kind: str, name: str, expires: float | None) -> None:
-    """Make a key. It is shown once."""
+    """Make a key. It is shown once.
+
+    \b
+    Examples:
+      easyremote key create --name alice --expires 30
+      easyremote key create --kind node --name gpu-box
+    """
     until = time.time() + expires * 86400 if expires else None
     made = _store().create(kind, name, expires=until)  # type: ignore[arg-type]  # click checked it
     click.echo(str(made))
@@ -96,17 +142,40 @@ def create(kind: str, name: str, expires: float | None) -> None:
 
 @key.command("list")
 def list_keys() -> None:
-    """List the keys; their secrets are not kept."""
-    for record in _store().list():
-        state = "revoked" if record.revoked else "valid" if record.is_valid(time.time()) else "over"
-        made = time.strftime("%Y-%m-%d", time.localtime(record.created))
-        click.echo(f"{record.key_id}  {record.kind:<6}  {state:<7}  {made}  {record.name}")
+    """List the keys. Their secrets are not kept.
+
+    \b
+    Example:
+      easyremote key list
+    """
+    records = _store().list()
+    if not records:
+        click.echo("No keys yet. A gateway makes its own at its first start.")
+        return
+    click.echo("ID            KIND    STATE    MADE        EXPIRES     NAME")
+    for record in records:
+        is_valid = record.is_valid(time.time())
+        state = "revoked" if record.revoked else "valid" if is_valid else "expired"
+        expires = _day(record.expires) if record.expires else "never"
+        line = f"{record.key_id}  {record.kind:<6}  {state:<7}  {_day(record.created)}  "
+        click.echo(f"{line}{expires:<10}  {record.name}".rstrip())
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
 
 
 @key.command("revoke")
 @click.argument("key_id")
 def revoke(key_id: str) -> None:
-    """Refuse a key from now on; its connections are closed within a second."""
+    """Refuse a key from now on.
+
+    Its connections are closed within a second. KEY_ID is what ``easyremote key list`` shows.
+
+    \b
+    Example:
+      easyremote key revoke 9e725aa884df
+    """
     _store().revoke(key_id)
     click.echo(f"{key_id} is revoked.")
 

@@ -1,40 +1,69 @@
-"""``easyremote nodes``, ``functions``, ``call``, ``login`` and ``doctor``."""
+"""``easyremote nodes``, ``functions``, ``call`` and ``login``."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
+from collections.abc import Sequence
 
 import click
 
 from easyremote import config
 from easyremote.client.client import Client, connect
-from easyremote.errors import EasyRemoteError, NotAuthorized, UsageError
+from easyremote.client.job import RemoteStream
 from easyremote.identity import Key
+
+_NEXT = {
+    "client": "Try: easyremote nodes",
+    "node": "Lend this machine: easyremote node --node-id NAME",
+    "admin": "Admin keys are for the gateway's own commands.",
+}
 
 
 @click.command()
 def nodes() -> None:
-    """List the nodes."""
+    """List the nodes.
+
+    \b
+    Example:
+      easyremote nodes
+    """
     known = connect().list_nodes()
     if not known:
-        click.echo("No nodes yet. Start one: python -m easyremote.node --node-id gpu-node")
+        click.echo("No nodes yet. Start one: easyremote node --node-id gpu-node")
+        return
+    rows = []
     for node in known:
-        what = "cells, " if node.runs_code else ""
-        names = ", ".join(node.functions) or "no functions"
-        click.echo(f"{node.node_id:<20} {node.state:<8} Python {node.python:<8} {what}{names}")
+        offers = ["cells"] * node.runs_code + list(node.functions)
+        load = f"{node.running}/{node.slots}" if node.state == "online" else ""
+        rows.append((node.node_id, node.state, load, node.python, ", ".join(offers) or "nothing"))
+    _print_table(("NODE", "STATE", "RUNNING", "PYTHON", "OFFERS"), rows)
 
 
 @click.command()
 def functions() -> None:
-    """List the functions that can be called by name."""
+    """List the functions that can be called by name.
+
+    \b
+    Example:
+      easyremote functions
+    """
     known = connect().list_functions()
     if not known:
-        click.echo("No functions are registered.")
-    for function in known:
-        mark = "  (public)" if function.public else ""
-        click.echo(f"{function.node_id:<20} {function.name}{function.signature}{mark}")
+        click.echo("No functions are registered. A node registers those of its program:")
+        click.echo("  easyremote node --node-id NAME my_functions.py")
+        return
+    rows = []
+    for each in known:
+        marks = ["public"] * each.public + ["generator"] * each.streams
+        rows.append((each.node_id, each.name + each.signature, ", ".join(marks)))
+    _print_table(("NODE", "FUNCTION", ""), rows)
+
+
+def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        click.echo("  ".join(cells).rstrip())
 
 
 @click.command()
@@ -43,9 +72,16 @@ def functions() -> None:
 @click.option("--node", "node_id", default="", help="Where; else any node that has it.")
 @click.option("--timeout", type=float, help="Seconds in which it has to be over.")
 def call(function: str, arguments: tuple[str, ...], node_id: str, timeout: float | None) -> None:
-    """Call a registered function: ARGUMENTS are JSON values, or NAME=VALUE.
+    """Call a registered function.
 
-    A word that is no JSON is text: easyremote call greet Ada greeting=Hello
+    ARGUMENTS are JSON values, or NAME=VALUE; a word that is no JSON is text. What a generator
+    yields is printed item by item.
+
+    \b
+    Examples:
+      easyremote call add 1 2
+      easyremote call greet Ada greeting=Hello --node gpu-node
+      easyremote call predict '[5.1, 3.5, 1.4, 0.2]' --timeout 10
     """
     args, kwargs = [], {}
     for text in arguments:
@@ -54,8 +90,17 @@ def call(function: str, arguments: tuple[str, ...], node_id: str, timeout: float
             kwargs[name] = _value(value)
         else:
             args.append(_value(text))
-    job = connect().call(function, tuple(args), kwargs, node_id=node_id, timeout=timeout)
-    click.echo(repr(job.result()))
+    client = connect()
+    streams = any(
+        each.streams
+        for each in client.list_functions()
+        if each.name == function and node_id in ("", each.node_id)
+    )
+    job = client.call(
+        function, tuple(args), kwargs, node_id=node_id, timeout=timeout, stream=streams
+    )
+    for value in job if isinstance(job, RemoteStream) else [job.result()]:
+        click.echo(repr(value))
 
 
 def _value(text: str) -> object:
@@ -66,65 +111,21 @@ def _value(text: str) -> object:
 
 
 @click.command()
-@click.argument("address")
-@click.option("--key", "text", help="The key; asked for if it is not given.")
+@click.argument("address", metavar="HOST:PORT")
+@click.option("--key", "text", metavar="KEY", help="The key; asked for if it is not given.")
 def login(address: str, text: str | None) -> None:
-    """Remember a gateway and a key for it, for this user."""
+    """Remember a gateway and a key for it, for this user.
+
+    A client key is tried at once. A client key and a node key of one gateway are kept side by side.
+
+    \b
+    Examples:
+      easyremote login my-vps:8080
+      easyremote login https://my-vps --key er_client_...
+    """
+    config.normalise(address)
     key = Key.parse(text or click.prompt("Key", hide_input=True))
     if key.kind == "client":
         Client(address, str(key)).connect().close()
     path = config.save_login(address, key)
-    click.echo(f"Saved in {path}. This {key.kind} key is used from now on.")
-
-
-@click.command()
-@click.argument("node_id", required=False)
-def doctor(node_id: str | None) -> None:
-    """Say what is wrong between here and a node, and what to do."""
-    checks = _Checks()
-    try:
-        settings = config.find_settings()
-        checks.good(f"gateway {settings.gateway}, from {settings.gateway_from}")
-        settings.key("client")
-        checks.good(f"a client key, from {settings.key_from}")
-        client = Client()
-        began = time.monotonic()
-        known = client.list_nodes()
-        checks.good(f"the gateway answers in {(time.monotonic() - began) * 1000:.0f} ms")
-        _check_nodes(
-            checks, client, [node.node_id for node in known if node.state == "online"], node_id
-        )
-    except NotAuthorized as error:
-        checks.bad(f"the gateway is there, but refuses the key: {error}")
-    except EasyRemoteError as error:
-        checks.bad(str(error))
-    sys.exit(1 if checks.failed else 0)
-
-
-def _check_nodes(checks: _Checks, client: Client, online: list[str], node_id: str | None) -> None:
-    if not online:
-        raise UsageError("No node is online. Start one: python -m easyremote.node --node-id NAME")
-    for name in [node_id] if node_id else online:
-        began = time.monotonic()
-        client.ship(_nothing, (), {}, node_id=name, timeout=30).result()
-        checks.good(
-            f"node {name} runs code; a call took {(time.monotonic() - began) * 1000:.0f} ms"
-        )
-
-
-def _nothing() -> None:
-    return None
-
-
-class _Checks:
-    """Prints what was found."""
-
-    def __init__(self) -> None:
-        self.failed = False
-
-    def good(self, text: str) -> None:
-        click.echo(click.style("ok    ", fg="green") + text)
-
-    def bad(self, text: str) -> None:
-        self.failed = True
-        click.echo(click.style("wrong ", fg="red") + text)
+    click.echo(f"Saved in {path}. This {key.kind} key is used from now on. {_NEXT[key.kind]}")

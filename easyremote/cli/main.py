@@ -7,8 +7,10 @@ import sys
 import click
 
 import easyremote
+from easyremote.cli.bench import bench
+from easyremote.cli.doctor import doctor
 from easyremote.cli.gateway import gateway, key, up
-from easyremote.cli.look import call, doctor, functions, login, nodes
+from easyremote.cli.look import call, functions, login, nodes
 from easyremote.cli.node import node
 from easyremote.cli.notebook import demo, lab
 from easyremote.errors import EasyRemoteError
@@ -26,20 +28,24 @@ def cli() -> None:
 
     \b
     For real: on the VPS, on the machine that computes, and at home:
-      easyremote gateway --host 0.0.0.0 --behind-proxy --allow-host my-vps
-      easyremote login my-vps:8080 && easyremote node --node-id gpu-node
-      easyremote login my-vps:8080 && easyremote nodes
+      easyremote gateway --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem --allow-host my-vps
+      easyremote login https://my-vps:8080 && easyremote node --node-id gpu-node
+      easyremote login https://my-vps:8080 && easyremote nodes
+
+    \b
+    Something doesn't work:
+      easyremote doctor
     """
 
 
-for command in (up, gateway, node, lab, demo, nodes, functions, call, key, login, doctor):
+for command in (up, gateway, node, lab, demo, nodes, functions, call, key, login, doctor, bench):
     cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line; our errors are one line, not a traceback."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="easyremote", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

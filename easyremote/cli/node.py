@@ -28,8 +28,15 @@ def node(
     MODULES register functions: names of modules, or .py files, in which functions are registered
     on a ComputeNode. Cells and shipped functions of every client key run here, too, in processes
     of their own: that is a shell account on this machine. --no-code turns it off.
+
+    \b
+    Examples:
+      easyremote node --node-id gpu-node
+      easyremote node --node-id gpu-node my_functions.py --no-code
+      easyremote node --gateway https://my-vps:8080 --api-key er_node_...
     """
-    from easyremote.node.compute_node import ComputeNode, load_modules
+    from easyremote.node.compute_node import ComputeNode
+    from easyremote.node.programs import load_modules
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:

@@ -10,142 +10,34 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import platform
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-import easyremote
+from easyremote.client.connected import Connected
+from easyremote.client.info import FunctionInfo as FunctionInfo
+from easyremote.client.info import NodeInfo as NodeInfo
 from easyremote.client.io_thread import IOThread, io_thread
-from easyremote.client.job import RemoteJob, RemoteStream
+from easyremote.client.job import RemoteJob, RemoteStream, results
 from easyremote.config import Settings, find_settings
-from easyremote.errors import CannotShip, EasyRemoteError, GatewayUnreachable, UsageError
-from easyremote.protocol.caller import Caller
-from easyremote.protocol.link import Link
-from easyremote.protocol.messages import (
-    INLINE_LIMIT,
-    PROTOCOL,
-    Hello,
-    Message,
-    Payload,
-    Submit,
-    Welcome,
-)
+from easyremote.errors import CannotShip, GatewayUnreachable, UsageError
+from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.functions import dump_function
 from easyremote.serialize.values import Dumped, dump, dump_call
-from easyremote.transport.dial import stay_connected
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Characters that a function's name or a node's id has at the most.
+NAME_LIMIT = 1000
 #: How long the first connection may take; after that, being away is a matter of deadlines.
 CONNECT_LIMIT = 15.0
-#: How often deadlines are looked at, in seconds.
-TICK = 0.25
-_STARTED = time.monotonic()
-
-
-class NodeInfo(msgspec.Struct, frozen=True):
-    """A node, as the gateway sees it. ``since``: seconds since it came or went."""
-
-    node_id: str
-    state: str
-    since: float = 0.0
-    python: str = ""
-    version: str = ""
-    functions: tuple[str, ...] = ()
-    runs_code: bool = False
-    running: int = 0
-    slots: int = 0
-
-
-class FunctionInfo(msgspec.Struct, frozen=True):
-    """A function that a node offers. ``timeout`` in seconds, 0 for none."""
-
-    node_id: str
-    name: str
-    doc: str = ""
-    signature: str = ""
-    timeout: float = 0.0
-    is_async: bool = False
-    streams: bool = False
-    max_concurrency: int = 0
-    public: bool = False
-    auth_required: bool = False
-    tags: tuple[str, ...] = ()
-
-
-class _Connected:
-    """The connection's owner: everything here happens on the I/O thread."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.core = Caller()
-        self.ready = threading.Event()
-        self.error: EasyRemoteError | None = None
-        self.is_open = False
-        self._instance = os.urandom(16)
-        self._task: asyncio.Task[None] | None = None
-
-    async def run(self) -> None:
-        self._task = asyncio.current_task()
-        ticker = asyncio.get_running_loop().create_task(self._tick())
-        try:
-            await stay_connected(self.settings, self)
-        except EasyRemoteError as error:
-            self._failed(error)
-        except asyncio.CancelledError:
-            self._failed(GatewayUnreachable("The Client was closed."))
-        finally:
-            ticker.cancel()
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def hello(self) -> Hello:
-        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
-        key = str(self.settings.key("client"))
-        uptime = time.monotonic() - _STARTED
-        return Hello(PROTOCOL, "client", key, platform.node(), self._instance, uptime, versions)
-
-    def opened(self, link: Link, welcome: Welcome, now: float) -> None:
-        self.is_open = True
-        self.error = None
-        self.core.attach(link, welcome.max_calls, now)
-        self.ready.set()
-
-    def receive(self, message: Message, now: float) -> None:
-        self.core.receive(message, now)
-
-    def flush(self, now: float) -> None:
-        self.core.flush(now)
-
-    def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
-        self.is_open = False
-        if link is not None:
-            self.core.detach(link, now)
-        if error is not None:
-            self.error = error
-            self.ready.set()
-
-    def _failed(self, error: EasyRemoteError) -> None:
-        self.error = error
-        self.ready.set()
-        self.core.fail_all(error)
-
-    async def _tick(self) -> None:
-        while True:
-            await asyncio.sleep(TICK)
-            now = time.monotonic()
-            due = self.core.next_timeout()
-            if due is not None and due <= now:
-                self.core.handle_timeout(now)
 
 
 class Client(Executor):
@@ -178,7 +70,7 @@ class Client(Executor):
         self._timeout = timeout
         self._lock = threading.Lock()
         self._pid = 0
-        self._connected: _Connected | None = None
+        self._connected: Connected | None = None
         self._io: IOThread | None = None
         self._is_closed = False
         self._pythons: dict[str, tuple[int, int] | None] = {}
@@ -205,30 +97,35 @@ class Client(Executor):
         self._ensure_connected()
         return self
 
+    async def connect_async(self) -> Client:
+        """`connect` for async code: the event loop goes on meanwhile."""
+        return self if self.is_connected else await asyncio.to_thread(self.connect)
+
     def close(self) -> None:
         """Close the connection; calls that are outstanding end here, and run on at their nodes."""
         self._is_closed = True
         with self._lock:
-            if self._connected is not None and self._io is not None and self._pid == os.getpid():
-                self._io.call(self._connected.stop)
+            connected, self._connected = self._connected, None
+            if connected is not None and self._io is not None and self._pid == os.getpid():
+                self._io.call(connected.stop)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As of `concurrent.futures.Executor`."""
         self.close()
 
-    def _ensure_connected(self) -> tuple[_Connected, IOThread]:
+    def _ensure_connected(self) -> tuple[Connected, IOThread]:
         connected, io = self._connected, self._io
         if connected is None or io is None or self._pid != os.getpid() or connected.error:
             connected, io = self._dial()
         return connected, io
 
-    def _dial(self) -> tuple[_Connected, IOThread]:
+    def _dial(self) -> tuple[Connected, IOThread]:
         with self._lock:
             if self._is_closed:
                 raise UsageError("This Client is closed. Make a new one: easyremote.Client().")
             connected, io = self._connected, self._io
             if connected is None or io is None or self._pid != os.getpid():
-                io, connected = io_thread(), _Connected(self.settings)
+                io, connected = io_thread(), Connected(self.settings)
                 self._io, self._connected, self._pid = io, connected, os.getpid()
                 io.start(connected.run())
         io.check_not_current()
@@ -266,6 +163,7 @@ class Client(Executor):
 
     async def execute_async(self, function: str, *args: Any, **kwargs: Any) -> Any:
         """`execute` for async code."""
+        await self.connect_async()
         return await self._named(function, args, kwargs)
 
     def _named(
@@ -320,11 +218,12 @@ class Client(Executor):
         snapshot: bool = False,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already."""
+        limit = timeout if timeout is not None else self._timeout
+        check_call(function, node_id, limit)
         connected, io = self._ensure_connected()
         call_id = os.urandom(16)
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(self, function, call_id)
-        limit = timeout if timeout is not None else self._timeout
         submit = Submit(0, call_id, node_id, function, Payload(), session, limit or 0.0)
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
@@ -334,7 +233,7 @@ class Client(Executor):
 
     @staticmethod
     def _submit(
-        connected: _Connected,
+        connected: Connected,
         job: RemoteJob[Any],
         submit: Submit,
         parts: Sequence[Buffer],
@@ -350,7 +249,7 @@ class Client(Executor):
             io.call(self._cancel, connected, job, kill)
 
     @staticmethod
-    def _cancel(connected: _Connected, job: RemoteJob[Any], kill: bool) -> None:
+    def _cancel(connected: Connected, job: RemoteJob[Any], kill: bool) -> None:
         if job._call is not None:
             connected.core.cancel(job._call, kill=kill)
 
@@ -361,7 +260,7 @@ class Client(Executor):
             io.call(self._seen, connected, job, count)
 
     @staticmethod
-    def _seen(connected: _Connected, job: RemoteJob[Any], count: int) -> None:
+    def _seen(connected: Connected, job: RemoteJob[Any], count: int) -> None:
         if job._call is not None:
             connected.core.seen(job._call, count)
 
@@ -407,7 +306,13 @@ class Client(Executor):
 
     # -- Executor ----------------------------------------------------------------------------------
 
-    def submit(self, fn: Callable[..., T] | str, /, *args: Any, **kwargs: Any) -> RemoteJob[T]:
+    @overload
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[T]: ...
+
+    @overload
+    def submit(self, fn: str, /, *args: Any, **kwargs: Any) -> RemoteJob[Any]: ...
+
+    def submit(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> RemoteJob[Any]:
         """Start a call and return at once.
 
         Parameters
@@ -420,19 +325,37 @@ class Client(Executor):
             return self.call(fn, args, kwargs, snapshot=True)
         return self.ship(fn, args, kwargs, snapshot=True)
 
+    @overload
     def map(
         self,
-        fn: Callable[..., T] | str,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+    ) -> Iterator[T]: ...
+
+    @overload
+    def map(
+        self,
+        fn: str,
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+    ) -> Iterator[Any]: ...
+
+    def map(
+        self,
+        fn: Callable[..., Any] | str,
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
-    ) -> Iterator[T]:
+    ) -> Iterator[Any]:
         """Call it for each item, at the same time; the results in order.
 
         As `concurrent.futures.Executor.map`.
         """
         jobs = [self.submit(fn, *args) for args in zip(*iterables, strict=False)]
-        return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+        return results(jobs, timeout)
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -448,7 +371,7 @@ class Client(Executor):
         """What is known of a function; None where no node online has it."""
         return next((each for each in self.list_functions() if each.name == name), None)
 
-    def watch(self) -> RemoteStream:
+    def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
         stream = self.start("$watch", Dumped([], 0), stream=True)
         assert isinstance(stream, RemoteStream), "it was asked for"
@@ -459,21 +382,34 @@ class Client(Executor):
         return answer
 
 
+def check_call(function: str, node_id: str, timeout: float | None) -> None:
+    """Refuse what can't be sent at all.
+
+    Raises
+    ------
+    UsageError
+        A name is none, or the time is none.
+    """
+    if not isinstance(function, str):
+        raise UsageError(
+            f"A registered function is called by its name, a text, not by {function!r}. To send "
+            "a function itself: client.submit(function, ...)."
+        )
+    if not isinstance(node_id, str):
+        raise UsageError(f"node_id is a text, not {node_id!r}.")
+    for name, what in ((function, "a function's name"), (node_id, "a node's id")):
+        if len(name) > NAME_LIMIT or not name.isprintable():
+            raise UsageError(f"{name[:40]!r} can't be {what}.")
+    if timeout is not None and (not isinstance(timeout, int | float) or not timeout > 0):
+        raise UsageError(f"timeout is in seconds and above 0, or None, not {timeout!r}.")
+
+
 def _minor(version: str) -> tuple[int, int] | None:
     try:
         major, minor = version.split(".")[:2]
         return int(major), int(minor)
     except ValueError:
         return None
-
-
-def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
-    try:
-        for job in jobs:
-            yield job.result(None if deadline is None else max(deadline - time.monotonic(), 0))
-    finally:
-        for job in jobs:
-            job.cancel()
 
 
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()

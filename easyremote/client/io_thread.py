@@ -64,9 +64,14 @@ class IOThread:
     def _drain(self) -> None:
         self._is_scheduled = False
         calls = self._calls
-        while calls:
-            function, args = calls.popleft()
-            function(*args)
+        try:
+            while calls:
+                function, args = calls.popleft()
+                function(*args)
+        finally:
+            if calls:  # one raised, which the loop reports; the others have their turn
+                self._is_scheduled = True
+                self.loop.call_soon(self._drain)
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(coroutine)

@@ -12,13 +12,14 @@ import queue
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
-from easyremote.errors import CallCancelled, EasyRemoteError, from_wire
+from easyremote.errors import CallCancelled, EasyRemoteError, UsageError, from_wire
 from easyremote.protocol.caller import OutstandingCall, unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
@@ -29,6 +30,40 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _END = object()
+_IS_GENERATOR = (
+    "{} is a generator, but was called as a plain function. Iterate over it: "
+    "client.call(name, args, stream=True), or @remote(stream=True) on the stub."
+)
+_IS_NO_GENERATOR = (
+    "{} is no generator: it returned a value, and yielded nothing. Call it without stream=True."
+)
+
+
+class _Condition(threading.Condition):
+    """A `threading.Condition` over an RLock, without five bound methods in each instance.
+
+    Outstanding jobs come in tens of thousands, and the garbage collector looks at every object:
+    this halves what a call costs its client.
+    """
+
+    def __init__(self) -> None:
+        self._lock: Any = threading.RLock()
+        self._waiters: deque[Any] = deque()
+
+    def acquire(self, *args: Any) -> bool:
+        return bool(self._lock.acquire(*args))
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def _is_owned(self) -> bool:
+        return bool(self._lock._is_owned())
+
+    def _release_save(self) -> Any:
+        return self._lock._release_save()
+
+    def _acquire_restore(self, state: Any) -> None:
+        self._lock._acquire_restore(state)
 
 
 class RemoteJob(Future[T], Generic[T]):
@@ -40,14 +75,16 @@ class RemoteJob(Future[T], Generic[T]):
 
     def __init__(self, client: Client, function: str, call_id: bytes) -> None:
         super().__init__()
+        self._condition = _Condition()
         self._client = client
         self._call: OutstandingCall | None = None
-        self._load_lock = threading.Lock()
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen_count = 0
-        self._ready: list[dict[str, Any]] = []
+        self._ready: list[dict[str, Any]] | None = None
         self._on_event: Callable[[], None] | None = None
+        #: Items come, although it was called as a plain function.
+        self._is_generator = False
         self.function = function
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
@@ -146,11 +183,15 @@ class RemoteJob(Future[T], Generic[T]):
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:
+        if encoding == "pickle5" and not isinstance(self, RemoteStream):
+            self._is_generator = True  # nobody takes its items: it would wait for ever
+            self.cancel()
         self._events.put((encoding, body))
         if self._on_event is not None:
             self._on_event()
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        self._call = None
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
         self._events.put(_END)
         if self._on_event is not None:
@@ -177,38 +218,44 @@ class RemoteJob(Future[T], Generic[T]):
         if left is not None and left <= 0:
             return False
         event = self.next_event(min(left, 0.5) if left is not None else 0.5)
-        if event is not None and event["type"] == "stream":
-            # T201 is about our own prints; these are the user's.
-            print(event["text"], end="", file=getattr(sys, event["name"]), flush=True)
+        if event is not None:
+            _show(event)
         return event is not None or not self.done()
 
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
-        with self._load_lock:
-            if self._loaded is None:
+        with self._condition:
+            if self._loaded is None and self._is_generator:
+                self._loaded = None, UsageError(_IS_GENERATOR.format(self._shown_name))
+            elif self._loaded is None:
                 outcome: Any = super().result(0)  # what finish() set
                 self._loaded = _load_outcome(*outcome)
             return self._loaded
+
+    @property
+    def _shown_name(self) -> str:
+        return "The function" if self.function == "$call" else f"{self.function}()"
 
     def _was_seen(self) -> None:
         self._seen_count += 1
         self._client.event_seen(self, self._seen_count)
 
 
-class RemoteStream(RemoteJob[Any]):
+class RemoteStream(RemoteJob[None], Generic[T]):
     """What a remote generator yields, item by item; iterate over it, also with ``async for``."""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         self._client.check_may_wait()
-        item = self._events.get()
+        while self._was_shown(item := self._events.get()):
+            pass
         return self._take(item)
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[T]:
         return self._items()
 
-    async def _items(self) -> AsyncIterator[Any]:
+    async def _items(self) -> AsyncIterator[T]:
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
 
@@ -224,6 +271,8 @@ class RemoteStream(RemoteJob[Any]):
             except queue.Empty:
                 await arrived.wait()
                 continue
+            if self._was_shown(item):
+                continue
             try:
                 value = self._take(item)
             except StopIteration:
@@ -234,16 +283,51 @@ class RemoteStream(RemoteJob[Any]):
         """Stop the generator on the node. Do it where a loop is left early."""
         self.cancel()
 
-    def _take(self, item: Any) -> Any:
+    def _take(self, item: Any) -> T:
         if item is _END:
             self._events.put(_END)
-            error = self._outcome()[1]
+            value, error = self._outcome()
             if error is not None:
                 raise error
+            if value is not None:
+                raise UsageError(_IS_NO_GENERATOR.format(self._shown_name))
             raise StopIteration
         encoding, body = item
         self._was_seen()
-        return msgspec.msgpack.decode(body) if encoding == "msgpack" else load(body)
+        item = msgspec.msgpack.decode(body) if encoding == "msgpack" else load(body)
+        return cast(T, item)
+
+    def _was_shown(self, item: Any) -> bool:
+        """Print what a shipped generator prints; False for an item, or the end."""
+        if item is _END or self.function != "$call" or item[0] != "msgpack":
+            return False
+        self._was_seen()
+        for event in msgspec.msgpack.decode(item[1]):
+            _show(event)
+        return True
+
+
+def _show(event: dict[str, Any]) -> None:
+    if event["type"] == "stream":
+        # T201 is about our own prints; these are the user's.
+        print(event["text"], end="", file=getattr(sys, event["name"]), flush=True)
+
+
+def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:
+    """The results in order; those left when the iteration ends are cancelled.
+
+    ``timeout`` in seconds counts from now and for all of them, as in `Executor.map`.
+    """
+    return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+
+
+def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
+    try:
+        for job in jobs:
+            yield job.result(None if deadline is None else max(deadline - time.monotonic(), 0))
+    finally:
+        for job in jobs:
+            job.cancel()
 
 
 def _load_outcome(code: str, encoding: str, body: Buffer) -> tuple[Any, EasyRemoteError | None]:

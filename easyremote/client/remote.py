@@ -1,65 +1,110 @@
 """`@remote`: a function of yours that runs on a node.
 
-A body of ``pass``, ``...``, a docstring or ``raise NotImplementedError`` is a stub: it calls the
-function of that name that the node registered. A real body is shipped and runs there. The decorated
-function keeps its signature, for editors too. ``tests/client/test_remote.py`` proves it, and
-``tests/types/remote.py`` the types.
+A stub (``stubs.py``) calls the function of that name that the node registered; a real body is
+shipped and runs there. The decorated function keeps its signature, for editors too: three classes,
+because a plain function, an async one and a generator are called in three ways.
+``tests/client/test_remote.py`` proves it, and ``tests/types/remote.py`` the types.
 """
+
+# The first overload that fits wins, and the last one, for plain functions, fits all: as is meant.
+# mypy: disable-error-code="overload-overlap"
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
-import textwrap
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob
+from easyremote.client.job import RemoteJob, RemoteStream, results
+from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
-class RemoteFunction(Generic[P, R]):
+@dataclass(frozen=True)
+class Target:
+    """Where a remote function runs, under which name, and how it gets there."""
+
+    node_id: str
+    name: str
+    timeout: float | None
+    gateway: str | None
+    api_key: str | None
+    is_shipped: bool
+    streams: bool
+
+    def client(self) -> Client:
+        return connect(self.gateway, self.api_key)
+
+    def start(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        snapshot: bool = True,
+    ) -> RemoteJob[Any]:
+        client = self.client()
+        begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
+        return begin(
+            function if self.is_shipped else self.name,
+            args,
+            kwargs,
+            node_id=self.node_id,
+            timeout=self.timeout,
+            stream=self.streams,
+            snapshot=snapshot,
+        )
+
+
+class _Remote(Generic[P, R]):
+    """What the three kinds share; ``R`` is what the body returns when it is called here."""
+
+    def __init__(self, function: Callable[P, R], target: Target) -> None:
+        wrapper: Any = self  # not callable yet: each kind is called in its own way
+        functools.update_wrapper(wrapper, function)
+        self.__wrapped__ = function
+        self._target = target
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the body here, for tests and comparisons."""
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<remote function {self._target.name} on {self._target.node_id or 'any node'}>"
+
+    def __reduce__(self) -> Any:
+        # Inside shipped code a remote function is the function itself: it is where it runs.
+        return _unwrapped, (self.__wrapped__,)
+
+    def _start(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, snapshot: bool = True
+    ) -> RemoteJob[Any]:
+        return self._target.start(self.__wrapped__, args, kwargs, snapshot=snapshot)
+
+    async def _start_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        await self._target.client().connect_async()
+        return await self._start(args, kwargs)
+
+    def _start_each(self, iterables: tuple[Iterable[Any], ...]) -> list[RemoteJob[Any]]:
+        return [self._start(args, {}) for args in zip(*iterables, strict=False)]
+
+
+class RemoteFunction(_Remote[P, R]):
     """A function that runs on a node; calling it waits for the result.
 
     Made by `remote`. Besides the plain call there are `submit`, `aio`, `map` and `local`.
     """
 
-    def __init__(
-        self,
-        function: Callable[P, R],
-        *,
-        node_id: str,
-        name: str,
-        timeout: float | None,
-        gateway: str | None,
-        api_key: str | None,
-        is_shipped: bool,
-        stream: bool,
-    ) -> None:
-        functools.update_wrapper(self, function)
-        self.__wrapped__ = function
-        self._node_id = node_id
-        self._name = name
-        self._timeout = timeout
-        self._gateway, self._api_key = gateway, api_key
-        self._is_shipped = is_shipped
-        self._streams = stream
-        self._is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(
-            function
-        )
-
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        job = self._start(args, kwargs, snapshot=self._is_async)
-        if self._streams:
-            return job  # type: ignore[return-value]  # an iterator of the declared items
-        if self._is_async:
-            return _result_of(job)  # type: ignore[return-value]  # the declared coroutine
-        return job.result()
+        value: R = self._start(args, kwargs, snapshot=False).result()
+        return value
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
         """Start it and return at once.
@@ -69,11 +114,12 @@ class RemoteFunction(Generic[P, R]):
         RemoteJob
             A `concurrent.futures.Future` that can be awaited.
         """
-        return self._start(args, kwargs, snapshot=True)
+        return self._start(args, kwargs)
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it from async code."""
-        return await self._start(args, kwargs, snapshot=True)
+        value: R = await self._start_async(args, kwargs)
+        return value
 
     def map(self, *iterables: Iterable[Any], timeout: float | None = None) -> Iterator[R]:
         """Call it for each item, at the same time; the results in order.
@@ -83,67 +129,88 @@ class RemoteFunction(Generic[P, R]):
         iterables
             As for the builtin `map`.
         timeout
-            Seconds to wait for each result; None for as long as it takes.
+            Seconds that all results may take; None for as long as it takes.
         """
-        calls = zip(*iterables, strict=False)
-        jobs = [self._start(args, {}, snapshot=True) for args in calls]
-        return self._results(jobs, timeout)
+        return results(self._start_each(iterables), timeout)
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the body here, for tests and comparisons."""
-        return self.__wrapped__(*args, **kwargs)
 
-    def __repr__(self) -> str:
-        where = self._node_id or "any node"
-        return f"<remote function {self._name} on {where}>"
+class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
+    """An async function that runs on a node; calling it gives what is to be awaited."""
 
-    def __reduce__(self) -> Any:
-        # Inside shipped code a remote function is the function itself: it is where it runs.
-        return _unwrapped, (self.__wrapped__,)
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        value: R = await self._start_async(args, kwargs)
+        return value
 
-    def _start(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, snapshot: bool
-    ) -> RemoteJob[R]:
-        client = self._client()
-        if self._is_shipped:
-            return client.ship(
-                self.__wrapped__,
-                args,
-                kwargs,
-                node_id=self._node_id,
-                timeout=self._timeout,
-                stream=self._streams,
-                snapshot=snapshot,
-            )
-        return client.call(
-            self._name,
-            args,
-            kwargs,
-            node_id=self._node_id,
-            timeout=self._timeout,
-            stream=self._streams,
-            snapshot=snapshot,
-        )
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
+        """As `RemoteFunction.submit`."""
+        return self._start(args, kwargs)
 
-    def _client(self) -> Client:
-        return connect(self._gateway, self._api_key)
+    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same as the plain call."""
+        return await self(*args, **kwargs)
 
-    @staticmethod
-    def _results(jobs: list[RemoteJob[R]], timeout: float | None) -> Iterator[R]:
-        try:
-            for job in jobs:
-                yield job.result(timeout)
-        finally:
-            for job in jobs:
-                job.cancel()
+    def map(self, *iterables: Iterable[Any], timeout: float | None = None) -> Iterator[R]:
+        """As `RemoteFunction.map`."""
+        return results(self._start_each(iterables), timeout)
+
+
+class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
+    """A generator that runs on a node; calling it gives its items as they are made.
+
+    ``R`` is what the body itself returns (an iterator, or an async one), ``T`` an item.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
+        return cast(RemoteStream[T], self._start(args, kwargs))  # a stream was asked for
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
+        """The same as the plain call, which does not wait either."""
+        return self(*args, **kwargs)
+
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        """The items, for ``async for``."""
+        return aiter(self(*args, **kwargs))
+
+    def map(self, *iterables: Iterable[Any]) -> Iterator[RemoteStream[T]]:
+        """Start it for each item, at the same time; the streams in order."""
+        return iter(cast(list[RemoteStream[T]], self._start_each(iterables)))
 
 
 def _unwrapped(function: Any) -> Any:
     return function
 
 
-async def _result_of(job: RemoteJob[R]) -> R:
-    return await job
+class _Decorator(Protocol):
+    """What ``@remote(...)`` with options gives."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, AsyncIterator[T]], /
+    ) -> RemoteGenerator[P, AsyncIterator[T], T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Iterator[T]], /
+    ) -> RemoteGenerator[P, Iterator[T], T]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> RemoteAsyncFunction[P, T]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> RemoteFunction[P, R]: ...
+
+
+@overload
+def remote(
+    function: Callable[P, AsyncIterator[T]], /
+) -> RemoteGenerator[P, AsyncIterator[T], T]: ...
+
+
+@overload
+def remote(function: Callable[P, Iterator[T]], /) -> RemoteGenerator[P, Iterator[T], T]: ...
+
+
+@overload
+def remote(function: Callable[P, Coroutine[Any, Any, T]], /) -> RemoteAsyncFunction[P, T]: ...
 
 
 @overload
@@ -160,7 +227,7 @@ def remote(
     gateway: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
-) -> Callable[[Callable[P, R]], RemoteFunction[P, R]]: ...
+) -> _Decorator: ...
 
 
 def remote(
@@ -206,52 +273,26 @@ def remote(
     <remote function train on gpu-node>
     """
 
-    def decorate(function: Callable[..., Any]) -> RemoteFunction[Any, Any]:
+    def decorate(function: Callable[..., Any]) -> _Remote[..., Any]:
         if not callable(function):
             raise UsageError(
                 f"@remote goes on a function, not on {function!r}. Name a node with "
                 "@remote(node_id=...)."
             )
         generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-        return RemoteFunction(
-            function,
+        target = Target(
             node_id=node_id or "",
             name=function_name or function.__name__,
             timeout=timeout,
             gateway=gateway,
             api_key=api_key,
             is_shipped=ship if ship is not None else not is_stub(function),
-            stream=generates if stream is None else stream,
+            streams=generates if stream is None else stream,
         )
+        if target.streams:
+            return RemoteGenerator(function, target)
+        if inspect.iscoroutinefunction(function):
+            return RemoteAsyncFunction(function, target)
+        return RemoteFunction(function, target)
 
     return decorate if function is None else decorate(function)
-
-
-def is_stub(function: Callable[..., Any]) -> bool:
-    """Whether a function has no body of its own: ``pass``, ``...``, a docstring, or a
-    ``raise NotImplementedError``; a lone ``yield`` beside these says that it is a generator.
-
-    Where the source can't be had, the bytecode tells whether it does anything.
-    """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        names = function.__code__.co_names
-        return set(names) <= {"NotImplementedError"} and len(function.__code__.co_code) <= 16
-    body = getattr(tree.body[0], "body", [tree.body[0]])
-    return isinstance(body, list) and all(_says_nothing(statement) for statement in body)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Pass):
-        return True
-    if isinstance(statement, ast.Expr):
-        value = statement.value
-        is_bare_yield = isinstance(value, ast.Yield) and (
-            value.value is None or isinstance(value.value, ast.Constant)
-        )
-        return isinstance(value, ast.Constant) or is_bare_yield
-    if isinstance(statement, ast.Raise):
-        raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
-        return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
-    return False

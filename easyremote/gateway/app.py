@@ -1,4 +1,7 @@
-"""The aiohttp application, assembled: routes, the guard in front of them, background tasks."""
+"""The aiohttp application, assembled: routes, the guard in front of them, background tasks.
+
+``tests/gateway/test_access.py`` asks every route of its router.
+"""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 import easyremote
-from easyremote.gateway.calls import Calls, Client
 from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.table import CallTable, Client
 from easyremote.protocol.call import TERMINAL, CallState
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
@@ -35,6 +35,8 @@ from easyremote.protocol.messages import (
 INTERVAL = 1.0
 #: A watcher that has so many snapshots unseen gets no more until it catches up.
 UNSEEN_LIMIT = 3
+#: How calls are shown that have no function's name; "" is one from before a restart.
+_KINDS = {"$cell": "cell", "$call": "shipped", "": "unknown"}
 
 
 class _Watcher:
@@ -52,8 +54,8 @@ class _Watcher:
 class Feed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
-    def __init__(self, nodes: Nodes, calls: Calls) -> None:
-        self._nodes, self._calls = nodes, calls
+    def __init__(self, nodes: Nodes, table: CallTable) -> None:
+        self._nodes, self._table = nodes, table
         self._watchers: dict[tuple[int, int], _Watcher] = {}
 
     def receive(self, client: Client, message: Message) -> bool:
@@ -141,15 +143,15 @@ class Feed:
             "jobs": [
                 {
                     "call_id": call.call_id.hex(),
-                    "function": {"$cell": "cell", "$call": "shipped"}.get(
-                        call.function, call.function
-                    ),
+                    "function": _KINDS.get(call.function, call.function),
                     "node_id": call.node.node_id if call.node else call.target[0],
                     "state": call.state.value,
                     "seconds": now - (call.began or call.created),
                 }
-                for call in self._calls.of(client.owner)
-                if call.state not in TERMINAL and call.state is not CallState.FINISHED
+                for call in self._table.by_id.values()
+                if call.owner == client.owner
+                and call.state not in TERMINAL
+                and call.state is not CallState.FINISHED
             ],
         }
 

@@ -15,10 +15,11 @@ from aiohttp import web
 
 import easyremote
 from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
-from easyremote.gateway.calls import Calls, Client
+from easyremote.gateway.calls import Calls
 from easyremote.gateway.feed import Feed
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.table import Client
 from easyremote.identity import Kind
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
@@ -49,7 +50,7 @@ class Links:
         self.nodes = Nodes()
         self.instance = os.urandom(16)
         self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
-        self.feed = Feed(self.nodes, self.calls)
+        self.feed = Feed(self.nodes, self.calls.table)
         self._peers: set[_Peer] = set()
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
@@ -76,10 +77,11 @@ class Links:
         while True:
             await asyncio.sleep(TICK)
             self.calls.handle_timeout(time.monotonic())
-            if self.keys.refresh():
-                for peer in list(self._peers):
-                    if peer.key_id and not self.keys.is_valid(peer.key_id):
-                        peer.dismiss(Refused("not-authorized", "The key was revoked."))
+            self.keys.refresh()
+            for peer in list(self._peers):
+                if peer.key_id and not self.keys.is_valid(peer.key_id):
+                    word = "The key was revoked, or has expired."
+                    peer.dismiss(Refused("not-authorized", word))
 
     def going_away(self) -> None:
         """Tell everybody that the gateway stops; they dial again."""

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from easyremote.errors import NotFound
+from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
 if TYPE_CHECKING:
-    from easyremote.gateway.calls import GatewayCall
+    from easyremote.gateway.table import GatewayCall
 
+#: How long a node may be out of reach before its calls are given up.
+LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
 QUICK = 0.005
 #: How many calls are sent ahead then.
@@ -33,6 +35,8 @@ class Node:
     link: Link | None = None
     #: Whether it has said, on this link, what it offers.
     is_registered: bool = False
+    #: Whether it has said, on this link, which calls it holds.
+    has_resumed: bool = False
     #: It finishes what it has, and takes nothing new.
     draining: bool = False
     functions: dict[str, Function] = field(default_factory=dict)
@@ -53,6 +57,15 @@ class Node:
     def online(self) -> bool:
         """Whether it is connected and has said what it offers."""
         return self.link is not None and self.is_registered
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it is away, and not expected back."""
+        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+
+    def may_take(self, function: str, now: float) -> bool:
+        """Whether a call of this function may go there, now or later."""
+        is_known = self.is_registered or bool(self.functions)
+        return not self.is_gone(now) and (function in self.functions or not is_known)
 
     def has_room(self, function: str) -> bool:
         """Whether one more call of this function may go there now."""
@@ -99,7 +112,7 @@ class Nodes:
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.is_registered = node.draining = False
+        node.is_registered = node.has_resumed = node.draining = False
         node.versions = hello.versions
         node.since = now
         node.resources = None
@@ -113,6 +126,25 @@ class Nodes:
     def offering(self, function: str) -> list[Node]:
         """The nodes online that have this function."""
         return [node for node in self if node.online and function in node.functions]
+
+    def refusal(self, node_id: str, function: str, now: float) -> EasyRemoteError | None:
+        """Why no node will ever take such a call (empty ``node_id``: any); None if one may."""
+        node = self._nodes.get(node_id)
+        if node is not None and node.link is not None and function in node.functions:
+            return None  # the common case, on the way of every call
+        if not node_id:
+            if any(each.may_take(function, now) for each in self):
+                return None
+            return self.no_such_function(function, None)
+        if node is None:
+            return self.no_such_node(node_id)
+        if node.is_gone(now):
+            return NodeOffline(
+                f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
+                "or name another node.",
+                node_id=node_id,
+            )
+        return None if node.may_take(function, now) else self.no_such_function(function, node)
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""
@@ -132,6 +164,11 @@ class Nodes:
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted({name for place in places for name in place.functions if name[0] != "$"})
         where = f"Node {node.node_id!r}" if node is not None else "No node online"
+        if function.startswith("$") and node is None:
+            return NotFound(
+                "No node online runs cells or shipped functions. Start one that does: "
+                "python -m easyremote.node."
+            )
         if function.startswith("$"):
             return NotFound(
                 f"{where} runs only the functions that it registered, no cells and no shipped "

@@ -7,14 +7,13 @@ with room takes the oldest call that it may run. ``tests/gateway/test_scheduler.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from easyremote.gateway.nodes import Node, Nodes
 from easyremote.protocol.call import CallState
 
 if TYPE_CHECKING:
-    from easyremote.gateway.calls import GatewayCall
+    from easyremote.gateway.table import GatewayCall
 
 #: (node id or "", function)
 Target = tuple[str, str]
@@ -27,9 +26,13 @@ class Scheduler:
         self._nodes = nodes
         self._queues: dict[Target, deque[GatewayCall]] = {}
 
-    def __iter__(self) -> Iterator[GatewayCall]:
-        for queue in self._queues.values():
-            yield from queue
+    def targets(self) -> list[Target]:
+        """What is waited for."""
+        return list(self._queues)
+
+    def waiting(self, target: Target) -> list[GatewayCall]:
+        """Who waits for it, the first first."""
+        return list(self._queues.get(target, ()))
 
     def place(self, call: GatewayCall) -> Node | None:
         """The node that can take the call now; None if it has to queue."""

@@ -79,6 +79,7 @@ class Server:
         self._links: Links | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Event | None = None
         self._ready = threading.Event()
         self._error: BaseException | None = None
@@ -115,13 +116,15 @@ class Server:
 
     def start_background(self) -> Self:
         """Serve in a thread of its own; returns when it listens."""
+        self._ready.clear()
         self._thread = threading.Thread(
             target=self._run_in_thread, name="easyremote-gateway", daemon=True
         )
         self._thread.start()
         self._ready.wait()
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
         return self
 
     async def start_async(self) -> None:
@@ -142,6 +145,20 @@ class Server:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+    async def __aenter__(self) -> Self:
+        self._ready.clear()
+        self._task = asyncio.create_task(self._serve(with_signals=False))
+        self._task.add_done_callback(lambda task: self._ready.set())
+        await asyncio.to_thread(self._ready.wait)
+        if not self.is_running:
+            await self._task  # raises what went wrong
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.stop()
+        if self._task is not None:
+            await self._task
 
     def _run_in_thread(self) -> None:
         try:
@@ -167,7 +184,11 @@ class Server:
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, host=self._host, allow_hosts=self._allow_hosts)
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT, keepalive_timeout=15.0
+            app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
+            keepalive_timeout=15.0,
+            handler_cancellation=True,  # who asked by HTTP and went, takes the call along
         )
         await runner.setup()
         try:
@@ -192,8 +213,10 @@ class Server:
         try:
             await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
         except OSError as error:
+            # The loop's own words repeat the address; an unknown name has no error number of ours.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
             raise UsageError(
-                f"Can't listen on {self.address}: {error.strerror}. If another gateway has the "
+                f"Can't listen on {self.address}: {why}. If another gateway has the "
                 "port, use that one, or give this one another: --port."
             ) from None
         self._port = runner.addresses[0][1]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from easyremote.errors import UsageError
 from easyremote.protocol.messages import Function
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: How much of a docstring travels to people who look at the list of functions.
 DOC_LIMIT = 4000
@@ -111,16 +113,69 @@ def _signature(function: Callable[..., Any]) -> str:
 
 
 class Registrar:
-    """Takes registrations before there is a node; `ComputeNode` takes them over."""
+    """Takes registrations, also where there is no node yet; `ComputeNode` is one."""
 
     def __init__(self) -> None:
         self.functions = Functions()
 
-    def register(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Offer a function; the options are those of `ComputeNode.register`."""
+    @overload
+    def register(self, function: F, /) -> F: ...
+
+    @overload
+    def register(
+        self,
+        *,
+        name: str | None = None,
+        timeout: float | None = None,
+        async_func: bool | None = None,
+        stream: bool | None = None,
+        max_concurrency: int | None = None,
+        public: bool = False,
+        auth_required: bool | None = None,
+        tags: Sequence[str] = (),
+    ) -> Callable[[F], F]: ...
+
+    def register(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """Offer a function to clients.
+
+        The function stays what it is; nothing is wrapped. What it returns must not change after it
+        returned, because large arrays are sent from where they lie.
+
+        Parameters
+        ----------
+        name
+            Under which name; None for its own.
+        timeout
+            Seconds that it may run; the caller's wins if shorter. None for no limit.
+        async_func
+            Found out by itself; given and wrong is an error.
+        stream
+            Found out for generators; True on a plain function streams the iterable it returns.
+        max_concurrency
+            How many calls run at a time here; None for as many as there are slots.
+        public
+            Also an HTTP endpoint of the gateway: ``POST /api/<name>``.
+        auth_required
+            Whether that endpoint asks for a client key.
+        tags
+            Free words, shown to people.
+
+        Raises
+        ------
+        UsageError
+            An option contradicts the function, or the name is taken.
+        """
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             self.functions.register(function, **options)
+            self._registered()
             return function
 
         return decorate if function is None else decorate(function)
+
+    def register_function(self, name: str, function: Callable[..., Any]) -> None:
+        """Offer a function under a name, as ``register(name=...)`` does."""
+        self.register(name=name)(function)
+
+    def _registered(self) -> None:
+        """There is one more: a node that is online says so."""

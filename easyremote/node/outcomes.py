@@ -12,11 +12,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, to_wire
+from easyremote.errors import CannotReturn, CannotShip, EasyRemoteError, RemoteError, to_wire
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.plain import dump_plain
-from easyremote.serialize.values import dump, load_call
+from easyremote.serialize.values import Dumped, dump, load_call
 
 #: A traceback or a message of more characters is cut in the middle.
 TEXT_LIMIT = 200_000
@@ -30,18 +30,44 @@ def load_arguments(encoding: str, body: Buffer) -> tuple[tuple[Any, ...], dict[s
 
 
 def value_outcome(value: object, encoding: str, function: str, seconds: float) -> Outcome:
-    """The outcome of a call that returned; ``encoding`` is what its arguments came in."""
+    """The outcome of a call that returned; ``encoding`` is what its arguments came in.
+
+    ``function`` is what ran, for messages.
+    """
     try:
         if encoding == "json":
             body = dump_plain(value)
             return Outcome((body,), len(body), "json", seconds=seconds)
         dumped = dump(value)
     except CannotShip as error:
-        return failure(
-            "cannot-return",
-            f"{function}() ran, but what it returned can't travel: {error.message}",
-        )
+        return failure(*to_wire(cannot_return(error, f"{function} ran, but what it returned"))[:2])
     return Outcome(dumped.parts, dumped.size, "pickle5", seconds=seconds)
+
+
+def dump_item(item: object, function: str) -> Dumped:
+    """An item of a generator.
+
+    Raises
+    ------
+    CannotReturn
+        It can't travel.
+    """
+    try:
+        return dump(item)
+    except CannotShip as error:
+        raise cannot_return(error, f"{function} runs, but what it yielded") from None
+
+
+def cannot_return(error: CannotShip, what: str) -> CannotReturn:
+    """What was to be sent back can't travel; the hints of `CannotShip` are for the way there."""
+    if error.details.get("type") == "generator":
+        hint = "Return list(...) of it, or yield its items."
+    elif "what" in error.details:
+        hint = "Return plain data that is made from it."
+    else:
+        hint = ""
+    reason = f"{error.details['what']}. {hint}" if hint else error.message
+    return CannotReturn(f"{what} can't travel: {reason}")
 
 
 def error_outcome(error: BaseException, *, node_id: str = "", skip: int = 1) -> Outcome:
@@ -94,7 +120,9 @@ def _format(error: BaseException, trace: TracebackType | None) -> str:
 
 
 def _shorten(text: str) -> str:
-    if len(text) <= TEXT_LIMIT:
-        return text
-    half = TEXT_LIMIT // 2
-    return f"{text[:half]}\n... {len(text) - TEXT_LIMIT} characters left out ...\n{text[-half:]}"
+    if len(text) > TEXT_LIMIT:
+        half = TEXT_LIMIT // 2
+        left_out = len(text) - TEXT_LIMIT
+        text = f"{text[:half]}\n... {left_out} characters left out ...\n{text[-half:]}"
+    # Lone surrogates (names of files that are not UTF-8) have no form on the wire.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -21,7 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easyremote.node.functions import Functions, RegisteredFunction
-from easyremote.node.outcomes import bad_arguments, error_outcome, load_arguments, value_outcome
+from easyremote.node.outcomes import (
+    bad_arguments,
+    dump_item,
+    error_outcome,
+    load_arguments,
+    value_outcome,
+)
 from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
@@ -32,7 +38,6 @@ from easyremote.protocol.callee import (
 )
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.plain import dump_plain
-from easyremote.serialize.values import dump
 
 #: How long a call may take to stop when it is told to.
 STOP_TIMEOUT = 5.0
@@ -59,8 +64,8 @@ class Run:
     made: int = 0
     seen: int = 0
     last_size: int = 0
-    #: Set when `seen` changed.
-    room: threading.Event = field(default_factory=threading.Event)
+    #: Set when `seen` changed; only a generator has it.
+    room: threading.Event | None = None
     began: float = 0.0
     timer: asyncio.TimerHandle | None = None
     is_over: bool = False
@@ -126,6 +131,8 @@ class Runner:
             )
             return
         run = Run(held, function, encoding, arguments)
+        if function.spec.streams:
+            run.room = threading.Event()
         self._runs[held] = run
         if function.spec.is_async:
             loop = self._loop_for_users()
@@ -148,7 +155,8 @@ class Runner:
         run = self._runs.get(held)
         if run is not None:
             run.seen = held.last_event - len(held.unseen)
-            run.room.set()
+            if run.room is not None:
+                run.room.set()
 
     # -- on the link's loop ------------------------------------------------------------------------
 
@@ -162,7 +170,8 @@ class Runner:
                 self._user_loop.call_soon_threadsafe(run.task.cancel)
             elif run.thread_id:
                 _raise_in_thread(run.thread_id, Stopped)
-        run.room.set()  # a generator that waits for room has to hear of it
+        if run.room is not None:
+            run.room.set()  # a generator that waits for room has to hear of it
         if not run.began:
             self._over(run, outcome)  # it waits for a thread: it never starts
         else:
@@ -236,16 +245,17 @@ class Runner:
             run.last_size = len(body)
             self._tell(run, "item", ((body,), len(body), "json"))
         else:
-            dumped = dump(item)
+            dumped = dump_item(item, f"{run.held.function}()")
             run.last_size = dumped.size
             self._tell(run, "item", (dumped.parts, dumped.size, "pickle5"))
         run.made += 1
 
-    def _must_wait(self, run: Run) -> bool:
+    @staticmethod
+    def _must_wait(run: Run, room: threading.Event) -> bool:
         """Whether the next item has to wait for `Run.room`."""
         if run.has_room():
             return False
-        run.room.clear()
+        room.clear()
         return not run.has_room()  # it may have come just before the clear
 
     # -- threads -----------------------------------------------------------------------------------
@@ -305,12 +315,14 @@ class Runner:
             self._stream(run, iter(value))
             value = None
         seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, run.held.function, seconds)
+        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
 
     def _stream(self, run: Run, items: Iterator[Any]) -> None:
+        room = run.room
+        assert room is not None, "start() made it"
         for item in items:
-            while self._must_wait(run) and run.stopping is None:
-                run.room.wait(timeout=1.0)
+            while self._must_wait(run, room) and run.stopping is None:
+                room.wait(timeout=1.0)
             if run.stopping is not None:
                 raise Stopped
             self._tell_item(run, item)
@@ -360,12 +372,13 @@ class Runner:
         else:
             value = await value
         seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, run.held.function, seconds)
+        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
 
     async def _stream_async(self, run: Run, items: AsyncIterator[Any]) -> None:
+        room = run.room = run.room or threading.Event()
         async for item in items:
-            while self._must_wait(run):
-                await asyncio.to_thread(run.room.wait, 1.0)
+            while self._must_wait(run, room):
+                await asyncio.to_thread(room.wait, 1.0)
             self._tell_item(run, item)
 
 

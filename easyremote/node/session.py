@@ -10,19 +10,12 @@ lives. ``tests/node/test_session.py`` proves it with real processes.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
-from easyremote.errors import EasyRemoteError
+from easyremote.node.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -38,76 +31,15 @@ from easyremote.protocol.messages import (
     Seen,
     Started,
 )
-from easyremote.protocol.streams import Relay
-from easyremote.transport.connection import Connection
-from easyremote.transport.pipe import PipeChannel
-
-_log = logging.getLogger("easyremote.node")
 
 CELL = "$cell"
 CALL = "$call"
-#: An interrupt, then SIGTERM, then SIGKILL: seconds between them.
+#: An interrupt, then SIGTERM, then SIGKILL: seconds between the first two.
 INTERRUPT_TIMEOUT = 5.0
-TERMINATE_TIMEOUT = 2.0
 #: A session that nobody used for so long is ended.
 SESSION_IDLE = 24 * 3600.0
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
-
-
-@dataclass(slots=True, eq=False)
-class RelayedCall:
-    """One call between the gateway and a process."""
-
-    number: int
-    call_id: bytes
-    fence: int
-    function: str
-    owner: str
-    session: str
-    timeout: float
-    dispatch: Dispatch
-    arguments: Relay | None
-    process: Process | None = None
-    inner: int = 0
-    is_finished: bool = False
-    is_running: bool = False
-    #: An outcome that the supervisor made (the process died, the time was up).
-    outcome: Outcome | None = None
-    #: What it will be, instead of the interrupt that the process reports.
-    stopping: Outcome | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
-
-
-class Process:
-    """One process that runs shipped code, and its link."""
-
-    def __init__(self, owner: str, session: str) -> None:
-        self.owner, self.session = owner, session
-        self.link = Link(time.monotonic())
-        self.popen: subprocess.Popen[bytes] | None = None
-        self.task: asyncio.Task[None] | None = None
-        #: Waiting for the process to be free, the running one first.
-        self.queue: deque[RelayedCall] = deque()
-        self.calls: dict[int, RelayedCall] = {}
-        self.last_used = time.monotonic()
-        self.is_dead = False
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self.queue)
-
-    def signal(self, number: int) -> None:
-        """Signal the process (SIGINT) or its whole group (the rest)."""
-        if self.popen is None or self.popen.poll() is not None:
-            return
-        try:
-            if number == signal.SIGINT:
-                os.kill(self.popen.pid, number)
-            else:
-                os.killpg(self.popen.pid, number)
-        except ProcessLookupError:
-            pass  # it ended in this moment
 
 
 class Sessions:
@@ -425,42 +357,7 @@ class Sessions:
 
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
-        ours, theirs = socket.socketpair()
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in (KEY_VARIABLE, GATEWAY_VARIABLE)
-        }
-        process.popen = await asyncio.to_thread(
-            subprocess.Popen,
-            [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
-        process.link.open(time.monotonic())
-        channel = await PipeChannel.open(ours)
-        connection = Connection(
-            process.link, channel, lambda message, now: self._receive_from(process, message)
-        )
-        try:
-            await connection.run()
-        except EasyRemoteError:
-            pass  # it broke the protocol: treated as its death, below
-        except Exception:
-            _log.exception("InternalError in the link to a process; please report this.")
-        finally:
-            self._gone(process, await self._reap(process))
-
-    async def _reap(self, process: Process) -> int:
-        assert process.popen is not None, "it was started"
-        try:
-            return await asyncio.to_thread(process.popen.wait, TERMINATE_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.signal(signal.SIGKILL)
-            return await asyncio.to_thread(process.popen.wait)
+        self._gone(process, await process.serve(self._receive_from))
 
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its running call fails, what waited for it gets a new one."""

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from easyremote.node.outcomes import error_outcome, value_outcome
+from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.output import OutputBuffer
 from easyremote.node.streams import Capture
 from easyremote.protocol.call import CallState
@@ -32,7 +32,7 @@ from easyremote.protocol.callee import Callee, HeldCall, Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import dump, load
+from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
@@ -56,6 +56,8 @@ class Worker:
         self._callee = Callee(self)
         self._loop = asyncio.new_event_loop()
         self._current: HeldCall | None = None
+        #: For messages.
+        self._running = ""
         self._output: OutputBuffer | None = None
         self._lock = threading.Lock()
         self._flush_scheduled = False
@@ -126,15 +128,17 @@ class Worker:
             return error_outcome(error)
         except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
             return error_outcome(error, skip=3)
-        return value_outcome(value, "pickle5", "it", time.monotonic() - began)
+        return value_outcome(value, "pickle5", self._running, time.monotonic() - began)
 
     def _run_cell(self, held: HeldCall, arguments: Buffer) -> object:
+        self._running = "the cell"
         return self._get_shell().run_cell(load(arguments))
 
     def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
         if self._capture is None:  # cells bring their own, with their shell
             self._capture = Capture(self._printed)
         function, args, kwargs = load(arguments)
+        self._running = f"{getattr(function, '__name__', 'the function')}()"
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             value = asyncio.run(_await(value))
@@ -157,7 +161,7 @@ class Worker:
             if held.window_is_open:
                 break
             self._room.wait(1.0)
-        dumped = dump(item)
+        dumped = dump_item(item, self._running)
         sent = threading.Event()
 
         def send() -> None:

@@ -17,6 +17,9 @@ from easyremote.errors import InternalError
 class CallState(Enum):
     """Where a call stands."""
 
+    # Members are single objects; Enum's own hash is Python code, and `advance` is on the hot path.
+    __hash__ = object.__hash__
+
     QUEUED = "queued"
     DISPATCHED = "dispatched"
     RUNNING = "running"
@@ -31,6 +34,8 @@ class CallState(Enum):
 
 class CallEvent(Enum):
     """What can happen to a call."""
+
+    __hash__ = object.__hash__
 
     DISPATCHED = auto()
     STARTED = auto()

@@ -27,7 +27,6 @@ from easyremote.protocol.messages import (
     Finished,
     HandBack,
     Message,
-    Payload,
     Seen,
     Started,
 )
@@ -216,12 +215,9 @@ class Callee:
             return
         if message.call_id in self._tombstones:
             link.drop(message.payload)
-            body = pack_error("lost", "The node ran this call and its outcome was delivered.")
-            link.send(
-                Finished(
-                    message.call, Payload("msgpack", len(body), body), "lost", fence=message.fence
-                )
-            )
+            over = failure("lost", "The node ran this call and its outcome was delivered.")
+            payload = link.offer(over.parts, over.size, over.encoding)
+            link.send(Finished(message.call, payload, over.code, fence=message.fence))
             return
         held = HeldCall(
             message.call,
@@ -242,7 +238,7 @@ class Callee:
         )
 
     def _arguments_came(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
-        if held.state is CallState.DISPATCHED and held.call_id in self._by_id:
+        if held.state is CallState.DISPATCHED and self._by_id.get(held.call_id) is held:
             held.has_arguments = True
             self._runner.start(held, encoding, arguments)
 

@@ -40,6 +40,10 @@ from easyremote.protocol.streams import Buffer
 GRACE = 5.0
 #: Calls survive a broken connection for this long; the gateway holds their results as long.
 RECONNECT_LIMIT = 600.0
+#: That an outcome is safe here goes with the next call, or after so many seconds on its own: in a
+#: row of calls this spares a message at every hop. So many are not kept back any longer.
+DELIVER_AFTER = 0.1
+DELIVER_AT_ONCE = 64
 
 
 class Sink(Protocol):
@@ -86,7 +90,9 @@ class Caller:
         self._last = 0
         self._link: Link | None = None
         self._deadlines: list[tuple[float, int]] = []
+        #: Outcomes that are safe here, until the gateway has heard of it; when it has to.
         self._delivered: list[int] = []
+        self._deliver_by = 0.0
         self._resuming: tuple[int, ...] = ()
         self._lost_link: float | None = None
         #: Calls that wait here, in order: the gateway takes only so many at a time.
@@ -147,6 +153,7 @@ class Caller:
         self._max_calls = max_calls
         self._lost_link = None
         self._delivered.clear()
+        self._deliver_by = 0.0
         known = [call for call in self._calls.values() if call.sent is not None]
         self._resuming = tuple(call.call for call in known)
         if known:
@@ -166,6 +173,9 @@ class Caller:
         link = self._link
         assert link is not None, "messages come from an attached link"
         kind = type(message)
+        if kind is Finished:
+            self._outcome_comes(link, message, now)  # type: ignore[arg-type]  # by `kind`
+            return
         if kind is Resumed:
             self._resumed(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
             return
@@ -174,15 +184,10 @@ class Caller:
             return
         call = self._calls.get(getattr(message, "call", 0))
         if call is None:
-            if isinstance(message, Finished):  # the first outcome won; this one is a repetition
-                self._delivered.append(message.call)
-            if isinstance(message, Finished | Event):
+            if isinstance(message, Event):
                 link.drop(message.payload)
             return
         match message:
-            case Finished():
-                finished = message
-                link.collect(finished.payload, lambda body: self._finished(call, finished, body))
             case Started():
                 self._started(call, message.node)
             case Event():
@@ -190,12 +195,18 @@ class Caller:
                 link.collect(event.payload, lambda body: self._event(call, event, body))
 
     def flush(self, now: float) -> None:
-        """Say which outcomes are safe here. Call it once after a batch of messages."""
+        """Send what waited for room, and what is due. Call it once after a batch of messages."""
+        if self._unsent:
+            self._send_more(now)
+        if self._delivered and (now >= self._deliver_by or len(self._delivered) >= DELIVER_AT_ONCE):
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Say which outcomes are safe here: the node holds them until it hears of it."""
         if self._delivered and self._link is not None:
             self._link.send(Delivered(tuple(self._delivered)))
             self._delivered.clear()
-        if self._unsent:
-            self._send_more(now)
+            self._deliver_by = 0.0
 
     def seen(self, call: OutstandingCall, seq: int) -> None:
         """The sink's owner has consumed events up to ``seq``: there is room for more."""
@@ -210,24 +221,20 @@ class Caller:
         while self._deadlines and self._deadlines[0][1] not in self._calls:
             heapq.heappop(self._deadlines)
         limits = [self._deadlines[0][0]] if self._deadlines else []
+        if self._delivered and self._link is not None:
+            limits.append(self._deliver_by)
         if self._lost_link is not None and self._calls:
             limits.append(self._lost_link + RECONNECT_LIMIT)
         return min(limits, default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """End what is over: silence is a bug."""
+        """End what is over: silence is a bug. Confirm what waited for another call to go with."""
+        if now >= self._deliver_by:
+            self.deliver()
         while self._deadlines and self._deadlines[0][0] <= now:
             call = self._calls.get(heapq.heappop(self._deadlines)[1])
             if call is not None:
-                self.cancel(call)
-                self._end(
-                    call,
-                    CallTimeout(
-                        f"{call.submit.function}() had {call.submit.timeout:g} s, and no word came "
-                        "from its node; it was told to stop.",
-                        node_silent=True,
-                    ),
-                )
+                self._expire(call)
         if self._lost_link is not None and now >= self._lost_link + RECONNECT_LIMIT:
             self.fail_all(CallLost(f"The gateway has been out of reach for {RECONNECT_LIMIT:g} s."))
 
@@ -247,6 +254,7 @@ class Caller:
             self._sent += 1
         else:
             call.submit.age = max(now - call.sent, 1e-6)
+        self.deliver()
         call.submit.payload = link.offer(call.parts, call.size, call.encoding)
         link.send(call.submit)
 
@@ -308,6 +316,18 @@ class Caller:
         if call.outcome is not None:
             self._finished(call, *call.outcome)
 
+    def _outcome_comes(self, link: Link, message: Finished, now: float) -> None:
+        if not self._delivered:
+            self._deliver_by = now + DELIVER_AFTER
+        call = self._calls.get(message.call)
+        if call is None:  # the first outcome won; this one is a repetition
+            self._delivered.append(message.call)
+            link.drop(message.payload)
+        elif message.payload.stream:
+            link.collect(message.payload, lambda body: self._finished(call, message, body))
+        else:
+            self._finished(call, message, message.payload.data)
+
     def _finished(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
         if call.call not in self._calls:
             return
@@ -315,7 +335,19 @@ class Caller:
             call.outcome = (message, body)
             return
         self._delivered.append(call.call)
+        if message.payload.stream:
+            self._deliver_by = 0.0  # the node's memory is worth a message of its own
         self._finish(call, message.code, message.payload.encoding, body)
+
+    def _expire(self, call: OutstandingCall) -> None:
+        function, limit = call.submit.function, call.submit.timeout
+        if call.sent is None:
+            text = f"{function}() waited {limit:g} s for its turn to be sent; it did not run."
+            self._end(call, CallTimeout(text))
+            return
+        self.cancel(call)
+        text = f"{function}() had {limit:g} s, and no word came from its node; it was told to stop."
+        self._end(call, CallTimeout(text, node_silent=True))
 
     def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
         code, text, details = to_wire(error)

@@ -213,14 +213,17 @@ class Link:
         if payload.stream == 0:
             done(payload.data)
         else:
-            self._expect(payload, Assembly(self, payload.stream, payload.size, done, on_reset))
+            self._check_announced(payload)
+            assembly = Assembly(self, payload.stream, payload.size, done, on_reset)
+            self._streams.incoming[payload.stream] = assembly
 
     def relay(self, payload: Payload) -> Relay | None:
         """Hold a payload that goes on to another link; None where it is inline."""
         if payload.stream == 0:
             return None
+        self._check_announced(payload)
         relay = Relay(self, payload.stream, payload.size)
-        self._expect(payload, relay)
+        self._streams.incoming[payload.stream] = relay
         return relay
 
     def pass_on(self, payload: Payload, target: Link) -> Payload:
@@ -236,10 +239,9 @@ class Link:
             self.relay(payload)
             self.stop_stream(payload.stream)
 
-    def _expect(self, payload: Payload, stream: Assembly | Relay) -> None:
-        if payload.size <= 0 or payload.stream in self._streams.incoming:
+    def _check_announced(self, payload: Payload) -> None:
+        if payload.size <= 0 or not self._streams.announced(payload.stream):
             raise ProtocolError(f"stream {payload.stream} is announced wrongly")
-        self._streams.incoming[payload.stream] = stream
 
     # -- time ----------------------------------------------------------------------------------
 

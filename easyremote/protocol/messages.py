@@ -2,11 +2,19 @@
 
 A message is a msgpack array: its tag, then its fields in the order given here (trailing fields with
 defaults may be missing; fields that a newer minor version appends are ignored). It travels as the
-body of a control record (``frames.py``). ``tests/vectors/`` holds a byte-level example of each, and
-``tests/protocol/test_wire_document.py`` keeps the document that is generated from these docstrings.
+body of a control record (``frames.py``). ``wire_document.py`` makes the document of the wire from
+these docstrings: what a message says, and what its fields mean. ``tests/vectors/`` holds that
+document, and bytes of each message. Fields that mean the same everywhere are named here only:
 
-Numbers that name a call (``call``) or a stream belong to one link. The 128-bit ``call_id`` names
-a call everywhere and for ever; the client makes it before it first sends.
+call: the number of a call, on this link.
+calls: the numbers of calls, on this link.
+call_id: 16 random bytes that name a call everywhere and for ever, made before it is first sent.
+stream: the number that its sender gave the stream, on this link.
+protocol: major and minor version; another major is refused.
+versions: of ``easyremote`` and ``python``.
+capabilities: none is defined yet; unknown ones are ignored.
+memory_used: in bytes.
+memory_total: in bytes.
 """
 
 from __future__ import annotations
@@ -40,9 +48,15 @@ class Payload(msgspec.Struct, array_like=True, gc=False):
 class Function(msgspec.Struct, array_like=True, gc=False):
     """What a node says of a function that it offers.
 
-    name, doc, signature: for people. timeout: seconds of running, 0 for none.
-    is_async, streams: how it runs. max_concurrency: calls at a time, 0 for the node's slots.
-    public, auth_required: whether it is an HTTP endpoint, and whether that asks for a key.
+    name: by which it is called.
+    doc: its docstring, for people.
+    signature: for people, too.
+    timeout: seconds that a call of it may run, 0 for no limit.
+    is_async: whether it is a coroutine function.
+    streams: whether it is a generator.
+    max_concurrency: calls of it at a time, 0 for the node's slots.
+    public: whether it is an HTTP endpoint.
+    auth_required: whether that endpoint asks for a key.
     tags: free words of its owner.
     """
 
@@ -59,7 +73,11 @@ class Function(msgspec.Struct, array_like=True, gc=False):
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):
-    """One GPU: use as a fraction, memory in bytes."""
+    """One GPU of a node's machine.
+
+    name: for people.
+    use: as a fraction of its time.
+    """
 
     name: str
     use: float
@@ -70,10 +88,11 @@ class Gpu(msgspec.Struct, array_like=True, gc=False):
 class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
     """The first message of the side that dialled, within 5 s and 4 KiB.
 
-    protocol: (major, minor). role: ``client`` or ``node``. key: what admits it.
+    role: ``client`` or ``node``.
+    key: what admits it.
     name: the node's id, or what a client wants to be called.
-    instance: 16 random bytes, new with every process. uptime: seconds since that process started.
-    versions: of ``easyremote`` and ``python``. capabilities: ``code`` = runs shipped code.
+    instance: 16 random bytes, new with every process.
+    uptime: seconds since that process started.
     """
 
     protocol: tuple[int, int]
@@ -103,32 +122,49 @@ class Welcome(msgspec.Struct, array_like=True, tag=2, gc=False):
 
 
 class Refused(msgspec.Struct, array_like=True, tag=3, gc=False):
-    """The link will be closed, and dialling again will not help. Code as in ``errors.py``."""
+    """The link will be closed, and dialling again will not help.
+
+    code: of the error, as in ``errors.py``.
+    message: what happened and what to do, for people.
+    """
 
     code: str
     message: str
 
 
 class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
-    """The sender closes in good order. A gateway: dial again. A node: no new work for it."""
+    """The sender closes in good order. A gateway: dial again. A node: no new work for it.
+
+    reason: for people.
+    """
 
     reason: str = ""
 
 
 class Ping(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """Are you there? Every 10 s of silence; any byte that comes counts as an answer."""
+    """Are you there? Every 10 s of silence; any byte that comes counts as an answer.
+
+    nonce: comes back in the PONG.
+    """
 
     nonce: int = 0
 
 
 class Pong(msgspec.Struct, array_like=True, tag=6, gc=False):
-    """I am; with the PING's nonce."""
+    """I am.
+
+    nonce: the PING's.
+    """
 
     nonce: int = 0
 
 
 class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
-    """Node: all that it offers now (this replaces what it said before), and its slots."""
+    """Node: all that it offers now; this replaces what it said before.
+
+    functions: what can be called there.
+    slots: how many calls it runs at a time.
+    """
 
     functions: tuple[Function, ...]
     slots: int
@@ -137,11 +173,13 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     """Client: run this. Sending one ``call_id`` again is harmless in every phase.
 
-    call: the client's number for it. node: where; empty for any node that has the function.
+    call: the client's number for it.
+    node: where; empty for any node that has the function.
     function: a registered name, or ``$call`` and ``$cell`` for code that is shipped.
+    payload: the arguments.
     session: the process on the node that keeps state between calls; empty for none.
-    timeout: seconds from now in which it has to be over, 0 for none; part of them may be spent in
-    the queue. queue_timeout: seconds that it may wait there, 0 for no limit of its own.
+    timeout: seconds from now in which it has to be over, those in the queue included; 0 for none.
+    queue_timeout: seconds that it may wait in the queue, 0 for no limit of its own.
     age: seconds since it was first sent, 0 the first time.
     """
 
@@ -159,8 +197,12 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     """Gateway to node: run this, or, where this ``call_id`` is there already, say how it stands.
 
-    call: the gateway's number for it. fence: rises with every attempt; an older one is refused.
-    timeout: what is left of the caller's, 0 for none.
+    call: the gateway's number for it.
+    fence: rises with every attempt; an older one is refused.
+    function: as in SUBMIT.
+    payload: the arguments.
+    session: as in SUBMIT.
+    timeout: seconds that are left of the caller's, 0 for none.
     owner: whose it is (the id of the key), so that sessions of two owners never meet.
     """
 
@@ -175,14 +217,21 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
-    """The function began to run (left out where FINISHED follows at once). node: where."""
+    """The function began to run (left out where FINISHED follows at once).
+
+    node: where; for the client only.
+    """
 
     call: int
     node: str = ""
 
 
 class Event(msgspec.Struct, array_like=True, tag=11, gc=False):
-    """Something on the way: an item of a generator, output, progress. ``seq`` counts from 1."""
+    """Something on the way: an item of a generator, output, progress.
+
+    seq: counts from 1, without gaps.
+    payload: what it is.
+    """
 
     call: int
     seq: int
@@ -190,7 +239,10 @@ class Event(msgspec.Struct, array_like=True, tag=11, gc=False):
 
 
 class Seen(msgspec.Struct, array_like=True, tag=12, gc=False):
-    """Events up to ``seq`` are consumed: the node may forget them and make more."""
+    """Events are consumed: the node may forget them and make more.
+
+    seq: the last of them.
+    """
 
     call: int
     seq: int
@@ -199,8 +251,11 @@ class Seen(msgspec.Struct, array_like=True, tag=12, gc=False):
 class Finished(msgspec.Struct, array_like=True, tag=13, gc=False):
     """The one outcome of a call.
 
-    code: empty for a value, else an error's code, and the payload is that error (msgpack).
-    may_have_run: whether it can have had effects. seconds: how long it ran.
+    payload: the value; or the error, as a msgpack array: code, message, map of details.
+    code: empty for a value, else the error's code.
+    may_have_run: whether it can have had effects.
+    seconds: how long it ran.
+    fence: of the attempt, as in DISPATCH.
     events: how many events came before it; the outcome is shown after the last of them.
     """
 
@@ -220,14 +275,20 @@ class Delivered(msgspec.Struct, array_like=True, tag=14, gc=False):
 
 
 class Cancel(msgspec.Struct, array_like=True, tag=15, gc=False):
-    """Stop it. kill: the process as well, at once, and with it its session."""
+    """Stop it; FINISHED says what came of that.
+
+    kill: the process as well, at once, and with it its session.
+    """
 
     call: int
     kill: bool = False
 
 
 class Credit(msgspec.Struct, array_like=True, tag=16, gc=False):
-    """``size`` more bytes of the stream are welcome."""
+    """More bytes of a stream are welcome.
+
+    size: how many bytes more.
+    """
 
     stream: int
     size: int
@@ -248,7 +309,9 @@ class StreamStop(msgspec.Struct, array_like=True, tag=18, gc=False):
 class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
     """After a new connection: the calls that the sender still holds, by id.
 
-    numbers: a client's own numbers of them. fences: a node's fences.
+    call_ids: which.
+    numbers: a client's own numbers of them.
+    fences: a node's fences.
     started: of a client's calls, whether it knows that they have started.
     """
 
@@ -259,9 +322,9 @@ class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
 
 
 class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):
-    """The answer to RESUME: each call's number on this link, in order; 0 = not known here.
+    """The answer to RESUME. A node forgets what is not known; a client submits it again.
 
-    To a node 0 means "forget it". A client submits again what is not known.
+    calls: each call's number on this link, in the order of RESUME; 0 for one that is not known.
     """
 
     calls: tuple[int, ...]
@@ -277,19 +340,28 @@ class HandBack(msgspec.Struct, array_like=True, tag=22, gc=False):
     """Node: these calls did not start and will not start here.
 
     Gateway to client: the same; send them once more (the gateway keeps no payload).
+
     """
 
     calls: tuple[int, ...]
 
 
 class Watch(msgspec.Struct, array_like=True, tag=23, gc=False):
-    """Gateway to node: somebody looks (send RESOURCES once a second), or nobody does."""
+    """Gateway to node: whether to send RESOURCES.
+
+    on: somebody looks (send them once a second), or nobody does.
+    """
 
     on: bool
 
 
 class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
-    """How the node's machine is doing: cpu as a fraction of all cores, memory in bytes."""
+    """How the node's machine is doing.
+
+    cpu: as a fraction of all cores.
+    cores: how many there are.
+    gpus: each of them.
+    """
 
     cpu: float
     cores: int

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import mmap
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from easyremote.errors import ProtocolError
@@ -75,18 +76,21 @@ def allocate(size: int) -> memoryview:
 
     (`bytearray` would write zeros over all of it first.)
     """
-    room = mmap.mmap(-1, size)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        # Fewer page faults; a kernel without huge pages says no, and that is all right.
-        try:
-            room.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:
-            pass
+    try:
+        room = mmap.mmap(-1, size)
+    except (OSError, OverflowError, ValueError):
+        raise ProtocolError(f"a payload of {size} bytes does not fit into memory") from None
+    # Fewer page faults; other systems and kernels have no huge pages, and that is all right.
+    with suppress(AttributeError, OSError):
+        room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)
 
 
 class Assembly:
-    """A receiving end that keeps the bytes, in one buffer of the announced size."""
+    """A receiving end that keeps the bytes, in one buffer of the announced size.
+
+    Credit is only to pace the sender: there is room for all of it from the start.
+    """
 
     __slots__ = ("_at", "_done", "_granted", "_link", "_on_reset", "_room", "_stream")
 
@@ -106,8 +110,8 @@ class Assembly:
 
     def receive(self, chunk: memoryview) -> bool:
         end = self._at + len(chunk)
-        if end > len(self._room) or end > self._granted:
-            raise ProtocolError(f"stream {self._stream} is longer than it was welcome to be")
+        if end > len(self._room):
+            raise ProtocolError(f"stream {self._stream} is longer than it was announced")
         self._room[self._at : end] = chunk
         self._at = end
         if end == len(self._room):
@@ -192,6 +196,7 @@ class StreamTable:
         self._last = 0
         self.outgoing: dict[int, Outgoing] = {}
         self.incoming: dict[int, Incoming] = {}
+        self._last_announced = 0
         self._round: deque[int] = deque()
 
     def open(self, stream: Outgoing) -> int:
@@ -221,6 +226,12 @@ class StreamTable:
         stream = self.outgoing.pop(number, None)
         if stream is not None and stream.on_stop is not None:
             stream.on_stop()
+
+    def announced(self, number: int) -> bool:
+        """A stream of the other side is announced; False if its number has been there before."""
+        is_new = number > self._last_announced
+        self._last_announced = max(self._last_announced, number)
+        return is_new
 
     def received(self, number: int, data: memoryview) -> None:
         stream = self.incoming.get(number)
@@ -257,8 +268,6 @@ class StreamTable:
             if stream is None:
                 continue
             stream.ready = False
-            if not stream.sendable():
-                continue
             chunk = stream.take(CHUNK_SIZE)
             if stream.unsent == 0:
                 del self.outgoing[number]
@@ -272,21 +281,3 @@ class StreamTable:
             stream.ready = True
             self._round.append(number)
             self._link.wake()
-
-
-def total(parts: Sequence[Buffer]) -> int:
-    """The length of all parts together, in bytes."""
-    return sum(part.nbytes if isinstance(part, memoryview) else len(part) for part in parts)
-
-
-__all__ = [
-    "INITIAL_WINDOW",
-    "WINDOW",
-    "Assembly",
-    "Buffer",
-    "Incoming",
-    "Outgoing",
-    "Relay",
-    "StreamTable",
-    "total",
-]

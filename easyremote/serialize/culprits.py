@@ -103,8 +103,9 @@ def cannot_ship(
         path, culprit, error = inner
     what = "" if culprit is None else _described(culprit)
     where = f"{path} is {what}" if path != start else what
-    message = f"{label} can't travel: {where} ({_reason(error)}). {_hint(culprit, error)}".rstrip()
-    return CannotShip(message.replace(":  (", ": ("), name=start, path=path, type=_kind(culprit))
+    what = f"{where} ({_reason(error)})".lstrip()
+    message = f"{label} can't travel: {what}. {_hint(culprit, error)}".rstrip()
+    return CannotShip(message, name=start, path=path, type=_kind(culprit), what=what)
 
 
 def _failure(attempt: Callable[[Any], None], value: Any) -> Exception | None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -139,13 +139,13 @@ class Connection:
         self._ending.set()
 
     async def _close(self, reason: str) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                while (data := self.link.data_to_send()) is not None:
-                    await self._channel.send(data)
-                await self._channel.close(reason)
-        except (TimeoutError, OSError, aiohttp.ClientError):
-            pass  # it is as closed as it can be made: the peer does not take our last words
+        # In two steps: who takes no last words has to be closed all the same, or `_read` goes on.
+        await _bounded(self._send_rest())
+        await _bounded(self._channel.close(reason))
+
+    async def _send_rest(self) -> None:
+        while (data := self.link.data_to_send()) is not None:
+            await self._channel.send(data)
 
     async def _last_words(self) -> None:
         """Send what is still queued (REFUSED, GOING AWAY), then close; bounded."""
@@ -182,3 +182,11 @@ class Connection:
                 alive = self.link.handle_timeout(time.monotonic())
         self.reason = self.reason or "silent for too long"
         await self._close(self.reason)
+
+
+async def _bounded(step: Coroutine[Any, Any, None]) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await step
+    except (TimeoutError, OSError, aiohttp.ClientError):
+        pass  # it is as closed as it can be made: the peer does not take our last words

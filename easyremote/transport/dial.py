@@ -8,6 +8,7 @@ so that a thousand nodes don't come back in one second. ``tests/transport/test_d
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -175,10 +176,7 @@ async def open_websocket(
                 autoping=True,
             )
     except aiohttp.WSServerHandshakeError as error:
-        raise GatewayUnreachable(
-            f"What answers at {settings.gateway} (from {settings.gateway_from}) is no EasyRemote "
-            f"gateway: it says {error.status} {error.message!r}. Is the port right?"
-        ) from None
+        raise _refused_handshake(settings, error) from None
     except TimeoutError:
         raise GatewayUnreachable(
             f"{settings.gateway} (from {settings.gateway_from}) did not answer within "
@@ -186,8 +184,8 @@ async def open_websocket(
         ) from None
     except (OSError, aiohttp.ClientError) as error:
         raise GatewayUnreachable(
-            f"No gateway answers at {settings.gateway} (from {settings.gateway_from}): {error}. "
-            "Is it running? Start it there: easyremote gateway."
+            f"No gateway answers at {settings.gateway} (from {settings.gateway_from}): "
+            f"{_reason(error)}. Is it running? Start it there: easyremote gateway."
         ) from None
     if ws.protocol != SUBPROTOCOL:
         await ws.close()
@@ -195,3 +193,26 @@ async def open_websocket(
             f"What answers at {settings.gateway} is a WebSocket server, but no EasyRemote gateway."
         )
     return ws
+
+
+def _refused_handshake(
+    settings: Settings, error: aiohttp.WSServerHandshakeError
+) -> GatewayUnreachable:
+    kind = error.headers.get("Content-Type", "") if error.headers else ""
+    host = urlsplit(settings.url).hostname
+    if error.status == 403 and kind.startswith("application/problem+json"):
+        return GatewayUnreachable(
+            f"The gateway at {settings.gateway} (from {settings.gateway_from}) does not go by the "
+            f"name {host!r}. Use one that it knows, or start it with --allow-host {host}."
+        )
+    return GatewayUnreachable(
+        f"What answers at {settings.gateway} (from {settings.gateway_from}) is no EasyRemote "
+        f"gateway: it says {error.status} {error.message!r}. Is the port right?"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """In the system's words, where aiohttp and asyncio have put theirs around them."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = getattr(cause, "errno", None)
+    return os.strerror(number) if number and number > 0 else str(cause) or type(cause).__name__

@@ -29,4 +29,9 @@ class PipeChannel:
 
     async def close(self, reason: str) -> None:
         self._writer.close()
-        await self._writer.wait_closed()
+        try:
+            # Shielded, as the future behind it is the transport's: it can be waited for again.
+            await asyncio.shield(self._writer.wait_closed())
+        except asyncio.CancelledError:
+            self._writer.transport.abort()  # it waits for a peer that does not read
+            raise

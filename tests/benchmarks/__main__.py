@@ -1,198 +1,141 @@
-"""``python -m tests.benchmarks``: EasyRemote beside the bare relay, in one run, with ratios.
+"""``python -m tests.benchmarks``: EasyRemote beside the bare relay and its peers, in one run.
 
-Each side has a gateway and a node in processes of their own; the two are measured in turns, and the
-medians of the rounds are printed as a Markdown table. What the peers (Ray, Dask, ipyparallel, RPyC)
-do is not measured here yet.
+Every side has its server and its node in processes of their own. Sides take turns, and the medians
+of the rounds are printed as a Markdown table. The peers need ``pip install -e '.[bench]'``; one
+that is not installed is left out. `relay.py` is what the sockets alone can do.
 """
 
 from __future__ import annotations
 
-import asyncio
+import importlib
+import importlib.util
 import json
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack
 
-import numpy as np
-import psutil
+import click
 
-ROUNDS = 3
-LIMIT = 60.0
+from tests.benchmarks import ours
+from tests.benchmarks.serving import Served, free_port, line, python, resident_mb
 
-NODE = """
-from easyremote import ComputeNode
-node = ComputeNode(node_id="bench", allow_code=True)
-@node.register
-def nothing(): pass
-@node.register
-def echo(value): return value
-@node.register
-def hundred_ms(value):
-    import time
-    end = time.perf_counter() + 0.1
-    while time.perf_counter() < end: pass
-node.serve()
-"""
+Figures = dict[str, float]
 
-
-@contextmanager
-def process(*command: str) -> Iterator[subprocess.Popen[str]]:
-    started = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
-    try:
-        yield started
-    finally:
-        started.terminate()
-        started.wait(LIMIT)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+#: Title, figure, unit, budget. A budget with an x is a multiple of the relay's figure.
+ROWS = [
+    ("no-op call, p50", "call_p50_ms", "ms", "0.5 ms, 3x the relay"),
+    ("no-op call, p99", "call_p99_ms", "ms", ""),
+    ("no-op call awaited, p50", "awaited_p50_ms", "ms", ""),
+    ("no-op call awaited, p99", "awaited_p99_ms", "ms", ""),
+    ("calls a second, 1 client", "calls_s", "/s", "25,000"),
+    ("calls a second, 8 clients", "calls_s_8", "/s", ""),
+    ("1 MB array there and back", "echo_1_mb_s", "MB/s", ""),
+    ("10 MB array there and back", "echo_10_mb_s", "MB/s", ""),
+    ("100 MB array there and back", "echo_100_mb_s", "MB/s", "85 % of the relay"),
+    ("no-op cell (`%%remote`, `%%px`), p50", "cell_p50_ms", "ms", "2 ms"),
+    ("the same without the magic, p50", "bare_cell_p50_ms", "ms", ""),
+    ("what a 100 ms function with 1 MB costs more", "overhead", "%", "5 %"),
+    ("node under 100 calls/s", "steady_node_cpu", "%", "5 % of a core"),
+    ("node, idle", "idle_node_cpu", "%", "1 % of a core"),
+    ("gateway, idle", "idle_gateway_cpu", "%", ""),
+    ("node, idle, RSS", "idle_node_mb", "MB", "50 MB"),
+    ("node after the load, RSS", "node_mb", "MB", ""),
+    ("gateway, idle, RSS", "idle_gateway_mb", "MB", ""),
+    ("gateway after the load, RSS", "gateway_mb", "MB", ""),
+    ("gateway memory a connected idle node", "node_kb", "KB", "40 KB"),
+    ("`import easyremote`", "import_ms", "ms", "80 ms"),
+]
+PEERS = {"Ray": "on_ray", "Dask": "on_dask", "ipyparallel": "on_ipyparallel", "RPyC": "on_rpyc"}
+CLIENTS = 8
 
 
-def measure_relay() -> dict[str, float]:
+def measure_relay() -> Figures:
     port = str(free_port())
     module = "tests.benchmarks.relay"
     with ExitStack() as stack:
         for role in ("gateway", "node"):
-            started = stack.enter_context(process("-m", module, role, port))
-            assert started.stdout is not None
-            started.stdout.readline()
-        command = [sys.executable, "-m", module, "client", port]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
-        found: dict[str, float] = json.loads(done.stdout)
-        return found
+            line(stack.enter_context(python("-m", module, role, port)))
+        return json.loads(line(stack.enter_context(python("-m", module, "client", port))))  # type: ignore[no-any-return]
 
 
-def median_seconds(function: Callable[[], Any], count: int) -> list[float]:
-    times = []
-    for _ in range(count):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return sorted(times)
-
-
-def measure_ours() -> dict[str, float]:
-    with ExitStack() as stack:
-        home = stack.enter_context(tempfile.TemporaryDirectory())
-        os.environ["EASYREMOTE_HOME"] = home
-        gateway = stack.enter_context(process("-u", "-m", "easyremote", "gateway", "--port", "0"))
-        assert gateway.stdout is not None
-        gateway.stdout.readline()
-        node = stack.enter_context(process("-c", NODE))
-        from easyremote.client.client import Client
-
-        client = Client()
-        stack.callback(client.close)
-        deadline = time.monotonic() + LIMIT
-        while not any(each.state == "online" for each in client.list_nodes()):
-            assert time.monotonic() < deadline, "the node did not come online"
-            time.sleep(0.05)
-        return measure_calls(client) | measure_rest(client, gateway.pid, node.pid)
-
-
-def measure_calls(client: Any) -> dict[str, float]:
-    median_seconds(lambda: client.execute("nothing"), 500)
-    times = median_seconds(lambda: client.execute("nothing"), 2000)
-
-    async def waited() -> list[float]:
-        found = []
-        for _ in range(1000):
-            began = time.perf_counter()
-            await client.execute_async("nothing")
-            found.append(time.perf_counter() - began)
-        return sorted(found)
-
-    awaited = asyncio.run(waited())
-    count = 20_000
-    began = time.perf_counter()
-    for job in [client.call("nothing") for _ in range(count)]:
-        job.result()
-    found = {
-        "p50_ms": times[1000] * 1e3,
-        "p99_ms": times[1980] * 1e3,
-        "async_p50_ms": awaited[500] * 1e3,
-        "calls_s": count / (time.perf_counter() - began),
-    }
-    for megabytes in (1, 10, 100):
-        array = np.random.default_rng(0).integers(0, 255, megabytes * 1_000_000, dtype=np.uint8)
-        took = median_seconds(lambda array=array: client.execute("echo", array), 5)[2]
-        found[f"echo_{megabytes}_mb_s"] = megabytes / took
+def measure(name: str) -> Figures:
+    peer = importlib.import_module(f"tests.benchmarks.{name}")
+    with peer.serve() as served:
+        found: Figures = peer.at_rest(served) if hasattr(peer, "at_rest") else {}
+        command = [sys.executable, "-m", "tests.benchmarks.measure", name, served.address]
+        calls = ["--calls", str(peer.CALLS)]
+        done = subprocess.run([*command, *calls], stdout=subprocess.PIPE, timeout=600, check=True)
+        found |= json.loads(done.stdout.splitlines()[-1])
+        found |= {f"{role}_mb": resident_mb(pid) for role, pid in served.processes.items()}
+        found["calls_s_8"] = many_clients(name, served, peer.CALLS // CLIENTS)
     return found
 
 
-def measure_rest(client: Any, gateway: int, node: int) -> dict[str, float]:
-    from easyremote.client.session import Session
+def many_clients(name: str, served: Served, calls: int) -> float:
+    """Calls a second of several clients, each a process, that begin together."""
+    with ExitStack() as stack:
+        command = ["-m", "tests.benchmarks.measure", name, served.address, "--burst", str(calls)]
+        clients = [stack.enter_context(python(*command)) for _ in range(CLIENTS)]
+        for client in clients:
+            while line(client) != "ready":
+                pass  # a peer's own greetings
+        for client in clients:
+            assert client.stdin is not None, "python() made a pipe"
+            print(file=client.stdin, flush=True)
+        times = [json.loads(line(client)) for client in clients]
+        return CLIENTS * calls / (max(end for _, end in times) - min(begin for begin, _ in times))
 
-    session = Session(client, "bench")
-    request = {"code": "pass", "count": 1, "variables": {}, "imports": {}, "outputs": "none"}
-    session.submit_cell(request).result(LIMIT)
-    cells = median_seconds(lambda: session.submit_cell(request).result(LIMIT), 300)
-    megabyte = np.zeros(1_000_000, dtype=np.uint8)
-    far = median_seconds(lambda: client.execute("hundred_ms", megabyte), 20)[10]
-    idle = psutil.Process(node)
-    before, began = sum(idle.cpu_times()[:2]), time.perf_counter()
-    time.sleep(3)
-    used = (sum(idle.cpu_times()[:2]) - before) / (time.perf_counter() - began)
-    command = [sys.executable, "-c", "import easyremote"]
-    bare = [sys.executable, "-c", "pass"]
-    importing = median_seconds(lambda: subprocess.run(command, check=True), 5)[2]
-    starting = median_seconds(lambda: subprocess.run(bare, check=True), 5)[2]
-    return {
-        "cell_ms": cells[150] * 1e3,
-        "overhead_100ms_1mb": far / 0.1 - 1,
-        "idle_cpu": used,
-        "node_rss_mb": idle.memory_info().rss / 1e6,
-        "gateway_rss_mb": psutil.Process(gateway).memory_info().rss / 1e6,
-        "import_ms": (importing - starting) * 1e3,
+
+def middle(figures: list[Figures]) -> Figures:
+    names = {name for each in figures for name in each}
+    return {name: statistics.median(each[name] for each in figures) for name in names}
+
+
+def table(sides: dict[str, Figures]) -> str:
+    mine, relay = sides["EasyRemote"], sides["bare relay"]
+    peers = [name for name in sides if name not in ("EasyRemote", "bare relay")]
+    head = ["", "EasyRemote", "budget", "bare relay", "ratio", *peers]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for title, name, unit, budget in ROWS:
+        ratio = f"{mine[name] / relay[name]:.2f}" if name in relay else ""
+        cells = [title, show(mine, name, unit), budget, show(relay, name, unit), ratio]
+        cells += [show(sides[peer], name, unit) for peer in peers]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def show(figures: Figures, name: str, unit: str) -> str:
+    if name not in figures:
+        return ""
+    value = figures[name] * (100 if unit == "%" else 1)
+    digits = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}"
+
+
+@click.command()
+@click.option("--rounds", default=3, help="How often each side is measured.")
+@click.option("--only", multiple=True, type=click.Choice([*PEERS, "none"]), help="These peers.")
+def main(rounds: int, only: tuple[str, ...]) -> None:
+    peers = {
+        title: module
+        for title, module in PEERS.items()
+        if (title in only or not only)
+        and importlib.util.find_spec({"Dask": "distributed"}.get(title, title.lower()))
     }
-
-
-ROWS = [
-    ("no-op call, p50", "p50_ms", "ms", "at most 0.5 ms and 3x"),
-    ("no-op call, p99", "p99_ms", "ms", ""),
-    ("no-op call awaited, p50", "async_p50_ms", "ms", ""),
-    ("calls a second, one client", "calls_s", "/s", "25,000"),
-    ("1 MB array up and back", "echo_1_mb_s", "MB/s", ""),
-    ("10 MB array up and back", "echo_10_mb_s", "MB/s", ""),
-    ("100 MB array up and back", "echo_100_mb_s", "MB/s", "85 % of the relay"),
-    ("no-op cell", "cell_ms", "ms", "2 ms"),
-    ("100 ms function with 1 MB, overhead", "overhead_100ms_1mb", "fraction", "0.05"),
-    ("node, idle CPU", "idle_cpu", "of a core", "0.01"),
-    ("node, RSS after all this", "node_rss_mb", "MB", ""),
-    ("gateway, RSS after all this", "gateway_rss_mb", "MB", ""),
-    ("import easyremote", "import_ms", "ms", "80 ms"),
-]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def main() -> None:
-    ours, relay = [], []
-    for _ in range(ROUNDS):
-        relay.append(measure_relay())
-        ours.append(measure_ours())
+    taken: dict[str, list[Figures]] = {title: [] for title in ("EasyRemote", "bare relay", *peers)}
+    for number in range(rounds):
+        taken["bare relay"].append(measure_relay())
+        taken["EasyRemote"].append(measure("ours") | ours.alone())
+        for title, module in peers.items():
+            taken[title].append(measure(module))
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
     print(f"{platform.python_implementation()} {platform.python_version()}, ", end="")
-    print(f"{os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, medians of {ROUNDS} rounds\n")
-    print("| | EasyRemote | bare relay | ratio | budget |\n|---|---|---|---|---|")
-    for title, key, unit, budget in ROWS:
-        mine = statistics.median(each[key] for each in ours)
-        theirs = [each[key] for each in relay if key in each]
-        beside = f"{_number(statistics.median(theirs))} {unit}" if theirs else ""
-        ratio = f"{mine / statistics.median(theirs):.2f}" if theirs else ""
-        print(f"| {title} | {_number(mine)} {unit} | {beside} | {ratio} | {budget} |")
+    print(f"{os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, medians of {rounds} rounds\n")
+    print(table({title: middle(figures) for title, figures in taken.items()}))
 
 
 if __name__ == "__main__":

@@ -159,3 +159,28 @@ def test_what_is_a_stub() -> None:
     assert is_stub(empty)
     assert is_stub(documented)
     assert not is_stub(body)
+
+
+def test_a_generator_is_iterated_from_async_code_and_for_many_inputs() -> None:
+    @remote(node_id="gpu-node")
+    def count(n: int) -> Iterator[int]:
+        yield 0
+
+    async def main() -> list[int]:
+        return [item async for item in count.aio(4)]
+
+    assert asyncio.run(main()) == [0, 1, 2, 3]
+    assert [list(stream) for stream in count.map([1, 2])] == [[0], [0, 1]]
+    assert list(count.submit(2)) == [0, 1]
+
+
+def test_an_async_function_starts_when_it_is_awaited() -> None:
+    @remote(node_id="gpu-node")
+    async def add_async(a: int, b: int) -> int: ...
+
+    async def main() -> list[int]:
+        later = add_async(1, 2)
+        return [*await asyncio.gather(later, add_async.aio(3, 4)), await add_async.submit(5, 6)]
+
+    assert asyncio.run(main()) == [3, 7, 11]
+    assert list(add_async.map([1, 2], [3, 4])) == [4, 6]

@@ -18,7 +18,6 @@ from easyremote.errors import (
     EasyRemoteError,
     GatewayUnreachable,
     NodeOffline,
-    NotAuthorized,
 )
 from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
 
@@ -90,47 +89,6 @@ def test_the_newer_of_two_nodes_with_one_id_wins_and_the_older_stops(own: Gatewa
     finally:
         end(newer)
         end(older)
-
-
-def test_a_revoked_key_is_refused_and_its_connections_closed(own: Gateway) -> None:
-    node = own.start_node("gpu-node")
-    made = _cli(own, "key", "create", "--name", "alice").strip()
-    client = Client(own.address, made)
-    assert client.execute("add", 1, 2) == 3
-    key_id = made.split("_")[2]
-    assert "alice" in _cli(own, "key", "list")
-    _cli(own, "key", "revoke", key_id)
-    try:
-        wait_until(lambda: not client.is_connected)
-        with pytest.raises(NotAuthorized, match="does not accept the key|was revoked"):
-            Client(own.address, made).execute("add", 1, 2)
-    finally:
-        client.close()
-        end(node)
-
-
-def _cli(gateway: Gateway, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "easyremote", *arguments],
-        env=gateway.environment(),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=True,
-    )
-    return done.stdout
-
-
-def test_the_command_line_shows_calls_and_checks(own: Gateway) -> None:
-    node = own.start_node("gpu-node")
-    try:
-        assert "gpu-node" in _cli(own, "nodes")
-        assert "add(a: 'float', b: 'float')" in _cli(own, "functions")
-        assert _cli(own, "call", "add", "1", "b=2") == "3\n"
-        assert "runs code" in _cli(own, "doctor")
-        assert "easyremote demo" in _cli(own, "--help")
-    finally:
-        end(node)
 
 
 def test_large_arguments_pass_a_gateway_that_stays_small(own: Gateway) -> None:

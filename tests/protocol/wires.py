@@ -1,234 +1,182 @@
-"""A client, a gateway and a node without sockets: their cores, joined by lists of bytes."""
+"""Links without sockets: what one has to send, brought to the other as bytes.
+
+A `Wire` keeps what is under way as records, so that a test can let it through in pieces of any
+size, deliver a message twice, or change the order of two records.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-from easyremote.gateway.calls import Calls, Client
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.protocol.callee import Callee, HeldCall, Outcome
-from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
+from easyremote.protocol.frames import CHUNK, MAX_CONTROL, Chunk, FrameDecoder
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
-    Function,
-    Hello,
+    Cancel,
+    Credit,
+    Delivered,
+    Event,
+    Finished,
+    HandBack,
     Message,
-    Payload,
-    Register,
+    Ping,
+    Pong,
     Resume,
-    Resumed,
+    Started,
+    StreamReset,
+    StreamStop,
     Submit,
+    decode,
 )
-from easyremote.protocol.streams import Buffer
 
-MAX_PAYLOAD = 1 << 30
+#: What a reconnection says again.
+REPEATED = Submit | Resume | Finished | Event | Cancel | Delivered
+#: What a node says of one call; whoever waits for it puts it in order by ``seq``.
+NUMBERED = Started | Event | Finished
+
+
+def open_link(now: float = 0.0) -> Link:
+    link = Link(now)
+    link.open(now)
+    return link
+
+
+def deliver(source: Link, target: Link, now: float = 0.0) -> list[Message]:
+    """Bring over all that one link has to send; what the other's owner gets."""
+    messages: list[Message] = []
+    while (data := source.data_to_send()) is not None:
+        messages += target.receive_data(data, now)
+    return messages
+
+
+def sent_by(link: Link) -> list[Message]:
+    """The messages that a link has to send, those of its own included."""
+    decoder = FrameDecoder()
+    decoder.max_control = MAX_CONTROL
+    records: list[Message | Chunk] = []
+    while (data := link.data_to_send()) is not None:
+        records += decoder.receive_data(data)
+    return [record for record in records if not isinstance(record, Chunk)]
 
 
 class Wire:
-    """Two links and the bytes between them."""
+    """Two links and what is under way between them."""
 
     def __init__(self, now: float) -> None:
-        self.ends = (Link(now), Link(now))
-        for link in self.ends:
-            link.open(now)
-        self.bytes: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-
-    def fill(self) -> None:
-        for link, sent in zip(self.ends, self.bytes, strict=True):
-            while (data := link.data_to_send()) is not None:
-                sent += data
+        self.ends = (open_link(now), open_link(now))
+        #: The records from each end, oldest first.
+        self._records: tuple[list[bytes], list[bytes]] = ([], [])
+        #: How many bytes of the oldest have arrived.
+        self._arrived = [0, 0]
 
     def take(self, side: int, size: int) -> bytes:
         """The next bytes for this end."""
-        self.fill()
-        pending = self.bytes[1 - side]
-        data = bytes(pending[:size])
-        del pending[:size]
-        return data
+        self._fill()
+        records, arrived = self._records[1 - side], self._arrived[1 - side]
+        taken = bytearray()
+        while records and len(taken) < size:
+            piece = records[0][arrived : arrived + size - len(taken)]
+            taken += piece
+            arrived += len(piece)
+            if arrived == len(records[0]):
+                del records[0]
+                arrived = 0
+        self._arrived[1 - side] = arrived
+        return bytes(taken)
+
+    def repeatable(self, side: int) -> list[bytes]:
+        """The messages for this end that a reconnection would say again."""
+        return [each for each in self._waiting_for(side) if isinstance(_message(each), REPEATED)]
+
+    def repeat(self, side: int, record: bytes) -> None:
+        """Send a record after all that is under way."""
+        self._fill()
+        self._records[1 - side].append(record)
+
+    def swappable(self, side: int) -> list[int]:
+        """Of the records for this end, those that may let the next one pass."""
+        waiting = self._waiting_for(side)
+        pairs = enumerate(zip(waiting, waiting[1:], strict=False))
+        return [index for index, (first, second) in pairs if _may_pass(first, second)]
+
+    def swap(self, side: int, index: int) -> None:
+        """Change the order of a record for this end and the next."""
+        records = self._records[1 - side]
+        at = len(records) - len(self._waiting_for(side)) + index
+        records[at : at + 2] = [records[at + 1], records[at]]
+
+    def next_record(self, side: int) -> int:
+        """How many bytes are missing of the record that comes next to this end."""
+        self._fill()
+        records, arrived = self._records[1 - side], self._arrived[1 - side]
+        return len(records[0]) - arrived if records else 0
 
     @property
     def is_quiet(self) -> bool:
-        self.fill()
-        return not any(self.bytes)
+        self._fill()
+        return not any(self._records)
+
+    def _waiting_for(self, side: int) -> list[bytes]:
+        """The records of which nothing has arrived yet."""
+        self._fill()
+        return self._records[1 - side][self._arrived[1 - side] > 0 :]
+
+    def _fill(self) -> None:
+        for link, records in zip(self.ends, self._records, strict=True):
+            while (data := link.data_to_send()) is not None:
+                records += _split(data)
 
 
-@dataclass(eq=False)
-class Waiting:
-    """The sink of one call: keeps what it is told."""
-
-    argument: bytes
-    events: list[bytes] = field(default_factory=list)
-    outcomes: list[tuple[str, bytes]] = field(default_factory=list)
-    starts: int = 0
-
-    def started(self, node: str) -> None:
-        self.starts += 1
-
-    def event(self, encoding: str, body: Buffer) -> None:
-        assert not self.outcomes, "an event after the outcome"
-        self.events.append(bytes(body))
-
-    def finish(self, code: str, encoding: str, body: Buffer) -> None:
-        self.outcomes.append((code, bytes(body)))
-
-    @property
-    def may_have_run(self) -> bool:
-        code, body = self.outcomes[0]
-        return not code or bool(unpack_error(body)[2]["may_have_run"])
+def _split(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4], "little")
+        yield data[start:end]
+        start = end
 
 
-class Recorder:
-    """A runner that runs nothing by itself: a test says what becomes of a call."""
-
-    def __init__(self) -> None:
-        self.callee = Callee(self)
-        self.running: dict[HeldCall, bytes] = {}
-        self.starts: dict[bytes, int] = {}
-
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
-        self.starts[held.call_id] = self.starts.get(held.call_id, 0) + 1
-        self.running[held] = bytes(arguments)
-        self.callee.started(held)
-
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
-        if self.running.pop(held, None) is not None:
-            from easyremote.protocol.callee import failure
-
-            self.callee.finish(held, failure("cancelled", "stopped"))
-
-    def window_opened(self, held: HeldCall) -> None:
-        """The test asks `HeldCall.window_is_open`."""
-
-    def finish(self, held: HeldCall) -> None:
-        """End a call with the value that belongs to its argument."""
-        argument = self.running.pop(held)
-        self.callee.finish(held, Outcome((answer(argument),), len(answer(argument)), "pickle5"))
-
-    def emit(self, held: HeldCall) -> None:
-        if held.window_is_open:
-            body = b"%d of " % (held.last_event + 1) + self.running[held][:8]
-            self.callee.emit(held, (body,), len(body), "pickle5")
+def _message(record: bytes) -> Message | None:
+    """The message of a record; None for a chunk."""
+    return None if record[4] == CHUNK else decode(record[5:])
 
 
-def answer(argument: bytes) -> bytes:
-    return argument[::-1]
+def _may_pass(first: bytes, second: bytes) -> bool:
+    """Whether two records of one direction say nothing about the same thing."""
+    one, other = _message(first), _message(second)
+    things, others = _things(first, one), _things(second, other)
+    if things is None or others is None:
+        return False
+    if isinstance(one, NUMBERED) and isinstance(other, NUMBERED):
+        things, others = _streams(things), _streams(others)
+    return not things & others
 
 
-class World:
-    """One client, one gateway, one node; connections come and go."""
+Thing = tuple[str, int]
+#: The numbers of announced streams rise.
+ANNOUNCEMENT = ("announcement", 0)
 
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.caller = Caller()
-        self.recorder = Recorder()
-        self.sinks: list[Waiting] = []
-        self.calls: list[OutstandingCall] = []
-        self.client_wire: Wire | None = None
-        self.node_wire: Wire | None = None
-        self.client: Client | None = None
-        self.node: Node | None = None
-        self.named: list[HeldCall] = []
-        self.start_gateway()
 
-    def start_gateway(self) -> None:
-        """A gateway with empty tables; what was connected to the one before is cut."""
-        self.cut_client()
-        self.cut_node()
-        self.nodes = Nodes()
-        self.gateway = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+def _streams(things: set[Thing]) -> set[Thing]:
+    return {thing for thing in things if thing[0] != "call"}
 
-    def connect_client(self) -> None:
-        if self.client_wire is None:
-            self.client_wire = Wire(self.now)
-            self.client = Client(self.client_wire.ends[1], "alice")
-            self.caller.attach(self.client_wire.ends[0], 100, self.now)
 
-    def connect_node(self) -> None:
-        if self.node_wire is not None:
-            return
-        wire = self.node_wire = Wire(self.now)
-        hello = Hello((1, 0), "node", "", "n", b"i" * 16, uptime=self.now)
-        self.node = self.nodes.welcome(hello, wire.ends[1], self.now)
-        ours = wire.ends[0]
-        ours.send(Register((Function("f"),), 4))
-        self.named = self.recorder.callee.attach(ours)
-        ids = tuple(held.call_id for held in self.named)
-        ours.send(Resume(ids, fences=tuple(held.fence for held in self.named)))
-
-    def cut_client(self) -> None:
-        if self.client_wire is not None and self.client is not None:
-            near, far = self.client_wire.ends
-            self.caller.detach(near, self.now)
-            self.gateway.client_left(self.client, self.now)
-            near.close()
-            far.close()
-            self.client_wire = self.client = None
-
-    def cut_node(self) -> None:
-        if self.node_wire is not None and self.node is not None:
-            near, far = self.node_wire.ends
-            self.recorder.callee.detach(near)
-            self.gateway.node_left(self.node, far, self.now)
-            near.close()
-            far.close()
-            self.node_wire = None
-
-    def submit(self, argument: bytes, *, node: str = "n", timeout: float = 0.0) -> Waiting:
-        sink = Waiting(argument)
-        call_id = len(self.sinks).to_bytes(16, "big")
-        submit = Submit(0, call_id, node, "f", Payload(), timeout=timeout)
-        call = self.caller.submit(submit, (argument,), len(argument), "pickle5", sink, self.now)
-        self.sinks.append(sink)
-        self.calls.append(call)
-        return sink
-
-    def move(self, which: int, size: int) -> None:
-        """Move some bytes: 0 and 1 to the client and to the gateway from it, 2 and 3 likewise."""
-        wire = self.client_wire if which < 2 else self.node_wire
-        if wire is None:
-            return
-        side = which % 2
-        data = wire.take(side, size)
-        receive: Callable[[Message], None] = (
-            self._to_client,
-            self._from_client,
-            self._to_node,
-            self._from_node,
-        )[which]
-        for message in wire.ends[side].receive_data(data, self.now):
-            receive(message)
-        if which == 0:
-            self.caller.flush(self.now)
-
-    def settle(self) -> None:
-        """Move everything until nothing moves."""
-        for _ in range(10_000):
-            wires = [wire for wire in (self.client_wire, self.node_wire) if wire is not None]
-            if all(wire.is_quiet for wire in wires):
-                return
-            for which in range(4):
-                self.move(which, 1 << 20)
-        raise AssertionError("it never becomes quiet")
-
-    def _to_client(self, message: Message) -> None:
-        self.caller.receive(message, self.now)
-
-    def _from_client(self, message: Message) -> None:
-        assert self.client is not None
-        self.gateway.receive_from_client(self.client, message, self.now)
-
-    def _to_node(self, message: Message) -> None:
-        if isinstance(message, Resumed):
-            self.recorder.callee.resumed(self.named, message.calls)
-        else:
-            self.recorder.callee.receive(message)
-
-    def _from_node(self, message: Message) -> None:
-        assert self.node is not None
-        self.gateway.receive_from_node(self.node, message, self.now)
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-        self.gateway.handle_timeout(self.now)
-        self.caller.handle_timeout(self.now)
+def _things(record: bytes, message: Message | None) -> set[Thing] | None:
+    """What a record is about: calls, streams; None for the connection as a whole."""
+    match message:
+        case None:
+            return {("stream", int.from_bytes(record[5:9], "little"))}
+        case Ping() | Pong():
+            return set()
+        case StreamReset():
+            return {("stream", message.stream)}
+        case Credit() | StreamStop():
+            return {("stream of the other side", message.stream)}
+        case Delivered() | HandBack():
+            return {("call", number) for number in message.calls}
+        case _ if hasattr(message, "call"):
+            payload = getattr(message, "payload", None)
+            streams = (
+                {("stream", payload.stream), ANNOUNCEMENT} if payload and payload.stream else set()
+            )
+            return {("call", message.call), *streams}
+        case _:
+            return None

@@ -8,18 +8,20 @@ sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
-from easyremote.gateway.calls import Client
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
+from easyremote.gateway.table import Client
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import Function, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
@@ -27,12 +29,15 @@ from easyremote.transport.local import LocalPair
 
 #: The largest request body.
 MAX_BODY = 16 * 1024 * 1024
+#: The most that a generator may yield for one answer, in bytes: the whole of it is collected here.
+MAX_ITEMS = 16 * 1024 * 1024
 #: A call by HTTP is over after this many seconds.
 DEADLINE = 30.0
 #: Calls by HTTP at a time.
 MAX_WAITING = 100
 
 _PUBLIC = "public"
+_TOO_LARGE = "too-large"
 
 
 class Api:
@@ -57,8 +62,8 @@ class Api:
         except EasyRemoteError as error:
             return problem_of(error)
         except web.HTTPRequestEntityTooLarge:
-            return problem(413, "too-large", f"The body is above {MAX_BODY >> 20} MiB.")
-        except ValueError as error:
+            return problem(413, _TOO_LARGE, f"The body is above {MAX_BODY >> 20} MiB.")
+        except (ValueError, RecursionError) as error:
             return problem(400, "usage", f"The body is no JSON object of arguments: {error}")
         if self._waiting >= self._max_waiting:
             return problem(503, "busy", "Too many calls at a time. Try again in a second.")
@@ -99,6 +104,7 @@ class Api:
             0, os.urandom(16), "", function.name, Payload(), timeout=limit, queue_timeout=limit
         )
         call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
+        answer.seen = functools.partial(caller.core.seen, call)
         try:
             async with asyncio.timeout(limit):
                 code, encoding, result = await answer.future
@@ -113,10 +119,13 @@ class Api:
         except asyncio.CancelledError:
             caller.core.cancel(call)  # the visitor has gone
             raise
+        if code == _TOO_LARGE:
+            caller.core.cancel(call)
+            return problem(500, code, f"{function.name}() yields more than {MAX_ITEMS >> 20} MiB.")
         if code:
             return _failure(code, result, is_public=owner == _PUBLIC)
         assert encoding == "json", "a call with JSON arguments is answered in JSON"
-        if answer.items:
+        if function.streams:
             result = b"[" + b",".join(answer.items) + b"]"
         return web.Response(
             body=bytes(result),
@@ -131,9 +140,13 @@ class _LocalCaller:
     def __init__(self, links: Links, owner: str) -> None:
         self._links = links
         self.core = Caller()
-        self.pair = LocalPair(self.core.receive, self._to_calls, self.core.flush)
+        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
         self._client = Client(self.pair.far, owner)
         self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
+
+    def _flush(self, now: float) -> None:
+        self.core.flush(now)
+        self.core.deliver()  # it costs no message here
 
     def _to_calls(self, message: Message, now: float) -> None:
         self._links.calls.receive_from_client(self._client, message, now)
@@ -147,12 +160,20 @@ class _Answer:
             asyncio.get_running_loop().create_future()
         )
         self.items: list[bytes] = []
+        self.size = 0
+        #: Tells the node how many items are here, so that it makes more.
+        self.seen: Callable[[int], None]
 
     def started(self, node: str) -> None:
         """Nothing is said before the end."""
 
     def event(self, encoding: str, body: Buffer) -> None:
-        self.items.append(bytes(body))
+        self.size += len(body)
+        if self.size > MAX_ITEMS:
+            self.finish(_TOO_LARGE, "", b"")
+        else:
+            self.items.append(bytes(body))
+            self.seen(len(self.items))
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         if not self.future.done():

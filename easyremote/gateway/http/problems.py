@@ -1,4 +1,7 @@
-"""Errors over HTTP: problem documents (RFC 9457), one shape for all."""
+"""Errors over HTTP: problem documents (RFC 9457), one shape for all.
+
+``tests/gateway/http/test_api.py`` holds every error to it.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+"""What a gateway tells of its nodes and their functions: plain values, nothing to call.
+
+``tests/client/test_client.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class GpuInfo(msgspec.Struct, frozen=True):
+    """A GPU of a node. ``use`` is a fraction of its time; memory is in bytes."""
+
+    name: str
+    use: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+
+
+class NodeInfo(msgspec.Struct, frozen=True):
+    """A node, as the gateway sees it.
+
+    ``since``: seconds since it came or went. ``cpu`` (a fraction of all cores) and ``memory_used``
+    are known only while somebody watches the nodes. Memory is in bytes.
+    """
+
+    node_id: str
+    state: str
+    since: float = 0.0
+    python: str = ""
+    version: str = ""
+    functions: tuple[str, ...] = ()
+    runs_code: bool = False
+    running: int = 0
+    slots: int = 0
+    cpu: float | None = None
+    cores: int | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    gpus: tuple[GpuInfo, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+class FunctionInfo(msgspec.Struct, frozen=True):
+    """A function that a node offers. ``timeout`` in seconds, 0 for none."""
+
+    node_id: str
+    name: str
+    doc: str = ""
+    signature: str = ""
+    timeout: float = 0.0
+    is_async: bool = False
+    streams: bool = False
+    max_concurrency: int = 0
+    public: bool = False
+    auth_required: bool = False
+    tags: tuple[str, ...] = ()

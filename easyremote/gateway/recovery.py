@@ -1,0 +1,113 @@
+"""RESUME: the call table made again from what clients and nodes hold. Pure.
+
+The client and the node both hold a live call. After a new connection each names its calls, and
+this settles them one by one with what the table knows: it goes on, it is known under this number,
+or it is not known. A call from before this gateway started is named by one side first, and kept
+for the other: *adopted* from a node, *expected* from one. Nothing is dispatched again that a node
+still holds. ``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machine.py`` prove it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import ProtocolError
+from easyremote.gateway.nodes import LOST_AFTER, Node
+from easyremote.gateway.table import CallTable, Client, GatewayCall
+from easyremote.protocol.call import TERMINAL, CallEvent, CallState
+from easyremote.protocol.caller import RECONNECT_LIMIT
+from easyremote.protocol.messages import Cancel, Resume, Resumed
+
+
+class Recovery:
+    """Settles what is said in RESUME with the call table."""
+
+    def __init__(self, table: CallTable, *, now: float) -> None:
+        self._table = table
+        self._born = now
+        #: The highest fence of any attempt; those of an earlier gateway's count, too.
+        self.fence = 0
+
+    def is_new(self, now: float) -> bool:
+        """Whether nodes may still be on their way back to this gateway."""
+        return now < self._born + LOST_AFTER
+
+    def predates(self, moment: float) -> bool:
+        """Whether the table was there at this moment: what is not in it was not dispatched."""
+        return self._born <= moment
+
+    def client_resumes(self, client: Client, message: Resume, now: float) -> None:
+        """Give a client its calls back, under the numbers that it has for them."""
+        if not len(message.call_ids) == len(message.numbers) == len(message.started):
+            raise ProtocolError("a client's RESUME has a number and a state for each call")
+        known = []
+        for call_id, number, started in zip(
+            message.call_ids, message.numbers, message.started, strict=True
+        ):
+            call = self._table.by_id.get(call_id)
+            over = call_id in self._table.tombstones
+            if call is None and started and not over and self.is_new(now):
+                call = self._expect(call_id, now)
+            if call is not None and not call.owner:  # adopted from a node, its client is back
+                call.owner = client.owner
+            if call is not None and call.owner == client.owner:
+                call.bind(client, number)
+                self._table.arm(call)
+                known.append(call)
+        numbers = tuple(number if number in client.calls else 0 for number in message.numbers)
+        client.link.send(Resumed(numbers))
+        client.resumed = client.resumed or now  # a later copy is no younger
+        for call in known:
+            call.say_again()
+
+    def node_resumes(self, node: Node, message: Resume, now: float) -> None:
+        """Settle every call between this node and us."""
+        assert node.link is not None, "messages come from an attached link"
+        if len(message.call_ids) != len(message.fences):
+            raise ProtocolError("a node's RESUME has a fence for each call")
+        numbers = []
+        for call_id, fence in zip(message.call_ids, message.fences, strict=True):
+            call = self._table.by_id.get(call_id)
+            if call is None and call_id not in self._table.tombstones:
+                call = self._adopt(call_id, now)
+            goes_on = call is not None and self._claim(call, node, fence)
+            numbers.append(call.number if call is not None and goes_on else 0)
+        node.link.send(Resumed(tuple(numbers)))
+        for call in node.calls.values():
+            if call.cancelling is not None:
+                node.link.send(Cancel(call.number, call.cancelling))
+        named = set(message.call_ids)
+        for call in list(node.calls.values()):
+            # What was dispatched since this connection is there is not named, and not missing.
+            if call.call_id not in named and call.state is CallState.SUSPECT:
+                self._table.hand_back(call)
+
+    def _adopt(self, call_id: bytes, now: float) -> GatewayCall:
+        """A call from before this gateway started; its client will come back for it."""
+        call = self._table.add(call_id, "", ("", ""), now)
+        call.hold_until = now + RECONNECT_LIMIT
+        self._table.arm(call)
+        return call
+
+    def _expect(self, call_id: bytes, now: float) -> GatewayCall:
+        """A call from before this gateway started; its node may come back with it."""
+        call = self._adopt(call_id, now)
+        call.suspect_until = now + LOST_AFTER
+        return call
+
+    def _claim(self, call: GatewayCall, node: Node, fence: int) -> bool:
+        """Whether the node goes on with this call."""
+        if call.state in TERMINAL or (call.node is not None and call.node is not node):
+            return False
+        if call.node is node and call.fence != fence:
+            return False
+        if call.state is CallState.QUEUED:
+            if call.submit is not None:
+                self._table.queues.remove(call)
+                call.drop_arguments()
+            call.node, call.fence = node, fence
+            self.fence = max(self.fence, fence)
+            node.calls[call.number] = call
+        elif call.state is not CallState.SUSPECT:
+            call.advance(CallEvent.NODE_LOST)
+        call.advance(CallEvent.NODE_RESUMED)
+        call.suspect_until = 0.0
+        return True

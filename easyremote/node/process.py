@@ -1,0 +1,126 @@
+"""`Process`: one process that runs shipped code, from its start to its end, and its link.
+
+What is sent to it, and when, is decided in ``session.py``; what runs inside is ``worker.py``.
+``tests/node/test_session.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
+from easyremote.errors import EasyRemoteError
+from easyremote.protocol.callee import Outcome
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Dispatch, Message
+from easyremote.protocol.streams import Relay
+from easyremote.transport.connection import Connection
+from easyremote.transport.pipe import PipeChannel
+
+#: Between SIGTERM and SIGKILL, in seconds.
+TERMINATE_TIMEOUT = 2.0
+
+_log = logging.getLogger("easyremote.node")
+
+
+@dataclass(slots=True, eq=False)
+class RelayedCall:
+    """One call between the gateway and a process."""
+
+    number: int
+    call_id: bytes
+    fence: int
+    function: str
+    owner: str
+    session: str
+    timeout: float
+    dispatch: Dispatch
+    arguments: Relay | None
+    process: Process | None = None
+    inner: int = 0
+    is_finished: bool = False
+    is_running: bool = False
+    #: An outcome that the supervisor made (the process died, the time was up).
+    outcome: Outcome | None = None
+    #: What it will be, instead of the interrupt that the process reports.
+    stopping: Outcome | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+class Process:
+    """One process that runs shipped code, and its link."""
+
+    def __init__(self, owner: str, session: str) -> None:
+        self.owner, self.session = owner, session
+        self.link = Link(time.monotonic())
+        self.popen: subprocess.Popen[bytes] | None = None
+        self.task: asyncio.Task[None] | None = None
+        #: Waiting for the process to be free, the running one first.
+        self.queue: deque[RelayedCall] = deque()
+        self.calls: dict[int, RelayedCall] = {}
+        self.last_used = time.monotonic()
+        self.is_dead = False
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.queue)
+
+    def signal(self, number: int) -> None:
+        """Signal the process (SIGINT) or its whole group (the rest)."""
+        if self.popen is None or self.popen.poll() is not None:
+            return
+        try:
+            if number == signal.SIGINT:
+                os.kill(self.popen.pid, number)
+            else:
+                os.killpg(self.popen.pid, number)
+        except ProcessLookupError:
+            pass  # it ended in this moment
+
+    async def serve(self, receive: Callable[[Process, Message], None]) -> int:
+        """Start it and serve its link until it has ended; its exit code."""
+        ours, theirs = socket.socketpair()
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in (KEY_VARIABLE, GATEWAY_VARIABLE)
+        }
+        self.popen = await asyncio.to_thread(
+            subprocess.Popen,
+            [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        self.link.open(time.monotonic())
+        channel = await PipeChannel.open(ours)
+        connection = Connection(self.link, channel, lambda message, now: receive(self, message))
+        try:
+            await connection.run()
+        except EasyRemoteError:
+            pass  # it broke the protocol: treated as its death, by who waits for it
+        except Exception:
+            _log.exception("InternalError in the link to a process; please report this.")
+        finally:
+            exit_code = await self._reap()
+        return exit_code
+
+    async def _reap(self) -> int:
+        assert self.popen is not None, "it was started"
+        try:
+            return await asyncio.to_thread(self.popen.wait, TERMINATE_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            return await asyncio.to_thread(self.popen.wait)

@@ -1,0 +1,221 @@
+"""The document of the wire, made from the docstrings and types of ``messages.py``.
+
+``python -m easyremote.protocol.wire_document`` prints it as Markdown. It is for whoever writes
+another end of the wire, in any language. `EXAMPLES` are the messages of one short story: a node
+and a client connect, a call goes there and back; then what else may be said.
+``tests/protocol/test_wire_document.py`` keeps ``tests/vectors/WIRE.md`` fresh.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from easyremote.protocol import frames, link, messages, streams
+from easyremote.protocol.messages import (
+    Attach,
+    Cancel,
+    Credit,
+    Delivered,
+    Dispatch,
+    Event,
+    Finished,
+    Function,
+    GoingAway,
+    Gpu,
+    HandBack,
+    Hello,
+    Message,
+    Payload,
+    Ping,
+    Pong,
+    Refused,
+    Register,
+    Resources,
+    Resume,
+    Resumed,
+    Seen,
+    Started,
+    StreamReset,
+    StreamStop,
+    Submit,
+    Watch,
+    Welcome,
+)
+
+_ID = bytes(range(16))
+_VERSIONS = {"easyremote": "1.0.0", "python": "3.11.9"}
+
+EXAMPLES: tuple[Message, ...] = (
+    Hello((1, 0), "node", "en_0123", "gpu-node", _ID, 2.5, _VERSIONS),
+    Welcome((1, 0), _ID, _VERSIONS, (), 2**31, 1000),
+    Register((Function("add", "Add.", "(a, b)", 30.0, tags=("math",)),), 4),
+    Submit(1, _ID, "gpu-node", "add", Payload("json", 5, b"[1,2]"), "", 30.0, 10.0),
+    Dispatch(7, _ID, 3, "add", Payload("json", 5, b"[1,2]"), "", 29.5, "alice"),
+    Started(7),
+    Event(7, 1, Payload("json", 2, b"50")),
+    Seen(7, 1),
+    Finished(7, Payload("json", 1, b"3"), "", True, 0.25, 3, 1),
+    Delivered((7, 8)),
+    Cancel(1, kill=True),
+    Credit(2, 65536),
+    StreamReset(2),
+    StreamStop(2),
+    Resume((_ID,), (1,), (), (True,)),
+    Resumed((1, 0)),
+    Attach(7),
+    HandBack((7,)),
+    Watch(on=True),
+    Resources(0.5, 8, 2**30, 2**34, (Gpu("A100", 0.25, 2**32, 2**35),)),
+    Ping(5),
+    Pong(5),
+    GoingAway("the gateway stops"),
+    Refused("not-authorized", "The key was revoked."),
+)
+
+_LIMITS = (
+    ("Body of a control record", f"{frames.MAX_CONTROL - 1:,} bytes"),
+    ("The same before HELLO is answered", f"{frames.MAX_HELLO - 1:,} bytes"),
+    ("Data of a chunk record", f"1 to {frames.CHUNK_SIZE:,} bytes"),
+    ("WebSocket message", f"{frames.MAX_MESSAGE:,} bytes"),
+    ("Payload inside its message", f"{messages.INLINE_LIMIT:,} bytes; larger ones are streams"),
+    ("Bytes of a stream before any CREDIT", f"{streams.INITIAL_WINDOW:,}"),
+    ("Credit that a stream may have at a time", f"{streams.WINDOW:,} bytes"),
+    ("HELLO and its answer", f"{link.HELLO_TIMEOUT:g} s"),
+    ("Silence before PING", f"{link.PING_INTERVAL:g} s"),
+    ("Silence before the link is closed", f"{link.DEAD_AFTER:g} s"),
+)
+
+_TYPES = {int: "int", float: "float", bool: "bool", str: "str", bytes: "bin"}
+
+_FRAMES = """\
+## Records
+
+The WebSocket's subprotocol is `{subprotocol}`; its messages are binary and hold whole records. A
+pipe carries the same records, split anywhere. Numbers in a record's head are little endian.
+
+| bytes | control record | chunk record |
+|---|---|---|
+| 4 | length of what follows | length of what follows |
+| 1 | kind: {control} | kind: {chunk} |
+| 4 | - | number of the stream |
+| rest | a message, in msgpack | the next bytes of the stream |
+
+A chunk record, `hello` on stream 3:
+
+    {example}
+
+A message that refers to a payload with a `stream` announces that stream: its number, from 1 and
+rising, is the sender's, and its chunks follow in order behind the message. What breaks a limit, is
+not a message, or was not announced rightly, ends the connection.
+
+## Limits
+
+| what | limit |
+|---|---|
+{limits}
+"""
+
+
+def document() -> str:
+    """The whole document."""
+    example = frames.chunk_header(3, 5) + b"hello"
+    about = _FRAMES.format(
+        subprotocol=messages.SUBPROTOCOL,
+        control=frames.CONTROL,
+        chunk=frames.CHUNK,
+        example=example.hex(" "),
+        limits="\n".join(f"| {what} | {limit} |" for what, limit in _LIMITS),
+    )
+    structs: list[type[msgspec.Struct]] = [Payload, Function, Gpu]
+    kinds: tuple[type[msgspec.Struct], ...] = get_args(Message)
+    lines = "\n".join(
+        [
+            f"# The wire, version {'.'.join(map(str, messages.PROTOCOL))}",
+            "",
+            "Made by `python -m easyremote.protocol.wire_document`; do not edit.",
+            "",
+            about,
+            "## Values inside messages",
+            "",
+            "Msgpack arrays of their fields, without a tag.",
+            "",
+            *(line for struct in structs for line in _section(struct)),
+            "## Messages",
+            "",
+            "Msgpack arrays: the tag, then the fields in this order. Trailing fields with a",
+            "default may be missing; more than these are ignored. The bytes are of a whole record.",
+            "",
+            *(line for kind in kinds for line in _section(kind)),
+        ]
+    )
+    return lines.rstrip()
+
+
+def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """What each field means: from the docstring of its struct, else of the module."""
+    common, own = _described(messages.__doc__), _described(struct.__doc__)
+    return {name: own.get(name) or common[name] for name in struct.__struct_fields__}
+
+
+def _section(struct: type[msgspec.Struct]) -> Iterator[str]:
+    tag = struct.__struct_config__.tag
+    yield f"### {struct.__name__}" + (f" (tag {tag})" if tag is not None else "")
+    yield ""
+    yield _text(struct)
+    yield ""
+    yield "| field | type | default | meaning |"
+    yield "|---|---|---|---|"
+    types, told = get_type_hints(struct), meanings(struct)
+    for field in msgspec.structs.fields(struct):
+        default = "" if field.required else f"`{_default(field)}`"
+        yield f"| `{field.name}` | {_type(types[field.name])} | {default} | {told[field.name]} |"
+    yield ""
+    for message in EXAMPLES:
+        if type(message) is struct:
+            yield f"    {frames.control_record(messages.encode(message)).hex(' ')}"
+            yield ""
+
+
+_FIELD = re.compile(r"^(\w+): (.+)$")
+
+
+def _described(docstring: str | None) -> dict[str, str]:
+    found = map(_FIELD.match, inspect.cleandoc(docstring or "").splitlines())
+    return {match[1]: match[2].replace("``", "`") for match in found if match is not None}
+
+
+def _text(struct: type[msgspec.Struct]) -> str:
+    """A docstring without what it says of the fields."""
+    starts = tuple(f"{name}: " for name in struct.__struct_fields__)
+    lines = inspect.cleandoc(struct.__doc__ or "").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith(starts))
+    return text.strip().replace("``", "`")
+
+
+def _default(field: Any) -> object:
+    """An empty container is made anew for each struct: its default is the factory."""
+    made = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    plain = msgspec.to_builtins(made)
+    return msgspec.json.encode(plain).decode()
+
+
+def _type(hint: Any) -> str:
+    if hint in _TYPES:
+        return _TYPES[hint]
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is dict:
+        return f"map of {_type(arguments[0])} to {_type(arguments[1])}"
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"array of {len(arguments)} {_type(arguments[0])}"
+    if origin is tuple:
+        return f"array of {_type(arguments[0])}"
+    return str(hint.__name__)
+
+
+if __name__ == "__main__":
+    print(document())  # noqa: T201 - it is a command

@@ -1,0 +1,157 @@
+"""EasyRemote: a gateway and a node in processes of their own, and what only we are measured at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from easyremote import Client
+from easyremote.client.session import Session
+from tests.benchmarks.measure import each
+from tests.benchmarks.serving import Served, cpu_share, line, python, resident_mb, wait_for
+
+CALLS = 20_000
+
+NODE = """
+from easyremote import ComputeNode
+node = ComputeNode(node_id="bench", allow_code=True)
+@node.register
+def nothing(): pass
+@node.register
+def echo(value): return value
+@node.register
+def hundred_ms(value):
+    import time
+    end = time.perf_counter() + 0.1
+    while time.perf_counter() < end: pass
+node.serve()
+"""
+
+#: Many nodes in one process: what they cost the gateway is what counts.
+IDLE_NODES = """
+import asyncio, sys
+from easyremote import ComputeNode
+async def main(count):
+    nodes = [ComputeNode(node_id=f"idle-{number}") for number in range(count)]
+    for node in nodes: node.register_function("nothing", lambda: None)
+    await asyncio.gather(*(node.serve_async() for node in nodes))
+asyncio.run(main(int(sys.argv[1])))
+"""
+
+
+@contextmanager
+def serve() -> Iterator[Served]:
+    with gateway() as served, python("-c", NODE) as node:
+        with Client() as client:
+            wait_for(lambda: _online(client) == 1, "the node")
+        served.processes["node"] = node.pid
+        yield served
+
+
+@contextmanager
+def gateway() -> Iterator[Served]:
+    with ExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory())
+        os.environ["EASYREMOTE_HOME"] = home
+        started = stack.enter_context(python("-m", "easyremote", "gateway", "--port", "0"))
+        line(started)
+        yield Served("", {"gateway": started.pid})
+
+
+def _online(client: Client) -> int:
+    return sum(node.state == "online" for node in client.list_nodes())
+
+
+class connect:
+    """A client, as `tests.benchmarks.measure.Connection` describes."""
+
+    def __init__(self, address: str) -> None:
+        self._client = Client().connect()
+        self._shell: Any = None
+
+    def nothing(self) -> None:
+        self._client.execute("nothing")
+
+    async def awaited(self) -> None:
+        await self._client.execute_async("nothing")
+
+    def burst(self, count: int) -> None:
+        for job in [self._client.call("nothing") for _ in range(count)]:
+            job.result()
+
+    def echo(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        back: np.ndarray[Any, Any] = self._client.execute("echo", array)
+        return back
+
+    def cell(self) -> None:
+        if self._shell is None:
+            from IPython.core.interactiveshell import InteractiveShell
+
+            self._shell = InteractiveShell.instance()
+            self._shell.run_line_magic("load_ext", "easyremote")
+        self._shell.run_cell("%%remote bench\npass").raise_error()
+
+    def more(self) -> dict[str, float]:
+        session = Session(self._client, "bench")
+        request = {"code": "pass", "count": 1, "variables": {}, "imports": {}, "outputs": "none"}
+        cells = each(lambda: session.submit_cell(request).result(60), 300, 20)
+        megabyte = np.zeros(1_000_000, dtype=np.uint8)
+        far = each(lambda: self._client.execute("hundred_ms", megabyte), 20, 2)
+        return {"bare_cell_p50_ms": cells[150] * 1e3, "overhead": far[10] / 0.1 - 1}
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def at_rest(served: Served) -> dict[str, float]:
+    """Both processes before anybody has called; then under 100 small calls a second."""
+    found = {f"idle_{role}_mb": resident_mb(pid) for role, pid in served.processes.items()}
+    found |= {f"idle_{role}_cpu": cpu_share(pid, 3) for role, pid in served.processes.items()}
+    ended = threading.Event()
+    with Client() as client:
+        calling = threading.Thread(target=_call_steadily, args=(client, ended))
+        calling.start()
+        found["steady_node_cpu"] = cpu_share(served.processes["node"], 5)
+        ended.set()
+        calling.join()
+    return found
+
+
+def _call_steadily(client: Client, ended: threading.Event) -> None:
+    due = time.monotonic()
+    while not ended.is_set():
+        client.execute("nothing")
+        due += 0.01
+        ended.wait(max(due - time.monotonic(), 0))
+
+
+def memory_of_a_node(count: int = 300) -> float:
+    """Kilobytes of the gateway for each node that is connected and idle."""
+    with gateway() as served, Client() as client:
+        client.list_nodes()
+        before = resident_mb(served.processes["gateway"])
+        with python("-c", IDLE_NODES, str(count)):
+            wait_for(lambda: _online(client) == count, "idle nodes")
+            return (resident_mb(served.processes["gateway"]) - before) * 1e3 / count
+
+
+def import_ms() -> float:
+    def seconds(code: str) -> float:
+        command = [sys.executable, "-c", code]
+        return each(lambda: subprocess.run(command, check=True), 7, 1)[3]
+
+    return (seconds("import easyremote") - seconds("pass")) * 1e3
+
+
+def alone() -> dict[str, float]:
+    """What needs no load: memory of connections, and the import."""
+    return {"node_kb": memory_of_a_node(), "import_ms": import_ms()}

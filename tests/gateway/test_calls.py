@@ -1,0 +1,473 @@
+"""What becomes of a call, row by row: the way there and back, and whatever can break."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.gateway.calls import RETURN
+from easyremote.gateway.nodes import LOST_AFTER
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.messages import (
+    Cancel,
+    Delivered,
+    Dispatch,
+    Event,
+    Finished,
+    Function,
+    GoingAway,
+    HandBack,
+    Payload,
+    Resume,
+    Resumed,
+    Seen,
+    Started,
+)
+from easyremote.protocol.streams import INITIAL_WINDOW
+from tests.gateway.desk import MAX_PAYLOAD, Desk, payload
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# -- the ordinary way ------------------------------------------------------------------------------
+
+
+def test_a_call_goes_to_its_node_and_its_value_comes_back(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit(payload=payload(b"arguments"))
+    dispatch = node.start()
+    assert (dispatch.function, dispatch.payload.data) == ("f", b"arguments")
+    assert dispatch.owner == "alice"
+    assert client.only(Started) == Started(number, "n")
+    node.finish(dispatch, b"value")
+    assert client.only(Finished).payload.data == b"value"
+    client.say(Delivered((number,)))
+    assert node.only(Delivered) == Delivered((dispatch.call,))
+    assert len(desk.calls) == 0
+
+
+def test_events_pass_to_the_client_and_what_it_has_seen_to_the_node(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    dispatch = node.start()
+    node.say(Event(dispatch.call, 1, payload(b"item")))
+    event = client.only(Event)
+    assert (event.call, event.seq, event.payload.data) == (number, 1, b"item")
+    client.say(Seen(number, 1))
+    assert node.only(Seen) == Seen(dispatch.call, 1)
+
+
+def test_a_call_that_is_sent_twice_is_dispatched_once(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    call_id = desk.new_id()
+    client.submit(call_id=call_id)
+    client.submit(call_id=call_id)
+    assert len(node.heard(Dispatch)) == 1
+
+
+def test_an_owner_never_gets_at_the_call_of_another(desk: Desk) -> None:
+    node, alice, mallory = desk.node(), desk.client("alice"), desk.client("mallory")
+    call_id = desk.new_id()
+    alice.submit(call_id=call_id)
+    dispatch = node.start()
+    mallory.submit(call_id=call_id)
+    code, text, details = mallory.error()
+    assert (code, details["may_have_run"]) == ("usage", False)
+    assert "This call id is taken" in text
+    mallory.say(Resume((call_id,), (7,), started=(True,)))
+    assert mallory.only(Resumed) == Resumed((0,))
+    mallory.say(Cancel(7))
+    mallory.say(Delivered((7,)))
+    assert node.heard(Cancel) == []
+    node.finish(dispatch)
+    assert alice.only(Finished).payload.data == b"value"
+    assert mallory.heard(Finished) == []
+
+
+def test_an_outcome_of_an_older_attempt_changes_nothing(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    node.say(Finished(dispatch.call, payload(b"old"), fence=dispatch.fence - 1))
+    assert client.heard(Finished) == []
+    node.finish(dispatch, b"new")
+    assert client.only(Finished).payload.data == b"new"
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+def test_a_wrong_name_is_refused_with_the_right_one_and_did_not_run(desk: Desk) -> None:
+    desk.node("gpu-node", "train")
+    for function, node, text in [
+        ("trian", "gpu-node", "Did you mean 'train'?"),
+        ("trian", "", "Did you mean 'train'?"),
+        ("train", "gpu-nod", "Did you mean 'gpu-node'?"),
+        ("$cell", "gpu-node", "no cells and no shipped code"),
+    ]:
+        client = desk.client()
+        client.submit(function, node)
+        code, message, details = client.error()
+        assert code == "not-found"
+        assert text in message
+        assert details["may_have_run"] is False
+
+
+def test_arguments_above_the_limit_are_refused_before_they_travel(desk: Desk) -> None:
+    desk.node()
+    client = desk.client()
+    client.submit(payload=Payload("pickle5", MAX_PAYLOAD + 1, b"", 1))
+    code, text, _ = client.error()
+    assert code == "usage"
+    assert "The arguments of f() are 1.1 GB" in text
+
+
+def test_a_node_that_said_goodbye_is_offline_at_once_for_new_calls_and_those_that_wait(
+    desk: Desk,
+) -> None:
+    node, client = desk.node("n", "f", slots=1), desk.client()
+    client.submit()
+    client.submit()  # the only slot is taken
+    node.say(GoingAway("the node stops"))
+    node.leave()
+    desk.pass_time(0.25)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("offline", False)
+    assert "'n' went offline" in text
+    client.submit()
+    assert client.error()[0] == "offline"
+
+
+def test_a_call_that_waits_for_a_node_that_stays_away_is_refused(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    node.leave()
+    client.submit()
+    assert client.heard(Finished) == []  # it may be back in a second
+    desk.pass_time(LOST_AFTER + 1)
+    code, _, details = client.error()
+    assert (code, details["may_have_run"]) == ("offline", False)
+
+
+def test_a_call_for_any_node_waits_while_the_last_one_that_has_it_is_away(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    node.leave()
+    client.submit(node="")
+    client.submit(node="")
+    assert len(desk.node().heard(Dispatch)) == 2
+    desk.pass_time(1.0)
+    assert client.heard(Finished) == []
+
+
+def test_a_call_for_any_node_is_refused_when_none_comes_back(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    node.leave()
+    client.submit(node="")
+    desk.pass_time(LOST_AFTER + 1)
+    assert client.error()[0] == "not-found"
+
+
+def test_a_node_that_comes_back_without_the_function_has_the_calls_refused(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    node.leave()
+    client.submit()
+    desk.node("n", "g")
+    code, text, _ = client.error()
+    assert code == "not-found"
+    assert "It has: g" in text
+
+
+def test_a_gateway_that_has_just_started_waits_for_the_nodes_to_dial_back(desk: Desk) -> None:
+    desk.restart()
+    client = desk.client()
+    client.submit()
+    client.submit("g", "")
+    desk.pass_time(1.0)
+    assert client.heard(Finished) == []
+    assert desk.node("n", "f", "g").heard(Dispatch)
+    client.submit("h", "nowhere")
+    desk.pass_time(RETURN)
+    assert client.error()[0] == "not-found"
+
+
+# -- the client goes -------------------------------------------------------------------------------
+
+
+def test_a_call_runs_on_without_its_client_who_gets_the_outcome_when_it_is_back(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(), desk.client()
+    call_id = desk.new_id()
+    client.submit(call_id=call_id)
+    dispatch = node.start()
+    client.leave()
+    node.finish(dispatch)
+    again = desk.client()
+    again.say(Resume((call_id,), (42,), started=(True,)))
+    assert again.only(Resumed) == Resumed((42,))
+    node.finish(dispatch)  # the gateway asked the node to say it again
+    finished = again.only(Finished)
+    assert (finished.call, finished.payload.data) == (42, b"value")
+
+
+def test_an_outcome_is_held_for_ten_minutes_and_then_forgotten_on_both_sides(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    client.leave()
+    node.finish(dispatch)
+    desk.pass_time(RECONNECT_LIMIT - 1)
+    assert len(desk.calls) == 1
+    desk.pass_time(2)
+    assert len(desk.calls) == 0
+    assert node.only(Delivered) == Delivered((dispatch.call,))
+
+
+def test_a_call_of_a_client_who_stays_away_is_stopped_and_its_late_outcome_let_go(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    client.leave()
+    desk.pass_time(RECONNECT_LIMIT + 1)
+    assert node.only(Cancel) == Cancel(dispatch.call)
+    node.finish(dispatch)
+    assert node.only(Delivered) == Delivered((dispatch.call,))  # or it would hold it for ever
+
+
+def test_half_an_argument_goes_with_its_client_and_the_call_does_not_start(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(payload=Payload("pickle5", 1_000_000, b"", 1))
+    dispatch = node.only(Dispatch)
+    assert dispatch.payload.stream
+    client.leave()
+    assert len(desk.calls) == 0
+    assert not node.node.calls
+    assert node.node.busy == 0
+
+
+def test_an_outcome_that_the_gateway_made_for_an_absent_client_is_forgotten_in_the_end(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    node.start()
+    node.leave()
+    client.leave()
+    desk.pass_time(LOST_AFTER + 1)
+    assert len(desk.calls) == 1
+    desk.pass_time(RECONNECT_LIMIT)
+    assert len(desk.calls) == 0
+
+
+# -- the node goes ---------------------------------------------------------------------------------
+
+
+def test_a_call_whose_node_stays_away_is_lost_and_may_have_run(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    node.start()
+    node.leave()
+    desk.pass_time(LOST_AFTER - 1)
+    assert client.heard(Finished) == []
+    desk.pass_time(2)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "Node 'n' has been out of reach for 60 s: f() may have run" in text
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [("$cell", "the cell may have run"), ("$call", "the shipped function may have run")],
+)
+def test_a_lost_cell_is_not_called_a_function(desk: Desk, function: str, words: str) -> None:
+    node, client = desk.node("n", function), desk.client()
+    client.submit(function)
+    node.start()
+    node.leave()
+    desk.pass_time(LOST_AFTER + 1)
+    assert words in client.error()[1]
+
+
+def test_what_a_node_did_not_get_goes_back_to_the_client_who_sends_it_again(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    node.leave()  # DISPATCH went with the connection
+    again = desk.node()
+    assert client.only(HandBack) == HandBack((number,))
+    assert again.node.busy == 0
+    client.submit()
+    assert len(again.heard(Dispatch)) == 1
+
+
+def test_a_node_that_comes_back_with_its_call_goes_on_with_it(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    node.leave()
+    again = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    assert again.only(Resumed) == Resumed((dispatch.call,))
+    again.finish(dispatch)
+    assert client.only(Finished).payload.data == b"value"
+
+
+def test_a_new_process_under_the_nodes_id_means_that_the_call_is_lost(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    node.start()
+    node.leave()
+    desk.node(instance=b"j" * 16)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "Node 'n' was restarted while it ran" in text
+
+
+@pytest.mark.parametrize("has_started", [False, True])
+def test_what_a_node_hands_back_goes_back_to_the_client(desk: Desk, has_started: bool) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    dispatch = node.only(Dispatch)
+    if has_started:  # at the gateway it counts as running: the node came back with it
+        node.leave()
+        node = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    node.say(HandBack((dispatch.call,)))
+    assert client.only(HandBack) == HandBack((number,))
+    assert len(desk.calls) == 0
+
+
+def test_a_node_cannot_hand_back_what_it_has_finished(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    node.finish(dispatch)
+    node.say(HandBack((dispatch.call, 999)))
+    assert client.heard(HandBack) == []
+    assert len(desk.calls) == 1
+
+
+def test_a_node_that_drains_gets_nothing_new(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    node.say(GoingAway("the node stops"))
+    client.submit()
+    assert node.heard(Dispatch) == []
+
+
+def test_the_connection_before_cannot_touch_what_belongs_to_the_new_one(desk: Desk) -> None:
+    older, client = desk.node(), desk.client()
+    newer = desk.node()
+    client.submit()
+    newer.start()
+    older.leave()
+    assert newer.node.online
+    assert client.heard(Finished) == []
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [{"timeout": 5.0}, {"queue_timeout": 5.0}])
+def test_a_call_that_does_not_get_its_turn_in_time_expires_and_did_not_run(
+    desk: Desk, limit: dict[str, float]
+) -> None:
+    node, client = desk.node("n", "f", slots=1), desk.client()
+    client.submit()
+    node.start()
+    client.submit(**limit)
+    desk.pass_time(4.9)
+    assert client.heard(Finished) == []
+    desk.pass_time(0.2)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("timeout", False)
+    assert "No turn came within 5.1 s: f() did not run." in text
+
+
+def test_the_node_is_told_what_is_left_of_the_time(desk: Desk) -> None:
+    node, client = desk.node("n", "f", slots=1), desk.client()
+    client.submit()
+    first = node.start()
+    client.submit(timeout=5.0)
+    desk.pass_time(3.0)
+    node.finish(first)
+    assert node.only(Dispatch).timeout == pytest.approx(2.0)
+
+
+def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(timeout=5.0)
+    dispatch = node.start()
+    desk.pass_time(5.0 + GRACE + 0.1)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "did not stop it at its deadline" in text
+    assert node.only(Cancel) == Cancel(dispatch.call, kill=True)
+    node.finish(dispatch)
+    assert client.heard(Finished) == []
+    assert node.only(Delivered) == Delivered((dispatch.call,))
+
+
+# -- cancel, in each state -------------------------------------------------------------------------
+
+
+def test_cancel_of_a_call_that_waits_ends_it_at_once_and_it_never_runs(desk: Desk) -> None:
+    node, client = desk.node("n", "f", slots=1), desk.client()
+    client.submit()
+    first = node.start()
+    number = client.submit()
+    client.say(Cancel(number))
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("cancelled", False)
+    assert "f() did not run" in text
+    node.finish(first)
+    assert node.heard(Dispatch) == []
+
+
+@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("has_started", [False, True])
+def test_cancel_of_a_call_at_its_node_is_the_nodes_to_confirm(
+    desk: Desk, has_started: bool, kill: bool
+) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    dispatch = node.start() if has_started else node.only(Dispatch)
+    client.say(Cancel(number, kill))
+    assert node.only(Cancel) == Cancel(dispatch.call, kill)
+    assert client.heard(Finished) == []
+
+
+def test_cancel_of_a_call_whose_node_is_away_reaches_it_when_it_is_back(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    dispatch = node.start()
+    node.leave()
+    client.say(Cancel(number, kill=True))
+    client.say(Cancel(number))  # asking again, more gently, takes nothing back
+    assert client.heard(Finished) == []
+    again = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    assert again.only(Cancel) == Cancel(dispatch.call, kill=True)
+
+
+def test_cancel_of_a_call_that_is_over_changes_nothing(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    node.finish(node.start())
+    client.say(Delivered((number,)))
+    client.say(Cancel(number))
+    assert node.heard(Cancel) == []
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+
+def test_a_queued_call_keeps_no_more_of_its_arguments_than_the_window(desk: Desk) -> None:
+    desk.node("n", Function("f", max_concurrency=1))
+    client = desk.client()
+    client.submit()
+    client.submit(payload=Payload("pickle5", 1 << 29, b"", 1))
+    (call,) = (call for call in desk.calls.table.by_id.values() if call.arguments is not None)
+    assert call.arguments is not None
+    chunk = memoryview(bytes(INITIAL_WINDOW))
+    call.arguments.receive(chunk)
+    with pytest.raises(Exception, match="longer than it was welcome to be"):
+        call.arguments.receive(chunk[:1])

@@ -1,0 +1,134 @@
+"""What the gateway says of itself: `$nodes` once, `$watch` on and on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from easyremote.gateway.feed import UNSEEN_LIMIT, Feed
+from easyremote.protocol.messages import (
+    Cancel,
+    Event,
+    Finished,
+    Gpu,
+    Message,
+    Resources,
+    Seen,
+    Started,
+    Submit,
+    Watch,
+)
+from tests.gateway.desk import ClientPeer, Desk, payload
+
+
+class Watched(Desk):
+    """A desk with a feed in front of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.feed = Feed(self.nodes, self.calls.table)
+
+    def ask(self, client: ClientPeer, message: Message) -> bool:
+        return self.feed.receive(client.client, message)
+
+
+def asked(function: str, number: int = 7) -> Submit:
+    return Submit(number, b"w" * 16, "", function, payload())
+
+
+def nodes_answer(desk: Watched, client: ClientPeer) -> dict[str, Any]:
+    assert desk.ask(client, asked("$nodes"))
+    answer: dict[str, Any] = msgspec.msgpack.decode(client.only(Finished).payload.data)
+    return answer
+
+
+@pytest.fixture
+def desk() -> Watched:
+    return Watched()
+
+
+def test_nodes_are_told_with_what_they_offer_and_how_they_are(desk: Watched) -> None:
+    node = desk.node("gpu-node", "train", "$cell", slots=3)
+    node.say(Resources(0.5, 8, 10, 20, (Gpu("A", 0.9, 1, 2),)))
+    desk.node("plain").leave()
+    answer = nodes_answer(desk, desk.client())
+    gpu, plain = answer["nodes"]
+    assert (gpu["node_id"], gpu["state"], gpu["slots"]) == ("gpu-node", "online", 3)
+    assert (gpu["functions"], gpu["runs_code"]) == (["train"], True)
+    assert (gpu["cpu"], gpu["cores"], gpu["memory_used"], gpu["memory_total"]) == (0.5, 8, 10, 20)
+    assert gpu["gpus"] == [{"name": "A", "use": 0.9, "memory_used": 1, "memory_total": 2}]
+    assert (plain["state"], plain["cpu"], plain["runs_code"]) == ("offline", None, False)
+    assert [each["name"] for each in answer["functions"]] == ["train"]
+
+
+def test_everybody_sees_only_his_own_jobs(desk: Watched) -> None:
+    node = desk.node("n", "f", "$cell", "$call", slots=1)
+    alice, mallory = desk.client("alice"), desk.client("mallory")
+    for function in ("f", "f", "$cell", "$call"):
+        alice.submit(function)
+    jobs = nodes_answer(desk, alice)["jobs"]
+    assert [(job["function"], job["state"]) for job in jobs] == [
+        ("f", "dispatched"),
+        ("f", "queued"),
+        ("cell", "dispatched"),
+        ("shipped", "dispatched"),
+    ]
+    assert {job["node_id"] for job in jobs} == {"n"}
+    assert nodes_answer(desk, mallory)["jobs"] == []
+    assert node.node.active["f"] == 1
+
+
+def test_a_job_that_is_over_is_not_shown(desk: Watched) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    node.finish(node.start())
+    client.heard(Finished)
+    assert nodes_answer(desk, client)["jobs"] == []
+
+
+def test_nodes_measure_themselves_only_while_somebody_watches(desk: Watched) -> None:
+    node, client, other = desk.node(), desk.client(), desk.client()
+    desk.ask(client, asked("$watch"))
+    assert node.only(Watch) == Watch(on=True)
+    desk.ask(other, asked("$watch"))
+    assert node.heard(Watch) == []
+    later = desk.node("later")
+    desk.feed.node_joined(later.node)
+    assert later.only(Watch) == Watch(on=True)
+    desk.ask(client, Cancel(7))
+    assert node.heard(Watch) == []
+    desk.feed.client_left(other.client)
+    assert node.only(Watch) == later.only(Watch) == Watch(on=False)
+
+
+def test_a_watch_starts_with_a_snapshot_and_ends_when_it_is_cancelled(desk: Watched) -> None:
+    client = desk.client()
+    desk.ask(client, asked("$watch"))
+    started, event = client.heard(Started | Event)  # type: ignore[arg-type]
+    assert (started, event.call, event.seq) == (Started(7), 7, 1)
+    assert msgspec.msgpack.decode(event.payload.data)["nodes"] == []
+    desk.ask(client, Cancel(7))
+    finished = client.only(Finished)
+    assert (finished.code, finished.events) == ("cancelled", 1)
+
+
+def test_who_does_not_keep_up_gets_no_more_until_it_does(desk: Watched) -> None:
+    client = desk.client()
+    desk.ask(client, asked("$watch"))
+    (watcher,) = desk.feed._watchers.values()
+    for _ in range(10):
+        watcher.send(b"snapshot")
+    assert [event.seq for event in client.heard(Event)] == list(range(1, UNSEEN_LIMIT + 1))
+    desk.ask(client, Seen(7, 2))
+    watcher.send(b"snapshot")
+    assert client.only(Event).seq == UNSEEN_LIMIT + 1
+
+
+def test_what_is_not_for_the_gateway_is_left_to_the_call_table(desk: Watched) -> None:
+    client = desk.client()
+    desk.ask(client, asked("$watch"))
+    for message in (asked("f"), asked("$cell"), Cancel(8), Seen(8, 1)):
+        assert not desk.ask(client, message)
+    assert not desk.ask(desk.client(), Cancel(7))  # another connection's number

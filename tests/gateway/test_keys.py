@@ -1,0 +1,121 @@
+"""Keys at rest: made, shown once, checked, revoked, also by another process."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from easyremote.errors import NotAuthorized, UsageError
+from easyremote.gateway.keys import KeyStore
+from easyremote.identity import Key
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "gateway.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[KeyStore]:
+    made = KeyStore(path)
+    yield made
+    made.close()
+
+
+def test_a_key_that_was_made_is_good_for_its_kind(store: KeyStore) -> None:
+    key = store.create("client", "alice")
+    record = store.check(str(key), "client")
+    assert (record.key_id, record.kind, record.name) == (key.key_id, "client", "alice")
+    assert store.is_valid(key.key_id)
+    for kind in ("node", "admin"):
+        with pytest.raises(NotAuthorized, match=f"is a client key; a {kind} key is needed"):
+            store.check(str(key), kind)  # type: ignore[arg-type]
+
+
+def test_no_secret_lies_in_the_file_and_only_its_owner_can_read_it(
+    store: KeyStore, path: Path
+) -> None:
+    key = store.create("client", "alice")
+    store.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    for file in path.parent.iterdir():
+        assert key.secret.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["wrong secret", "unknown id"])
+def test_a_wrong_secret_and_an_unknown_id_get_the_same_answer(store: KeyStore, made: bool) -> None:
+    key_id = store.create("client", "").key_id if made else "0123456789ab"
+    with pytest.raises(NotAuthorized) as caught:
+        store.check(str(Key("client", key_id, "f" * 64)), "client")
+    text = str(caught.value).replace(key_id, "ID")
+    assert text == (
+        "The gateway does not accept the key ID. It may be revoked, expired, or for another "
+        "gateway. Ask for a new one: easyremote key create"
+    )
+
+
+def test_no_key_at_all_is_told_apart_from_no_key_of_ours(store: KeyStore) -> None:
+    with pytest.raises(NotAuthorized, match="none was given. Set EASYREMOTE_API_KEY"):
+        store.check("", "client")
+    with pytest.raises(NotAuthorized, match="not an EasyRemote key"):
+        store.check("hunter2", "client")
+
+
+def test_an_expired_key_is_refused(store: KeyStore) -> None:
+    good = store.create("client", "", expires=time.time() + 3600)
+    over = store.create("client", "", expires=time.time() - 1)
+    store.check(str(good), "client")
+    with pytest.raises(NotAuthorized):
+        store.check(str(over), "client")
+    assert not store.is_valid(over.key_id)
+
+
+def test_a_revoked_key_is_refused_and_stays_in_the_list(store: KeyStore) -> None:
+    key = store.create("client", "alice")
+    store.revoke(key.key_id)
+    first = store.list()[0].revoked
+    store.revoke(key.key_id)  # safe to repeat: the first time stays
+    assert [(each.name, each.revoked) for each in store.list()] == [("alice", first)]
+    assert not store.is_valid(key.key_id)
+    with pytest.raises(NotAuthorized):
+        store.check(str(key), "client")
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(store: KeyStore) -> None:
+    with pytest.raises(UsageError, match="There is no key 'nope'. See: easyremote key list"):
+        store.revoke("nope")
+
+
+def test_what_another_process_changes_is_seen(store: KeyStore, path: Path) -> None:
+    key = store.create("client", "")
+    assert not store.refresh() or not store.refresh()
+    other = KeyStore(path)
+    made = other.create("client", "made there")
+    store.check(str(made), "client")  # an id that is not known is looked up at once
+    other.revoke(key.key_id)
+    other.close()
+    assert store.refresh()
+    assert not store.is_valid(key.key_id)
+    assert not store.refresh()
+
+
+def test_keys_outlive_the_process(store: KeyStore, path: Path) -> None:
+    keys = [store.create("client", str(number)) for number in range(3)]
+    store.close()
+    again = KeyStore(path)
+    assert [record.name for record in again.list()] == ["0", "1", "2"]
+    again.check(str(keys[2]), "client")
+    again.close()
+
+
+def test_digests_are_of_the_secret_alone(store: KeyStore, path: Path) -> None:
+    key = store.create("node", "")
+    with sqlite3.connect(path) as database:
+        ((digest,),) = database.execute("SELECT digest FROM keys").fetchall()
+    assert digest == key.digest()
+    assert len(digest) == 64

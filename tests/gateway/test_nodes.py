@@ -1,0 +1,108 @@
+"""Who is online, what they offer, and what is said to who asks for something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.gateway.nodes import LOST_AFTER, Node, Nodes
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Function, Hello, Register, Resources
+
+
+def hello(node_id: str, instance: bytes = b"i" * 16, uptime: float = 0.0) -> Hello:
+    return Hello((1, 0), "node", "", node_id, instance, uptime, {"python": "3.11"})
+
+
+def join(nodes: Nodes, node_id: str, *functions: str) -> Node:
+    node = nodes.welcome(hello(node_id), Link(0.0), 100.0)
+    nodes.offer(node, Register(tuple(map(Function, functions)), 2))
+    return node
+
+
+def test_a_node_is_online_only_when_it_has_said_what_it_offers() -> None:
+    nodes = Nodes()
+    node = nodes.welcome(hello("n"), Link(0.0), 100.0)
+    assert not node.online
+    assert nodes.offering("f") == []
+    nodes.offer(node, Register((Function("f"),), 2))
+    assert node.online
+    assert nodes.offering("f") == [node]
+    node.link = None
+    assert not node.online
+    assert nodes.offering("f") == []
+
+
+def test_what_a_node_offers_replaces_what_it_offered_before() -> None:
+    nodes = Nodes()
+    node = join(nodes, "n", "f", "g")
+    nodes.offer(node, Register((Function("h"),), 5))
+    assert (list(node.functions), node.slots) == (["h"], 5)
+
+
+def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> None:
+    nodes = Nodes()
+    node = join(nodes, "n", "f")
+    node.draining, node.has_resumed, node.resources = True, True, Resources(0.5, 2, 1, 2)
+    newer = Link(0.0)
+    assert nodes.welcome(hello("n", b"j" * 16, uptime=30.0), newer, 200.0) is node
+    assert node.link is newer
+    assert (node.online, node.draining, node.has_resumed, node.resources) == (
+        False,
+        False,
+        False,
+        None,
+    )
+    assert (node.instance, node.born, node.since) == (b"j" * 16, 170.0, 200.0)
+
+
+def test_a_node_that_is_away_is_gone_after_a_minute_or_at_once_if_it_said_goodbye() -> None:
+    node = join(Nodes(), "n", "f")
+    assert not node.is_gone(1e9)
+    node.link, node.since = None, 100.0
+    assert not node.is_gone(100.0 + LOST_AFTER)
+    assert node.may_take("f", 100.0 + LOST_AFTER)
+    assert node.is_gone(100.1 + LOST_AFTER)
+    node.draining = True
+    assert node.is_gone(100.0)
+    assert not node.may_take("f", 100.0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("gpu-nod", "no node 'gpu-nod'. Did you mean 'gpu-node'? Online: cpu-1, gpu-node."),
+        ("xyz", "no node 'xyz'. Online: cpu-1, gpu-node."),
+    ],
+)
+def test_a_wrong_node_is_answered_with_those_that_are_online(asked: str, words: str) -> None:
+    nodes = Nodes()
+    join(nodes, "gpu-node", "f")
+    join(nodes, "cpu-1", "f")
+    join(nodes, "gone", "f").link = None
+    assert words in nodes.no_such_node(asked).message
+
+
+def test_where_there_is_no_node_at_all_the_command_to_start_one_is_told() -> None:
+    message = Nodes().no_such_node("gpu-node").message
+    assert "python -m easyremote.node --node-id gpu-node" in message
+
+
+@pytest.mark.parametrize(
+    ("asked", "on", "words"),
+    [
+        ("trian", "n", "Node 'n' has no function 'trian'. Did you mean 'train'? It has: predict,"),
+        ("trian", None, "No node online has a function 'trian'. Did you mean 'train'? There are:"),
+        ("$cell", "n", "Node 'n' runs only the functions that it registered, no cells"),
+        ("f", "empty", "It has no functions."),
+    ],
+)
+def test_a_wrong_function_is_answered_with_those_that_are_there(
+    asked: str, on: str | None, words: str
+) -> None:
+    nodes = Nodes()
+    join(nodes, "n", "train", "predict", "$call")
+    join(nodes, "empty")
+    node = nodes.get(on) if on else None
+    message = nodes.no_such_function(asked, node).message
+    assert words in message
+    assert "$call" not in message

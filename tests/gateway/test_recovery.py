@@ -1,0 +1,198 @@
+"""A gateway that lost its memory gets it back from clients and nodes, in whichever order."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.gateway.nodes import LOST_AFTER
+from easyremote.protocol.call import CallState
+from easyremote.protocol.caller import RECONNECT_LIMIT
+from easyremote.protocol.messages import (
+    Attach,
+    Cancel,
+    Delivered,
+    Dispatch,
+    Finished,
+    HandBack,
+    Resume,
+    Resumed,
+)
+from tests.gateway.desk import ClientPeer, Desk
+
+CALL_ID = b"c" * 16
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """A gateway a moment after its restart."""
+    desk = Desk()
+    desk.restart()
+    desk.pass_time(0.5)
+    return desk
+
+
+def test_a_node_names_a_call_first_and_its_client_comes_for_it(desk: Desk) -> None:
+    node = desk.node(held=[(CALL_ID, 17)])
+    (number,) = node.only(Resumed).calls
+    client = desk.client()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    assert client.only(Resumed) == Resumed((3,))
+    assert node.only(Attach) == Attach(number)
+    node.finish(Dispatch(number, CALL_ID, 17, "f", None))  # type: ignore[arg-type]
+    assert client.only(Finished).call == 3
+
+
+def test_a_client_names_a_call_first_and_its_node_comes_with_it(desk: Desk) -> None:
+    client = desk.client()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    assert client.only(Resumed) == Resumed((3,))
+    (number,) = desk.node(held=[(CALL_ID, 17)]).only(Resumed).calls
+    assert number
+
+
+def test_a_call_that_no_node_comes_back_with_is_lost_and_not_named(desk: Desk) -> None:
+    client = desk.client()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    client.heard(Resumed)
+    desk.pass_time(LOST_AFTER + 1)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "no node came back with it: the call may have run" in text
+
+
+def test_a_call_that_its_client_sends_again_is_found_with_the_node_that_named_it(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(held=[(CALL_ID, 17)]), desk.client()
+    client.submit(call_id=CALL_ID, age=5.0)
+    assert node.heard(Dispatch | Attach) == [Attach(1)]  # type: ignore[arg-type]
+    (call,) = desk.calls.table.by_id.values()
+    assert (call.owner, call.function, call.title) == ("alice", "f", "f()")
+
+
+def test_a_call_that_was_sent_before_is_not_dispatched_ahead_of_what_its_node_says(
+    desk: Desk,
+) -> None:
+    """It is there under a fence that this gateway has not reached yet."""
+    client = desk.client()
+    client.submit(call_id=CALL_ID, age=5.0)
+    node = desk.node(held=[(CALL_ID, 17)])
+    assert node.heard(Dispatch | Resumed) == [Resumed((1,))]  # type: ignore[arg-type]
+    client.submit()
+    assert node.only(Dispatch).fence == 18
+
+
+def test_a_call_that_was_sent_before_runs_where_the_node_says_that_it_does_not(
+    desk: Desk,
+) -> None:
+    client = desk.client()
+    client.submit(call_id=CALL_ID, age=5.0)
+    assert desk.node().only(Dispatch).call_id == CALL_ID
+
+
+def test_a_call_that_was_sent_before_does_not_run_in_a_process_that_is_younger(
+    desk: Desk,
+) -> None:
+    client = desk.client()
+    client.submit(call_id=CALL_ID, age=5.0)
+    node = desk.node(uptime=1.0)
+    assert node.heard(Dispatch) == []
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "was restarted after it was sent" in text
+
+
+def test_a_call_for_any_node_that_was_sent_before_waits_for_a_claim_and_holds_up_nobody(
+    desk: Desk,
+) -> None:
+    client = desk.client()
+    client.submit(call_id=CALL_ID, node="", age=5.0)
+    client.submit(node="")
+    assert desk.node().only(Dispatch).call_id != CALL_ID
+    desk.pass_time(LOST_AFTER + 1)
+    assert client.error()[0] == "lost"
+
+
+def test_a_call_that_is_younger_than_the_gateway_was_surely_not_dispatched(desk: Desk) -> None:
+    client = desk.client()
+    client.submit(call_id=CALL_ID, node="", age=0.1)
+    assert desk.node().only(Dispatch).call_id == CALL_ID
+
+
+def test_a_cancel_of_what_may_run_waits_for_the_nodes_word(desk: Desk) -> None:
+    for held, expected in [([(CALL_ID, 17)], "running"), ([], "cancelled")]:
+        desk.restart()
+        client = desk.client()
+        client.say(Cancel(client.submit(call_id=CALL_ID, age=5.0)))
+        assert client.heard(Finished) == []
+        node = desk.node(held=held)
+        if expected == "running":
+            assert node.only(Cancel)
+            assert client.heard(Finished) == []
+        else:
+            code, _, details = client.error()
+            assert (code, details["may_have_run"]) == ("cancelled", False)
+            assert node.heard(Dispatch) == []
+
+
+def test_a_call_that_nobody_comes_for_is_let_go(desk: Desk) -> None:
+    node = desk.node(held=[(CALL_ID, 17)])
+    (number,) = node.only(Resumed).calls
+    desk.pass_time(RECONNECT_LIMIT + 1)
+    assert node.heard(Cancel | Delivered) == [Cancel(number), Delivered((number,))]  # type: ignore[arg-type]
+    assert len(desk.calls) == 0
+
+
+def test_what_was_delivered_is_forgotten_by_a_node_that_missed_it(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    number = client.submit()
+    dispatch = node.start()
+    node.finish(dispatch)
+    node.leave()  # before it heard that the outcome is safe
+    client.say(Delivered((number,)))
+    again = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    assert again.only(Resumed) == Resumed((dispatch.call,))  # so it says the outcome once more
+    again.finish(dispatch)
+    client.say(Delivered((number,)))
+    again.leave()
+    assert desk.node(held=[(dispatch.call_id, dispatch.fence)]).only(Resumed) == Resumed((0,))
+
+
+def test_two_nodes_never_go_on_with_one_call(desk: Desk) -> None:
+    assert desk.node("n", held=[(CALL_ID, 17)]).only(Resumed).calls != (0,)
+    assert desk.node("m", held=[(CALL_ID, 18)]).only(Resumed) == Resumed((0,))
+
+
+def test_an_attempt_that_is_not_the_present_one_is_not_taken_up_again(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    node.leave()
+    assert desk.node(held=[(dispatch.call_id, dispatch.fence - 1)]).only(Resumed) == Resumed((0,))
+    assert client.heard(HandBack) == []
+
+
+def test_a_client_that_asks_for_what_is_long_forgotten_hears_that_it_is(desk: Desk) -> None:
+    desk.pass_time(LOST_AFTER)
+    client = desk.client()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    assert client.only(Resumed) == Resumed((0,))
+
+
+def test_ten_thousand_calls_of_ten_clients_are_all_taken_up_again(desk: Desk) -> None:
+    ids = [number.to_bytes(16, "big") for number in range(10_000)]
+    clients = [desk.client(f"owner {number}") for number in range(10)]
+    for number, client in enumerate(clients[:5]):  # half of them are back before the node
+        resume(client, ids[number * 1000 : (number + 1) * 1000])
+    node = desk.node(held=[(call_id, 17 + at) for at, call_id in enumerate(ids)])
+    assert all(node.only(Resumed).calls)
+    for number, client in enumerate(clients[5:], 5):
+        resume(client, ids[number * 1000 : (number + 1) * 1000])
+    assert len(desk.calls) == 10_000
+    assert {call.state for call in desk.calls.table.by_id.values()} == {CallState.RUNNING}
+    for client in clients:
+        assert client.only(Resumed).calls == tuple(range(1, 1001))
+
+
+def resume(client: ClientPeer, ids: list[bytes]) -> None:
+    client.say(Resume(tuple(ids), tuple(range(1, len(ids) + 1)), started=(True,) * len(ids)))

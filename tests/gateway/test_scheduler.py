@@ -1,0 +1,167 @@
+"""Who is next: first come, first served, for each function; limits; the least loaded node."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easyremote.gateway.nodes import AHEAD, Node, Nodes
+from easyremote.gateway.scheduler import Scheduler
+from easyremote.gateway.table import GatewayCall
+from easyremote.protocol.call import CallState
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Function, Hello, Register
+
+
+class Farm:
+    """Nodes and a scheduler; calls that run only in name."""
+
+    def __init__(self) -> None:
+        self.nodes = Nodes()
+        self.scheduler = Scheduler(self.nodes)
+        self.ran: list[tuple[str, int]] = []
+        self._last = 0
+
+    def node(self, node_id: str, *functions: Function | str, slots: int = 1) -> Node:
+        node = self.nodes.welcome(Hello((1, 0), "node", "", node_id, b"i" * 16), Link(0.0), 0.0)
+        offered = tuple(Function(each) if isinstance(each, str) else each for each in functions)
+        self.nodes.offer(node, Register(offered, slots))
+        return node
+
+    def call(self, function: str = "f", node: str = "") -> GatewayCall:
+        self._last += 1
+        call = GatewayCall(self._last, self._last.to_bytes(16), "alice", (node, function))
+        place = self.scheduler.place(call)
+        if place is not None:
+            self.run(call, place)
+        else:
+            self.scheduler.enqueue(call)
+        return call
+
+    def run(self, call: GatewayCall, node: Node) -> None:
+        call.state, call.node = CallState.DISPATCHED, node
+        node.occupy(call.function)
+        self.ran.append((node.node_id, call.number))
+
+    def finish(self, call: GatewayCall, seconds: float = 1.0) -> None:
+        assert call.node is not None
+        call.node.release(call.function)
+        call.node.ran(seconds)
+        self.fill(call.node)
+
+    def fill(self, node: Node) -> None:
+        while (call := self.scheduler.next_for(node)) is not None:
+            self.run(call, node)
+
+
+def test_calls_run_in_the_order_in_which_they_came() -> None:
+    farm = Farm()
+    farm.node("n", "f", "g")
+    calls = [farm.call("f"), farm.call("g"), farm.call("f", "n"), farm.call("g"), farm.call("f")]
+    for call in calls:
+        farm.finish(call)
+    assert [number for _, number in farm.ran] == [1, 2, 3, 4, 5]
+
+
+def test_who_comes_later_does_not_overtake_who_waits() -> None:
+    farm = Farm()
+    node = farm.node("n", "f", slots=1)
+    first, second = farm.call(), farm.call()
+    node.release("f")  # a slot is free, and not given away yet
+    third = farm.call()
+    farm.fill(node)
+    assert (first.state, second.state) == (CallState.DISPATCHED, CallState.DISPATCHED)
+    assert third.state is CallState.QUEUED
+
+
+def test_max_concurrency_holds_for_its_function_and_leaves_the_slots_to_the_others() -> None:
+    farm = Farm()
+    farm.node("n", Function("f", max_concurrency=1), "g", slots=4)
+    calls = [farm.call("f") for _ in range(3)] + [farm.call("g") for _ in range(3)]
+    assert [number for _, number in farm.ran] == [1, 4, 5, 6]
+    farm.finish(calls[0])
+    assert [number for _, number in farm.ran][4:] == [2]
+
+
+def test_shipped_code_takes_no_slot() -> None:
+    farm = Farm()
+    farm.node("n", "f", Function("$cell", max_concurrency=2), slots=1)
+    farm.call("f")
+    cells = [farm.call("$cell", "n") for _ in range(3)]
+    assert [cell.state for cell in cells] == [
+        CallState.DISPATCHED,
+        CallState.DISPATCHED,
+        CallState.QUEUED,
+    ]
+
+
+def test_the_least_loaded_node_is_taken_by_share_not_by_number() -> None:
+    farm = Farm()
+    farm.node("small", "f", slots=1)
+    farm.node("large", "f", slots=4)
+    for _ in range(5):
+        farm.call()
+    assert [node for node, _ in farm.ran] == ["small", "large", "large", "large", "large"]
+
+
+def test_of_two_free_nodes_the_quicker_one_is_taken() -> None:
+    farm = Farm()
+    farm.node("slow", "f").ran(9.0)
+    farm.node("quick", "f").ran(1.0)
+    farm.call()
+    assert farm.ran == [("quick", 1)]
+
+
+def test_quick_functions_are_sent_ahead_of_free_slots() -> None:
+    farm = Farm()
+    node = farm.node("n", "f", slots=1)
+    farm.finish(farm.call(), 0.0001)
+    for _ in range(AHEAD + 10):
+        farm.call()
+    assert node.busy == 1 + AHEAD
+
+
+def test_a_node_takes_nothing_that_names_another_or_that_it_has_not() -> None:
+    farm = Farm()
+    farm.node("n", "f")
+    farm.call("f", "m")
+    farm.call("g")
+    assert farm.ran == []
+
+
+def test_a_call_that_is_removed_never_runs_and_holds_up_nobody() -> None:
+    farm = Farm()
+    farm.node("n", "f", slots=1)
+    first, second, third = farm.call(), farm.call(), farm.call()
+    farm.scheduler.remove(second)
+    farm.scheduler.remove(second)
+    farm.finish(first)
+    assert [number for _, number in farm.ran] == [1, 3]
+    farm.finish(third)
+    assert farm.scheduler.targets() == []
+
+
+@given(st.lists(st.sampled_from(["f", "g", "f@a", "g@b", "done"]), max_size=60))
+def test_nobody_starves_whatever_comes(steps: list[str]) -> None:
+    farm = Farm()
+    farm.node("a", "f", Function("g", max_concurrency=1), slots=2)
+    farm.node("b", "f", "g", slots=1)
+    calls: list[GatewayCall] = []
+    running: list[GatewayCall] = []
+    for step in steps:
+        if step == "done" and running:
+            farm.finish(running[0])
+            running[0].state = CallState.FINISHED
+        elif step != "done":
+            function, _, node = step.partition("@")
+            calls.append(farm.call(function, node))
+        running = [call for call in calls if call.state is CallState.DISPATCHED]
+    while running:
+        farm.finish(running[0])
+        running[0].state = CallState.FINISHED
+        running = [call for call in calls if call.state is CallState.DISPATCHED]
+    assert all(call.state is CallState.FINISHED for call in calls)
+    for target in {call.target for call in calls}:
+        mine = {call.number for call in calls if call.target == target}
+        order = [number for _, number in farm.ran if number in mine]
+        assert order == sorted(order), "first come, first served"

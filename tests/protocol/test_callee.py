@@ -1,0 +1,450 @@
+"""The side that runs: what is started, said, said again, and forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.errors import ProtocolError
+from easyremote.protocol.call import CallState
+from easyremote.protocol.callee import (
+    EVENT_WINDOW,
+    EVENT_WINDOW_BYTES,
+    Callee,
+    HeldCall,
+    Outcome,
+    failure,
+)
+from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.frames import chunk_header, control_record
+from easyremote.protocol.messages import (
+    INLINE_LIMIT,
+    Attach,
+    Cancel,
+    Delivered,
+    Dispatch,
+    Event,
+    Finished,
+    HandBack,
+    Message,
+    Payload,
+    Ping,
+    Seen,
+    Started,
+    StreamReset,
+    StreamStop,
+    encode,
+)
+from easyremote.protocol.streams import Buffer
+from tests.protocol.wires import open_link, sent_by
+
+LARGE = b"x" * (INLINE_LIMIT + 1)
+INLINE = Payload("pickle5", 3, b"abc")
+STREAMED = Payload("pickle5", len(LARGE), b"", 4)
+VALUE = Outcome((b"val", b"ue"), 5, "pickle5", seconds=0.5)
+
+
+class Log:
+    """A runner that runs nothing: it keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[HeldCall, bytes]] = []
+        self.cancelled: list[tuple[HeldCall, bool]] = []
+        self.windows: list[HeldCall] = []
+
+    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+        assert encoding == "pickle5"
+        self.started.append((held, bytes(arguments)))
+
+    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+        self.cancelled.append((held, kill))
+
+    def window_opened(self, held: HeldCall) -> None:
+        self.windows.append(held)
+
+
+class Running:
+    """A callee on its own: the test plays the gateway and the functions."""
+
+    def __init__(self) -> None:
+        self.runner = Log()
+        self.callee = Callee(self.runner)
+        self.link = open_link()
+        self.callee.attach(self.link)
+
+    def connect(self) -> list[HeldCall]:
+        """A new connection; the calls to name in RESUME."""
+        self.callee.detach(self.link)
+        self.link.close()
+        self.link = open_link()
+        return self.callee.attach(self.link)
+
+    def tell(self, *messages: Message) -> list[Message]:
+        """The gateway says something; the answer."""
+        for message in messages:
+            self.callee.receive(message)
+        return self.sent()
+
+    def sent(self) -> list[Message]:
+        return sent_by(self.link)
+
+    def dispatch(self, number: int = 1, payload: Payload = INLINE, fence: int = 1) -> HeldCall:
+        self.callee.receive(dispatch(number, payload, fence))
+        return next(held for held in self.callee.unfinished if held.call == number)
+
+    def chunk(self, data: bytes) -> None:
+        for _ in self.link.receive_data(chunk_header(4, len(data)) + data, 0.0):
+            pass
+
+    def reset(self) -> None:
+        for _ in self.link.receive_data(control_record(encode(StreamReset(4))), 0.0):
+            pass
+
+
+def dispatch(number: int, payload: Payload = INLINE, fence: int = 1, name: int = 0) -> Dispatch:
+    call_id = (name or number).to_bytes(16, "big")
+    copy = Payload(payload.encoding, payload.size, payload.data, payload.stream)
+    return Dispatch(number, call_id, fence, "f", copy, "s", 2.0, "alice")
+
+
+def finished(number: int = 1, fence: int = 1, events: int = 0) -> Finished:
+    return Finished(number, Payload("pickle5", 5, b"value"), "", True, 0.5, fence, events)
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+
+def test_a_call_is_started_with_its_arguments_and_finishes_once() -> None:
+    running = Running()
+    held = running.dispatch()
+    assert running.runner.started == [(held, b"abc")]
+    assert (held.function, held.session, held.timeout, held.owner) == ("f", "s", 2.0, "alice")
+    running.callee.started(held)
+    running.callee.started(held)
+    running.callee.finish(held, VALUE)
+    running.callee.finish(held, failure("lost", "no"))
+    assert running.sent() == [Started(1), finished()]
+    assert held.state is CallState.FINISHED
+
+
+def test_a_call_is_started_when_its_arguments_are_whole() -> None:
+    running = Running()
+    held = running.dispatch(payload=STREAMED)
+    running.chunk(LARGE[:100])
+    assert running.runner.started == []
+    assert not held.has_arguments
+    running.chunk(LARGE[100:])
+    assert running.runner.started == [(held, LARGE)]
+
+
+def test_a_call_whose_arguments_break_off_never_starts() -> None:
+    running = Running()
+    held = running.dispatch(payload=STREAMED)
+    running.reset()
+    assert len(running.callee) == 0
+    assert list(running.callee.unfinished) == []
+    assert running.connect() == []
+    assert running.runner.started == []
+    assert held.state is CallState.DISPATCHED
+
+
+def test_a_call_whose_arguments_are_not_whole_goes_with_the_connection() -> None:
+    running = Running()
+    running.dispatch(payload=STREAMED)
+    assert running.connect() == []
+
+
+def test_a_call_whose_arguments_are_announced_wrongly_goes_with_the_connection() -> None:
+    running = Running()
+    with pytest.raises(ProtocolError, match="stream 4 is announced wrongly"):
+        running.callee.receive(dispatch(1, Payload("pickle5", 0, b"", 4)))
+    assert running.connect() == []
+    assert len(running.callee) == 0
+
+
+def test_what_is_unfinished_is_counted_and_what_is_finished_still_held() -> None:
+    running = Running()
+    first, second = running.dispatch(1), running.dispatch(2)
+    running.callee.finish(first, VALUE)
+    assert list(running.callee.unfinished) == [second]
+    assert len(running.callee) == 2
+
+
+def test_a_large_outcome_is_offered_as_a_stream() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.finish(held, Outcome((LARGE,), len(LARGE), "pickle5"))
+    (message,) = running.sent()
+    assert isinstance(message, Finished)
+    assert message.payload == Payload("pickle5", len(LARGE), b"", 1)
+
+
+def test_what_is_no_message_for_a_node_is_ignored() -> None:
+    running = Running()
+    running.dispatch()
+    assert running.tell(Ping(), Started(1)) == []
+
+
+def test_messages_about_unknown_calls_are_ignored() -> None:
+    running = Running()
+    assert running.tell(Seen(9, 1), Cancel(9), Attach(9), Delivered((9,))) == []
+
+
+# -- the same call again ---------------------------------------------------------------------------
+
+
+def test_a_call_that_is_here_is_never_started_again_but_says_how_it_stands() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.started(held)
+    running.callee.emit(held, (b"item",), 4, "pickle5")
+    running.sent()
+    again = [Started(7), Event(7, 1, Payload("pickle5", 4, b"item"))]
+    assert running.tell(dispatch(7, fence=2, name=1)) == again
+    running.callee.finish(held, VALUE)
+    assert running.sent() == [finished(7, fence=2, events=1)]
+    assert len(running.runner.started) == 1
+
+
+def test_an_older_fence_changes_nothing() -> None:
+    running = Running()
+    held = running.dispatch(fence=5)
+    running.callee.started(held)
+    running.sent()
+    assert running.tell(dispatch(7, STREAMED, fence=4, name=1)) == [StreamStop(4)]
+    assert (held.call, held.fence) == (1, 5)
+
+
+def test_a_call_that_is_over_is_never_started_again() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.finish(held, VALUE)
+    running.sent()
+    assert running.tell(Delivered((1,))) == []
+    assert len(running.callee) == 0
+    stop, message = running.tell(dispatch(7, STREAMED, fence=3, name=1))
+    assert stop == StreamStop(4)
+    assert isinstance(message, Finished)
+    assert (message.call, message.code, message.fence) == (7, "lost", 3)
+    assert message.may_have_run
+    assert unpack_error(message.payload.data)[0] == "lost"
+    assert len(running.runner.started) == 1
+
+
+def test_only_so_many_calls_that_are_over_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easyremote.protocol.callee.TOMBSTONES", 3)
+    running = Running()
+    for number in range(1, 5):
+        running.callee.finish(running.dispatch(number), VALUE)
+        running.tell(Delivered((number,)))
+    (message,) = running.tell(dispatch(5, name=2))
+    assert isinstance(message, Finished)
+    assert message.code == "lost"
+    assert running.tell(dispatch(6, name=1)) == []  # forgotten, as the oldest
+    assert len(running.runner.started) == 5
+
+
+def test_delivered_before_the_end_is_ignored() -> None:
+    running = Running()
+    held = running.dispatch()
+    assert running.tell(Delivered((1,))) == []
+    running.callee.finish(held, VALUE)
+    assert running.sent() == [finished()]
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+
+def test_the_window_of_events_closes_by_number_and_opens_when_they_are_seen() -> None:
+    running = Running()
+    held = running.dispatch()
+    for _ in range(EVENT_WINDOW):
+        assert held.window_is_open
+        running.callee.emit(held, (b"x",), 1, "pickle5")
+    assert not held.window_is_open
+    running.tell(Seen(1, 0))
+    assert running.runner.windows == []
+    running.tell(Seen(1, 2))
+    assert running.runner.windows == [held]
+    assert (len(held.unseen), held.unseen_bytes) == (EVENT_WINDOW - 2, EVENT_WINDOW - 2)
+
+
+def test_the_window_of_events_closes_by_size() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.emit(held, (bytes(EVENT_WINDOW_BYTES),), EVENT_WINDOW_BYTES, "pickle5")
+    assert not held.window_is_open
+    running.tell(Seen(1, 1), Seen(1, 1))
+    assert held.window_is_open
+    assert held.unseen_bytes == 0
+
+
+def test_nobody_is_asked_for_more_events_when_the_call_is_over() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.emit(held, (b"x",), 1, "pickle5")
+    running.callee.finish(held, VALUE)
+    running.tell(Seen(1, 1))
+    assert running.runner.windows == []
+    assert not held.unseen
+
+
+def test_who_waits_anew_is_told_what_was_not_seen() -> None:
+    running = Running()
+    held = running.dispatch()
+    assert running.tell(Attach(1)) == []
+    for item in (b"1", b"2", b"3"):
+        running.callee.emit(held, (item,), 1, "pickle5")
+    running.callee.started(held)
+    running.callee.finish(held, VALUE)
+    running.sent()
+    unseen = Event(1, 3, Payload("pickle5", 1, b"3"))
+    assert running.tell(Seen(1, 2), Attach(1)) == [Started(1), unseen, finished(events=3)]
+
+
+# -- cancel ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_cancel_goes_to_the_runner_whose_word_counts(kill: bool) -> None:
+    running = Running()
+    held = running.dispatch()
+    assert running.tell(Cancel(1, kill)) == []
+    assert running.runner.cancelled == [(held, kill)]
+    running.callee.finish(held, VALUE)
+    running.tell(Cancel(1, kill))
+    assert len(running.runner.cancelled) == 1
+
+
+def test_a_call_that_is_cancelled_before_its_arguments_are_here_did_not_run() -> None:
+    running = Running()
+    running.dispatch(payload=STREAMED)
+    running.sent()
+    (message,) = running.tell(Cancel(1))
+    assert isinstance(message, Finished)
+    assert (message.code, message.may_have_run) == ("cancelled", False)
+    running.chunk(LARGE)
+    assert running.runner.started == []
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+def test_without_a_connection_calls_go_on_and_nothing_is_lost() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.detach(running.link)
+    running.callee.started(held)
+    running.callee.emit(held, (b"x",), 1, "pickle5")
+    running.callee.finish(held, VALUE)
+    named = running.connect()
+    assert named == [held]
+    assert running.sent() == []
+    running.callee.resumed(named, (5,))
+    event = Event(5, 1, Payload("pickle5", 1, b"x"))
+    assert running.sent() == [Started(5), event, finished(5, events=1)]
+
+
+def test_the_end_of_an_older_connection_changes_nothing() -> None:
+    running = Running()
+    older = running.link
+    running.connect()
+    running.callee.detach(older)
+    running.callee.started(running.dispatch())
+    assert running.sent() == [Started(1)]
+
+
+def test_between_a_new_connection_and_its_answer_nothing_is_said_of_older_calls() -> None:
+    running = Running()
+    older = running.dispatch(1)
+    running.connect()
+    newer = running.dispatch(1, INLINE)  # the gateway's number 1 is another call's by now
+    assert newer is older  # the same id: it was dispatched again
+    running.connect()
+    running.callee.receive(dispatch(1, name=2))
+    running.callee.started(older)
+    running.callee.emit(older, (b"x",), 1, "pickle5")
+    running.callee.finish(older, VALUE)
+    assert running.sent() == []
+
+
+def test_a_call_gets_its_new_number_though_its_old_one_is_taken() -> None:
+    running = Running()
+    older = running.dispatch(1)
+    named = running.connect()
+    running.callee.receive(dispatch(1, name=2))
+    running.callee.resumed(named, (9,))
+    running.callee.started(older)
+    assert running.sent() == [Started(9)]
+    running.callee.started(running.runner.started[-1][0])
+    assert running.sent() == [Started(1)]
+
+
+def test_what_the_gateway_wants_no_more_is_stopped_and_forgotten() -> None:
+    running = Running()
+    runs, over = running.dispatch(1), running.dispatch(2)
+    running.callee.finish(over, VALUE)
+    running.callee.resumed(running.connect(), (0, 0))
+    assert running.runner.cancelled == [(runs, False)]
+    assert len(running.callee) == 0
+    (message,) = running.tell(dispatch(3, name=1))
+    assert isinstance(message, Finished)
+    assert message.code == "lost"
+
+
+# -- handing back ----------------------------------------------------------------------------------
+
+
+def test_what_did_not_start_is_handed_back_and_may_come_again() -> None:
+    running = Running()
+    calls = [running.dispatch(1), running.dispatch(2)]
+    running.callee.hand_back(calls)
+    assert running.sent() == [HandBack((1, 2))]
+    assert len(running.callee) == 0
+    running.callee.hand_back([])
+    assert running.tell(dispatch(3, name=1)) == []
+    assert len(running.runner.started) == 3
+
+
+def test_what_is_handed_back_before_the_gateway_has_answered_is_said_with_its_new_number() -> None:
+    running = Running()
+    held = running.dispatch(1)
+    named = running.connect()
+    running.callee.hand_back([held])
+    assert running.sent() == []
+    running.callee.resumed(named, (9,))
+    assert running.sent() == [HandBack((9,))]
+
+
+def test_what_is_handed_back_and_not_wanted_any_more_is_over() -> None:
+    running = Running()
+    held = running.dispatch(1)
+    named = running.connect()
+    running.callee.hand_back([held])
+    running.callee.resumed(named, (0,))
+    assert running.sent() == []
+
+
+def test_arguments_of_a_call_that_was_handed_back_do_not_start_its_successor() -> None:
+    running = Running()
+    running.callee.hand_back([running.dispatch(payload=STREAMED)])
+    later = Payload("pickle5", len(LARGE), b"", 5)
+    running.dispatch(payload=later, fence=2)
+    running.chunk(LARGE)
+    assert running.runner.started == []
+
+
+def test_a_reset_of_what_was_handed_back_already_changes_nothing() -> None:
+    running = Running()
+    running.callee.hand_back([running.dispatch(payload=STREAMED)])
+    successor = running.dispatch(fence=2)
+    running.reset()
+    assert list(running.callee.unfinished) == [successor]
+
+
+def test_handing_back_without_a_connection_says_nothing() -> None:
+    running = Running()
+    held = running.dispatch()
+    running.callee.detach(running.link)
+    running.callee.hand_back([held])
+    assert running.sent() == []
+    assert len(running.callee) == 0

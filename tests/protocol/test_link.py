@@ -1,0 +1,287 @@
+"""One end of a connection: opening, order of sending, payloads, liveness, closing."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.errors import InternalError, ProtocolError
+from easyremote.protocol.frames import (
+    CHUNK_SIZE,
+    MAX_CONTROL,
+    chunk_header,
+    control_record,
+)
+from easyremote.protocol.link import (
+    DEAD_AFTER,
+    HELLO_TIMEOUT,
+    PING_INTERVAL,
+    Link,
+    LinkState,
+)
+from easyremote.protocol.messages import (
+    INLINE_LIMIT,
+    Credit,
+    Event,
+    GoingAway,
+    Hello,
+    Message,
+    Payload,
+    Ping,
+    Pong,
+    Seen,
+    StreamReset,
+    StreamStop,
+    encode,
+)
+from easyremote.protocol.streams import Buffer
+from tests.protocol.wires import deliver, open_link, sent_by
+
+LARGE = bytes(range(256)) * 1000  # 256,000 bytes: four chunks
+
+
+def ignore(body: Buffer) -> None:
+    pass
+
+
+# -- opening and closing ---------------------------------------------------------------------------
+
+
+def test_a_link_opens_once() -> None:
+    link = Link(0.0)
+    assert link.state is LinkState.CONNECTING
+    link.open(0.0)
+    assert link.state is LinkState.OPEN
+    with pytest.raises(InternalError, match="a link that is open can't be opened"):
+        link.open(0.0)
+
+
+def test_a_closed_link_sends_nothing_and_closing_again_is_harmless() -> None:
+    link = open_link()
+    link.send(Ping())
+    link.offer([LARGE], len(LARGE), "pickle5")
+    link.close()
+    link.close()
+    link.send(Ping())
+    assert link.offer([LARGE], len(LARGE), "pickle5").stream == 0
+    assert link.state is LinkState.CLOSED
+    assert not link.has_output
+    assert link.data_to_send() is None
+
+
+def test_messages_that_came_with_the_closing_one_are_dropped() -> None:
+    link = open_link()
+    got: list[Message] = []
+    data = control_record(encode(GoingAway())) + control_record(encode(Seen(1, 1)))
+    for message in link.receive_data(data, 0.0):
+        got.append(message)
+        link.close()
+    assert got == [GoingAway()]
+
+
+def test_before_hello_is_answered_only_small_messages_and_no_data_are_taken() -> None:
+    hello = Hello((1, 0), "node", "key", "n", bytes(16))
+    link = Link(0.0)
+    assert list(link.receive_data(control_record(encode(hello)), 0.0)) == [hello]
+    with pytest.raises(ProtocolError, match="data before HELLO"):
+        list(link.receive_data(chunk_header(1, 1) + b"x", 0.0))
+    with pytest.raises(ProtocolError, match="control record of 5"):
+        list(Link(0.0).receive_data(control_record(encode(GoingAway("x" * 5000))), 0.0))
+
+
+# -- sending ---------------------------------------------------------------------------------------
+
+
+def test_what_is_queued_in_one_turn_leaves_together_and_wakes_the_shell_once() -> None:
+    link, woken = open_link(), []
+    link.wake = lambda: woken.append(True)
+    for seq in range(3):
+        link.send(Seen(1, seq))
+    assert woken == [True]
+    data = link.data_to_send()
+    assert data is not None
+    assert link.data_to_send() is None
+    assert list(open_link().receive_data(data, 0.0)) == [Seen(1, 0), Seen(1, 1), Seen(1, 2)]
+
+
+def test_control_goes_ahead_of_data() -> None:
+    link = open_link()
+    link.offer([LARGE], len(LARGE), "pickle5")
+    link.send(Ping(5))
+    first = link.data_to_send()
+    assert first == control_record(encode(Ping(5)))
+    second = link.data_to_send()
+    assert second is not None
+    assert second == chunk_header(1, CHUNK_SIZE) + LARGE[:CHUNK_SIZE]
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+@pytest.mark.parametrize("size", [1, 3000, INLINE_LIMIT])
+def test_many_messages_leave_in_order_about_64_kib_at_a_time(count: int, size: int) -> None:
+    link, peer = open_link(), open_link()
+    for seq in range(count):
+        link.send(Event(1, seq, Payload("pickle5", size, bytes(size))))
+    seqs: list[int] = []
+    while (data := link.data_to_send()) is not None:
+        assert len(data) <= CHUNK_SIZE
+        seqs += [event.seq for event in peer.receive_data(data, 0.0) if isinstance(event, Event)]
+    assert seqs == list(range(count))
+
+
+def test_a_message_larger_than_that_leaves_by_itself() -> None:
+    link = open_link()
+    big = GoingAway("x" * 200_000)
+    for message in (big, Seen(1, 1), big):
+        link.send(message)
+    first = link.data_to_send()
+    assert first == control_record(encode(big))
+    assert deliver(link, open_link()) == [Seen(1, 1), big]
+
+
+def test_a_message_that_the_far_end_would_refuse_is_not_sent() -> None:
+    link = open_link()
+    with pytest.raises(ProtocolError, match="a GoingAway of .* is too large"):
+        link.send(GoingAway("x" * MAX_CONTROL))
+    assert not link.has_output
+
+
+# -- payloads --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, INLINE_LIMIT])
+def test_a_small_payload_rides_in_its_message(size: int) -> None:
+    parts = [LARGE[: size // 2], LARGE[size // 2 : size]]
+    payload = open_link().offer(parts, size, "json")
+    assert payload == Payload("json", size, LARGE[:size], 0)
+    bodies: list[Buffer] = []
+    open_link().collect(payload, bodies.append)
+    assert bodies == [LARGE[:size]]
+
+
+@pytest.mark.parametrize("size", [INLINE_LIMIT + 1, CHUNK_SIZE, 3 * CHUNK_SIZE + 1])
+def test_a_large_payload_goes_as_a_stream(size: int) -> None:
+    near, far = open_link(), open_link()
+    payload = near.offer([LARGE[:10], b"", LARGE[10:size]], size, "pickle5")
+    assert (payload.size, payload.data, payload.stream) == (size, b"", 1)
+    bodies: list[Buffer] = []
+    far.collect(payload, bodies.append)
+    while near.has_output or far.has_output:
+        deliver(near, far)
+        deliver(far, near)
+    assert [bytes(body) for body in bodies] == [LARGE[:size]]
+
+
+def test_a_payload_that_passes_on_is_inline_or_a_stream_of_the_next_link() -> None:
+    source, target = open_link(), open_link()
+    small = Payload("pickle5", 3, b"abc")
+    assert source.pass_on(small, target) is small
+    target.offer([LARGE], len(LARGE), "pickle5")
+    passed = source.pass_on(Payload("pickle5", len(LARGE), b"", 9), target)
+    assert passed == Payload("pickle5", len(LARGE), b"", 2)
+
+
+def test_a_payload_that_nobody_wants_is_stopped_and_its_rest_is_dropped() -> None:
+    near, far = open_link(), open_link()
+    payload = near.offer([LARGE], len(LARGE), "pickle5")
+    far.drop(payload)
+    far.drop(Payload("pickle5", 3, b"abc"))
+    assert sent_by(far) == [StreamStop(1)]
+    deliver(near, far)
+    list(near.receive_data(control_record(encode(StreamStop(1))), 0.0))
+    assert not near.has_output
+
+
+def test_a_stream_that_ended_is_not_stopped_or_aborted_again() -> None:
+    link = open_link()
+    link.stop_stream(1)
+    link.abort_stream(1)
+    assert not link.has_output
+
+
+def test_an_aborted_stream_is_reset_at_the_other_end() -> None:
+    near, far = open_link(), open_link()
+    resets: list[bool] = []
+    far.collect(near.offer([LARGE], len(LARGE), "pickle5"), ignore, lambda: resets.append(True))
+    near.abort_stream(1)
+    deliver(near, far)
+    assert resets == [True]
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_stream_of_no_bytes_is_refused(size: int) -> None:
+    with pytest.raises(ProtocolError, match="stream 4 is announced wrongly"):
+        open_link().collect(Payload("pickle5", size, b"", 4), ignore)
+
+
+def test_a_stream_that_is_under_way_can_not_be_announced_again() -> None:
+    link = open_link()
+    payload = Payload("pickle5", len(LARGE), b"", 4)
+    link.collect(payload, ignore)
+    with pytest.raises(ProtocolError, match="stream 4 is announced wrongly"):
+        link.collect(payload, ignore)
+
+
+def test_a_stream_that_is_over_can_not_be_announced_again() -> None:
+    link = open_link()
+    link.drop(Payload("pickle5", 3, b"", 4))
+    for stream in (4, 3, -1):
+        with pytest.raises(ProtocolError, match=f"stream {stream} is announced wrongly"):
+            link.drop(Payload("pickle5", 3, b"", stream))
+
+
+@pytest.mark.parametrize("size", [1 << 62, 1 << 63])
+def test_a_payload_larger_than_memory_is_refused(size: int) -> None:
+    with pytest.raises(ProtocolError, match="does not fit into memory"):
+        open_link().collect(Payload("pickle5", size, b"", 4), ignore)
+
+
+# -- the link's own messages -----------------------------------------------------------------------
+
+
+def test_a_ping_is_answered_with_its_nonce_and_the_owner_does_not_see_it() -> None:
+    link = open_link()
+    data = control_record(encode(Ping(7))) + control_record(encode(Pong(8)))
+    assert list(link.receive_data(data, 0.0)) == []
+    assert sent_by(link) == [Pong(7)]
+
+
+def test_credit_reset_and_stop_of_streams_that_are_over_are_harmless() -> None:
+    link = open_link()
+    for message in (Credit(3, 10), StreamReset(3), StreamStop(3)):
+        assert list(link.receive_data(control_record(encode(message)), 0.0)) == []
+    assert not link.has_output
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def test_hello_has_its_time_and_no_more() -> None:
+    link = Link(100.0)
+    assert link.next_timeout() == 100.0 + HELLO_TIMEOUT
+    assert link.handle_timeout(100.0 + HELLO_TIMEOUT - 0.1)
+    assert not link.handle_timeout(100.0 + HELLO_TIMEOUT)
+
+
+def test_a_silent_peer_is_asked_and_then_given_up() -> None:
+    link = open_link(100.0)
+    assert link.next_timeout() == 100.0 + PING_INTERVAL
+    assert link.handle_timeout(105.0)
+    assert not link.has_output
+    pings = 0
+    while link.handle_timeout(link.next_timeout()):
+        assert sent_by(link) == [Ping()]
+        pings += 1
+    assert link.next_timeout() == 100.0 + DEAD_AFTER
+    assert pings == 3
+
+
+def test_any_byte_that_comes_is_a_sign_of_life() -> None:
+    link = open_link(0.0)
+    list(link.receive_data(b"\x02", 30.0))
+    assert link.next_timeout() == 40.0
+    assert link.handle_timeout(60.0)
+
+
+def test_what_is_queued_before_the_shell_is_there_waits() -> None:
+    link = Link(0.0)
+    link.send(Ping())
+    assert link.has_output

@@ -1,0 +1,65 @@
+"""The document of the wire is fresh, and says something of every message and field."""
+
+from __future__ import annotations
+
+import runpy
+from typing import get_args
+
+import msgspec
+import pytest
+
+from easyremote.protocol.frames import FrameDecoder
+from easyremote.protocol.messages import Function, Gpu, Message, Payload
+from easyremote.protocol.wire_document import EXAMPLES, document, meanings
+from tests.protocol.vectors import FOLDER
+
+KINDS = get_args(Message)
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    refresh = "run `python -m easyremote.protocol.wire_document > tests/vectors/WIRE.md`"
+    assert (FOLDER / "WIRE.md").read_text() == document() + "\n", refresh
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_the_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_module("easyremote.protocol.wire_document", run_name="__main__")
+    assert capsys.readouterr().out == document() + "\n"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, Payload, Function, Gpu], ids=lambda kind: kind.__name__)
+def test_every_message_and_each_of_its_fields_is_described(kind: type[Message]) -> None:
+    assert kind.__doc__, "a message says what it is for"
+    told = meanings(kind)
+    assert list(told) == list(kind.__struct_fields__)
+    assert all(meaning.endswith(".") for meaning in told.values())
+    section = document().split(f"### {kind.__name__}")[1].split("###")[0]
+    assert kind.__doc__.splitlines()[0].replace("``", "`") in section
+    for name, meaning in told.items():
+        assert f"| `{name}` |" in section
+        assert meaning in section
+
+
+def test_a_field_that_nobody_describes_is_noticed() -> None:
+    class Undescribed(msgspec.Struct):
+        """Not a word of its field."""
+
+        surprise: int = 0
+
+    with pytest.raises(KeyError, match="surprise"):
+        meanings(Undescribed)
+
+
+def test_every_message_has_an_example_and_its_own_tag() -> None:
+    assert {type(example) for example in EXAMPLES} == set(KINDS)
+    tags = [kind.__struct_config__.tag for kind in KINDS]
+    assert tags == list(range(1, len(KINDS) + 1))
+
+
+def test_the_bytes_of_every_example_are_a_record_of_it() -> None:
+    lines = [line.strip() for line in document().splitlines() if line.startswith("    ")]
+    decoder = FrameDecoder()
+    read = [record for line in lines for record in decoder.receive_data(bytes.fromhex(line))]
+    assert [each for each in read if isinstance(each, KINDS)] == sorted(
+        EXAMPLES, key=lambda example: example.__struct_config__.tag
+    )

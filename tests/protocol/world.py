@@ -1,0 +1,340 @@
+"""A client, a gateway and a node without sockets: their cores, joined by `Wire`s."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from easyremote.errors import ProtocolError
+from easyremote.gateway.calls import Calls
+from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.table import Client
+from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
+from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Function,
+    Hello,
+    Message,
+    Payload,
+    Register,
+    Resume,
+    Resumed,
+    Submit,
+)
+from easyremote.protocol.streams import Assembly, Buffer, Relay
+from tests.protocol.wires import Wire
+
+MAX_PAYLOAD = 1 << 30
+SLOTS = 2
+#: What a process takes to start; longer than a message takes from one to the other.
+STARTING = 0.5
+
+
+@dataclass(eq=False)
+class Waiting:
+    """The sink of one call: keeps what it is told."""
+
+    argument: bytes
+    events: list[bytes] = field(default_factory=list)
+    outcomes: list[tuple[str, bytes]] = field(default_factory=list)
+    starts: int = 0
+
+    def started(self, node: str) -> None:
+        self.starts += 1
+
+    def event(self, encoding: str, body: Buffer) -> None:
+        assert not self.outcomes, "an event after the outcome"
+        self.events.append(bytes(body))
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        self.outcomes.append((code, bytes(body)))
+
+    @property
+    def code(self) -> str:
+        return self.outcomes[0][0]
+
+    @property
+    def may_have_run(self) -> bool:
+        code, body = self.outcomes[0]
+        return not code or bool(unpack_error(body)[2]["may_have_run"])
+
+
+class Recorder:
+    """A node's process that runs nothing by itself: a test says what becomes of a call."""
+
+    def __init__(self, instance: int, born: float, starts: Counter[bytes]) -> None:
+        self.callee = Callee(self)
+        self.instance = instance.to_bytes(16, "big")
+        self.born = born
+        #: What has not begun, as if all threads were busy.
+        self.queued: dict[HeldCall, bytes] = {}
+        self.running: dict[HeldCall, bytes] = {}
+        #: How often each call began, in this process and those before.
+        self.starts = starts
+
+    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+        self.queued[held] = bytes(arguments)
+
+    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+        self.queued.pop(held, None)
+        self.running.pop(held, None)
+        self.callee.finish(held, failure("cancelled", "stopped"))
+
+    def window_opened(self, held: HeldCall) -> None:
+        """The test asks `HeldCall.window_is_open`."""
+
+    def begin(self, held: HeldCall) -> None:
+        self._run(held)
+        self.callee.started(held)
+
+    def finish(self, held: HeldCall) -> None:
+        """End a call with the value that belongs to its argument; STARTED may be left out."""
+        if held in self.queued:
+            self._run(held)
+        value = answer(self.running.pop(held))
+        self.callee.finish(held, Outcome((value,), len(value), "pickle5"))
+
+    def emit(self, held: HeldCall, size: int) -> None:
+        if held.window_is_open:
+            body = item(held.last_event + 1, self.running[held], size)
+            self.callee.emit(held, (body,), len(body), "pickle5")
+
+    def hand_back(self, held: HeldCall) -> None:
+        del self.queued[held]
+        self.callee.hand_back([held])
+
+    def finish_all(self) -> None:
+        for held in [*self.queued, *self.running]:
+            self.finish(held)
+
+    def _run(self, held: HeldCall) -> None:
+        self.starts[held.call_id] += 1
+        self.running[held] = self.queued.pop(held)
+
+
+def answer(argument: bytes) -> bytes:
+    return argument[::-1]
+
+
+def item(seq: int, argument: bytes, size: int) -> bytes:
+    return b"%d of " % seq + argument[:4] + bytes(size)
+
+
+class World:
+    """One client, one gateway, one node; connections come and go."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.caller = Caller()
+        self.sinks: list[Waiting] = []
+        self.calls: list[OutstandingCall] = []
+        self.client_wire: Wire | None = None
+        self.node_wire: Wire | None = None
+        self.client: Client | None = None
+        self.node: Node | None = None
+        self.named: list[HeldCall] = []
+        #: Whether a record was repeated or moved: then a link may be closed for it.
+        self.is_disturbed = False
+        self.copies: list[tuple[Wire, int, bytes]] = []
+        self.starts: Counter[bytes] = Counter()
+        self._processes = 0
+        self.start_gateway()
+        self.start_node()
+
+    # -- processes and connections -----------------------------------------------------------------
+
+    def start_gateway(self) -> None:
+        """A gateway with empty tables; what was connected to the one before is cut."""
+        self.cut_client()
+        self.cut_node()
+        self.now += STARTING
+        self.nodes = Nodes()
+        self.gateway = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+
+    def start_node(self) -> None:
+        """A new process of the node; what ran in the one before is gone."""
+        self.cut_node()
+        self.now += STARTING
+        self._processes += 1
+        self.recorder = Recorder(self._processes, self.now, self.starts)
+
+    def connect(self) -> None:
+        self.connect_client()
+        self.connect_node()
+
+    def connect_client(self) -> None:
+        if self.client_wire is None:
+            self.client_wire = Wire(self.now)
+            self.client = Client(self.client_wire.ends[1], "alice")
+            self.caller.attach(self.client_wire.ends[0], 5, self.now)
+
+    def connect_node(self) -> None:
+        if self.node_wire is not None:
+            return
+        wire = self.node_wire = Wire(self.now)
+        recorder, ours = self.recorder, wire.ends[0]
+        uptime = self.now - recorder.born
+        hello = Hello((1, 0), "node", "", "n", recorder.instance, uptime=uptime)
+        known = self.nodes.get("n")
+        if known is not None and known.instance != hello.instance:
+            self.gateway.node_restarted(known)
+        self.node = self.nodes.welcome(hello, wire.ends[1], self.now)
+        ours.send(Register((Function("f"),), SLOTS))
+        self.named = recorder.callee.attach(ours)
+        ids = tuple(held.call_id for held in self.named)
+        ours.send(Resume(ids, fences=tuple(held.fence for held in self.named)))
+
+    def cut_client(self) -> None:
+        if self.client_wire is not None and self.client is not None:
+            near, far = self.client_wire.ends
+            self.caller.detach(near, self.now)
+            self.gateway.client_left(self.client, self.now)
+            near.close()
+            far.close()
+            self._forget_copies(self.client_wire)
+            self.client_wire = self.client = None
+
+    def cut_node(self) -> None:
+        if self.node_wire is not None and self.node is not None:
+            near, far = self.node_wire.ends
+            self.recorder.callee.detach(near)
+            self.gateway.node_left(self.node, far, self.now)
+            near.close()
+            far.close()
+            self._forget_copies(self.node_wire)
+            self.node_wire = None
+
+    def _forget_copies(self, wire: Wire) -> None:
+        self.copies = [copied for copied in self.copies if copied[0] is not wire]
+
+    # -- what is under way -------------------------------------------------------------------------
+
+    def submit(self, argument: bytes, *, node: str = "n", timeout: float = 0.0) -> Waiting:
+        sink = Waiting(argument)
+        call_id = len(self.sinks).to_bytes(16, "big")
+        submit = Submit(0, call_id, node, "f", Payload(), timeout=timeout)
+        call = self.caller.submit(submit, (argument,), len(argument), "pickle5", sink, self.now)
+        self.sinks.append(sink)
+        self.calls.append(call)
+        return sink
+
+    def wire(self, which: int) -> Wire | None:
+        """0 and 1 are to the client and to the gateway from it; 2 and 3 likewise for the node."""
+        return self.client_wire if which < 2 else self.node_wire
+
+    def move(self, which: int, size: int) -> None:
+        """Let so many bytes through."""
+        wire = self.wire(which)
+        if wire is None:
+            return
+        side = which % 2
+        data = wire.take(side, size)
+        receive: Callable[[Message], None] = (
+            self._to_client,
+            self._from_client,
+            self._to_node,
+            self._from_node,
+        )[which]
+        try:
+            for message in wire.ends[side].receive_data(data, self.now):
+                receive(message)
+        except ProtocolError:
+            assert self.is_disturbed, "an undisturbed link was closed"
+            (self.cut_client if which < 2 else self.cut_node)()
+        else:
+            if which == 0:
+                self.caller.flush(self.now)
+
+    def move_record(self, which: int) -> None:
+        """Let the next record through."""
+        wire = self.wire(which)
+        if wire is not None:
+            self.move(which, wire.next_record(which % 2))
+
+    @property
+    def repeatable(self) -> list[tuple[Wire, int, bytes]]:
+        """What may be delivered twice."""
+        sides = [(wire, side) for wire in self._wires() for side in (0, 1)]
+        return [(wire, side, each) for wire, side in sides for each in wire.repeatable(side)]
+
+    @property
+    def swappable(self) -> list[tuple[Wire, int, int]]:
+        """What may come in another order."""
+        sides = [(wire, side) for wire in self._wires() for side in (0, 1)]
+        return [(wire, side, each) for wire, side in sides for each in wire.swappable(side)]
+
+    def copy(self, wire: Wire, side: int, record: bytes) -> None:
+        """Have it delivered once more, later on the same connection (`repeat`)."""
+        self.copies.append((wire, side, record))
+        self.is_disturbed = True
+
+    def repeat(self, copied: tuple[Wire, int, bytes]) -> None:
+        self.copies.remove(copied)
+        wire, side, record = copied
+        wire.repeat(side, record)
+
+    def swap(self, wire: Wire, side: int, index: int) -> None:
+        wire.swap(side, index)
+        self.is_disturbed = True
+
+    def settle(self) -> None:
+        """Move everything until nothing moves."""
+        for _ in range(10_000):
+            if all(wire.is_quiet for wire in self._wires()):
+                return
+            for which in range(4):
+                self.move(which, 1 << 20)
+        raise AssertionError("it never becomes quiet")
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.gateway.handle_timeout(self.now)
+        self.caller.handle_timeout(self.now)
+
+    def credits(self) -> Iterator[tuple[str, int]]:
+        """Every credit that anybody has at the moment, with its name."""
+        for wire in self._wires():
+            for link in wire.ends:
+                yield from _credits(link)
+        for node in self.nodes:
+            yield "busy slots", node.busy
+            yield "free slots", SLOTS - node.busy if node.mean_seconds is None else 0
+            for function, active in node.active.items():
+                yield f"active calls of {function}", active
+        yield "calls under way", self.caller._sent
+        for held in self.recorder.callee._by_id.values():
+            yield "unseen bytes", held.unseen_bytes
+
+    def _wires(self) -> list[Wire]:
+        return [wire for wire in (self.client_wire, self.node_wire) if wire is not None]
+
+    def _to_client(self, message: Message) -> None:
+        self.caller.receive(message, self.now)
+
+    def _from_client(self, message: Message) -> None:
+        assert self.client is not None
+        self.gateway.receive_from_client(self.client, message, self.now)
+
+    def _to_node(self, message: Message) -> None:
+        if isinstance(message, Resumed):
+            self.recorder.callee.resumed(self.named, message.calls)
+        else:
+            self.recorder.callee.receive(message)
+
+    def _from_node(self, message: Message) -> None:
+        assert self.node is not None
+        self.gateway.receive_from_node(self.node, message, self.now)
+
+
+def _credits(link: Link) -> Iterator[tuple[str, int]]:
+    for number, outgoing in link._streams.outgoing.items():
+        yield f"credit of stream {number}", outgoing.credit
+        yield f"rest of stream {number}", outgoing.unsent
+    for number, incoming in link._streams.incoming.items():
+        if isinstance(incoming, Relay):
+            yield f"welcome of relay {number}", incoming._granted
+            yield f"rest of relay {number}", incoming._left
+        elif isinstance(incoming, Assembly):
+            yield f"welcome of stream {number}", incoming._granted - incoming._at

@@ -1,0 +1,331 @@
+"""Dialling: what is told about what answers, and how often it is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from easyremote.client.client import Client
+from easyremote.config import Settings
+from easyremote.errors import (
+    EasyRemoteError,
+    GatewayUnreachable,
+    NotAuthorized,
+    ProtocolError,
+    UsageError,
+    VersionMismatch,
+    from_wire,
+)
+from easyremote.identity import Key
+from easyremote.node.compute_node import ComputeNode
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    PROTOCOL,
+    SUBPROTOCOL,
+    GoingAway,
+    Hello,
+    Message,
+    Refused,
+    Welcome,
+)
+from easyremote.transport import dial
+from easyremote.transport.dial import connect_once, full_jitter, is_fatal, stay_connected
+from tests.conftest import LIMIT, Gateway, end, start_gateway
+
+KEY = str(Key.generate("client"))
+NEXT_MAJOR = (PROTOCOL[0] + 1, 0)
+
+
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], object]) -> AsyncIterator[str]:
+    """An HTTP server with one handler for everything; yields its address."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)  # type: ignore[misc, no-any-return]
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+class FakeGateway:
+    """Answers HELLO with one message, whatever was said, and then keeps silent."""
+
+    def __init__(self, answer: Message | None) -> None:
+        self._answer = answer
+        self.hellos: list[Hello] = []
+
+    async def __call__(self, request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(protocols=(SUBPROTOCOL,))
+        await ws.prepare(request)
+        link = Link(time.monotonic())
+        async for message in ws:
+            for received in link.receive_data(message.data, time.monotonic()):
+                assert isinstance(received, Hello)
+                self.hellos.append(received)
+                if self._answer is None:
+                    await ws.close(message=b"not today")
+                    return ws
+                link.send(self._answer)
+                data = link.data_to_send()
+                assert data is not None
+                await ws.send_bytes(data)
+        return ws
+
+
+class RecordingOwner:
+    """Dials as a client of this version, and keeps what happens."""
+
+    def __init__(self, protocol: tuple[int, int] = PROTOCOL, name: str = "tester") -> None:
+        self._hello = Hello(protocol, "client", KEY, name, b"i" * 16)
+        self.opens = 0
+        self.errors: list[EasyRemoteError | None] = []
+        self.on_open: Callable[[Link], None] = lambda link: None
+
+    def hello(self) -> Hello:
+        return self._hello
+
+    def opened(self, link: Link, welcome: Welcome, now: float) -> None:
+        self.opens += 1
+        self.on_open(link)
+
+    def receive(self, message: Message, now: float) -> None:
+        raise AssertionError(f"unexpected {message}")
+
+    def flush(self, now: float) -> None:
+        """Nothing is batched."""
+
+    def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
+        self.errors.append(error)
+
+
+async def dialled(address: str, owner: RecordingOwner | None = None) -> EasyRemoteError:
+    """What one try to connect there ends with."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(EasyRemoteError) as caught:
+            await connect_once(Settings(address, KEY), owner or RecordingOwner(), session)
+    return caught.value
+
+
+# -- what answers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("own", ["client", "node"])
+async def test_a_gateway_of_another_major_version_is_told_with_both_versions(own: str) -> None:
+    fake = FakeGateway(Welcome(NEXT_MAJOR, b"g" * 16))
+    async with answering(fake) as address:
+        with pytest.raises(VersionMismatch, match=r"speaks protocol 2, we speak 1\. Update the ol"):
+            if own == "client":
+                client = Client(address, KEY)
+                await asyncio.to_thread(client.execute, "add", 1, 2)
+            else:
+                node = ComputeNode(address, "gpu-node", api_key=str(Key.generate("node")))
+                await asyncio.wait_for(node.serve_async(), LIMIT)
+    assert [hello.role for hello in fake.hellos] == [own]
+
+
+@pytest.mark.asyncio
+async def test_a_minor_version_of_the_gateway_is_no_obstacle() -> None:
+    owner = RecordingOwner()
+    owner.on_open = lambda link: link.close()
+    async with answering(FakeGateway(Welcome((PROTOCOL[0], 99), b"g" * 16))) as address:
+        task = asyncio.create_task(stay_connected(Settings(address, KEY), owner))
+        async with asyncio.timeout(LIMIT):
+            while not owner.opens:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert owner.opens == 1
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_the_error_that_the_gateway_names() -> None:
+    async with answering(FakeGateway(Refused("not-authorized", "The key is stale."))) as address:
+        error = await dialled(address)
+    assert isinstance(error, NotAuthorized)
+    assert str(error) == "The key is stale."
+
+
+@pytest.mark.asyncio
+async def test_a_first_word_that_is_no_answer_breaks_the_protocol() -> None:
+    async with answering(FakeGateway(GoingAway("soon"))) as address:
+        error = await dialled(address)
+    assert isinstance(error, ProtocolError)
+
+
+@pytest.mark.asyncio
+async def test_a_gateway_that_hangs_up_before_welcome_is_told_with_its_reason() -> None:
+    async with answering(FakeGateway(None)) as address:
+        error = await dialled(address)
+    assert isinstance(error, GatewayUnreachable)
+    assert "closed the connection before it said a word" in str(error)
+
+
+@pytest.mark.asyncio
+async def test_a_websocket_server_that_is_no_gateway_is_told() -> None:
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await ws.receive()
+        return ws
+
+    async with answering(chat) as address:
+        error = await dialled(address)
+    assert "is a WebSocket server, but no EasyRemote gateway" in str(error)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [200, 404, 502])
+async def test_a_web_server_that_is_no_gateway_is_told_with_what_it_says(status: int) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(status=status, text="<h1>hello</h1>")
+
+    async with answering(page) as address:
+        error = await dialled(address)
+    assert isinstance(error, GatewayUnreachable)
+    assert f"is no EasyRemote gateway: it says {status}" in str(error)
+    assert "Is the port right?" in str(error)
+
+
+@pytest.mark.asyncio
+async def test_something_that_speaks_no_http_is_told() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        error = await dialled(f"127.0.0.1:{port}")
+    assert f"No gateway answers at 127.0.0.1:{port} (from an argument)" in str(error)
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "CONNECT_TIMEOUT", 0.2)
+    silent = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        error = await dialled(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        silent.set()
+    assert "did not answer within" in str(error)
+    assert "does a firewall let you through?" in str(error)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("127.0.0.1:1", "No gateway answers at 127.0.0.1:1"),
+        ("no-such-host.invalid:8080", "No gateway answers at no-such-host.invalid:8080"),
+    ],
+)
+async def test_an_address_where_nobody_is_is_told(address: str, text: str) -> None:
+    error = await dialled(address)
+    assert isinstance(error, GatewayUnreachable)
+    assert text in str(error)
+    assert "Start it there: easyremote gateway." in str(error)
+    assert "ssl" not in str(error)
+
+
+# -- a real gateway --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    started = start_gateway(tmp_path_factory.mktemp("home"))
+    yield started
+    end(started.process)
+
+
+@pytest.mark.asyncio
+async def test_a_peer_of_another_major_version_is_refused_by_the_gateway(gateway: Gateway) -> None:
+    error = await dialled(gateway.address, RecordingOwner(NEXT_MAJOR))
+    assert isinstance(error, VersionMismatch)
+    assert "This gateway speaks protocol 1, you speak 2." in str(error)
+
+
+def test_a_key_of_another_gateway_is_refused_and_named(gateway: Gateway) -> None:
+    key = Key.generate("client")
+    with pytest.raises(NotAuthorized, match=f"does not accept the key {key.key_id}. It may be re"):
+        Client(gateway.address, str(key)).execute("add", 1, 2)
+    node = ComputeNode(gateway.address, "stranger", api_key=str(Key.generate("node")))
+    with pytest.raises(NotAuthorized, match="does not accept the key"):
+        node.start()
+
+
+def test_without_a_key_one_is_told_how_to_get_it(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASYREMOTE_HOME", str(tmp_path))
+    monkeypatch.delenv("EASYREMOTE_API_KEY", raising=False)
+    with pytest.raises(UsageError, match="no client key .*key create --kind client"):
+        Client(gateway.address)
+    with pytest.raises(UsageError, match="no node key .*key create --kind node"):
+        ComputeNode(gateway.address)
+
+
+def test_a_node_id_that_can_be_none_is_refused(gateway: Gateway) -> None:
+    node = ComputeNode(gateway.address, "two words", api_key=gateway.keys["node"])
+    with pytest.raises(UsageError, match="'two words' can't be a node's id"):
+        node.start()
+
+
+# -- again and again -------------------------------------------------------------------------------
+
+
+def test_the_first_try_is_at_once_and_the_waits_double_up_to_a_limit() -> None:
+    longest = list(itertools.islice(full_jitter(lambda low, high: high), 10))
+    assert longest == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert list(itertools.islice(full_jitter(lambda low, high: low), 4)) == [0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("code", ["not-authorized", "version", "protocol", "usage"])
+def test_what_would_meet_the_same_answer_is_not_tried_again(code: str) -> None:
+    assert is_fatal(from_wire(code, "no", {}))
+    assert not is_fatal(GatewayUnreachable("away"))
+
+
+@pytest.mark.asyncio
+async def test_it_dials_again_until_the_gateway_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "FIRST_DELAY", 0.01)
+    tries = 0
+    fake = FakeGateway(Welcome(PROTOCOL, b"g" * 16))
+
+    async def third_time(request: web.Request) -> web.StreamResponse:
+        nonlocal tries
+        tries += 1
+        return await fake(request) if tries == 3 else web.Response(status=502)
+
+    owner = RecordingOwner()
+    opened = asyncio.Event()
+    owner.on_open = lambda link: opened.set()
+    async with answering(third_time) as address:
+        task = asyncio.create_task(stay_connected(Settings(address, KEY), owner))
+        await asyncio.wait_for(opened.wait(), LIMIT)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [type(error) for error in owner.errors[:2]] == [GatewayUnreachable] * 2
+    assert tries == 3
