@@ -54,6 +54,7 @@ class Calls:
         self._recovery = Recovery(self.table, now=now)
         self._born = now
         self._max_payload = max_payload
+        self._is_leaving = False
 
     def __len__(self) -> int:
         return len(self.table.by_id)
@@ -63,18 +64,31 @@ class Calls:
     def client_left(self, client: Client, now: float) -> None:
         """Its calls run on; their outcomes are held for a while."""
         for call in list(client.calls.values()):
-            call.client = None
+            call.unbind(now)
             if call.arguments is not None and not call.arguments.is_complete:
                 # The rest of its arguments went with the connection: it can't start.
                 self.table.forget(call, remember=False)
             else:
-                call.hold_until = now + RECONNECT_LIMIT
                 self.table.arm(call)
         client.calls.clear()
+
+    def leave(self) -> None:
+        """The gateway stops: what waits here goes back to its client, for the next gateway."""
+        self._is_leaving = True
+        for call in list(self.table.by_id.values()):
+            client, number = call.client, call.client_number
+            if call.submit is not None and client is not None and not call.suspect_until:
+                call.drop_arguments()
+                self.table.forget(call, remember=False)
+                client.link.send(HandBack((number,)))
 
     def receive_from_client(self, client: Client, message: Message, now: float) -> None:
         """Handle a message of a client."""
         kind = type(message)
+        if kind is Submit and self._is_leaving:
+            client.link.drop(message.payload)  # type: ignore[union-attr]  # narrowed by `kind`
+            client.link.send(HandBack((message.call,)))  # type: ignore[union-attr]  # as above
+            return
         if kind is Submit:
             self._submit(client, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
             return
@@ -284,6 +298,7 @@ class Calls:
                 submit.session,
                 remaining,
                 call.owner,
+                submit.run_timeout,
             )
         )
         if call.deadline:
@@ -339,6 +354,9 @@ class Calls:
             self._fill(node, now)
         if call.client is None:
             node.link.drop(message.payload)  # the node holds it
+            if not call.hold_until:
+                call.unbind(now)
+                self.table.arm(call)
             return
         message.payload = node.link.pass_on(message.payload, call.client.link)
         message.call = call.client_number

@@ -7,6 +7,7 @@ another process, that one is told and stops. ``tests/gateway/test_links.py`` pro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import time
@@ -40,6 +41,8 @@ MAX_PAYLOAD = 2 * 1024**3
 MAX_CALLS = 1000
 #: How often timers and revoked keys are looked at, in seconds.
 TICK = 0.25
+#: A client that is told that the gateway stops has so many seconds to answer.
+GOODBYE_TIMEOUT = 2.0
 
 
 class Links:
@@ -52,6 +55,8 @@ class Links:
         self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
         self.feed = Feed(self.nodes, self.calls.table)
         self._peers: set[_Peer] = set()
+        #: The clients that are connected, by key and by process: the newest connection counts.
+        self._clients: dict[tuple[str, bytes], Client] = {}
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one WebSocket, until it is over."""
@@ -83,10 +88,42 @@ class Links:
                     word = "The key was revoked, or has expired."
                     peer.dismiss(Refused("not-authorized", word))
 
-    def going_away(self) -> None:
-        """Tell everybody that the gateway stops; they dial again."""
+    async def going_away(self) -> None:
+        """Tell everybody that the gateway stops; they dial again.
+
+        A client answers, so that what it submitted before it knew is read here, and handed back.
+        """
         for peer in list(self._peers):
-            peer.dismiss(GoingAway("the gateway stops"))
+            peer.say_goodbye()
+        self.calls.leave()
+        clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
+        with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                await asyncio.gather(*clients)
+
+    def client_joined(self, client: Client, instance: bytes) -> None:
+        """A client is here; if it was before, that connection has nothing to say any more."""
+        before = self._clients.pop((client.owner, instance), None)
+        self._clients[client.owner, instance] = client
+        if before is not None:
+            self._leave(before)
+            for peer in list(self._peers):
+                if peer.link is before.link:
+                    peer.dismiss(GoingAway("a newer connection took over"))
+
+    def client_left(self, client: Client, instance: bytes) -> None:
+        """Its connection is gone."""
+        if self.is_current(client, instance):
+            del self._clients[client.owner, instance]
+            self._leave(client)
+
+    def is_current(self, client: Client, instance: bytes) -> bool:
+        """Whether no newer connection of its process has taken its place."""
+        return self._clients.get((client.owner, instance)) is client
+
+    def _leave(self, client: Client) -> None:
+        self.feed.client_left(client)
+        self.calls.client_left(client, time.monotonic())
 
     def supersede(self, node: Node, hello: Hello) -> None:
         """Somebody new has this node's id; what the one before leaves behind is settled."""
@@ -114,11 +151,19 @@ class _Peer:
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
         self.key_id = ""
+        self._instance = b""
+        #: Its connection is over.
+        self.gone = asyncio.Event()
         self._role: Node | Client | None = None
 
     def receive(self, message: Message, now: float) -> None:
         role = self._role
         if isinstance(role, Client):
+            if not self._links.is_current(role, self._instance):
+                return
+            if isinstance(message, GoingAway) and self.connection is not None:
+                self.connection.end("the gateway stops")
+                return
             if not self._links.feed.receive(role, message):
                 self._links.calls.receive_from_client(role, message, now)
         elif isinstance(role, Node):
@@ -140,7 +185,8 @@ class _Peer:
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role = Client(self.link, self.key_id)
+            self._role, self._instance = Client(self.link, self.key_id), hello.instance
+            links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
         if known is not None:
@@ -164,15 +210,26 @@ class _Peer:
                 "and no space, slash or comma."
             )
 
+    @property
+    def is_client(self) -> bool:
+        return isinstance(self._role, Client)
+
+    def say_goodbye(self) -> None:
+        word = GoingAway("the gateway stops")
+        if self.is_client:
+            self.link.send(word)  # and wait for its own
+        else:
+            self.dismiss(word)
+
     def dismiss(self, word: Refused | GoingAway) -> None:
         self.link.send(word)
         if self.connection is not None:
             self.connection.end(word.message if isinstance(word, Refused) else word.reason)
 
     def left(self, now: float) -> None:
+        self.gone.set()
         if isinstance(self._role, Client):
-            self._links.feed.client_left(self._role)
-            self._links.calls.client_left(self._role, now)
+            self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
             self._links.calls.node_left(self._role, self.link, now)
 

@@ -198,7 +198,7 @@ class Server:
             self._links = links
             self._ready.set()
             await self._stopping.wait()
-            links.going_away()
+            await links.going_away()
         finally:
             self._links = None
             api.close()

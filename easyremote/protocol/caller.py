@@ -26,6 +26,7 @@ from easyremote.protocol.messages import (
     Delivered,
     Event,
     Finished,
+    GoingAway,
     HandBack,
     Message,
     Resume,
@@ -99,6 +100,8 @@ class Caller:
         self._unsent: deque[OutstandingCall] = deque()
         self._sent = 0
         self._max_calls = 1
+        #: The gateway stops: what is not sent yet waits for the next connection.
+        self._is_leaving = False
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -152,6 +155,7 @@ class Caller:
         self._link = link
         self._max_calls = max_calls
         self._lost_link = None
+        self._is_leaving = False
         self._delivered.clear()
         self._deliver_by = 0.0
         known = [call for call in self._calls.values() if call.sent is not None]
@@ -178,6 +182,10 @@ class Caller:
             return
         if kind is Resumed:
             self._resumed(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
+            return
+        if kind is GoingAway:
+            self._is_leaving = True
+            link.send(GoingAway())  # nothing more comes from us: what is on its way is all
             return
         if kind is HandBack:
             self._handed_back(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
@@ -241,7 +249,9 @@ class Caller:
     # -- inside ----------------------------------------------------------------------------------
 
     def _send_more(self, now: float) -> None:
-        while self._unsent and self._link is not None and self._sent < self._max_calls:
+        if self._link is None or self._is_leaving:
+            return
+        while self._unsent and self._sent < self._max_calls:
             call = self._unsent.popleft()
             if call.call in self._calls:
                 self._send(call, now)

@@ -30,7 +30,6 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
-    GoingAway,
     Hello,
     Message,
     Refused,
@@ -137,8 +136,7 @@ class _Dialled:
         if isinstance(message, Refused):
             raise from_wire(message.code, message.message, {})
         if self.is_open:
-            if not isinstance(message, GoingAway):  # the close that follows says the same
-                self._owner.receive(message, now)
+            self._owner.receive(message, now)
             return
         if not isinstance(message, Welcome):
             raise ProtocolError(f"{self._settings.gateway} answered HELLO with something else")

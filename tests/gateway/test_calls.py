@@ -8,6 +8,7 @@ from easyremote.gateway.calls import RETURN
 from easyremote.gateway.nodes import LOST_AFTER
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.messages import (
+    INLINE_LIMIT,
     Cancel,
     Delivered,
     Dispatch,
@@ -471,3 +472,18 @@ def test_a_queued_call_keeps_no_more_of_its_arguments_than_the_window(desk: Desk
     call.arguments.receive(chunk)
     with pytest.raises(Exception, match="longer than it was welcome to be"):
         call.arguments.receive(chunk[:1])
+
+
+# -- the gateway stops -----------------------------------------------------------------------------
+
+
+def test_what_waits_goes_back_to_its_client_when_the_gateway_stops(desk: Desk) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    running, waiting = client.submit(), client.submit()
+    large = client.submit(payload=Payload("pickle5", INLINE_LIMIT + 1, b"", 1))
+    node.only(Dispatch)
+    desk.calls.leave()
+    assert [each.calls for each in client.heard(HandBack)] == [(waiting,), (large,)]
+    assert len(desk.calls) == 1, f"only {running} is left"
+    late = client.submit()
+    assert client.only(HandBack).calls == (late,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import psutil
 import pytest
@@ -13,12 +14,15 @@ from easyremote.protocol.frames import CHUNK_SIZE, MAX_HELLO, MAX_MESSAGE, chunk
 from easyremote.protocol.frames import control_record as record
 from easyremote.protocol.messages import (
     Cancel,
+    Finished,
     Function,
     GoingAway,
     Hello,
     Message,
+    Payload,
     Refused,
     Register,
+    Submit,
     Welcome,
     encode,
 )
@@ -119,6 +123,19 @@ async def test_the_newest_connection_of_a_node_id_has_it_and_the_one_before_is_t
         _, reason = await older.closed()
         assert word in reason
         await asyncio.to_thread(wait_until, lambda: "twin" in online(client))
+
+
+async def test_the_newest_connection_of_a_client_has_its_calls(gateway: Gateway) -> None:
+    async with raw(gateway) as older, raw(gateway) as newer:
+        call_id, instance = os.urandom(16), os.urandom(16)
+        for peer in (older, newer):
+            await peer.send(hello(gateway, instance=instance))
+            assert isinstance(await peer.hear(), Welcome)
+            await peer.send(Submit(1, call_id, "gpu-node", "no_such_function", Payload()))
+        assert isinstance(await older.hear(), Finished)
+        assert isinstance(await older.hear(), GoingAway)
+        assert "newer connection" in (await older.closed())[1]
+        assert isinstance(await newer.hear(), Finished), "the same outcome, to who asks now"
 
 
 # -- bad bytes -------------------------------------------------------------------------------------

@@ -164,15 +164,18 @@ def test_a_restart_in_good_order_surfaces_no_error(own: Gateway, tmp_path: Path)
         stack.callback(client.close)
         running = client.call("wait_for", (str(marker), str(started)), node_id="gpu-node")
         wait_until(started.exists)
+        # More than the node has room for, so that some wait at the gateway.
+        more = [client.call("wait_for", (str(marker), str(tmp_path / f"{n}"))) for n in range(40)]
         end(own.process)
         assert own.process.returncode == 0
         wait_until(lambda: not client.is_connected)
         again = start_gateway(own.home, int(own.address.split(":")[1]))
         stack.callback(end, again.process)
         wait_until(lambda: client.is_connected)
-        assert client.execute("add", 1, 2) == 3
+        asked = client.call("add", (1, 2))
         marker.touch()
-        assert running.result(LIMIT) == node.pid
+        assert asked.result(LIMIT) == 3
+        assert {job.result(LIMIT) for job in [running, *more]} == {node.pid}
 
 
 def test_a_client_that_dials_while_nothing_listens_is_told_where_it_looked(own: Gateway) -> None:

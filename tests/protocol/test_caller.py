@@ -22,6 +22,7 @@ from easyremote.protocol.messages import (
     Delivered,
     Event,
     Finished,
+    GoingAway,
     HandBack,
     Message,
     Payload,
@@ -464,3 +465,13 @@ def test_an_error_survives_packing() -> None:
     error = CallTimeout("too long", node_silent=True)
     body = pack_error(error.code, error.message, **error.details)
     assert unpack_error(body) == ("timeout", "too long", {"node_silent": True})
+
+
+def test_while_the_gateway_leaves_calls_wait_for_the_next_one_and_are_not_lost() -> None:
+    asking = Asking()
+    handed_back = asking.submit()
+    asking.sent()
+    assert asking.tell(GoingAway("it stops"), HandBack((handed_back.call,))) == [GoingAway()]
+    new = asking.submit()
+    assert asking.sent() == []
+    assert numbers(asking.connect()) == [handed_back.call, new.call]

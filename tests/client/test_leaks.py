@@ -1,0 +1,89 @@
+"""What fifty rounds leave behind: no descriptor, no thread, no process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+
+import psutil
+import pytest
+
+from easyremote.client.client import Client
+from easyremote.client.session import Session
+from easyremote.errors import CallCancelled
+from tests.conftest import LIMIT, Gateway, wait_until
+
+ROUNDS = 50
+
+
+def test_fifty_clients_leave_neither_descriptors_nor_threads(
+    gateway: Gateway, node: subprocess.Popen[str]
+) -> None:
+    def one_round() -> None:
+        with gateway.client() as client:
+            assert client.execute("add", 1, 2) == 3
+            stream = client.call("count", (1000,), stream=True)
+            next(iter(stream))
+            stream.cancel()
+            client.submit("echo", b"x" * 300_000)  # left outstanding
+
+    one_round()
+    here = psutil.Process()
+    descriptors, threads = here.num_fds(), threading.active_count()
+    for _ in range(ROUNDS):
+        one_round()
+    wait_until(lambda: here.num_fds() <= descriptors)
+    wait_until(lambda: threading.active_count() <= threads)
+
+
+def test_fifty_refused_clients_leave_nothing(gateway: Gateway) -> None:
+    def one_round() -> None:
+        client = Client("127.0.0.1:1", gateway.keys["client"])
+        with pytest.raises(ConnectionError):
+            client.execute("add", 1, 2)
+        client.close()
+
+    one_round()
+    here = psutil.Process()
+    descriptors, threads = here.num_fds(), threading.active_count()
+    for _ in range(ROUNDS):
+        one_round()
+    wait_until(lambda: here.num_fds() <= descriptors)
+    assert threading.active_count() <= threads
+
+
+def test_fifty_shipped_calls_and_sessions_leave_the_node_as_it_was(
+    node: subprocess.Popen[str], client: Client
+) -> None:
+    there = psutil.Process(node.pid)
+
+    def ship(number: int) -> None:
+        assert client.submit(abs, -number).result(LIMIT) == number
+        client.execute("echo", b"x" * 300_000)
+        stream = client.call("count", (1000,), stream=True)
+        next(iter(stream))
+        stream.cancel()
+        assert stream.exception(LIMIT) is None or stream.cancelled()
+
+    def open_and_kill(number: int) -> None:
+        job = Session(client, "gpu-node", f"session-{number}").submit_cell(
+            {"code": "import time\nwhile True: time.sleep(0.01)", "count": 1}
+        )
+        wait_until(job.running)
+        job.kill()
+        assert isinstance(job.exception(LIMIT), CallCancelled)
+
+    ship(0)
+    open_and_kill(0)
+    children = len(there.children())
+    descriptors = there.num_fds()
+    for number in range(1, ROUNDS + 1):
+        ship(number)
+    for number in range(1, 11):  # each starts an interpreter with IPython in it
+        open_and_kill(number)
+    pool = os.cpu_count() or 1
+    wait_until(lambda: len(there.children()) <= max(children, pool))
+    # Each process of the pool has its end of a socket pair here.
+    wait_until(lambda: there.num_fds() <= descriptors + 2 * pool)
+    assert client.execute("add", 1, 2) == 3
