@@ -124,6 +124,7 @@ class Calls:
         target = (message.node, message.function)
         call = self.table.add(message.call_id, client.owner, target, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
+        call.hold = message.hold or RECONNECT_LIMIT
         call.bind(client, message.call)
         error = self._refusal(call, message, now)
         if error is not None:
@@ -287,7 +288,6 @@ class Calls:
             stream = call.arguments.forward(link)
             payload = Payload(payload.encoding, payload.size, b"", stream)
         call.submit = None
-        remaining = max(call.deadline - now, 0.001) if call.deadline else 0.0
         link.send(
             Dispatch(
                 call.number,
@@ -296,9 +296,10 @@ class Calls:
                 call.function,
                 payload,
                 submit.session,
-                remaining,
+                _left(call.deadline, now),
                 call.owner,
-                submit.run_timeout,
+                queue_timeout=_left(call.queue_deadline, now),
+                run_timeout=submit.run_timeout,
             )
         )
         if call.deadline:
@@ -408,6 +409,11 @@ class Calls:
             waited = now - call.created
             text = f"No turn came within {waited:.1f} s: {call.title} did not run."
             self.table.end(call, CallEvent.EXPIRED, CallTimeout(text))
+
+
+def _left(deadline: float, now: float) -> float:
+    """What is left until then, in seconds; 0 is no limit."""
+    return max(deadline - now, 0.001) if deadline else 0.0
 
 
 def _remembers(node: Node, call: GatewayCall) -> bool:

@@ -124,6 +124,7 @@ class Feed:
 
     def _tell_nodes(self, *, on: bool) -> None:
         for node in self._nodes:
+            node.resources = None  # the next who looks must not see how it was long ago
             if node.link is not None:
                 node.link.send(Watch(on))
 
@@ -158,8 +159,8 @@ class Feed:
 
 def _describe_node(node: Node, now: float) -> dict[str, Any]:
     online = node.online
-    resources = node.resources if online and node.resources else Resources(-1, 0, 0, 0)
-    known = resources.cores > 0
+    machine = (node.resources or node.machine if online else None) or Resources(0.0, 0, 0, 0)
+    is_measured = machine is node.resources
     return {
         "node_id": node.node_id,
         "state": "online" if online else "offline",
@@ -170,9 +171,10 @@ def _describe_node(node: Node, now: float) -> dict[str, Any]:
         "runs_code": "$cell" in node.functions,
         "running": sum(node.active.values()),
         "slots": node.slots,
-        "cpu": resources.cpu if known else None,
-        "cores": resources.cores or None,
-        "memory_used": resources.memory_used if known else None,
-        "memory_total": resources.memory_total if known else None,
-        "gpus": [msgspec.structs.asdict(gpu) for gpu in resources.gpus],
+        "cpu": machine.cpu if is_measured else None,
+        "cores": machine.cores or None,
+        "memory_used": machine.memory_used if is_measured else None,
+        "memory_total": machine.memory_total or None,
+        "gpus": [msgspec.structs.asdict(gpu) for gpu in machine.gpus],
+        "labels": list(node.labels),
     }

@@ -50,6 +50,10 @@ class Node:
     mean_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
+    #: Free words of its owner.
+    labels: tuple[str, ...] = ()
+    #: What its machine has; how busy that is, is not known of it.
+    machine: Resources | None = None
     #: When it came, or went.
     since: float = 0.0
 
@@ -121,6 +125,8 @@ class Nodes:
     def offer(self, node: Node, message: Register) -> None:
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
+        node.labels = message.labels
+        node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
 
     def offering(self, function: str) -> list[Node]:

@@ -17,15 +17,17 @@ from dataclasses import dataclass, field
 from easyremote.errors import CallLost, EasyRemoteError, to_wire
 from easyremote.gateway.nodes import Node, Nodes
 from easyremote.gateway.scheduler import Scheduler, Target
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
 from easyremote.protocol.callee import TOMBSTONES
-from easyremote.protocol.caller import GRACE, pack_error
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, HandBack, Payload, Submit
 from easyremote.protocol.streams import Relay
 
 #: Timers of calls that are over may outnumber the calls by so many before they are swept out.
 SPENT_TIMERS = 1000
+#: Seconds that the outcome of a call which went on without its client is kept for it.
+KEPT = 24 * 3600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +69,8 @@ class GatewayCall:
     queue_deadline: float = 0.0
     suspect_until: float = 0.0
     hold_until: float = 0.0
+    #: Seconds that it goes on without its client; below 0 until it is over.
+    hold: float = RECONNECT_LIMIT
     timer: float = 0.0
     #: Whether it counts as active on its node.
     occupies: bool = False
@@ -104,6 +108,15 @@ class GatewayCall:
         self.client, self.client_number = client, number
         self.hold_until = 0.0
         client.calls[number] = self
+
+    def unbind(self, now: float) -> None:
+        """Nobody waits for it, for as long as it may go on, or be kept, so."""
+        self.client = None
+        is_over = self.state is CallState.FINISHED or self.state in TERMINAL
+        if self.hold > 0:
+            self.hold_until = now + self.hold
+        elif is_over:
+            self.hold_until = now + KEPT
 
     def say_again(self) -> None:
         """Somebody waits for it anew: have everything said again that was not seen."""

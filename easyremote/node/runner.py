@@ -4,7 +4,7 @@ User code never runs on the link's event loop. Workers hand over what they made 
 and wake the loop once for many. A call that is cancelled, or is over its time, has an exception
 raised in it (`Stopped`, a BaseException); where that does not help within `STOP_TIMEOUT`, because a
 C call is not coming back, the call ends all the same and its thread is replaced.
-``tests/node/test_runner.py`` proves it.
+``tests/node/test_compute_node.py`` proves it.
 """
 
 from __future__ import annotations
@@ -157,6 +157,19 @@ class Runner:
             run.seen = held.last_event - len(held.unseen)
             if run.room is not None:
                 run.room.set()
+
+    def hand_back(self) -> None:
+        """The node stops: what waits for a thread goes back to its client."""
+        waiting = []
+        for held, run in list(self._runs.items()):
+            with run.lock:
+                if run.began or run.stopping is not None:
+                    continue
+                run.stopping = failure("cancelled", "The node stops.")  # its thread leaves it alone
+            waiting.append(held)
+            del self._runs[held]
+            self._in_threads -= not run.function.spec.is_async
+        self.callee.hand_back(waiting)
 
     # -- on the link's loop ------------------------------------------------------------------------
 

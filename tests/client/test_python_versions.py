@@ -5,52 +5,20 @@ The node's environment is made once, in pytest's cache, of what ``pyproject.toml
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
 import re
-import shutil
 import subprocess
-import tomllib
+import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from easyremote import remote
 from easyremote.client.client import Client
-from easyremote.client.session import Session
 from easyremote.errors import RemoteError
 from tests.conftest import LIMIT, PROGRAM, Gateway, end, online, wait_until
-
-REPOSITORY = Path(__file__).parents[2]
-OWN = platform.python_version().rsplit(".", 1)[0]
-MINORS = [minor for minor in ("3.11", "3.12", "3.13") if minor != OWN]
-#: Making an environment downloads packages, the first time.
-INSTALL_LIMIT = 600.0
-
-
-def interpreter(minor: str) -> str | None:
-    """A Python of this version: of pyenv, or on the path."""
-    installed = sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))
-    return str(installed[-1]) if installed else shutil.which(f"python{minor}")
-
-
-def environment(python: str, folder: Path) -> Path:
-    """A virtual environment with what we depend on; its Python."""
-    needs = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    mark, own = folder / "installed", folder / "env" / "bin" / "python"
-    wanted = hashlib.sha256(json.dumps([python, needs]).encode()).hexdigest()
-    if not mark.exists() or mark.read_text() != wanted:
-        for command in (
-            [python, "-m", "venv", "--clear", str(folder / "env")],
-            [str(own), "-m", "pip", "install", "--quiet", *needs],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT)
-            assert done.returncode == 0, done.stderr
-        mark.write_text(wanted)
-    return own
+from tests.pythons import INSTALL_LIMIT, MINORS, REPOSITORY, environment, interpreter
 
 
 @pytest.fixture(scope="module", params=MINORS)
@@ -171,28 +139,41 @@ def test_a_bodys_error_shows_its_own_line(there: Callable[..., Any]) -> None:
     assert "return x / y" in caught.value.remote_traceback
 
 
-def test_a_cell_takes_variables_in_and_brings_names_out(client: Client, far_node: str) -> None:
-    session = Session(client, far_node)
-
-    def twice(x: int) -> int:
-        return 2 * x
-
-    answer = session.submit_cell(
-        {
-            "code": "z = twice(x) + point.scaled().x\nlater = [z]",
-            "count": 1,
-            "variables": {"x": 4, "twice": twice, "point": Point(1)},
-            "outputs": ["z"],
-        }
-    ).result(LIMIT)
-    assert answer["names"] == {"z": 11}
-    answer = session.submit_cell({"code": "later * 2", "count": 2}).result(LIMIT)
-    assert answer["value"] == [11, 11]
+#: A notebook without a browser: its cells are the arguments.
+NOTEBOOK = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="nocolor")
+for cell in ["%load_ext easyremote", *sys.argv[1:]]:
+    shell.run_cell(cell, store_history=True)
+"""
 
 
-def test_a_cells_error_shows_its_own_line(client: Client, far_node: str) -> None:
-    job = Session(client, far_node).submit_cell({"code": "a = 1\nb = 0\na / b\nc = 2", "count": 7})
-    with pytest.raises(ZeroDivisionError) as caught:
-        job.result(LIMIT)
-    assert isinstance(caught.value, RemoteError)
-    assert "----> 3 a / b" in re.sub(r"\x1b\[[\d;]*m", "", caught.value.remote_traceback)
+def run_cells(gateway: Gateway, *cells: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK, *cells],
+        env=gateway.environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    return re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
+
+
+def test_a_cell_takes_variables_in_and_brings_names_out(gateway: Gateway, far_node: str) -> None:
+    shown = run_cells(
+        gateway,
+        "x = 4\ndef twice(x):\n    return 2 * x",
+        f"%%remote {far_node} -o z\nimport platform\nz = twice(x) + 1, platform.python_version()",
+        f"%%remote {far_node}\nprint('still there:', z[0])",
+        "print('here:', z)",
+    )
+    version = far_node.removeprefix("node-")
+    assert "still there: 9" in shown
+    assert f"here: (9, '{version}." in shown
+
+
+def test_a_cells_error_shows_its_own_line(gateway: Gateway, far_node: str) -> None:
+    shown = run_cells(gateway, f"%%remote {far_node}\na = 1\nb = 0\na / b\nc = 2")
+    assert re.search(r"-> \d a / b", shown), shown
+    assert "ZeroDivisionError: division by zero" in shown

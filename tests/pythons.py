@@ -1,0 +1,41 @@
+"""Environments of other Pythons, made once, in pytest's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+OWN = platform.python_version().rsplit(".", 1)[0]
+MINORS = [minor for minor in ("3.11", "3.12", "3.13") if minor != OWN]
+#: Making an environment downloads packages, the first time.
+INSTALL_LIMIT = 600.0
+
+
+def interpreter(minor: str) -> str | None:
+    """A Python of this version: of pyenv, or on the path."""
+    installed = sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))
+    return str(installed[-1]) if installed else shutil.which(f"python{minor}")
+
+
+def environment(python: str, folder: Path, needs: list[str] | None = None) -> Path:
+    """A virtual environment with these packages, or with what we depend on; its Python."""
+    if needs is None:
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+        needs = project["dependencies"]
+    mark, own = folder / "installed", folder / "env" / "bin" / "python"
+    wanted = hashlib.sha256(json.dumps([python, needs]).encode()).hexdigest()
+    if not mark.exists() or mark.read_text() != wanted:
+        for command in (
+            [python, "-m", "venv", "--clear", str(folder / "env")],
+            [str(own), "-m", "pip", "install", "--quiet", *needs],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT)
+            assert done.returncode == 0, done.stderr
+        mark.write_text(wanted)
+    return own
