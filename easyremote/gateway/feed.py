@@ -36,7 +36,7 @@ INTERVAL = 1.0
 #: A watcher that has so many snapshots unseen gets no more until it catches up.
 UNSEEN_LIMIT = 3
 #: How calls are shown that have no function's name; "" is one from before a restart.
-_KINDS = {"$cell": "cell", "$call": "shipped", "": "unknown"}
+_KINDS = {"$cell": "cell", "$call": "shipped", "$session": "variables", "": "unknown"}
 
 
 class _Watcher:
@@ -109,12 +109,15 @@ class Feed:
         """Send snapshots to whoever watches, for ever."""
         while True:
             await asyncio.sleep(INTERVAL)
-            snapshots: dict[str, bytes] = {}
-            for watcher in list(self._watchers.values()):
-                owner = watcher.client.owner
-                if owner not in snapshots:
-                    snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
-                watcher.send(snapshots[owner])
+            self._send_snapshots()
+
+    def _send_snapshots(self) -> None:
+        snapshots: dict[str, bytes] = {}
+        for watcher in list(self._watchers.values()):
+            owner = watcher.client.owner
+            if owner not in snapshots:
+                snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
+            watcher.send(snapshots[owner])
 
     def _remove(self, keys: list[tuple[int, int]]) -> None:
         for key in keys:
