@@ -12,7 +12,13 @@ import click
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
-    """Start JupyterLab with the node browser; ARGUMENTS are JupyterLab's."""
+    """Start JupyterLab with the node browser.
+
+    \b
+    ARGUMENTS are JupyterLab's own:
+      easyremote lab
+      easyremote lab --port 8899 --no-browser my-notebook.ipynb
+    """
     if importlib.util.find_spec("jupyterlab") is None:
         raise click.ClickException(
             "JupyterLab is not installed. Install it: pip install 'easyremote[lab]'"
@@ -23,7 +29,15 @@ def lab(arguments: tuple[str, ...]) -> None:
 @click.command()
 @click.option("--output", default="easyremote-demo", show_default=True, help="Folder for results.")
 def demo(output: str) -> None:
-    """Run the first notebook on a gateway and a node of its own, and leave nothing running."""
+    """Run the first notebook on a node, start to end.
+
+    It starts a gateway and two nodes on this machine, shows what the notebook does, keeps the
+    executed notebook and its figure, and leaves nothing running.
+
+    \b
+      easyremote demo
+      easyremote demo --output results
+    """
     try:
         from easyremote.cli.demo import run
     except ImportError as error:
