@@ -13,7 +13,9 @@ __version__ = "3.0.0.dev0"
 if TYPE_CHECKING:
     from easyremote.client.client import Client, connect
     from easyremote.client.job import RemoteJob, RemoteStream
+    from easyremote.client.refs import RemoteRef
     from easyremote.client.remote import remote
+    from easyremote.client.run import run, run_async, session
     from easyremote.config import set_default_gateway
     from easyremote.errors import (
         CallError,
@@ -39,11 +41,15 @@ __all__ = [
     "GatewayUnreachable",
     "RemoteError",
     "RemoteJob",
+    "RemoteRef",
     "RemoteStream",
     "Server",
     "connect",
     "progress",
     "remote",
+    "run",
+    "run_async",
+    "session",
     "set_default_gateway",
 ]
 
@@ -51,8 +57,12 @@ _HOMES = {
     "Client": "client.client",
     "connect": "client.client",
     "RemoteJob": "client.job",
+    "RemoteRef": "client.refs",
     "RemoteStream": "client.job",
     "remote": "client.remote",
+    "run": "client.run",
+    "run_async": "client.run",
+    "session": "client.run",
     "set_default_gateway": "config",
     "Server": "gateway.server",
     "ComputeNode": "node.compute_node",
@@ -75,3 +85,8 @@ def __dir__() -> list[str]:
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext easyremote``: the magics live in the notebook package."""
     import_module("easyremote_jupyter").load_ipython_extension(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """``%unload_ext easyremote``."""
+    import_module("easyremote_jupyter").unload_ipython_extension(ipython)

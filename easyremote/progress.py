@@ -8,6 +8,7 @@ bars are drawn is no business of this module. ``tests/test_progress.py`` proves 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 import time
@@ -96,6 +97,7 @@ def publish_to(publish: Callable[[Progress], None]) -> None:
 
     bar_class: Any = tqdm.std.tqdm
     if not hasattr(bar_class, "easyremote_publish"):
+        bar_class.__init__ = _welcome(bar_class.__init__)
         bar_class.display = _publishing(bar_class.display)
         bar_class.close = _closing(bar_class.close)
         sys.modules["tqdm.notebook"] = _notebook(tqdm.std)
@@ -134,6 +136,19 @@ class _Nowhere:
     def flush(self) -> None: ...
 
 
+def _welcome(init: Callable[..., None]) -> Callable[..., None]:
+    """``disable=None`` means "only on a terminal": a notebook is one, as for tqdm.notebook."""
+
+    @functools.wraps(init)
+    def welcoming(bar: Any, *args: Any, **kwargs: Any) -> None:
+        is_ours = kwargs.get("file") in (None, sys.stderr, sys.stdout)
+        if is_ours and kwargs.get("disable", False) is None:
+            kwargs["disable"] = False
+        init(bar, *args, **kwargs)
+
+    return welcoming
+
+
 def _publishing(display: Callable[..., Any]) -> Callable[..., Any]:
     def publish(bar: Any, msg: str | None = None, pos: int | None = None) -> Any:
         if not hasattr(bar, "easyremote_id"):
@@ -159,6 +174,7 @@ def _adopt(bar: Any) -> None:
     bar.easyremote_outer = id(sys.exc_info()[1])
     if ours:
         bar.fp = _Nowhere()
+        bar.sp = bar.fp.write  # it was made before, for the terminal
         _open.add(bar)
 
 

@@ -112,6 +112,16 @@ def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     end(process)
 
 
+@pytest.fixture(scope="session")
+def registry() -> None:
+    """Skips where no package can be had from the registry of packages."""
+    from easyremote.node.environment import find_uv
+
+    command = [find_uv(), "pip", "install", "--python", sys.executable, "--dry-run", "humanize"]
+    if subprocess.run([*command, "--break-system-packages"], capture_output=True).returncode:
+        pytest.skip("the registry of Python packages can't be reached from here")
+
+
 @pytest.fixture
 def client(gateway: Gateway, node: subprocess.Popen[str]) -> Iterator[Client]:
     made = gateway.client()

@@ -34,6 +34,24 @@ LOOPS = {
     "subclass": "import tqdm\nclass B(tqdm.tqdm): pass\nfor _ in B(range(3), desc='d'): pass",
     "asyncio": "import asyncio\nfrom tqdm.asyncio import tqdm\nasync def f(): pass\n"
     "async def main():\n    await tqdm.gather(f(), f(), f(), desc='d')\nasyncio.run(main())",
+    "as completed": "import asyncio\nfrom tqdm.asyncio import tqdm\nasync def f(): pass\n"
+    "async def main():\n    for each in tqdm.as_completed([f(), f(), f()], desc='d'): await each\n"
+    "asyncio.run(main())",
+    "contrib threads": "from tqdm.contrib.concurrent import thread_map\n"
+    "thread_map(str, range(3), desc='d')",
+    "contrib processes": "from tqdm.contrib.concurrent import process_map\n"
+    "process_map(abs, range(3), desc='d')",
+    "contrib enumerate": "from tqdm.contrib import tenumerate\n"
+    "for _ in tenumerate(range(3), desc='d'): pass",
+    "contrib map": "from tqdm.contrib import tmap\nlist(tmap(str, range(3), desc='d'))",
+    "pandas": "import pandas\nfrom tqdm.auto import tqdm\ntqdm.pandas(desc='d')\n"
+    "pandas.Series([1, 2, 3]).progress_apply(abs)",
+    "hugging face": "from tqdm.auto import tqdm as auto\n"
+    "class tqdm(auto):\n    def __init__(self, *args, **kwargs):\n"
+    "        kwargs['disable'] = kwargs.pop('disable', False) or None\n"
+    "        super().__init__(*args, **kwargs)\n"
+    "    def __delattr__(self, name):\n        try: super().__delattr__(name)\n"
+    "        except AttributeError: pass\nfor _ in tqdm(range(3), desc='d'): pass",
     "easyremote": "import easyremote\nfor _ in easyremote.progress(range(3), desc='d'): pass",
 }
 
@@ -46,6 +64,22 @@ def test_every_kind_of_bar_is_published(kind: str) -> None:
     assert (first["n"], first["total"], first["state"]) == (0, 3, "running")
     assert (last["n"], last["state"], last["desc"], last["unit"]) == (3, "done", "d", "it")
     assert last["eta"] == 0
+
+
+def test_an_unknown_total_is_none_and_one_that_is_exceeded_stays_what_was_said() -> None:
+    endless = events_of("from tqdm import tqdm\nfor _ in tqdm(iter('abc')): pass")[-1]
+    assert (endless["n"], endless["total"], endless["eta"]) == (3, None, None)
+    exceeded = events_of("from tqdm import tqdm\nwith tqdm(total=2) as b: b.update(5)")[-1]
+    assert (exceeded["n"], exceeded["total"], exceeded["state"]) == (5, 2, "done")
+
+
+def test_five_hundred_bars_are_told_apart() -> None:
+    events = events_of(
+        "from tqdm import tqdm\nbars = [tqdm(total=1, desc=str(n)) for n in range(500)]\n"
+        "for bar in bars: bar.update(); bar.close()"
+    )
+    assert len({e["id"] for e in events}) == 500
+    assert sum(e["state"] == "done" for e in events if e["n"] == 1) >= 500
 
 
 def test_nested_bars_have_positions() -> None:

@@ -15,12 +15,25 @@ from easyremote.errors import EasyRemoteError
 @click.option("--node-id", help="What the node is called; else the machine's name.")
 @click.option("--gateway", metavar="HOST:PORT", help="Else what is configured.")
 @click.option("--api-key", help="A node key; else what is configured.")
+@click.option("--label", "labels", multiple=True, help="A word by which it can be chosen.")
+@click.option(
+    "--session-idle",
+    type=click.FloatRange(min=0, min_open=True),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="When a session that nobody uses is ended.",
+)
+@click.option("--no-install", is_flag=True, help="Sessions can't have packages installed.")
 @click.option("--no-code", is_flag=True, help="Only registered functions: no cells, no bodies.")
 def node(
     modules: tuple[str, ...],
     node_id: str | None,
     gateway: str | None,
     api_key: str | None,
+    labels: tuple[str, ...],
+    session_idle: float,
+    no_install: bool,
     no_code: bool,
 ) -> None:
     """Lend this machine until Ctrl-C.
@@ -33,6 +46,7 @@ def node(
     Examples:
       easyremote node --node-id gpu-node
       easyremote node --node-id gpu-node my_functions.py --no-code
+      easyremote node --node-id gpu-node --label a100 --session-idle 2
       easyremote node --gateway https://my-vps:8080 --api-key er_node_...
     """
     from easyremote.node.compute_node import ComputeNode
@@ -40,7 +54,15 @@ def node(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
-        served = ComputeNode(gateway, node_id, api_key=api_key, allow_code=not no_code)
+        served = ComputeNode(
+            gateway,
+            node_id,
+            api_key=api_key,
+            labels=labels,
+            session_idle=session_idle * 3600,
+            allow_code=not no_code,
+            allow_install=not no_install,
+        )
         load_modules(modules, served)
         names = ", ".join(function.name for function in served.functions) or "none"
         code = "no code" if no_code else "cells and shipped code of every client key"

@@ -214,17 +214,29 @@ class Client(Executor):
         node_id: str = "",
         session: str = "",
         timeout: float | None = None,
+        queue_timeout: float | None = None,
+        run_timeout: float | None = None,
+        hold: float | None = None,
         stream: bool = False,
         snapshot: bool = False,
     ) -> RemoteJob[Any]:
-        """Submit a call whose arguments are a payload already."""
+        """Submit a call whose arguments are a payload already.
+
+        ``hold``: seconds that it goes on when this process is gone, below 0 until it is over.
+        """
         limit = timeout if timeout is not None else self._timeout
         check_call(function, node_id, limit)
         connected, io = self._ensure_connected()
         call_id = os.urandom(16)
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(self, function, call_id)
-        submit = Submit(0, call_id, node_id, function, Payload(), session, limit or 0.0)
+        submit = Submit(
+            *(0, call_id, node_id, function, Payload(), session),
+            timeout=limit or 0.0,
+            queue_timeout=queue_timeout or 0.0,
+            run_timeout=run_timeout or 0.0,
+            hold=hold or 0.0,
+        )
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]

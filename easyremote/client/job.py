@@ -2,7 +2,7 @@
 
 What came back is unpickled on the thread that asks for it, once, and not on the I/O thread.
 `RemoteStream` iterates over what a remote generator yields, as it is made.
-``tests/client/test_job.py`` proves it.
+``tests/client/test_client.py`` proves it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from easyremote.errors import CallCancelled, EasyRemoteError, UsageError, from_wire
 from easyremote.protocol.caller import OutstandingCall, unpack_error
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import load
+from easyremote.serialize.values import dump, load
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client
@@ -137,6 +137,16 @@ class RemoteJob(Future[T], Generic[T]):
     def interrupt(self) -> None:
         """What the stop button does: KeyboardInterrupt in a cell."""
         self._client.cancel_call(self, kill=False)
+
+    def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
+        """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
+        dumped = dump((number, text, error))
+        return self._client.start("$input", dumped, node_id=self.node_id, session=self.call_id)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the gateway is in reach at this moment; the call goes on meanwhile."""
+        return self._client.is_connected
 
     def cancelled(self) -> bool:
         """Whether it ended because it was cancelled."""

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from easyremote.client.client import Client
 from easyremote.client.job import RemoteJob
-from easyremote.errors import CannotShip
-from easyremote.serialize.values import dump, dump_names
+from easyremote.client.refs import RemoteRef
+from easyremote.errors import CannotShip, EasyRemoteError, NotFound
+from easyremote.serialize.blobs import Packed, pack, unpack
+from easyremote.serialize.refs import Whereabouts, going_to
+from easyremote.serialize.values import Dumped, dump
+
+#: Seconds in which a session that is asked to end has ended.
+END_LIMIT = 15.0
+#: Hashes in one question for blobs, so that it is a small message.
+_HASHES_AT_ONCE = 400
 
 _own_name = ""
 _own_pid = 0
@@ -32,26 +43,174 @@ class Session:
         self._client = client
         self.node_id = node_id
         self.name = name or _name_of_this_process()
+        #: Values that nobody refers to any more: their processes and numbers.
+        self._released: deque[tuple[str, int]] = deque()
 
     def submit_cell(
-        self, request: dict[str, Any], *, timeout: float | None = None
+        self,
+        request: dict[str, Any],
+        *,
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        hold: float | None = None,
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell there; ``request`` is what `easyremote.node.shell.Shell.run_cell` takes.
+
+        ``timeout`` (seconds) limits how long it runs, ``queue_timeout`` the waiting for its turn,
+        ``hold`` how long it goes on when this process is gone (below 0: until it is over).
+        """
+        return self._client.start(
+            "$cell",
+            dump(request),
+            node_id=self.node_id,
+            session=self.name,
+            run_timeout=timeout,
+            queue_timeout=queue_timeout,
+            hold=hold,
+        )
+
+    # -- variables
+
+    def pack(self, variables: dict[str, object], process: str | None) -> Packed:
+        """Variables as they travel to the session's `process`.
 
         Raises
         ------
         CannotShip
             A variable can't travel; the message names it.
         """
-        python = self._client.python_of(self.node_id)
-        try:
-            dumped = dump(request, python=python)
-        except CannotShip:
-            dump_names(request["variables"], python=python)  # which of the variables it was
-            raise
-        return self._client.start(
-            "$cell", dumped, node_id=self.node_id, session=self.name, timeout=timeout
+        with going_to(Whereabouts(self.node_id, self.name, process or "")):
+            return pack(variables, python=self._client.python_of(self.node_id))
+
+    def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
+        """Those blobs that the node has already."""
+        asked, known = list(hashes), set[bytes]()
+        for start in range(0, len(asked), _HASHES_AT_ONCE):
+            body = b"".join(asked[start : start + _HASHES_AT_ONCE])
+            question = Dumped([body], len(body))
+            known.update(self._client.start("$have", question, node_id=self.node_id).result())
+        return known
+
+    def ask(
+        self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Ask for something beside cells; see `easyremote.node.variables.Variables.serve`.
+
+        Raises
+        ------
+        NotFound
+            The session is not the `process` that is meant.
+        """
+        arguments = self.pack({"args": args}, process)
+        job: RemoteJob[dict[str, Any]] = self._client.start(
+            "$session",
+            dump((operation, process, arguments.plain_wire())),
+            node_id=self.node_id,
+            session=self.name,
+            timeout=timeout,
         )
+        answer = _followed(job)
+        if process not in (None, answer["process"]):
+            raise NotFound(
+                f"The session on {self.node_id} has ended, and the value with it. Run the cell "
+                "that made it again."
+            )
+        return answer
+
+    def open(self, answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """The values of an answer, and why those that can't be rebuilt here stay there.
+
+        What stayed there is a `RemoteRef`. The value of an expression has the name "".
+        """
+        process, troubles = answer["process"], {}
+        values = {
+            name: RemoteRef(self, process, name, what) for name, what in answer["kept"].items()
+        }
+        try:
+            values |= unpack(answer["packed"])
+        except (EasyRemoteError, ModuleNotFoundError) as error:
+            kept = self.ask("keep", process=process)["kept"]
+            for name, what in kept.items():
+                values[name] = ref = RemoteRef(self, process, name, what)
+                try:  # it may be another one that can't
+                    values[name] = ref.get() if len(kept) > 1 else ref
+                except (EasyRemoteError, ModuleNotFoundError) as other:
+                    troubles[name] = str(other)
+                if len(kept) == 1:
+                    troubles[name] = str(error)
+        return values, troubles
+
+    def get_held(self, ref: RemoteRef, number: int) -> Any:
+        """What `RemoteRef.get` does."""
+        answer = self.ask("get_held", number, process=ref.where.process)
+        return unpack(answer["packed"])[""]
+
+    def use_held(
+        self,
+        ref: RemoteRef,
+        operation: str,
+        number: int,
+        what: str | Callable[..., Any],
+        *rest: Any,
+    ) -> Any:
+        """What `RemoteRef.call` and `RemoteRef.eval` do."""
+        try:
+            answer = self.ask(operation, number, what, *rest, process=ref.where.process)
+        except CannotShip as error:
+            raise CannotShip(f"{operation}(): {error}") from None
+        return self.open(answer)[0].get("")
+
+    def release(self, process: str, number: int) -> None:
+        """Nobody refers to this value any more; the session hears of it with the next cell."""
+        self._released.append((process, number))
+
+    def take_released(self, process: str | None) -> list[int]:
+        """The numbers of the values that the `process` need not hold any more."""
+        taken = [self._released.popleft() for _ in range(len(self._released))]
+        return [number for owner, number in taken if owner == process]
+
+    def end(self) -> bool:
+        """End the session's process, and what runs in it; False where there is none.
+
+        The next cell starts it anew. Safe to repeat.
+        """
+        job: RemoteJob[bool] = self._client.start(
+            "$end", Dumped([], 0), node_id=self.node_id, session=self.name, timeout=END_LIMIT
+        )
+        return job.result()
+
+
+def replay(
+    client: Client, node_id: str, call_id: str, *, follow: bool = False
+) -> RemoteJob[dict[str, Any]]:
+    """Have what a cell has shown sent once more, as the events of the job that this returns.
+
+    Parameters
+    ----------
+    call_id
+        The cell's, or the start of it; of this process or another one of the same key.
+    follow
+        Whether to go on until the cell has ended.
+
+    Returns
+    -------
+    RemoteJob
+        Its result says how the cell stands: ``state`` (``queued``, ``running``, ``done``), and
+        ``error`` (code, message, details) where it has failed.
+    """
+    return client.start("$output", dump(follow), node_id=node_id, session=call_id)
+
+
+def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
+    """The result of a job, which prints here meanwhile, and stops with us."""
+    try:
+        while (event := job.next_event(0.5)) is not None or not job.done():
+            if event is not None and event["type"] == "stream":
+                getattr(sys, event["name"]).write(event["text"])
+    except KeyboardInterrupt:
+        job.interrupt()
+        raise
+    return job.result()
 
 
 def _name_of_this_process() -> str:

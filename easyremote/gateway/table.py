@@ -172,6 +172,9 @@ class CallTable:
         call.outcome = failed(call.client_number, error, may_have_run=may_have_run)
         if call.client is not None:
             call.client.link.send(call.outcome)
+        elif call.hold < 0:
+            self.forget(call)  # nobody may ever come for it
+            return
         self.arm(call)
 
     def give_up(self, call: GatewayCall, why: str) -> None:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Self
 
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.node.session import SESSION_IDLE
 from easyremote.transport.loop import new_event_loop
+
+_LABEL = re.compile(r"[^\W\d][\w.-]*")
 
 
 class ComputeNode(Registrar):
@@ -33,9 +37,16 @@ class ComputeNode(Registrar):
         A node key; None for what is configured.
     max_workers
         How many plain functions run at a time; None for the number of cores plus 4.
+    labels
+        Free words by which the node can be chosen: ``%%remote any --where fast``.
+    session_idle
+        Seconds after which a session that nobody uses is ended, with its variables.
     allow_code
         Whether it runs cells and shipped functions, in processes of their own. That is a shell
         account for whoever has a client key, so the default is no.
+    allow_install
+        Whether a session may have packages installed for it (``%%remote --with polars``), in a
+        folder beside this environment, which is not changed.
 
     Examples
     --------
@@ -54,14 +65,22 @@ class ComputeNode(Registrar):
         gateway: str | None = None,
         api_key: str | None = None,
         max_workers: int | None = None,
+        labels: Sequence[str] = (),
+        session_idle: float = SESSION_IDLE,
         allow_code: bool = False,
+        allow_install: bool = True,
     ) -> None:
         super().__init__()
         self.settings = find_settings(gateway or vps_address, api_key, kind="node")
         self.settings.key("node")
         self.node_id = node_id or platform.node() or "node"
         self._slots = max_workers or (os.cpu_count() or 1) + 4
+        self._labels = _checked(labels)
+        if not session_idle > 0:
+            raise UsageError(f"session_idle is in seconds and above 0, not {session_idle!r}.")
+        self._session_idle = session_idle
         self._allow_code = allow_code
+        self._allow_install = allow_install
         self._served: ServedNode | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -145,6 +164,9 @@ class ComputeNode(Registrar):
             self.functions,
             slots=self._slots,
             allow_code=self._allow_code,
+            labels=self._labels,
+            session_idle=self._session_idle,
+            allow_install=self._allow_install,
             online=self._online,
         )
         self._served = served
@@ -155,3 +177,13 @@ class ComputeNode(Registrar):
             await served.run()
         finally:
             self._served = None
+
+
+def _checked(labels: Sequence[str]) -> tuple[str, ...]:
+    wrong = [labels] if isinstance(labels, str) else [x for x in labels if not _LABEL.fullmatch(x)]
+    if wrong:
+        raise UsageError(
+            f"{wrong[0]!r} can't be a label: labels are a list of words of letters, digits, "
+            "'.', '-' and '_', as in labels=['fast', 'a100']."
+        )
+    return tuple(labels)

@@ -2,7 +2,8 @@
 
 Streams of one name are merged and their carriage returns worked out, of a display's updates and a
 bar's states only the newest is kept, what a ``clear_output`` would wipe is dropped. At most twenty
-batches a second leave, because each costs messages on three links and a repaint in the notebook.
+batches a second leave, because each costs messages on three links and a repaint in the notebook;
+where very much is written to both streams in between, only the order in each of them is kept.
 Of a cell's output beyond `LIMIT` the end is kept and the middle left out, with a line that says so.
 Not thread-safe: whoever shares it holds a lock. ``tests/node/test_output.py`` proves it.
 """
@@ -19,12 +20,16 @@ Event = dict[str, Any]
 
 FLUSH_INTERVAL = 0.05
 PROGRESS_INTERVAL = 0.1
+#: With more moving bars than these, each moves less often: 200 states a second are enough.
+QUICK_BARS = 20
 #: Bytes (nearly: characters) of a cell that are shown. A browser with more becomes unusable.
 LIMIT = 10_000_000
 #: How much of that is kept for the end of the output, where the error is.
 TAIL = 2_000_000
 #: Merged pieces of one stream event; bounds what is thrown away at once from the tail.
 _MAX_PIECES = 1000
+#: Stream events of one batch whose order among the two streams is kept.
+_MAX_STREAMS = 50
 
 
 _SHOWN = frozenset({"stream", "display_data", "execute_result"})
@@ -56,6 +61,8 @@ class OutputBuffer:
                 self._clear(event)
             case "update_display_data":
                 self._update(event)
+            case "input_request":  # the cell waits for the answer: no limit keeps it here
+                self._pending.append(event)
             case _:
                 self._show(event)
 
@@ -73,7 +80,10 @@ class OutputBuffer:
         for bar, event in list(self._progress.items()):
             if self._due(event) <= now:
                 batch.append(self._progress.pop(bar))
-                self._progress_sent[bar] = now
+                if event["state"] == "running":
+                    self._progress_sent[bar] = now
+                else:
+                    self._progress_sent.pop(bar, None)
         if batch:
             self._last_flush = now
         return [_finished(event) for event in batch]
@@ -95,7 +105,8 @@ class OutputBuffer:
         if event["state"] != "running":
             return next_flush
         sent = self._progress_sent.get(event["id"], float("-inf"))
-        return max(sent + PROGRESS_INTERVAL, next_flush)
+        interval = PROGRESS_INTERVAL * max(len(self._progress_sent) / QUICK_BARS, 1)
+        return max(sent + interval, next_flush)
 
     def _clear(self, event: Event) -> None:
         if not event["wait"]:
@@ -124,13 +135,25 @@ class OutputBuffer:
         size = _size(event)
         if size <= self._head_left:
             self._head_left -= size
-            _append(self._pending, event)
+            self._append(event)
             return
         if event["type"] == "stream" and self._head_left > 0:
             text, event["text"] = event["text"], event["text"][self._head_left :]
-            _append(self._pending, event | {"text": text[: self._head_left]})
+            self._append(event | {"text": text[: self._head_left]})
         self._head_left = -1  # even what has no size waits in the tail now, to stay in order
         self._keep(event)
+
+    def _append(self, event: Event) -> None:
+        recent = self._pending[-_MAX_STREAMS:]
+        if (
+            len(recent) == _MAX_STREAMS
+            and event["type"] == "stream"
+            and event["name"] == recent[-2].get("name") != recent[-1].get("name")
+            and all(other["type"] == "stream" for other in recent)
+        ):
+            recent[-2]["text"].append(event["text"])
+        else:
+            _append(self._pending, event)
 
     def _keep(self, event: Event) -> None:
         if event["type"] == "stream" and len(event["text"]) > self._tail_size:
@@ -139,9 +162,20 @@ class OutputBuffer:
         self._tail_left -= _size(event)
         _append(self._tail, event)
         while self._tail_left < 0:
-            size = _size(self._tail.popleft())
+            size = self._drop(-self._tail_left)
             self._tail_left += size
             self._left_out += size
+
+    def _drop(self, excess: int) -> int:
+        """Drop from the start of the tail, of a text only what is too much; how much that was."""
+        first = self._tail[0]
+        if first["type"] != "stream" or _size(first) <= excess:
+            return _size(self._tail.popleft())
+        pieces, left = first["text"], excess
+        while len(pieces[0]) <= left:
+            left -= len(pieces.pop(0))
+        pieces[0] = pieces[0][left:]
+        return excess
 
 
 def _stream(name: str, text: str) -> Event:

@@ -1,7 +1,7 @@
 """`Process`: one process that runs shipped code, from its start to its end, and its link.
 
 What is sent to it, and when, is decided in ``session.py``; what runs inside is ``worker.py``.
-``tests/node/test_session.py`` proves it with real processes.
+``tests/client/test_remote.py`` proves it with real processes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
@@ -43,6 +44,7 @@ class RelayedCall:
     function: str
     owner: str
     session: str
+    #: Seconds that it may run.
     timeout: float
     dispatch: Dispatch
     arguments: Relay | None
@@ -60,8 +62,9 @@ class RelayedCall:
 class Process:
     """One process that runs shipped code, and its link."""
 
-    def __init__(self, owner: str, session: str) -> None:
+    def __init__(self, owner: str, session: str, environment: Mapping[str, str]) -> None:
         self.owner, self.session = owner, session
+        self._environment = environment
         self.link = Link(time.monotonic())
         self.popen: subprocess.Popen[bytes] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -92,11 +95,11 @@ class Process:
         ours, theirs = socket.socketpair()
         environment = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in (os.environ | self._environment).items()
             if name not in (KEY_VARIABLE, GATEWAY_VARIABLE)
         }
         self.popen = await asyncio.to_thread(
-            subprocess.Popen,
+            _start_uninterrupted,
             [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
@@ -124,3 +127,15 @@ class Process:
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
             return await asyncio.to_thread(self.popen.wait)
+
+
+def _start_uninterrupted(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+    """Start a process in which SIGINT waits until it is ready for it.
+
+    An interrupt would else end a process that is still starting, and its call with it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread; a child inherits it
+    try:
+        return subprocess.Popen(command, **how)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -17,6 +17,10 @@ class ResourceMeter:
         self._nvml = _load_nvml()
         psutil.cpu_percent()  # the first reading is the start of the first interval
 
+    def machine(self) -> tuple[int, int, tuple[Gpu, ...]]:
+        """What the machine has: cores, bytes of memory, GPUs."""
+        return os.cpu_count() or 1, psutil.virtual_memory().total, self._gpus()
+
     def read(self) -> Resources:
         """How the machine is doing since the last reading."""
         memory = psutil.virtual_memory()

@@ -21,7 +21,7 @@ from easyremote.node.functions import Functions
 from easyremote.node.process import RelayedCall
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.runner import Runner
-from easyremote.node.session import CALL, CELL, Sessions
+from easyremote.node.session import FUNCTIONS, Sessions
 from easyremote.protocol.callee import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -29,6 +29,7 @@ from easyremote.protocol.messages import (
     Delivered,
     Function,
     GoingAway,
+    Gpu,
     Hello,
     Message,
     Register,
@@ -43,6 +44,8 @@ from easyremote.transport.dial import stay_connected
 DRAIN_TIMEOUT = 60.0
 #: Seconds between two measurements, while somebody looks.
 METER_INTERVAL = 1.0
+#: Seconds between two looks for processes that nobody uses.
+TIDY_INTERVAL = 10.0
 #: How many cells and shipped functions may be under way here; the processes are far fewer.
 CODE_CONCURRENCY = 256
 
@@ -61,6 +64,9 @@ class ServedNode:
         *,
         slots: int,
         allow_code: bool,
+        labels: tuple[str, ...],
+        session_idle: float,
+        allow_install: bool,
         online: threading.Event,
     ) -> None:
         self._settings = settings
@@ -68,6 +74,9 @@ class ServedNode:
         self._functions = functions
         self._slots = slots
         self._allow_code = allow_code
+        self._labels = labels
+        self._session_idle = session_idle
+        self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
         self._online = online
         self._instance = os.urandom(16)
         self.link: Link | None = None
@@ -76,14 +85,18 @@ class ServedNode:
         self._runner = Runner(functions, slots, node_id)
         self._runner.bind(asyncio.get_running_loop())
         self._callee = self._runner.callee
-        self._sessions = Sessions(os.cpu_count() or 1, node_id)
+        self._sessions = Sessions(
+            os.cpu_count() or 1, node_id, session_idle, allow_install=allow_install
+        )
         self._named: tuple[list[HeldCall], list[RelayedCall]] = ([], [])
 
     async def run(self) -> None:
+        meter = await asyncio.to_thread(ResourceMeter)
+        self._machine = await asyncio.to_thread(meter.machine)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
             asyncio.create_task(self.stopping.wait()),
-            asyncio.create_task(self._measure()),
+            asyncio.create_task(self._measure(meter)),
             asyncio.create_task(self._tidy()),
         ]
         try:
@@ -102,6 +115,7 @@ class ServedNode:
         """Take nothing new, hand back what waits, and let finish what runs."""
         if self.link is not None:
             self.link.send(GoingAway("the node stops"))
+        self._runner.hand_back()
         self._sessions.hand_back()
         deadline = time.monotonic() + DRAIN_TIMEOUT
         while self._callee.unfinished or self._sessions.unfinished:
@@ -141,8 +155,8 @@ class ServedNode:
             return
         specs = [function.spec for function in self._functions]
         if self._allow_code:
-            specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in (CELL, CALL)]
-        self.link.send(Register(tuple(specs), self._slots))
+            specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in FUNCTIONS]
+        self.link.send(Register(tuple(specs), self._slots, self._labels, *self._machine))
 
     def receive(self, message: Message, now: float) -> None:
         match message:
@@ -175,10 +189,8 @@ class ServedNode:
 
     # -- beside it ---------------------------------------------------------------------------------
 
-    async def _measure(self) -> None:
+    async def _measure(self, meter: ResourceMeter) -> None:
         """Send how the machine is doing, only while somebody looks."""
-        await self._watched.wait()
-        meter = await asyncio.to_thread(ResourceMeter)
         while True:
             await self._watched.wait()
             await asyncio.sleep(METER_INTERVAL)
@@ -188,5 +200,5 @@ class ServedNode:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(10.0)
+            await asyncio.sleep(min(TIDY_INTERVAL, self._session_idle))
             self._sessions.end_idle(time.monotonic())

@@ -4,17 +4,23 @@ A session is a process that keeps state between cells; shipped functions run in 
 of their owner. Both speak the node's own protocol over a socket pair, and what they say is passed
 on, chunk by chunk: the node never unpickles it. Interrupts are signals from here, so that they
 reach code that holds the GIL; if a process dies, its call fails with a typed error, and the node
-lives. ``tests/node/test_session.py`` proves it with real processes.
+lives. ``tests/client/test_remote.py`` proves it with real processes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
+import msgspec
+
+from easyremote.node.blobs import BlobStore, remove_blobs
+from easyremote.node.environment import INSTALL_VARIABLE
+from easyremote.node.folders import remove_folders
 from easyremote.node.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
@@ -34,6 +40,21 @@ from easyremote.protocol.messages import (
 
 CELL = "$cell"
 CALL = "$call"
+#: About a session's variables, beside its cells.
+SESSION = "$session"
+#: Which blobs of the caller's are here: hashes, one after the other; answered here.
+HAVE = "$have"
+#: Ends a session's process; answered here.
+END = "$end"
+#: About another call, which their ``session`` names: what it has shown, and the answer to what it
+#: asks. Its process serves them beside it.
+OUTPUT = "$output"
+INPUT = "$input"
+FUNCTIONS = (CELL, CALL, SESSION, HAVE, END, OUTPUT, INPUT)
+#: Bytes of a hash.
+HASH_SIZE = 32
+#: Calls whose processes are known, for those two.
+KNOWN_CALLS = 1000
 #: An interrupt, then SIGTERM, then SIGKILL: seconds between the first two.
 INTERRUPT_TIMEOUT = 5.0
 #: A session that nobody used for so long is ended.
@@ -51,9 +72,22 @@ class Sessions:
         How many processes run shipped functions of one owner at a time.
     node_id
         For error messages.
+    session_idle
+        A session that nobody used for so many seconds is ended.
+    allow_install
+        Whether sessions may install packages for themselves.
     """
 
-    def __init__(self, pool_size: int, node_id: str) -> None:
+    def __init__(
+        self,
+        pool_size: int,
+        node_id: str,
+        session_idle: float = SESSION_IDLE,
+        *,
+        allow_install: bool = True,
+    ) -> None:
+        self._session_idle = session_idle
+        self._environment = {} if allow_install else {INSTALL_VARIABLE: "no"}
         self._pool_size = pool_size
         self._node_id = node_id
         self._upstream: Link | None = None
@@ -62,6 +96,8 @@ class Sessions:
         self._sessions: dict[tuple[str, str], Process] = {}
         self._pools: dict[str, list[Process]] = {}
         self._waiting: dict[str, deque[RelayedCall]] = {}
+        #: Which process has, or had, a call: by owner and call id.
+        self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
         self._last = 0
 
     # -- the gateway's side ------------------------------------------------------------------------
@@ -94,7 +130,7 @@ class Sessions:
     def owns(self, message: Message) -> bool:
         """Whether a message of the gateway is about a call of ours."""
         if isinstance(message, Dispatch):
-            return message.function in (CELL, CALL)
+            return message.function in FUNCTIONS
         return getattr(message, "call", 0) in self._by_number
 
     def receive(self, message: Message) -> None:
@@ -141,17 +177,29 @@ class Sessions:
             message.function,
             message.owner,
             message.session,
-            message.timeout,
+            min(filter(None, (message.timeout, message.run_timeout)), default=0.0),
             message,
             link.relay(message.payload),
         )
         self._by_id[call.call_id] = call
         self._by_number[call.number] = call
         self._place(call)
+        if message.queue_timeout and not call.is_running and not call.is_finished:
+            loop = asyncio.get_running_loop()
+            call.timers.append(loop.call_later(message.queue_timeout, self._gave_up, call))
 
     def _place(self, call: RelayedCall) -> None:
         """Give the call to its session's process, or to one of its owner's pool."""
-        if call.function == CELL:
+        if call.function == END:
+            self._end_session(call)
+            return
+        if call.function == HAVE:
+            self._end(call, _plain(self._known_blobs(call)))
+            return
+        if call.function in (OUTPUT, INPUT):
+            self._place_beside(call)
+            return
+        if call.function in (CELL, SESSION):
             key = (call.owner, call.session)
             if key not in self._sessions:
                 self._sessions[key] = self._start(call.owner, call.session)
@@ -167,8 +215,22 @@ class Sessions:
         else:
             self._waiting.setdefault(call.owner, deque()).append(call)
 
+    def _place_beside(self, call: RelayedCall) -> None:
+        """Hand a call about another one to that one's process, now."""
+        for (owner, call_id), process in reversed(self._known.items()):
+            is_meant = owner == call.owner and call_id.startswith(call.session or "nothing")
+            if is_meant and not process.is_dead:
+                call.process = process
+                self._send(process, call)
+                return
+        text = f"Node {self._node_id!r} holds nothing of a job {call.session[:8]!r}."
+        self._end(call, failure("not-found", text, may_have_run=False))
+
     def _enqueue(self, process: Process, call: RelayedCall) -> None:
         call.process = process
+        self._known[call.owner, call.call_id.hex()] = process
+        if len(self._known) > KNOWN_CALLS:
+            self._known.popitem(last=False)
         process.queue.append(call)
         if len(process.queue) == 1:
             self._run_next(process)
@@ -182,6 +244,13 @@ class Sessions:
                 self._enqueue(process, waiting.popleft())
             return
         call = process.queue[0]
+        self._send(process, call)
+        call.is_running = True
+        if call.timeout:
+            loop = asyncio.get_running_loop()
+            call.timers.append(loop.call_later(call.timeout, self._expire, call))
+
+    def _send(self, process: Process, call: RelayedCall) -> None:
         message = call.dispatch
         self._last += 1
         call.inner = self._last
@@ -196,10 +265,6 @@ class Sessions:
             )
         )
         message.payload = Payload()  # the process has it
-        call.is_running = True
-        if call.timeout:
-            loop = asyncio.get_running_loop()
-            call.timers.append(loop.call_later(call.timeout, self._expire, call))
 
     # -- the processes' side -----------------------------------------------------------------------
 
@@ -284,7 +349,9 @@ class Sessions:
         """Cancel a call: an interrupt, or the end of its process."""
         if call.is_finished:
             return
-        if not call.is_running:
+        if call.function in (OUTPUT, INPUT) and call.process is not None:
+            call.process.link.send(Cancel(call.inner))
+        elif not call.is_running:
             self._end(call, failure("cancelled", "It was cancelled before it ran."))
         elif kill:
             call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
@@ -301,6 +368,17 @@ class Sessions:
         self._signal(call, signal.SIGINT)
         self._escalate(call)
 
+    def _gave_up(self, call: RelayedCall) -> None:
+        """It has waited as long as it may, here and at the gateway."""
+        if not call.is_running and not call.is_finished:
+            text = f"No turn came in time: {self._busy_with(call)} It did not run."
+            self._end(call, failure("timeout", text, may_have_run=False))
+
+    def _busy_with(self, call: RelayedCall) -> str:
+        if call.function == CELL:
+            return f"another cell runs in this session of {self._node_id!r}."
+        return f"all processes of {self._node_id!r} are busy."
+
     def _escalate(self, call: RelayedCall) -> None:
         """If the interrupt does not help: SIGTERM, then SIGKILL."""
         loop = asyncio.get_running_loop()
@@ -315,6 +393,31 @@ class Sessions:
     def _signal(self, call: RelayedCall, number: int) -> None:
         if call.process is not None and call.is_running:
             call.process.signal(number)
+
+    def _known_blobs(self, call: RelayedCall) -> list[bytes]:
+        hashes = call.dispatch.payload.data
+        starts = range(0, len(hashes), HASH_SIZE)
+        store = BlobStore(call.owner, os.getpid())
+        return store.known(hashes[start : start + HASH_SIZE] for start in starts)
+
+    def _end_session(self, call: RelayedCall) -> None:
+        """End a session's process with what runs in it; what waits there gets a new one."""
+        process = self._sessions.pop((call.owner, call.session), None)
+        if process is None or process.task is None:
+            self._end(call, _plain(False))
+            return
+        if process.queue:
+            process.queue[0].stopping = failure("cancelled", "Its session was ended from outside.")
+        process.signal(signal.SIGTERM)
+        timer = asyncio.get_running_loop().call_later(
+            TERMINATE_TIMEOUT, process.signal, signal.SIGKILL
+        )
+
+        def ended(_: object) -> None:
+            timer.cancel()
+            self._end(call, _plain(True))
+
+        process.task.add_done_callback(ended)
 
     def _end(self, call: RelayedCall, outcome: Outcome) -> None:
         """An outcome of our own for a call."""
@@ -351,13 +454,15 @@ class Sessions:
     # -- processes ---------------------------------------------------------------------------------
 
     def _start(self, owner: str, session: str) -> Process:
-        process = Process(owner, session)
+        process = Process(owner, session, self._environment)
         process.task = asyncio.create_task(self._serve(process))
         return process
 
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
         self._gone(process, await process.serve(self._receive_from))
+        if process.popen is not None:
+            await asyncio.to_thread(remove_folders, os.getpid(), process.popen.pid)
 
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its running call fails, what waited for it gets a new one."""
@@ -366,7 +471,9 @@ class Sessions:
             del self._sessions[process.owner, process.session]
         if process in self._pools.get(process.owner, ()):
             self._pools[process.owner].remove(process)
+        beside = [call for call in process.calls.values() if call not in process.queue]
         running = [call for call in process.queue if call.is_running]
+        running += [call for call in beside if not call.is_finished]
         waiting = [call for call in process.queue if not call.is_running]
         process.queue.clear()
         for call in running:
@@ -395,7 +502,7 @@ class Sessions:
         """End processes that nobody has used for long."""
         pooled = [process for pool in self._pools.values() for process in pool]
         for process in [*self._sessions.values(), *pooled]:
-            limit = SESSION_IDLE if process.session else POOL_IDLE
+            limit = self._session_idle if process.session else POOL_IDLE
             holds = any(not call.is_finished for call in process.calls.values()) or process.calls
             if not process.is_busy and not holds and now - process.last_used > limit:
                 process.signal(signal.SIGTERM)
@@ -409,3 +516,11 @@ class Sessions:
         tasks = [process.task for process in processes if process.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
+        await asyncio.to_thread(remove_blobs, os.getpid())
+        await asyncio.to_thread(remove_folders, os.getpid())
+
+
+def _plain(value: object) -> Outcome:
+    """An answer of the supervisor itself."""
+    body = msgspec.msgpack.encode(value)
+    return Outcome((body,), len(body), "msgpack")

@@ -9,8 +9,6 @@ back. What events look like is in `output`. Importing this is cheap; making a Sh
 from __future__ import annotations
 
 import atexit
-import builtins
-import getpass
 import importlib
 import os
 import re
@@ -22,25 +20,21 @@ import tempfile
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any
 
-from easyremote.errors import CannotReturn, CannotShip, RemoteError
+from easyremote.errors import RemoteError
+from easyremote.node.blobs import BlobMissing
+from easyremote.node.environment import Environment
+from easyremote.node.modules import Modules, ModulesMissing
+from easyremote.node.stdin import NOBODY, Stdin
 from easyremote.node.streams import Capture
+from easyremote.node.variables import Blob, Limits, Parcel, Variables, remote_error
 from easyremote.progress import end_bars, publish_to
 from easyremote.serialize.functions import home
-from easyremote.serialize.values import dump
 
 __all__ = ["Shell"]
 
-#: Bytes of one value, and of all values of a cell, that travel back without being asked for.
-VALUE_LIMIT = 16_000_000
-CELL_LIMIT = 64_000_000
-
-_NO_INPUT = (
-    "A cell on a node can't ask for input. "
-    "Ask in a cell of your own, and use the answer in this one."
-)
 _NO_EXIT = "A cell can't end its session on the node; the session goes on."
 #: What Python calls a cell where IPython doesn't format the message.
 _CELL_FILE = re.compile(r'(File )?"?<ipython-input-(\d+)-[0-9a-f]+>"?')
@@ -53,20 +47,28 @@ class Shell:
     ----------
     emit
         Takes one event after the other, from any thread.
+    blob
+        As for `Variables`.
     """
 
-    def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
-        emit = _Uninterrupted(emit)
+    def __init__(self, emit: Callable[[dict[str, object]], None], blob: Blob | None = None) -> None:
+        emit = self._uninterrupted = _Uninterrupted(emit)
         self._capture = Capture(
             lambda name, text: emit({"type": "stream", "name": name, "text": text})
         )
         # Set before anything imports matplotlib; the backend then finds this shell by itself.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         publish_to(lambda progress: emit(dict(progress)))
-        _refuse_input()
+        #: Where the answers go to what a cell asks its user.
+        self.stdin = Stdin(emit)
+        self.stdin.install()
         self._ip = _ipython(emit)
         home.set(self._ip.user_ns)
         self._process = secrets.token_hex(8)
+        self._modules = Modules()
+        self._environment = Environment(_say)
+        #: The session's variables: what arrives, what goes back.
+        self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
 
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one cell.
@@ -74,103 +76,119 @@ class Shell:
         Parameters
         ----------
         request
-            ``code``: the source. ``count``: the notebook's number for it. ``variables``: names
-            and values to set before. ``imports``: names and modules to import before.
-            ``outputs``: the names that must come back, ``"*"`` for all that the cell changed,
-            ``"none"``, or ``"auto"``: those of ``writes`` that are small enough. ``process``: in
-            which process the sender believes the session to be; left out while it knows of none.
+            ``code``: the source. ``count``: the notebook's number for it. ``packed``: names and
+            values to set before. ``imports``: names and modules to import before. ``released``:
+            numbers of values that nobody refers to any more. ``outputs``: the names that must come
+            back, ``"*"`` for all that the cell changed, ``"none"``, or ``"auto"``: those of
+            ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
+            process the sender believes the session to be; left out while it knows of none.
+            ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
+            ``no_input``: why the cell can't ask its user for input; empty where it can.
 
         Returns
         -------
         dict
             ``process``: which process this is. If that isn't the one that was meant, nothing else,
-            and nothing was run: what the sender doesn't send because it is there, isn't.
-            ``names``: name to value. ``imports``: name to module. ``kept``: for each name that
-            stays here, its ``type`` and its ``size`` (in bytes; 0 for what can't travel).
-            ``has_value``: whether the cell ended with an expression's value; ``value``: that value,
-            if it can travel and isn't too large.
+            and nothing was run: what the sender doesn't send because it is there, isn't. Likewise
+            with ``missing`` where a blob isn't here. ``has_value``: whether the cell ended with an
+            expression's value. ``overwritten``: the names whose values had changed here, unseen.
+            ``gone``: names that the sender may take to be here, but aren't.
+            The rest is that of `Parcel.answer`.
 
         Raises
         ------
         RemoteError
-            The cell raised.
+            The cell raised. What it left to bring back is asked for by ``collect``.
         CannotReturn
             A name that must come back can't.
         """
         if request.get("process", self._process) != self._process:
             return {"process": self._process}
-        space = self._ip.user_ns
-        space.update(request.get("variables", {}))
+        self.stdin.refusal = request.get("no_input", NOBODY)
+        self.variables.left = dict
+        self._environment.add(request.get("requirements", ()))
+        try:
+            self._modules.install(request.get("modules", {}))
+        except ModulesMissing:
+            return {"process": self._process}
+        try:
+            overwritten = self._receive(request)
+        except BlobMissing:
+            return {"process": self._process, "missing": True}
         self._import(request.get("imports", {}))
-        before = dict(space)
-        value = self._execute(request["code"], request["count"])
-        answer: dict[str, Any] = {"process": self._process, "names": {}, "imports": {}, "kept": {}}
-        answer["has_value"] = value is not None
-        outputs = request.get("outputs", "auto")
-        if outputs == "auto":
-            self._offer(request.get("writes", ()), answer)
-        elif outputs == "*":
-            self._offer([n for n, v in space.items() if _is_new(n, v, before)], answer)
-        elif outputs != "none":
-            self._bring(outputs, answer)
-        if value is not None and 0 < _size(value) <= CELL_LIMIT:
-            answer["value"] = value
-        return answer
+        value = self._execute(request)
+        limits = Limits(*request.get("limits", ()))
+        parcel = self._parcel(request, request.pop("changed"), limits)
+        if value is not None:
+            parcel.add("", value)
+        return {
+            "process": self._process,
+            "has_value": value is not None,
+            "overwritten": overwritten,
+            "gone": self.variables.gone(request.get("writes", ())),
+            **parcel.answer(),
+        }
+
+    def _receive(self, request: dict[str, Any]) -> list[str]:
+        if "packed" not in request:
+            return []
+        try:
+            # Nobody else is to hold that memory.
+            return self.variables.receive(request.pop("packed"), request.get("released", ()))
+        except ModuleNotFoundError as error:
+            raise remote_error(
+                "ModuleNotFoundError",
+                f"A variable of the cell needs {error.name!r}, which is not installed on the node.",
+            ) from None
 
     def _import(self, imports: dict[str, str]) -> None:
         for name, module in imports.items():
             try:
                 self._ip.user_ns[name] = importlib.import_module(module)
             except ModuleNotFoundError as error:
-                raise _error(
+                raise remote_error(
                     "ModuleNotFoundError",
                     f"The cell uses {name!r}, but {error.name!r} is not installed on the node.",
                 ) from None
 
-    def _execute(self, code: str, count: int) -> object:
-        """Run `code`; the value of its last expression, or None."""
-        ip = self._ip
-        ip.execution_count, ip.shown_traceback = count, ""
-        result = ip.run_cell(code, store_history=True)
+    def _execute(self, request: dict[str, Any]) -> object:
+        """Run the code; the value of its last expression, or None."""
+        ip, before = self._ip, dict(self._ip.user_ns)
+        ip.execution_count, ip.shown_traceback = request["count"], ""
+        self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
+        result = ip.run_cell(request["code"], store_history=True)
         error = result.error_before_exec or result.error_in_exec
         end_bars(error)
         self._capture.flush()
+        # Names only: the values of before are not ours to keep.
+        request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
+        self.variables.left = lambda: self._left(request) if error is not None else {}
         if isinstance(error, SystemExit):
-            raise _error("SystemExit", _NO_EXIT)
+            raise remote_error("SystemExit", _NO_EXIT)
         if error is not None:
             raise _error(type(error).__name__, str(error), ip.shown_traceback)
         value: object = result.result
         return value
 
-    def _offer(self, names: Iterable[str], answer: dict[str, Any]) -> None:
-        """Return those of `names` that are small enough and can travel."""
-        left = CELL_LIMIT
-        for name in sorted(set(names) & self._ip.user_ns.keys()):
-            value = self._ip.user_ns[name]
-            if isinstance(value, types.ModuleType):
-                answer["imports"][name] = value.__name__
-                continue
-            size = _size(value)
-            if 0 < size <= min(VALUE_LIMIT, left):
-                answer["names"][name] = value
-                left -= size
-            else:
-                answer["kept"][name] = {"type": type(value).__name__, "size": size}
+    def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
+        match request.get("outputs", "auto"):
+            case "auto":
+                return self.variables.offer(request.get("writes", ()), limits)
+            case "*":
+                return self.variables.offer(changed, limits)
+            case "none":
+                return self.variables.offer((), limits)
+            case names:
+                return self.variables.bring(names)
 
-    def _bring(self, names: Iterable[str], answer: dict[str, Any]) -> None:
-        """Return `names`, or fail."""
-        for name in names:
-            if name not in self._ip.user_ns:
-                raise _error("NameError", f"The cell ran, but left no {name!r} to bring back.")
-            value = self._ip.user_ns[name]
-            if isinstance(value, types.ModuleType):
-                answer["imports"][name] = value.__name__
-                continue
-            try:
-                dump(value)
-            except CannotShip as error:
-                raise CannotReturn(f"The cell ran, but {name!r} stays: {error}") from None
-            answer["names"][name] = value
+    def _left(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What a cell that failed has assigned before it did."""
+        outputs = request.get("outputs", "auto")
+        if not isinstance(outputs, str):
+            outputs = [name for name in outputs if name in request["changed"]]
+        limits = Limits(*request.get("limits", ()))
+        parcel = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
+        return {"gone": self.variables.gone(request.get("writes", ())), **parcel.answer()}
 
 
 class _Uninterrupted:
@@ -183,6 +201,10 @@ class _Uninterrupted:
         self._emit = emit
         self._depth = 0
         self._is_pending = False
+        self.install()
+
+    def install(self) -> None:
+        """Make SIGINT ours."""
         signal.signal(signal.SIGINT, self._interrupt)
 
     def __call__(self, event: dict[str, object]) -> None:
@@ -205,15 +227,17 @@ class _Uninterrupted:
             raise KeyboardInterrupt
 
 
-def _size(value: object) -> int:
-    """The bytes that `value` takes on the way back; 0 if it can't travel."""
-    size = getattr(value, "nbytes", 0)  # an array tells before it is serialised
-    if isinstance(size, int) and size > CELL_LIMIT:
-        return size
-    try:
-        return dump(value).size
-    except CannotShip:
-        return 0
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _as_text(value: object) -> str:
+    from IPython.lib.pretty import pretty
+
+    untyped: Any = pretty
+    text: str = untyped(value)
+    return text
 
 
 def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
@@ -244,12 +268,3 @@ def _ipython(emit: Callable[[dict[str, object]], None]) -> Any:
     shell = NodeShell.instance(config=config, ipython_dir=folder, emit=emit)
     warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit'")
     return shell
-
-
-def _refuse_input() -> None:
-    def refuse(prompt: object = "", *args: object, **kwargs: object) -> NoReturn:
-        raise EOFError(_NO_INPUT)
-
-    builtins.input = refuse
-    getpass.getpass = refuse
-    sys.stdin = open(os.devnull)

@@ -2,7 +2,8 @@
 
 ``print`` goes straight to `publish`. What C libraries and child processes write goes through a pipe
 that a thread reads; a Python write first empties that pipe, so that the order is kept. What C code
-holds in buffers of its own comes out when `Capture.flush` is called, at the end of a cell.
+holds in buffers of its own comes out when `Capture.flush` is called, at the end of a cell. A child
+made by ``fork`` writes all that it prints into the pipe, which its parent reads.
 ``tests/node/test_streams.py`` proves it.
 """
 
@@ -29,6 +30,9 @@ class _Pipe:
         self.name = name
         self.lock = threading.RLock()
         self._publish = publish
+        self._target = target
+        self._is_ours = True
+        self._line = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.read_end, write_end = os.pipe()
         os.set_blocking(self.read_end, False)
@@ -37,6 +41,8 @@ class _Pipe:
 
     def drain(self) -> None:
         """Publish what lies in the pipe."""
+        if not self._is_ours:
+            return
         with self.lock:
             while True:
                 try:
@@ -53,6 +59,25 @@ class _Pipe:
         with self.lock:
             self.drain()
             self._publish(self.name, text)
+
+    def forked(self) -> None:
+        """In a child: the parent reads the pipe, and its locks may be held by its threads."""
+        self.lock = threading.RLock()
+        self._is_ours = False
+        self._publish = self._write_lines
+
+    def flush(self) -> None:
+        """In a child: write the line that has begun, too."""
+        line, self._line = self._line, ""
+        data = memoryview(line.encode("utf-8", "replace"))
+        while data:
+            data = data[os.write(self._target, data) :]
+
+    def _write_lines(self, name: str, text: str) -> None:
+        # Whole lines, so that children who print at the same time don't tear each other's.
+        self._line += text
+        if "\n" in text:
+            self.flush()
 
 
 class _Stream(io.TextIOBase):
@@ -79,6 +104,9 @@ class _Stream(io.TextIOBase):
 
     def writable(self) -> bool:
         return True
+
+    def flush(self) -> None:
+        self._pipe.flush()
 
     def fileno(self) -> int:
         """The descriptor, captured too: ``subprocess.run(..., stdout=sys.stdout)`` works."""
@@ -120,12 +148,15 @@ class Capture:
         sys.stdout = _Stream(out, [err], 1)
         sys.stderr = _Stream(err, [out], 2)
         threading.Thread(target=self._read, name="output", daemon=True).start()
+        for pipe in self._pipes:
+            os.register_at_fork(after_in_child=pipe.forked)
 
     def flush(self) -> None:
         """Publish what C code and ended children have written."""
         ctypes.CDLL(None).fflush(None)
         for pipe in self._pipes:
             pipe.drain()
+            pipe.flush()
 
     def _read(self) -> None:
         by_descriptor = {pipe.read_end: pipe for pipe in self._pipes}

@@ -1,8 +1,9 @@
 """What runs inside a process for shipped code: ``python -m easyremote.node.worker FD``.
 
 The main thread runs one call at a time, so that an interrupt (SIGINT, from the supervisor) reaches
-it; a second thread serves the link to the supervisor. Cells run in an IPython shell (``shell.py``),
-made at the first cell; shipped functions run without it. ``tests/node/test_worker.py`` proves it.
+it; a second thread serves the link to the supervisor, and the calls about what runs: its output
+once more, answers to what it asks. Cells run in an IPython shell (``shell.py``),
+made at the first cell; shipped functions run without it. ``tests/client/test_remote.py`` proves it.
 """
 
 from __future__ import annotations
@@ -24,20 +25,19 @@ from typing import Any
 
 import msgspec
 
+from easyremote.node.blobs import BlobStore
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
-from easyremote.node.output import OutputBuffer
+from easyremote.node.record import Reader, Record, Records
 from easyremote.node.streams import Capture
-from easyremote.protocol.call import CallState
-from easyremote.protocol.callee import Callee, HeldCall, Outcome
+from easyremote.node.threads import Outlived
+from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
+from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
-
-#: Output that waits for its reader is looked at so often, in seconds.
-FLUSH_INTERVAL = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +47,11 @@ class Work:
     held: HeldCall
     arguments: Buffer
 
+    def take(self) -> Buffer:
+        """The arguments, for whoever lets go of them as soon as they are loaded: they are large."""
+        taken, self.arguments = self.arguments, b""
+        return taken
+
 
 class Worker:
     """Runs calls on the main thread; talks to the supervisor on another."""
@@ -55,15 +60,24 @@ class Worker:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._callee = Callee(self)
         self._loop = asyncio.new_event_loop()
-        self._current: HeldCall | None = None
         #: For messages.
         self._running = ""
-        self._output: OutputBuffer | None = None
+        self._records = Records()
+        #: Of the call that runs, or ran last.
+        self._record: Record | None = None
+        self._reading: dict[HeldCall, tuple[Record, Reader]] = {}
+        self._outlived: Outlived[Record] = Outlived()
         self._lock = threading.Lock()
-        self._flush_scheduled = False
+        self._is_fork = False
         self._room = threading.Event()
         self._shell: Any = None
+        #: Whose calls these are; a process has one owner.
+        self._owner = ""
         self._capture: Capture | None = None
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self._is_fork = True
 
     # -- the link's thread -------------------------------------------------------------------------
 
@@ -89,14 +103,43 @@ class Worker:
         self._callee.receive(message)
 
     def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
-        self._queue.put(Work(held, arguments))
+        if held.function == "$output":
+            self._replay(held, load(arguments))
+        elif held.function == "$input":
+            self._answer(held, load(arguments))
+        else:
+            self._queue.put(Work(held, arguments))
 
     def cancel(self, held: HeldCall, *, kill: bool) -> None:
-        """The supervisor interrupts by signals; nothing comes this way."""
+        """Nobody follows any more; what runs is interrupted by signals."""
+        if held in self._reading:
+            record, reader = self._reading.pop(held)
+            record.readers.remove(reader)
+            self._callee.finish(held, failure("cancelled", "It is followed no longer."))
 
     def window_opened(self, held: HeldCall) -> None:
         self._room.set()
-        self._flush()
+        if held in self._reading:
+            record, _ = self._reading[held]
+            self._pump(record)
+            self._flush(record)
+
+    def _replay(self, held: HeldCall, follows: bool) -> None:
+        """Send what another call has shown, and, if wanted, what it will show until its end."""
+        record = self._records.find(held.session)
+        self._callee.started(held)
+        if record is None:
+            self._callee.finish(held, _answer_outcome({"state": "queued"}))
+            return
+        reader = Reader(held, follows)
+        record.readers.append(reader)
+        self._reading[held] = record, reader
+        self._pump(record)
+        self._flush(record)
+
+    def _answer(self, held: HeldCall, answer: tuple[int, str, str]) -> None:
+        asked = self._shell is not None and self._shell.stdin.answer(*answer)
+        self._callee.finish(held, _answer_outcome(asked))
 
     # -- the main thread ---------------------------------------------------------------------------
 
@@ -118,25 +161,55 @@ class Worker:
     def _run(self, work: Work) -> Outcome:
         held = work.held
         began = time.monotonic()
-        self._output = OutputBuffer()
-        self._current = held
-        self._call_soon(self._callee.started, held)
-        run = self._run_cell if held.function == "$cell" else self._run_function
+        self._owner = held.owner
+        run = self._prepare(held.function)
+        self._call_soon(self._begin, held, record := Record())
+        self._record = record
+        if held.function == "$cell":
+            self._tell_of_late_output()
+        self._outlived.call_begins()
         try:
-            value = run(held, work.arguments)
+            # An interrupt that came while this process started waits for its first call.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            value = run(held, work.take())
         except KeyboardInterrupt as error:
             return error_outcome(error)
         except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
             return error_outcome(error, skip=3)
+        finally:
+            self._outlived.call_ended(record)
         return value_outcome(value, "pickle5", self._running, time.monotonic() - began)
+
+    def _prepare(self, function: str) -> Callable[[HeldCall, Buffer], object]:
+        """What runs such a call; it has taken over the process's output."""
+        if function in ("$cell", "$session"):
+            self._get_shell()
+            return self._run_cell if function == "$cell" else self._run_session
+        if self._capture is None:  # cells bring their own, with their shell
+            self._capture = Capture(self._printed)
+        return self._run_function
+
+    def _tell_of_late_output(self) -> None:
+        with self._lock:
+            late = self._records.take_late()
+        for call_id, size in late:
+            self._printed(
+                "stderr",
+                f"[job {call_id[:8]} has printed {size} characters since it ended: "
+                f"%remote_job {call_id[:8]} shows them]\n",
+            )
 
     def _run_cell(self, held: HeldCall, arguments: Buffer) -> object:
         self._running = "the cell"
-        return self._get_shell().run_cell(load(arguments))
+        request = load(arguments)
+        del arguments  # what is large in them has another place by now, or lives on by itself
+        return self._get_shell().run_cell(request)
+
+    def _run_session(self, held: HeldCall, arguments: Buffer) -> object:
+        self._running = "it"
+        return self._get_shell().variables.serve(load(arguments))
 
     def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
-        if self._capture is None:  # cells bring their own, with their shell
-            self._capture = Capture(self._printed)
         function, args, kwargs = load(arguments)
         self._running = f"{getattr(function, '__name__', 'the function')}()"
         value = function(*args, **kwargs)
@@ -178,64 +251,114 @@ class Worker:
         if self._shell is None:
             from easyremote.node.shell import Shell
 
-            self._shell = Shell(self.emit)
+            self._shell = Shell(self.emit, BlobStore(self._owner, os.getppid()).get)
         return self._shell
 
     # -- output: from any thread to the link's -----------------------------------------------------
 
     def emit(self, event: dict[str, object]) -> None:
         """Take an event of the shell: output, a figure, progress."""
+        if self._is_fork:
+            _print_plainly(event)
+            return
         with self._lock:
-            if self._output is None:
-                return  # printed by a thread that outlived its cell, before any other cell
-            self._output.add(event, time.monotonic())
-            if self._flush_scheduled:
+            record = self._outlived.of_this_thread() or self._record
+            if record is None:
+                return  # printed before any call
+            record.buffer.add(event, time.monotonic())
+            if record.outcome is not None:
+                record.late += len(str(event.get("text", "")))
+            if record.is_scheduled:
                 return
-            self._flush_scheduled = True
-        self._call_soon(self._flush)
+            record.is_scheduled = True
+        self._call_soon(self._flush, record)
 
-    def _flush(self) -> None:
-        """On the link's thread: send what is due, and come back for the rest."""
-        held = self._current
+    def _begin(self, held: HeldCall, record: Record) -> None:
+        with self._lock:
+            self._records.add(held.call_id, record)
+        reader = Reader(held)
+        record.readers.append(reader)
+        self._reading[held] = record, reader
+        self._callee.started(held)
+
+    def _flush(self, record: Record) -> None:
+        """On the link's thread: log what is due, send it, and come back for the rest."""
         now = time.monotonic()
         with self._lock:
-            self._flush_scheduled = False
-            if self._output is None or held is None or held.state is CallState.FINISHED:
-                return
-            if not held.window_is_open:
+            record.is_scheduled = False
+            if not record.has_room:
                 return  # window_opened() comes back
-            events = self._output.take(now)
-            later = self._output.next_flush(now)
+            is_over = record.outcome is not None
+            events = record.buffer.take_all() if is_over else record.buffer.take(now)
+            later = record.buffer.next_flush(now)
             if later is not None:
-                self._flush_scheduled = True
-                self._loop.call_later(max(later - now, 0.001), self._flush)
+                record.is_scheduled = True
+                self._loop.call_later(max(later - now, 0.001), self._flush, record)
         if events:
-            self._send_events(held, events)
+            record.write(events)
+            self._pump(record)
 
-    def _send_events(self, held: HeldCall, events: list[dict[str, object]]) -> None:
-        body = msgspec.msgpack.encode(events)
-        self._callee.emit(held, (body,), len(body), "msgpack")
+    def _pump(self, record: Record) -> None:
+        """Send every reader what it has room for; those who have all that comes, are done."""
+        for reader in list(record.readers):
+            held = reader.held
+            must = record.outcome is not None and held.function != "$output"  # it ends now
+            while must or held.window_is_open:
+                batch = record.read(reader)
+                if batch is None:
+                    if record.outcome is not None or not reader.follows:
+                        self._stop_reading(record, reader)
+                    break
+                self._callee.emit(held, (batch,), len(batch), "msgpack")
+
+    def _stop_reading(self, record: Record, reader: Reader) -> None:
+        record.readers.remove(reader)
+        del self._reading[reader.held]
+        outcome = record.outcome
+        if reader.held.function != "$output":
+            assert outcome is not None, "its own reader follows it to the end"
+            self._callee.finish(reader.held, outcome)
+            return
+        answer: dict[str, object] = {"state": "running" if outcome is None else "done"}
+        if outcome is not None and outcome.code:
+            answer["error"] = unpack_error(b"".join(map(bytes, outcome.parts)))
+        self._callee.finish(reader.held, _answer_outcome(answer))
 
     def _end(self, held: HeldCall, outcome: Outcome) -> None:
         if self._capture is not None:
             self._capture.flush()
-        done = threading.Event()
+        if self._is_fork:
+            os._exit(1 if outcome.code else 0)  # the cell's other process goes on
+        record, done = self._record, threading.Event()
+        assert record is not None, "it was made when the call began"
 
         def finish() -> None:
             with self._lock:
-                events = self._output.take_all() if self._output is not None else []
+                events = record.buffer.take_all()
+                record.outcome = outcome
             if events:
-                self._send_events(held, events)
-            self._callee.finish(held, outcome)
+                record.write(events)
+            self._pump(record)
             done.set()
 
         self._call_soon(finish)
         while not done.wait(0.5):
             pass  # bounded by the link's thread, which ends the process when it ends
-        self._current = None
 
     def _call_soon(self, function: Callable[..., None], *args: object) -> None:
         self._loop.call_soon_threadsafe(function, *args)
+
+
+def _answer_outcome(value: object) -> Outcome:
+    body = msgspec.msgpack.encode(value)
+    return Outcome((body,), len(body), "msgpack")
+
+
+def _print_plainly(event: dict[str, object]) -> None:
+    """In a forked child: what it shows goes as text to the descriptor that its parent reads."""
+    data = event.get("data")
+    if event["type"] in ("display_data", "execute_result") and isinstance(data, dict):
+        print(data.get("text/plain", ""))  # noqa: T201 - it is the user's display
 
 
 async def _await(value: Any) -> Any:

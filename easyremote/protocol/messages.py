@@ -135,6 +135,9 @@ class Refused(msgspec.Struct, array_like=True, tag=3, gc=False):
 class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
     """The sender closes in good order. A gateway: dial again. A node: no new work for it.
 
+    A client answers a gateway's with its own, and submits nothing after it: what it submitted
+    before is handed back.
+
     reason: for people.
     """
 
@@ -164,10 +167,17 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
 
     functions: what can be called there.
     slots: how many calls it runs at a time.
+    labels: free words of its owner, by which it can be chosen.
+    cores: how many its machine has.
+    gpus: each of them.
     """
 
     functions: tuple[Function, ...]
     slots: int
+    labels: tuple[str, ...] = ()
+    cores: int = 0
+    memory_total: int = 0
+    gpus: tuple[Gpu, ...] = ()
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
@@ -177,10 +187,12 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     node: where; empty for any node that has the function.
     function: a registered name, or ``$call`` and ``$cell`` for code that is shipped.
     payload: the arguments.
-    session: the process on the node that keeps state between calls; empty for none.
+    session: the process that keeps state between calls; of ``$output``, ``$input``: the call's id.
     timeout: seconds from now in which it has to be over, those in the queue included; 0 for none.
     queue_timeout: seconds that it may wait in the queue, 0 for no limit of its own.
     age: seconds since it was first sent, 0 the first time.
+    run_timeout: seconds that it may run once it has begun, 0 for no limit of its own.
+    hold: seconds that it goes on when its client is gone; 0 for 600, below 0 until it is over.
     """
 
     call: int
@@ -192,6 +204,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     timeout: float = 0.0
     queue_timeout: float = 0.0
     age: float = 0.0
+    run_timeout: float = 0.0
+    hold: float = 0.0
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -204,6 +218,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     session: as in SUBMIT.
     timeout: seconds that are left of the caller's, 0 for none.
     owner: whose it is (the id of the key), so that sessions of two owners never meet.
+    queue_timeout: seconds that it may wait there for its turn, 0 for no limit of its own.
+    run_timeout: as in SUBMIT.
     """
 
     call: int
@@ -214,6 +230,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     session: str = ""
     timeout: float = 0.0
     owner: str = ""
+    queue_timeout: float = 0.0
+    run_timeout: float = 0.0
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):

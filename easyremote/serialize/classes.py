@@ -19,9 +19,13 @@ import types
 import typing
 import uuid
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 _lock = threading.Lock()
+#: Packages whose source is on both sides, and how a module of one is had: their classes are looked
+#: up by name, so that an instance that arrives is one of the module's own class.
+_shared: dict[str, Callable[[str], types.ModuleType | None]] = {}
 _ids: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 #: Classes that are not ours but came; their attributes follow the sender's.
@@ -160,6 +164,10 @@ def make_class(
         known = _classes.get(class_id)
     if known is not None:
         return known
+    if (shared := _shared_class(options["names"])) is not None:
+        with _lock:
+            _ids.setdefault(shared, class_id)
+            return _classes.setdefault(class_id, shared)
     made = _MAKERS[kind](name, bases, options)
     with _lock:  # two threads may load it at once; one wins
         known = _classes.setdefault(class_id, made)
@@ -167,6 +175,32 @@ def make_class(
             _ids[made] = class_id
             _came.add(made)
     return known
+
+
+def share(package: str, module: Callable[[str], types.ModuleType | None]) -> None:
+    """The other side has a package's source as well; `module` gives its modules."""
+    _shared[package] = module
+
+
+def forget_shared(package: str) -> None:
+    """A package has changed: its classes are to be looked up anew."""
+    with _lock:
+        for class_id, cls in list(_classes.items()):
+            if cls not in _came and cls.__module__.partition(".")[0] == package:
+                del _classes[class_id]
+
+
+def _shared_class(names: dict[str, Any]) -> type | None:
+    module = _shared.get(names["__module__"].partition(".")[0])
+    if module is None:
+        return None
+    try:
+        found: Any = module(names["__module__"])
+    except Exception:  # the user's module; where it is imported by name, that says why
+        return None
+    for part in names["__qualname__"].split("."):
+        found = getattr(found, part, None)
+    return found if isinstance(found, type) else None
 
 
 def _make_plain(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:

@@ -104,8 +104,11 @@ def cannot_ship(
     what = "" if culprit is None else _described(culprit)
     where = f"{path} is {what}" if path != start else what
     what = f"{where} ({_reason(error)})".lstrip()
-    message = f"{label} can't travel: {what}. {_hint(culprit, error)}".rstrip()
-    return CannotShip(message, name=start, path=path, type=_kind(culprit), what=what)
+    hint = _hint(culprit, error)
+    message = f"{label} can't travel: {what}. {hint}".rstrip()
+    # An error of our own has said it all.
+    short = hint or _reason(error)
+    return CannotShip(message, name=start, path=path, type=_kind(culprit), what=what, hint=short)
 
 
 def _failure(attempt: Callable[[Any], None], value: Any) -> Exception | None:

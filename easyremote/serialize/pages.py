@@ -120,7 +120,7 @@ class Pages:
 def _ioctl(descriptor: int, request: int, argument: bytes) -> int:
     import fcntl  # not on every system
 
-    return fcntl.ioctl(descriptor, request, bytearray(argument))
+    return int(fcntl.ioctl(descriptor, request, bytearray(argument)))
 
 
 @cache

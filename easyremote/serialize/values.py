@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
 from easyremote.serialize.modules import own_module_marks
 
 __all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
+__all__ += ["pickle_names", "unpickle"]
 
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
@@ -123,10 +124,24 @@ def dump_names(variables: Mapping[str, object], *, python: Version | None = None
     CannotShip
         A variable can't travel; the message names it.
     """
+    parts = pickle_names(variables, python=python)
+    return _joined(*parts) if parts[1] else Dumped([parts[0]], len(parts[0]))
+
+
+def pickle_names(
+    variables: Mapping[str, object], *, python: Version | None = None
+) -> tuple[bytes, list[memoryview]]:
+    """Turn variables into a pickle and its big buffers; `unpickle` gives the dict back.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel; the message names it.
+    """
     known: dict[int, Any] = {}
     try:
         shielded = {name: _shielded(value, known) for name, value in variables.items()}
-        return _dump(shielded, python)
+        return _pickled(shielded, python)
     except Exception as error:  # any: a __reduce__ is the user's code
         suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
         raise _cannot_ship(suspects, python, error) from error
@@ -151,9 +166,9 @@ def load(data: Buffer) -> Any:
     if not len(view):
         raise ProtocolError("A payload is empty; the peer that sent it is broken.")
     if view[0] == _PICKLE_START:
-        return _unpickle(view, [])
+        return unpickle(view, [])
     body, buffers = _split(view)
-    return _unpickle(body, buffers)
+    return unpickle(body, buffers)
 
 
 def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -178,13 +193,20 @@ def _cannot_ship(
 
 
 def _dump(value: Any, python: Version | None) -> Dumped:
+    data, buffers = _pickled(value, python)
+    if not buffers:
+        return Dumped([data], len(data))
+    return _joined(data, buffers)
+
+
+def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
     buffers: list[memoryview] = []
 
     def stays_in_band(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         if raw.nbytes < OUT_OF_BAND_MIN:
             return True
-        buffers.append(raw)
+        buffers.append(_plain_view(raw))
         return False
 
     try:
@@ -196,9 +218,19 @@ def _dump(value: Any, python: Version | None) -> Dumped:
 
         buffers.clear()
         data = by_value.dumps(value, stays_in_band, python)
-    if not buffers:
-        return Dumped([data], len(data))
-    return _joined(data, buffers)
+    return data, buffers
+
+
+def _plain_view(raw: memoryview) -> memoryview:
+    """The same memory, but no export of another memoryview.
+
+    CPython (3.11) crashes when the garbage collector finds both in one cycle.
+    """
+    inner = raw.obj
+    if not isinstance(inner, memoryview) or not inner.c_contiguous:
+        return raw
+    raw.release()
+    return inner.cast("B")
 
 
 def _names_own_module(data: bytes) -> bool:
@@ -242,7 +274,8 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
     return view[start : start + pickled], buffers
 
 
-def _unpickle(body: memoryview, buffers: list[Buffer]) -> Any:
+def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
+    """Make a value again of a pickle and its big buffers; raises as `load` does."""
     try:
         return pickle.loads(body, buffers=buffers)
     except (EasyRemoteError, MemoryError):

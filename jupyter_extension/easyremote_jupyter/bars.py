@@ -7,17 +7,23 @@ was seen last. Colours are JupyterLab's own, with others where it isn't JupyterL
 
 from __future__ import annotations
 
+import contextlib
 import html
-import sys
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from tqdm.std import tqdm
 
+from easyremote.client.terminal_bars import TerminalBars
+from easyremote.errors import UsageError
 from easyremote.progress import Progress
 
-__all__ = ["Bars", "NotebookBars", "TerminalBars", "bars_html", "bars_text"]
+__all__ = ["Bars", "NotebookBars", "TerminalBars", "bars_html", "bars_text", "widget_bars"]
 
+#: Seconds between two drawings of a cell's bars.
+INTERVAL = 0.1
 #: More bars than these are counted, not drawn.
 MAX_BARS = 20
 
@@ -33,14 +39,24 @@ _SIZE = "var(--jp-code-font-size, 13px)"
 class Bars(Protocol):
     """The bars of one cell."""
 
+    @property
+    def is_on_terminal(self) -> bool:
+        """Whether bars stand where text is written."""
+
     def update(self, event: Progress) -> None:
         """A bar moved."""
+
+    def tick(self) -> None:
+        """Draw what has moved, if it is time."""
 
     def redraw(self) -> None:
         """The cell's output was cleared: draw what is still there again."""
 
-    def finish(self) -> None:
-        """The cell has ended."""
+    def aside(self) -> AbstractContextManager[None]:
+        """While other text is written."""
+
+    def finish(self, failed: bool) -> None:
+        """The cell has ended; if it failed, so has what still ran."""
 
 
 class NotebookBars:
@@ -58,22 +74,43 @@ class NotebookBars:
         self._publish = publish
         self._html = html
         self._bars: dict[str, Progress] = {}
-        self._is_shown = False
+        self._is_shown = self._has_moved = False
+        self._drawn = float("-inf")
+
+    @property
+    def is_on_terminal(self) -> bool:
+        return False
 
     def update(self, event: Progress) -> None:
         if event["state"] == "done" and not event["leave"]:
             self._bars.pop(event["id"], None)
         else:
             self._bars[event["id"]] = event
-        self._draw()
+        self._has_moved = True
+        self.tick()
+
+    def tick(self) -> None:
+        if self._has_moved and time.monotonic() - self._drawn >= INTERVAL:
+            self._draw()
 
     def redraw(self) -> None:
         self._is_shown = False
 
-    def finish(self) -> None:
-        """What was drawn last stays."""
+    def aside(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def finish(self, failed: bool) -> None:
+        running = [bar for bar in self._bars.values() if bar["state"] == "running"]
+        if failed and running:
+            for bar in running:
+                bar["state"] = "failed"
+            self._has_moved = True
+        if self._has_moved:
+            self._draw()
 
     def _draw(self) -> None:
+        self._has_moved = False
+        self._drawn = time.monotonic()
         bars = list(self._bars.values())
         if not bars and not self._is_shown:
             return
@@ -84,40 +121,48 @@ class NotebookBars:
         self._is_shown = True
 
 
-class TerminalBars:
-    """Real bars of tqdm, on standard error."""
+def widget_bars(publish: Callable[[dict[str, str], bool], None]) -> Bars:
+    """Bars in an ipywidget while they move, in HTML and text when all is over.
 
-    def __init__(self) -> None:
-        self._bars: dict[str, Any] = {}
+    Raises
+    ------
+    UsageError
+        ipywidgets is not installed.
+    """
+    try:
+        from ipywidgets import HTML
+    except ModuleNotFoundError:
+        raise UsageError(
+            "--progress widget needs ipywidgets, which is not installed here: "
+            "pip install ipywidgets, or leave the option out."
+        ) from None
+    return _WidgetBars(publish, HTML)
 
-    def update(self, event: Progress) -> None:
-        bar = self._bars.get(event["id"])
-        if bar is None:
-            bar = self._bars[event["id"]] = tqdm(
-                total=event["total"],
-                desc=event["desc"] or None,
-                unit=event["unit"],
-                unit_scale=event.get("scaled", False),
-                leave=event["leave"],
-                file=sys.stderr,
-                mininterval=0,
-            )
-        bar.start_t = bar._time() - event["elapsed"]
-        bar.total, bar.n = event["total"], event["n"]
-        bar.set_description(event["desc"] or None, refresh=False)
-        bar.set_postfix_str(event.get("postfix", ""), refresh=False)
-        bar.refresh()
-        if event["state"] != "running":
-            bar.close()
-            del self._bars[event["id"]]
 
-    def redraw(self) -> None:
-        """A terminal shows them where they are."""
+class _WidgetBars(NotebookBars):
+    def __init__(
+        self, publish: Callable[[dict[str, str], bool], None], make: Callable[..., Any]
+    ) -> None:
+        super().__init__(self._show)
+        self._publish_bundle, self._make = publish, make
+        self._widget: Any = None
 
-    def finish(self) -> None:
-        for bar in self._bars.values():
-            bar.close()
-        self._bars.clear()
+    def _show(self, data: dict[str, str], update: bool) -> None:
+        if self._widget is None or not update:
+            self._widget = self._make(value=data["text/html"])
+            view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+            bundle: Any = data | {"application/vnd.jupyter.widget-view+json": view}
+            self._publish_bundle(bundle, update)
+        else:
+            self._widget.value = data["text/html"]
+
+    def finish(self, failed: bool) -> None:
+        super().finish(failed)
+        if self._widget is not None:
+            bars = list(self._bars.values())
+            data = {"text/plain": bars_text(bars), "text/html": bars_html(bars)}
+            self._publish_bundle(data, True)
+            self._widget.close()
 
 
 def bars_text(bars: list[Progress]) -> str:

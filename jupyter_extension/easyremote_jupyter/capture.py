@@ -17,6 +17,7 @@ import builtins
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -106,6 +107,8 @@ class _Flow(ast.NodeVisitor):
         #: 0 is the module; each class body (and each set of type parameters) has a number.
         self._scope = 0
         self._scopes = count(1)
+        #: What a class body declares ``global``.
+        self._declared: frozenset[str] = frozenset()
 
     def code(self, source: str) -> None:
         transformer: Any = TransformerManager  # it has no types
@@ -124,10 +127,11 @@ class _Flow(ast.NodeVisitor):
         return self._state is None or bool(self._state & {(0, name), (self._scope, name)})
 
     def _bind(self, name: str) -> None:
-        if self._scope == 0:
+        scope = 0 if name in self._declared else self._scope
+        if scope == 0:
             self.writes.add(name)
         if self._state is not None:
-            self._state |= {(self._scope, name)}
+            self._state |= {(scope, name)}
 
     def _mutate(self, target: ast.expr) -> None:
         while isinstance(target, (ast.Attribute, ast.Subscript, ast.Starred)):
@@ -219,7 +223,7 @@ class _Flow(ast.NodeVisitor):
         self.visit(node.subject)
         last = node.cases[-1]
         always = isinstance(last.pattern, ast.MatchAs) and not (last.pattern.pattern or last.guard)
-        paths = [_visiting(self, case) for case in node.cases]
+        paths = [partial(self.visit, case) for case in node.cases]
         self._either(*paths, *([] if always else [lambda: None]))
 
     # -- what binds
@@ -255,17 +259,12 @@ class _Flow(ast.NodeVisitor):
 
     visit_Subscript = visit_Attribute
 
-    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
+    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping) -> None:
         self.generic_visit(node)
-        if node.name:
-            self._bind(node.name)
+        if name := node.rest if isinstance(node, ast.MatchMapping) else node.name:
+            self._bind(name)
 
-    visit_MatchStar = visit_MatchAs
-
-    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
-        self.generic_visit(node)
-        if node.rest:
-            self._bind(node.rest)
+    visit_MatchStar = visit_MatchMapping = visit_MatchAs
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -277,9 +276,13 @@ class _Flow(ast.NodeVisitor):
     # -- scopes of their own
 
     def _own_scope(self, body: Callable[[], None]) -> None:
-        outer, self._scope = self._scope, next(self._scopes)
+        outer, self._scope = (self._scope, self._declared), next(self._scopes)
+        self._declared = frozenset()
         body()
-        self._scope = outer
+        self._scope, self._declared = outer
+
+    def visit_Global(self, node: ast.Global) -> None:
+        self._declared |= set(node.names)
 
     def _later(self, node: ast.stmt) -> None:
         """Count what the scopes inside `node` use of the module's names."""
@@ -389,10 +392,6 @@ class _Flow(ast.NodeVisitor):
     def _expand(self, *texts: str) -> None:
         for text in texts:
             self._all(expressions(text))
-
-
-def _visiting(visitor: ast.NodeVisitor, node: ast.AST) -> Callable[[], None]:
-    return lambda: visitor.visit(node)
 
 
 def _last_name(node: ast.expr) -> str:

@@ -1,43 +1,35 @@
-"""What a cell on a node shows, shown here: its output, its value, its errors, and the stop button.
+"""What a cell on a node shows, shown here: its output, its value, its errors.
 
-Everything is published by the thread that runs the cell here, so it lands under the right cell.
-While it waits, an interrupt is a request to the node, not an exception in the middle of a line.
+An `Output` publishes a cell's events as fast as Jupyter Server lets them pass, and draws its bars
+and its header ten times and once a second. `watch` calls it, on the thread that runs the cell here.
 ``tests/jupyter_extension/test_display.py`` proves it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
+import json
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from IPython.core.error import UsageError as IPythonUsageError
 
 from easyremote.errors import EasyRemoteError, RemoteError, UsageError
 
-from .bars import Bars, NotebookBars, TerminalBars
+from .bars import Bars, NotebookBars, TerminalBars, widget_bars
+from .header import Header
+from .jobs import Entry, Jobs
+from .pace import Pace, pieces
 
-__all__ = ["Event", "Output", "one_line_errors", "show_notice", "show_result", "watch"]
+__all__ = ["Event", "Output", "one_line_errors", "show_notice", "show_result"]
 
 Event = dict[str, Any]
 
-#: How long an interrupted cell may take to show where it was, before control returns.
-INTERRUPT_LIMIT = 5.0
-#: How soon an interrupt is noticed, in seconds.
-_POLL = 0.1
-
-
-class Job(Protocol):
-    """What is watched; a `RemoteJob`."""
-
-    def next_event(self, timeout: float) -> Event | None: ...
-    def done(self) -> bool: ...
-    def interrupt(self) -> None: ...
+#: Seconds without the gateway before that is worth a line.
+AWAY_LIMIT = 1.0
 
 
 class Output:
@@ -48,17 +40,70 @@ class Output:
     shell
         The IPython shell of the notebook.
     progress
-        ``auto``, ``html``, ``text`` or ``none``.
+        ``auto``, ``html``, ``widget``, ``text`` or ``none``.
     quiet
-        Whether to leave out all but errors and the value.
+        Whether to leave out all but errors, displays and the value.
+    jobs
+        Where the cell's job is listed; None for nowhere.
+    node_id, title
+        Where it runs, and what it is called there.
+    feed
+        For the `Header`; None for no header.
     """
 
-    def __init__(self, shell: Any, *, progress: str = "auto", quiet: bool = False) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        *,
+        progress: str = "auto",
+        quiet: bool = False,
+        jobs: Jobs | None = None,
+        node_id: str = "",
+        title: str = "",
+        feed: Callable[[], Any] | None = None,
+    ) -> None:
         self._publisher = shell.display_pub
+        self._is_terminal = not hasattr(shell, "kernel")
         self._is_quiet = quiet
-        self._bars = self._make_bars(shell, "none" if quiet else progress)
+        self._bars = self._make_bars("none" if quiet else progress)
+        self._pace = None if self._is_terminal else Pace()
+        self._jobs, self._node_id, self._title = jobs, node_id, title
+        self._entry: Entry | None = None
+        self._feed = None if quiet else feed
+        self._header: Header | None = None
+        #: Lines that have begun, by stream.
+        self._begun: dict[str, str] = {}
+        self._away_since: float | None = None
+        self._told_away = False
         #: The event of the last expression's value, for `show_result`.
         self.result: Event | None = None
+
+    # -- for `watch`
+
+    def begins(self, job: Any) -> None:
+        """The cell's job is on its way."""
+        if self._jobs is not None:
+            self._entry = Entry(job, self._node_id, self._title)
+            self._jobs.add(self._entry)
+        if self._feed is not None and self._header is None:
+            self._header = Header(self._display(), self._node_id, self._feed)
+
+    def interrupted(self, job: Any) -> None:
+        """It has been told to stop."""
+        if self._entry is not None:
+            self._entry.is_cancelling = True
+
+    def notice(self, text: str) -> None:
+        """A line of ours."""
+        show_notice(text)
+
+    def tick(self, job: Any) -> None:
+        """Draw what is due."""
+        if self._bars is not None:
+            self._bars.tick()
+        if self._header is not None and not self._is_terminal:
+            self._header.tick("" if job.running() or job.done() else "waiting for its turn")
+        self._mind_connection(job.is_connected)
 
     def show(self, event: Event) -> None:
         """Publish one event."""
@@ -68,10 +113,9 @@ class Output:
         elif kind == "progress" and self._bars is not None:
             self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
         elif kind == "stream" and not self._is_quiet:
-            stream = sys.stderr if event["name"] == "stderr" else sys.stdout
-            stream.write(event["text"])
-            stream.flush()
+            self._write(event["name"], event["text"])
         elif kind in ("display_data", "update_display_data"):
+            self._wait(len(json.dumps(event["data"], ensure_ascii=False).encode()))
             self._publisher.publish(
                 event["data"],
                 event["metadata"],
@@ -79,63 +123,84 @@ class Output:
                 update=kind == "update_display_data",
             )
         elif kind == "clear_output":
+            self._wait(0)
             self._publisher.clear_output(event["wait"])
-            if self._bars is not None:
-                self._bars.redraw()
+            for drawn in (self._bars, self._header):
+                if drawn is not None:
+                    drawn.redraw()
 
-    def finish(self) -> None:
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.finish(failed=error is not None)
+
+    def finish(self, *, failed: bool = False) -> None:
         """The cell has ended."""
         if self._bars is not None:
-            self._bars.finish()
+            self._bars.finish(failed)
+        for name in list(self._begun):
+            self._write(name, "")
+        if self._header is not None:
+            self._header.finish()
 
-    def _make_bars(self, shell: Any, progress: str) -> Bars | None:
+    # -- inside
+
+    def _whole_lines(self, name: str, text: str) -> str:
+        """What of a text can be written: bars on a terminal are drawn over a line half done."""
+        text = self._begun.pop(name, "") + text
+        if self._bars is None or not self._bars.is_on_terminal:
+            return text
+        whole, newline, self._begun[name] = text.rpartition("\n")
+        return whole + newline
+
+    def _write(self, name: str, text: str) -> None:
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        text = self._whole_lines(name, text)
+        with self._bars.aside() if self._bars is not None else contextlib.nullcontext():
+            for piece in pieces(text):
+                self._wait(len(json.dumps(piece, ensure_ascii=False).encode("utf-8", "replace")))
+                stream.write(piece)
+                stream.flush()
+
+    def _wait(self, size: int) -> None:
+        if self._pace is not None:
+            seconds = self._pace.spend(size, time.monotonic())
+            if seconds:
+                time.sleep(seconds)
+
+    def _mind_connection(self, is_connected: bool) -> None:
+        now = time.monotonic()
+        if is_connected:
+            if self._told_away:
+                show_notice("Connected again.")
+            self._away_since, self._told_away = None, False
+        elif self._away_since is None:
+            self._away_since = now
+        elif not self._told_away and now - self._away_since > AWAY_LIMIT:
+            self._told_away = True
+            show_notice("The gateway is out of reach: reconnecting ... (the job keeps running)")
+
+    def _make_bars(self, progress: str) -> Bars | None:
         if progress == "none":
             return None
-        if progress == "auto" and not hasattr(shell, "kernel"):
+        if self._is_terminal:
             return TerminalBars()
-        transient = {"display_id": uuid4().hex}
+        if progress == "widget":
+            return widget_bars(self._display())
+        return NotebookBars(self._display(), html=progress != "text")
+
+    def _display(self) -> Callable[[dict[str, str], bool], None]:
+        """A display of its own: shows a bundle, and then others in its place."""
+        transient: dict[str, str] = {}
 
         def publish(data: dict[str, str], update: bool) -> None:
+            if not transient:  # most cells never need one
+                transient["display_id"] = uuid4().hex
+            self._wait(sum(map(len, data.values())))
             self._publisher.publish(data, {}, transient=transient, update=update)
 
-        return NotebookBars(publish, html=progress != "text")
-
-
-def watch(job: Job, show: Callable[[Event], None]) -> None:
-    """Show what a job shows until it is done.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        At the second interrupt, or when the node takes too long to heed the first.
-    """
-    with _counted_interrupts() as interrupts:
-        deadline = float("inf")
-        while True:
-            event = job.next_event(_POLL)
-            if event is not None:
-                show(event)
-            elif job.done():
-                return
-            if interrupts and deadline == float("inf"):
-                job.interrupt()
-                deadline = time.monotonic() + INTERRUPT_LIMIT
-            if len(interrupts) > 1 or time.monotonic() > deadline:
-                raise KeyboardInterrupt("The cell has been told to stop, but hasn't stopped yet.")
-
-
-@contextlib.contextmanager
-def _counted_interrupts() -> Iterator[list[int]]:
-    """Interrupts that come in this block, as a list that grows, instead of as exceptions."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen  # signals go to the main thread: nothing can come
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, before)
+        return publish
 
 
 class _RemoteInterrupt(KeyboardInterrupt):

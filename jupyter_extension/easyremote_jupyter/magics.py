@@ -1,25 +1,22 @@
-"""The magics: ``%%remote``, ``%remote`` and ``%remote_nodes``.
+"""``%%remote`` and ``%remote``: a cell, or an expression, on a node.
 
-They read a line of options, find the node, decide with `capture`, `closure` and `held` what to send
-along, let `display` show what comes, and bind what comes back. What a session and a call are is
-the client's business. ``tests/jupyter_extension/test_magics.py`` proves it in real kernels.
+They read a line of options, let `places` find the node, decide with `capture` and `closure` what to
+send along, let `display` show what comes, and bind what comes back. What a session and a call are
+is the client's business. ``tests/jupyter_extension/test_magics.py`` proves it in real kernels.
 """
 
 from __future__ import annotations
 
 import builtins
-import os
 import re
 import sys
-from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import (
     Magics,
+    cell_magic,
     line_cell_magic,
-    line_magic,
     magics_class,
     no_var_expand,
     output_can_be_silenced,
@@ -27,68 +24,24 @@ from IPython.core.magic import (
 from IPython.utils.text import DollarFormatter
 
 import easyremote
-from easyremote.client.job import RemoteJob
-from easyremote.client.session import Session
-from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
-from easyremote.serialize.functions import home
+from easyremote.client.refs import size_text
+from easyremote.client.targets import ANY
+from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 
 from .capture import Names, names
-from .closure import closure
-from .display import Event, Output, one_line_errors, show_notice, show_result, watch
-from .held import Held
-from .nodes import NodeTable
-from .options import HELP, NODE_VARIABLE, Options, find_node, parse, split
+from .cells import is_empty, refuse_nested
+from .closure import Shipment, closure
+from .display import Event, Output, one_line_errors, show_notice, show_result
+from .dry_run import show_plan
+from .jobs import CellJob, Jobs
+from .missing import missing_module_hint
+from .modules import local_modules
+from .options import HELP, Options, parse, split
+from .panel import Panel
+from .places import Place, Places
+from .requirements import of_script
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where cells run, and what is there."""
-
-    session: Session
-    held: Held
-
-    def run(
-        self,
-        request: dict[str, Any],
-        variables: dict[str, object],
-        optional: Collection[str],
-        options: Options,
-        output: Output,
-        space: dict[str, object],
-    ) -> dict[str, Any]:
-        """Run a cell with the variables that it needs, of which it may do without the optional."""
-        while True:
-            job = self._submit(request, variables, optional, options.timeout)
-            watch(job, output.show)
-            token = home.set(space)
-            try:
-                answer: dict[str, Any] = job.result()
-            finally:
-                home.reset(token)
-            if "names" in answer:
-                return answer
-            self.held.forget()
-            show_notice(f"The session on {self.session.node_id} is new: its variables are gone.")
-
-    def _submit(
-        self,
-        request: dict[str, Any],
-        variables: dict[str, object],
-        optional: Collection[str],
-        timeout: float | None,
-    ) -> RemoteJob[dict[str, Any]]:
-        request = request | {"variables": self.held.missing(variables)}
-        if self.held.process is not None:
-            request["process"] = self.held.process
-        try:
-            return self.session.submit_cell(request, timeout=timeout)
-        except CannotShip:
-            needed = {name: v for name, v in variables.items() if name not in optional}
-            if len(needed) == len(variables):
-                raise
-            return self._submit(request, needed, (), timeout)
 
 
 @magics_class
@@ -97,10 +50,10 @@ class RemoteMagics(Magics):
 
     shell: Any
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, places: Places, jobs: Jobs) -> None:
         untyped: Any = super()
         untyped.__init__(shell)
-        self._places: dict[tuple[str, str], _Place] = {}
+        self._places, self._jobs = places, jobs
 
     @line_cell_magic
     @no_var_expand
@@ -110,17 +63,22 @@ class RemoteMagics(Magics):
         with one_line_errors():
             head, code = self._split(line) if cell is None else (line, cell)
             options = parse(self._expanded(head))
-            place = self._place(options)
+            refuse_nested(code, first_line=2)
         if cell is None:
             options.outputs = "none"
-            return self._run(place, options, code)[0].get("value")
+            answer, _ = self._run(options, code)
+            return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # The magic's line, so that the lines of tracebacks are those of the notebook.
             code = f"# %%remote {line}\n{cell}"
-        answer, value = self._run(place, options, code)
-        if value is not None:
-            show_result(self.shell, value, answer)
-        return None
+        return self.run_cell(options, code)
+
+    @cell_magic
+    def remote_attached(self, line: str, cell: str) -> None:
+        """Run a plain cell on the node of ``%remote_attach --auto``; see `cells`."""
+        with one_line_errors():
+            refuse_nested(cell, first_line=1)
+        self.run_cell(Options(), cell)
 
     remote.__doc__ = f"""Run a cell, or an expression, on a node as if it ran here.
 
@@ -128,16 +86,28 @@ The variables that it reads are sent along; those that it assigns come back.
 
 {HELP}"""
 
-    @line_magic
-    def remote_nodes(self, line: str) -> NodeTable:
-        """Show the nodes that the gateway knows."""
-        with one_line_errors():
-            return NodeTable(easyremote.connect().list_nodes())
+    def run_cell(self, options: Options, code: str) -> CellJob | None:
+        """Run a cell as `options` say, and show what it shows; a job in the background, at once."""
+        if is_empty(code) and not isinstance(options.outputs, dict):
+            return None
+        try:
+            if options.background is not None and not options.dry_run:
+                return self._start(options, code)
+            answer, value = self._run(options, code)
+        except EasyRemoteError:
+            if options.raise_error:
+                raise
+            self.shell.showtraceback()
+            return None
+        if value is not None:
+            show_result(self.shell, value, answer)
+        return None
 
-    # -- where
+    # -- the line
 
     def _split(self, line: str) -> tuple[str, str]:
-        return split(line, {node.node_id for node in easyremote.connect().list_nodes()})
+        known = {node.node_id for node in easyremote.connect().list_nodes()}
+        return split(line, known | {ANY})
 
     def _expanded(self, head: str) -> str:
         """Put the values of ``$name`` and ``{expression}`` into the options, as IPython does."""
@@ -146,56 +116,131 @@ The variables that it reads are sent along; those that it assigns come back.
         except Exception:  # an expression is the user's code; IPython leaves the line alone, too
             return head
 
-    def _place(self, options: Options) -> _Place:
-        node_id = options.node or os.environ.get(NODE_VARIABLE, "")
-        if (node_id, options.session) not in self._places:
-            client = easyremote.connect()
-            node_id = find_node(node_id, client.list_nodes())
-            # Without a name it may be one that is known by its name.
-            if (node_id, options.session) not in self._places:
-                session = Session(client, node_id, options.session or None)
-                self._places[node_id, options.session] = _Place(session, Held())
-        return self._places[node_id, options.session]
-
     # -- what travels
 
-    def _run(
-        self, place: _Place, options: Options, code: str
-    ) -> tuple[dict[str, Any], Event | None]:
-        """Run `code`; the node's answer, and the event that shows its value."""
-        space, node_id = self.shell.user_ns, place.session.node_id
+    def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Event | None]:
+        """Run `code` where `options` say; the node's answer, and the event that shows its value."""
+        with one_line_errors():
+            place = self._places.find(options)
         found = self._names(code)
+        needs = self._needs(found, options)
+        if options.dry_run:
+            show_plan(place, needs, found, options)
+            return {}, None
+        try:
+            return self._run_at(place, options, code, found, needs)
+        finally:
+            if options.fresh:
+                place.end()
+
+    def _needs(self, found: Names, options: Options) -> Shipment:
+        space = self.shell.user_ns
         for name in options.inputs:
             if name not in space:
                 raise UsageError(f"-i {name}: there is no variable of that name here")
-        needs = closure(found.reads | set(options.inputs), space, hidden=self.shell.user_ns_hidden)
-        renames = options.outputs if isinstance(options.outputs, dict) else {}
-        request = {
-            "code": code,
-            "count": self.shell.displayhook.prompt_count,  # of the cell that runs
-            "imports": needs.imports,
-            "outputs": list(renames) if renames else options.outputs,
-            "writes": sorted(found.writes | found.mutates),
-        }
-        output = Output(self.shell, progress=options.progress, quiet=options.quiet)
-        touched = {*needs.variables, *request["writes"]}
-        with one_line_errors(node_id, lambda error: _hint(error, space)):
+        reads = found.reads if options.auto_in else frozenset()
+        return closure({*reads, *options.inputs}, space, hidden=self.shell.user_ns_hidden)
+
+    def _run_at(
+        self, place: Place, options: Options, code: str, found: Names, needs: Shipment
+    ) -> tuple[dict[str, Any], Event | None]:
+        space, node_id = self.shell.user_ns, place.session.node_id
+        request = self._request(options, code, found, needs)
+        output = Output(
+            self.shell,
+            progress=options.progress,
+            quiet=options.quiet,
+            jobs=self._jobs,
+            node_id=node_id,
+            title=f"In[{request['count']}]",
+            feed=lambda: easyremote.connect().watch(),
+        )
+        touched = {*needs.variables, *found.writes, *found.mutates}
+        with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:
                 answer = place.run(request, needs.variables, found.optional, options, output, space)
-            except RemoteError:
-                place.held.note(touched, space)  # what it assigned before it failed is there
+            except (RemoteError, CallTimeout) as error:
+                if not error.may_have_run:
+                    raise
+                # What it assigned before it failed is there, and comes back as well.
+                if (left := place.collect()) is None:
+                    place.held.forget()
+                else:
+                    self._bind(place, left, touched, options)
                 raise
             except (EasyRemoteError, KeyboardInterrupt):
                 place.held.forget()
                 raise
-            finally:
-                output.finish()
-        self._bind(answer, renames)
-        place.held.process = answer["process"]
-        place.held.note({*touched, *answer["names"], *answer["kept"]}, space)
-        if answer["kept"] and not options.quiet:
-            show_notice(_kept(answer["kept"], node_id))
-        return answer, output.result
+        return self._bind(place, answer, touched, options), output.result
+
+    def _request(
+        self, options: Options, code: str, found: Names, needs: Shipment
+    ) -> dict[str, Any]:
+        """What is asked of the node, but for the variables."""
+        renames = options.outputs if isinstance(options.outputs, dict) else {}
+        with one_line_errors():
+            requirements = [*options.requirements, *of_script(code)]
+            modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
+        return {
+            "code": code,
+            "count": self.shell.displayhook.prompt_count,  # of the cell that runs
+            "imports": needs.imports,
+            "outputs": list(renames) if renames else options.outputs,
+            "limits": options.pull,
+            "requirements": requirements,
+            "modules": modules,
+            "writes": sorted(found.writes | found.mutates),
+            "no_input": self._no_input(options),
+        }
+
+    def _no_input(self, options: Options) -> str:
+        """Why the cell can't ask its user for input; empty where it can."""
+        if not options.stdin:
+            return "--no-stdin says so"
+        if options.background is not None:
+            return "it runs in the background"
+        if not getattr(getattr(self.shell, "kernel", None), "_allow_stdin", True):
+            return "where this notebook runs, nobody is asked"
+        return ""
+
+    def _start(self, options: Options, code: str) -> CellJob | None:
+        """Run a cell in the background; its job, unless that has a name."""
+        with one_line_errors():
+            place = self._places.find(options)
+        found = self._names(code)
+        needs = self._needs(found, options)
+        request = self._request(options, code, found, needs)
+        space, came = self.shell.user_ns, list[dict[str, Any]]()
+        cell = CellJob(options.background or "", place.session.node_id)
+        panel = Panel(self.shell, cell, self._jobs, f"In[{request['count']}]")
+
+        def run() -> None:
+            with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:
+                try:
+                    came.append(
+                        place.run(request, needs.variables, found.optional, options, panel, space)
+                    )
+                except (RemoteError, CallTimeout) as error:
+                    if error.may_have_run:
+                        came.extend(filter(None, [place.collect()]))
+                    raise
+                finally:
+                    if options.fresh:
+                        place.end()
+
+        def settle() -> Any:
+            touched = {*needs.variables, *found.writes, *found.mutates}
+            if not came:
+                place.held.forget()
+                return None
+            return self._bind(place, came[0], touched, options).get("value")
+
+        panel.draw(update=False)
+        cell.start(run, settle, panel.tell_end)
+        if not cell.name:
+            return cell
+        space[cell.name] = cell
+        return None
 
     def _names(self, code: str) -> Names:
         hidden, space = self.shell.user_ns_hidden, self.shell.user_ns
@@ -207,27 +252,39 @@ The variables that it reads are sent along; those that it assigns come back.
 
     # -- what comes back
 
-    def _bind(self, answer: dict[str, Any], renames: dict[str, str]) -> None:
+    def _bind(
+        self, place: Place, answer: dict[str, Any], touched: set[str], options: Options
+    ) -> dict[str, Any]:
+        """Bind what came back to its names; the answer, with its ``value`` if there is one."""
         space = self.shell.user_ns
-        for name, value in answer["names"].items():
+        renames = options.outputs if isinstance(options.outputs, dict) else {}
+        values = place.open(answer, space, options)
+        answer = answer | ({"value": values.pop("")} if "" in values else {})
+        for name, value in values.items():
             space[renames.get(name, name)] = value
         for name, module in answer["imports"].items():
             if module in sys.modules:  # importing it here could take long, and wasn't asked for
                 space[renames.get(name, name)] = sys.modules[module]
+        place.held.note((touched | set(values)).difference(answer["gone"]), space)
+        if (kept := [name for name in answer["kept"] if name]) and not options.quiet:
+            show_notice(_kept({name: answer["kept"][name] for name in kept}, place.session.node_id))
+        return answer
 
 
 def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:
     """What stayed on the node, and how to have it."""
-    large = {name: what for name, what in kept.items() if what["size"]}
+    large = [name for name, what in kept.items() if what["size"]]
     items = [
-        f"{name} ({what['type']}, {what['size'] / 1e6:,.0f} MB)" for name, what in large.items()
+        f"{name} ({what['type']}{', ' + size_text(what['size']) if what['size'] else ''})"
+        for name, what in kept.items()
     ]
-    items += [f"{name} ({what['type']})" for name, what in kept.items() if not what["size"]]
-    how = f"; -o {','.join(large)} brings {'it' if len(large) == 1 else 'them'}" if large else ""
+    how = f"; {large[0]}.get() or -o {','.join(large)} brings it here" if large else ""
     return f"Stays on {node_id}: {', '.join(items)}{how}"
 
 
 def _hint(error: RemoteError, space: dict[str, object]) -> str:
+    if line := missing_module_hint(error):
+        return line
     missing = _UNDEFINED.search(str(error)) if error.type_name == "NameError" else None
     if missing is None or missing[1] not in space:
         return ""

@@ -1,8 +1,10 @@
 /** The plugins of the EasyRemote extension. */
 
 import { connection } from './connection';
+import { commanding } from './commanding';
 import { panel } from './panel';
+import { status } from './status';
 
 export * from './tokens';
 
-export default [connection, panel];
+export default [connection, panel, commanding, status];

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConnectionModel } from './model';
 import { Message, Request } from './protocol';
 import { IStreamHandlers } from './request';
+import { exchange, sample } from './samples.testing';
 import { State } from './tokens';
 
 /** The other end of the streams that a model opens. */
@@ -28,12 +28,6 @@ class FakeServer {
   say(message: Message) {
     this.newest.handlers.onMessage(message);
   }
-}
-
-function sample(name: string): Message {
-  const folder = '../../tests/jupyter_extension/server/samples/';
-  const file = new URL(`${folder}${name}.json`, import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8')) as Message;
 }
 
 describe('ConnectionModel', () => {
@@ -75,7 +69,7 @@ describe('ConnectionModel', () => {
     server.say(sample('unavailable'));
     server.say(sample('snapshot'));
     expect(states).toEqual(['unavailable', 'snapshot']);
-    expect(model.state).toEqual(sample('snapshot'));
+    expect(model.state).toMatchObject(sample('snapshot'));
   });
 
   it('keeps the old nodes while the server connects again', () => {
@@ -83,6 +77,31 @@ describe('ConnectionModel', () => {
     server.say(sample('snapshot'));
     server.say(sample('connecting'));
     expect(states).toEqual(['snapshot']);
+  });
+
+  it('follows what changes', () => {
+    model.acquire();
+    exchange().forEach(message => {
+      server.say(message);
+    });
+    expect(model.state).toMatchObject({ kind: 'snapshot', seq: 3, sample: 5 });
+    expect(server.streams).toHaveLength(1);
+  });
+
+  it('begins anew where it has missed a message', () => {
+    model.acquire();
+    const [snapshot, , second] = exchange();
+    server.say(snapshot);
+    server.say(second);
+    expect(server.streams).toHaveLength(2);
+    expect(server.streams[0].closed).toBe(true);
+    expect(model.state).toMatchObject({ kind: 'snapshot', seq: 0 });
+  });
+
+  it('begins anew where changes come before anything was there', () => {
+    model.acquire();
+    server.say(exchange()[1]);
+    expect(server.streams).toHaveLength(2);
   });
 
   it('hides one lost stream, and tells of the second', () => {

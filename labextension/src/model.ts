@@ -2,7 +2,8 @@
 
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
-import { Message } from './protocol';
+import { merge, received } from './merge';
+import { IDelta, Message } from './protocol';
 import { IStream, OpenStream } from './request';
 import { IConnectionModel, State } from './tokens';
 
@@ -104,7 +105,25 @@ export class ConnectionModel implements IConnectionModel {
     if (message.kind === 'connecting' && this._state.kind === 'snapshot') {
       return;
     }
-    this._setState(message);
+    if (message.kind === 'snapshot') {
+      this._setState(received(message, Date.now()));
+    } else if (message.kind === 'delta') {
+      this._merge(message);
+    } else {
+      this._setState(message);
+    }
+  }
+
+  private _merge(delta: IDelta): void {
+    const next =
+      this._state.kind === 'snapshot'
+        ? merge(this._state, delta, Date.now())
+        : null;
+    if (next === null) {
+      this._connect(); // something was missed: a new stream begins with all of it
+    } else {
+      this._setState(next);
+    }
   }
 
   private _fail(): void {

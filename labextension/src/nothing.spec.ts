@@ -11,10 +11,15 @@ function unavailable(reason: IUnavailable['reason']): State {
   return { kind: 'unavailable', reason, message: 'Because.', retry_in: 4 };
 }
 
+function snapshot(nodes: INode[]): State {
+  const numbers = { seq: 0, sample: 0, history: {} };
+  return { kind: 'snapshot', gateway, nodes, jobs: [], ...numbers };
+}
+
 const REASONS: [State, string][] = [
   [{ kind: 'connecting' }, 'Connecting…'],
   [{ kind: 'disconnected' }, 'The Jupyter server does not answer'],
-  [{ kind: 'snapshot', gateway, nodes: [], jobs: [] }, 'No nodes yet'],
+  [snapshot([]), 'No nodes yet'],
   [unavailable('not-configured'), 'No gateway yet'],
   [unavailable('not-authorized'), 'The gateway refused the key'],
   [unavailable('unreachable'), 'The gateway does not answer'],
@@ -30,9 +35,7 @@ describe('nothing to show', () => {
 
   it('is not said where there are nodes', () => {
     const nodes = [{ node_id: 'one' }] as INode[];
-    expect(
-      nothingToShow({ kind: 'snapshot', gateway, nodes, jobs: [] })
-    ).toBeNull();
+    expect(nothingToShow(snapshot(nodes))).toBeNull();
   });
 
   it('names the command that starts a first node', () => {

@@ -5,27 +5,43 @@ import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { NodeActions } from './actions';
+import { notifyOfEnds } from './notify';
+import { OptionsModel } from './options';
 import { EasyRemotePanel } from './sidebar';
 import { IConnectionModel } from './tokens';
 
 /** 501 to 899 is the range for third parties. */
 const RANK = 600;
+const ID = 'easyremote:panel';
 
 export const panel: JupyterFrontEndPlugin<void> = {
-  id: 'easyremote:panel',
+  id: ID,
   description: 'The EasyRemote node browser.',
   autoStart: true,
   requires: [IConnectionModel],
-  optional: [ILayoutRestorer, ITranslator],
+  optional: [ILayoutRestorer, ITranslator, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     model: IConnectionModel,
     restorer: ILayoutRestorer | null,
-    translator: ITranslator | null
+    translator: ITranslator | null,
+    registry: ISettingRegistry | null
   ) => {
-    const widget = new EasyRemotePanel(model, translator ?? nullTranslator);
+    const trans = (translator ?? nullTranslator).load('easyremote');
+    const options = new OptionsModel();
+    const actions = new NodeActions(app.shell, trans);
+    const widget = new EasyRemotePanel(
+      { model, options, actions, trans },
+      translator ?? nullTranslator
+    );
+    notifyOfEnds(model, options, () => widget.isVisible, trans);
     restorer?.add(widget, widget.id);
     app.shell.add(widget, 'left', { rank: RANK });
+    void registry?.load(ID).then(settings => {
+      options.bind(settings);
+    });
   }
 };

@@ -35,6 +35,9 @@ export interface INode {
   memory_used: number | null;
   memory_total: number | null;
   gpus: IGpu[];
+  labels: string[];
+  /** Not from the server: when it came, in milliseconds of this page's clock. */
+  heard?: number;
 }
 
 export interface IJob {
@@ -44,6 +47,8 @@ export interface IJob {
   /** queued, dispatched, running or suspect; a newer gateway may know more. */
   state: string;
   seconds: number;
+  /** As of a node. */
+  heard?: number;
 }
 
 /** Everything that the panel shows, at one moment. */
@@ -52,7 +57,28 @@ export interface ISnapshot {
   gateway: IGateway;
   nodes: INode[];
   jobs: IJob[];
+  /** The number of the message; a delta has the next one. */
+  seq: number;
+  /** The number of the newest sample of the history. */
+  sample: number;
+  /** By node: a series for each meter, CPU and RAM first, then each GPU. */
+  history: Partial<Record<string, Series[]>>;
 }
+
+/** What has changed since the message before. Who is not named is as before. */
+export interface IDelta {
+  kind: 'delta';
+  seq: number;
+  sample: number;
+  nodes?: INode[];
+  gone?: string[];
+  jobs?: IJob[];
+  /** Call ids. */
+  ended?: string[];
+}
+
+/** Samples in percents, a second apart; null for what is not known. */
+export type Series = (number | null)[];
 
 /** Why there is nothing to show. */
 export interface IUnavailable {
@@ -69,7 +95,8 @@ export interface IUnavailable {
   retry_in: number;
 }
 
-export type Message = { kind: 'connecting' } | ISnapshot | IUnavailable;
+export type Message =
+  { kind: 'connecting' } | ISnapshot | IDelta | IUnavailable;
 
 /** The only thing that the browser says: try again now. */
 export type Request = { kind: 'retry' };

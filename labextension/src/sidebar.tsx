@@ -4,34 +4,35 @@ import { ITranslator } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';
 import { IDisposable } from '@lumino/disposable';
 import { Message } from '@lumino/messaging';
-import { AccordionPanel, PanelLayout } from '@lumino/widgets';
+import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
 import * as React from 'react';
 import { Footer } from './footer/footer';
 import { Nodes } from './nodes/nodes';
+import { OptionsModel, Section } from './options';
 import { Running } from './running/running';
-import { IConnectionModel } from './tokens';
+import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
+import { ISectionProps } from './ui/state';
 
 /** Heights of the sections, relative to each other. */
 const SIZES = [2, 1];
 
 export class EasyRemotePanel extends SidePanel {
-  constructor(model: IConnectionModel, translator: ITranslator) {
+  constructor(props: ISectionProps, translator: ITranslator) {
     super({ translator });
+    const { model, options, trans } = props;
     this._model = model;
-    const trans = translator.load('easyremote');
-    this.id = 'easyremote-panel';
+    this._options = options;
+    this.id = PANEL_ID;
     this.title.icon = remoteIcon;
     // JupyterLab shows it as the tooltip; Notebook 7 as the menu entry "Show EasyRemote".
     this.title.caption = 'EasyRemote';
     this.addClass('jp-EasyRemote-panel');
 
-    const props = { model, trans };
-    this._addSection(trans.__('Nodes'), <Nodes {...props} />);
-    this._addSection(trans.__('Running'), <Running {...props} />);
-    if (this.content instanceof AccordionPanel) {
-      this.content.setRelativeSizes(SIZES);
-    }
+    this._addSection('nodes', trans.__('Nodes'), <Nodes {...props} />);
+    this._addSection('running', trans.__('Running'), <Running {...props} />);
+    options.changed.connect(this._onOptions);
+    this._onOptions();
 
     const footer = ReactWidget.create(<Footer {...props} />);
     footer.addClass('jp-EasyRemote-footer');
@@ -40,6 +41,10 @@ export class EasyRemotePanel extends SidePanel {
 
   override dispose(): void {
     this._release();
+    this._options.changed.disconnect(this._onOptions);
+    for (const section of this._sections.values()) {
+      section.dispose();
+    }
     super.dispose();
   }
 
@@ -65,11 +70,36 @@ export class EasyRemotePanel extends SidePanel {
     this._release();
   }
 
-  private _addSection(label: string, view: React.ReactElement): void {
+  private _addSection(
+    name: Section,
+    label: string,
+    view: React.ReactElement
+  ): void {
     const section = ReactWidget.create(view);
     section.addClass('jp-EasyRemote-section');
+    section.addClass(`jp-mod-${name}`);
     section.title.label = label;
-    this.addWidget(section);
+    this._sections.set(name, section);
+  }
+
+  /** Have those sections in the panel that are not hidden by the settings. */
+  private _placeSections(): void {
+    const hidden = this._options.value.hiddenSections.join();
+    if (hidden === this._hidden) {
+      return;
+    }
+    this._hidden = hidden;
+    for (const section of this._sections.values()) {
+      section.parent = null;
+    }
+    for (const [name, section] of this._sections) {
+      if (!hidden.split(',').includes(name)) {
+        this.addWidget(section);
+      }
+    }
+    if (this.content instanceof AccordionPanel) {
+      this.content.setRelativeSizes(SIZES);
+    }
   }
 
   private _acquire(): void {
@@ -81,6 +111,12 @@ export class EasyRemotePanel extends SidePanel {
     this._lease = null;
   }
 
+  private readonly _onOptions = () => {
+    this._placeSections();
+  };
   private readonly _model: IConnectionModel;
+  private readonly _options: OptionsModel;
+  private readonly _sections = new Map<Section, Widget>();
+  private _hidden: string | null = null;
   private _lease: IDisposable | null = null;
 }

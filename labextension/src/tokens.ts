@@ -3,10 +3,13 @@
 import { Token } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal } from '@lumino/signaling';
-import { Message } from './protocol';
+import { IDelta, Message } from './protocol';
+
+/** The id of the widget, for the shell. */
+export const PANEL_ID = 'easyremote-panel';
 
 /** The newest message, or that the Jupyter server itself does not answer. */
-export type State = Message | { kind: 'disconnected' };
+export type State = Exclude<Message, IDelta> | { kind: 'disconnected' };
 
 /** The state of the connection to the gateway, as the Jupyter server tells it. */
 export interface IConnectionModel extends IDisposable {

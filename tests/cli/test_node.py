@@ -49,6 +49,7 @@ def test_a_node_says_what_it_lends_serves_it_and_stops_in_good_order(
         (["--node-id", "a/b"], "can't be a node's id"),
         (["no_such_module"], "There is no module 'no_such_module'"),
         (["no_such_file.py"], "no_such_file.py"),
+        (["--label", "two words"], "'two words' can't be a label"),
         (["--gateway", "127.0.0.1:1", "--api-key", "hunter2"], "not an EasyRemote key"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -388,10 +388,11 @@ def test_the_node_is_told_what_is_left_of_the_time(desk: Desk) -> None:
     node, client = desk.node("n", "f", slots=1), desk.client()
     client.submit()
     first = node.start()
-    client.submit(timeout=5.0)
+    client.submit(timeout=5.0, queue_timeout=4.0)
     desk.pass_time(3.0)
     node.finish(first)
-    assert node.only(Dispatch).timeout == pytest.approx(2.0)
+    told = node.only(Dispatch)
+    assert (told.timeout, told.queue_timeout) == (pytest.approx(2.0), pytest.approx(1.0))
 
 
 def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(desk: Desk) -> None:

@@ -12,8 +12,10 @@ from easyremote.protocol.messages import (
     Cancel,
     Event,
     Finished,
+    Function,
     Gpu,
     Message,
+    Register,
     Resources,
     Seen,
     Started,
@@ -61,6 +63,20 @@ def test_nodes_are_told_with_what_they_offer_and_how_they_are(desk: Watched) -> 
     assert gpu["gpus"] == [{"name": "A", "use": 0.9, "memory_used": 1, "memory_total": 2}]
     assert (plain["state"], plain["cpu"], plain["runs_code"]) == ("offline", None, False)
     assert [each["name"] for each in answer["functions"]] == ["train"]
+
+
+def test_what_a_machine_has_is_known_before_anybody_watches_how_busy_it_is(desk: Watched) -> None:
+    node = desk.node("gpu-node", "$cell")
+    card = Gpu("A", 0.9, 1, 2)
+    node.say(Register((Function("$cell"),), 1, ("fast",), 8, 20, (card,)))
+    client = desk.client()
+    (told,) = nodes_answer(desk, client)["nodes"]
+    assert (told["cores"], told["memory_total"], told["labels"]) == (8, 20, ["fast"])
+    assert told["gpus"][0]["name"] == "A"
+    assert (told["cpu"], told["memory_used"]) == (None, None)
+    node.say(Register((Function("$cell"),), 1))  # of an older version: it doesn't say
+    (told,) = nodes_answer(desk, client)["nodes"]
+    assert (told["cores"], told["memory_total"], told["labels"]) == (None, None, [])
 
 
 def test_everybody_sees_only_his_own_jobs(desk: Watched) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from easyremote.client.client import Client
+from easyremote.client.run import RemoteSession
 from easyremote.client.session import Session
 from tests.conftest import LIMIT, Gateway, end, online
 
@@ -100,15 +101,8 @@ def send_all_kinds(gateway: Gateway, client: Client) -> None:
     assert client.ship(double, (np.arange(3),), {}, node_id="gpu-node").result(LIMIT)[2] == 4
     with pytest.raises(ZeroDivisionError):
         client.execute("divide", 1, 0)
-    cell = {
-        "code": "y = x + 1\ny.sum()",
-        "variables": {"x": np.arange(100_000)},
-        "imports": {},
-        "count": 1,
-        "outputs": ["y"],
-    }
-    answer = Session(client, "gpu-node").submit_cell(cell).result(LIMIT)
-    assert answer["names"]["y"][5] == 6
+    there = RemoteSession(Session(client, "gpu-node"))
+    assert there.run("y = x + 1", out=["y"], x=np.arange(100_000))["y"][5] == 6
     url = f"http://{gateway.address}/api/square"
     with urllib.request.urlopen(url, b'{"x": 3}', timeout=LIMIT) as answer:
         assert json.load(answer) == {"x": 3, "square": 9}

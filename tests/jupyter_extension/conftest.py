@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,21 @@ class Kernel:
         shown.reply = reply["content"]
         expected = "error" if fails or interrupt_at else "ok"
         assert shown.reply["status"] == expected, shown.story()
+        return shown
+
+    def run_until(self, code: str, enough: Callable[[Shown], bool]) -> Shown:
+        """Run a cell that goes on until it is interrupted, which is when it has shown enough."""
+        shown = Shown()
+
+        def hook(message: dict[str, Any]) -> None:
+            shown.messages.append(message)
+            if enough(shown):
+                self._manager.interrupt_kernel()
+
+        reply = self._client.execute_interactive(
+            code, allow_stdin=False, output_hook=hook, timeout=LIMIT
+        )
+        shown.reply = reply["content"]
         return shown
 
     def close(self) -> None:

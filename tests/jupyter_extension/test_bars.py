@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from easyremote.errors import UsageError
 from easyremote.progress import Progress
-from easyremote_jupyter.bars import NotebookBars, TerminalBars, bars_html, bars_text
+from easyremote_jupyter.bars import (
+    NotebookBars,
+    TerminalBars,
+    bars_html,
+    bars_text,
+    widget_bars,
+)
 
 
 def bar(n: float = 1, total: float | None = 4, **changes: Any) -> Progress:
@@ -79,7 +87,8 @@ def test_of_very_many_bars_the_last_are_drawn() -> None:
 
 
 @pytest.fixture
-def published() -> list[tuple[dict[str, str], bool]]:
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, str], bool]]:
+    monkeypatch.setattr("easyremote_jupyter.bars.INTERVAL", 0.0)
     return []
 
 
@@ -107,13 +116,66 @@ def test_after_a_clear_the_bars_get_a_new_display(
     assert set(published[0][0]) == {"text/plain"}
 
 
+def test_bars_are_drawn_ten_times_a_second_and_their_last_state_always(
+    published: list[tuple[dict[str, str], bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("easyremote_jupyter.bars.INTERVAL", 3600.0)
+    bars = NotebookBars(lambda data, update: published.append((data, update)))
+    for n in range(10_000):
+        bars.update(bar(n, 10_000, id=str(n % 500)))
+    assert len(published) == 1
+    bars.finish(failed=False)
+    assert len(published) == 2
+    assert "9999/10000" in published[-1][0]["text/plain"]
+
+
+def test_what_still_ran_when_the_cell_failed_has_failed(
+    published: list[tuple[dict[str, str], bool]],
+) -> None:
+    bars = NotebookBars(lambda data, update: published.append((data, update)))
+    bars.update(bar(1, id="1"))
+    bars.update(bar(4, id="2", state="done"))
+    bars.finish(failed=True)
+    drawn = published[-1][0]["text/html"]
+    assert drawn.count("--jp-error-color1") == drawn.count("--jp-success-color1") == 1
+
+
+def test_a_widget_shows_the_bars_while_they_move_and_is_gone_at_the_end(
+    published: list[tuple[dict[str, str], bool]],
+) -> None:
+    bars = widget_bars(lambda data, update: published.append((data, update)))
+    bars.update(bar(1))
+    bars.update(bar(3))
+    (first, _) = published[0]
+    assert "application/vnd.jupyter.widget-view+json" in first
+    assert len(published) == 1  # the widget moves by itself
+    bars.update(bar(4, state="done"))
+    bars.finish(failed=False)
+    last, update = published[-1]
+    assert update
+    assert set(last) == {"text/plain", "text/html"}
+    assert "100%" in last["text/plain"]
+
+
+def test_without_ipywidgets_the_option_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(UsageError, match="pip install ipywidgets"):
+        widget_bars(lambda data, update: None)
+
+
 def test_a_terminal_has_real_bars(capsys: pytest.CaptureFixture[str]) -> None:
     bars = TerminalBars()
     bars.update(bar())
     bars.update(bar(4, state="done", postfix="loss=1"))
     bars.update(bar(1, id="2", desc="other"))
-    bars.finish()
+    bars.finish(failed=False)
+    bars.update(bar(2, id="3", desc="failing"))
+    bars.finish(failed=True)
     shown = capsys.readouterr().err
+    assert "failing:  50%" in shown
+    assert "\x1b[31m" in shown  # red
     assert "work: 100%" in shown
     assert "loss=1" in shown
     assert "other:  25%" in shown

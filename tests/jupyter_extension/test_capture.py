@@ -152,6 +152,108 @@ SNIPPETS: list[tuple[str, str, str]] = [
     ("%%capture out\nprint(x)", "x", "out"),
     ("%%bash\necho $HOME {x}", "", ""),
     ("df.query('a > @limit and b in @seen')", "df limit seen", ""),
+    # and more of each
+    # nested f-strings, walrus, star imports
+    ("f'{a:{b}.{c}} {d[k]!r} {f\"{e}\"}'", "a b c d k e", ""),
+    ("f'{(n := x)}' + n", "x", "n"),
+    ("f'{[y for y in z]}'", "z", ""),
+    ("f'{lambda_}' f'{d[\"k\"]}'", "lambda_ d", ""),
+    ("while chunk := read(size):\n    total += chunk", "read size total", "chunk total"),
+    ("[last := v for v in s]\nlast", "s last", "last"),
+    ("any((hit := v) > limit for v in s) and print(hit)", "s limit hit", "hit"),
+    ("from math import *\nsqrt(x)", "sqrt x", ""),
+    ("import a.b as c, d.e\nc, d", "", "c d"),
+    # functions
+    ("def f(*a, k=lambda: dflt, **kw): return a, kw, k", "dflt", "f"),
+    ("def f(x=y, /, z=x): return z", "y x", "f"),
+    ("def f():\n    v = 1\n    def g():\n        nonlocal v\n        v = w\n    return g",
+     "w", "f"),
+    ("def f():\n    global made\n    made = 1\nf()\nmade", "made", "f made"),
+    ("def f():\n    del g", "", "f"),
+    ("def f():\n    global g\n    del g", "g", "f g"),
+    ("async def f():\n    async for x in s: await g(x)\n    return [y async for y in x]",
+     "s g", "f"),
+    ("await gather(*(f(x) for x in xs))", "gather f xs", ""),
+    ("async with a as b, c() as d:\n    e = await b", "a c", "b d e"),
+    ("def f():\n    try:\n        return x\n    except E as e:\n        return e", "x E", "f"),
+    ("f = lambda *a, **k: (a, k, g)", "g", "f"),
+    ("f = lambda x: (lambda y: x + y + z)", "z", "f"),
+    ("@a.b(c)\n@d\ndef f(): pass", "a c d", "f"),
+    ("@(lambda g: h)\ndef f(): pass", "h", "f"),
+    ("def gen():\n    x = yield v\n    yield from w", "v w", "gen"),
+    ("def f(): return locals(), globals(), __name__", "", "f"),
+    # classes
+    ("class A:\n    def f(self): return A", "A", "A"),
+    ("class A:\n    b = c\n    class D:\n        e = b", "c b", "A"),
+    ("class A:\n    n = 0\n    for n in range(k): pass", "k", "A"),
+    ("class A:\n    global g\n    g = 1", "", "A g"),
+    ("@d\nclass A(B[T], metaclass=M, flag=v): pass", "d B T M v", "A"),
+    ("class A:\n    @d\n    def p(self): return q\n    @p.setter\n    def p(self): r(q)",
+     "d q r", "A"),
+    ("class P(NamedTuple):\n    x: int = dflt", "NamedTuple dflt", "P"),
+    ("class A:\n    x: T = None", "T", "A"),
+    # match
+    ("match v:\n    case {'a': A.b, **rest}: rest\n    case [1, *_]: pass", "v A", "rest"),
+    ("match v:\n    case (int(x) | str(x)) as y: x, y", "v", "x y"),
+    ("match a, b:\n    case x, y if x > z: pass", "a b z", "x y"),
+    ("match v:\n    case Point(x=0, y=yy): yy\n    case _: other", "v Point other", "yy"),
+    # try, with, loops
+    ("try: f()\nexcept (A, B) as e: x = e\nelse: x = 1\nfinally: g()\nx", "f A B g", "e x"),
+    ("try:\n    import fast as m\nexcept ImportError:\n    m = slow\nm", "slow", "m"),
+    ("with open(p) as f, lock:\n    data = f.read()\ndata", "p lock", "f data"),
+    ("with (a as b, c as (d, e)):\n    pass\nb, d, e", "a c", "b d e"),
+    ("with a as b.c, d as e[k]:\n    pass", "a b d e k", ""),
+    ("while True:\n    x = f()\n    if x: break\nx", "f x", "x"),
+    ("for x in s: pass\nelse: y = 1\ny", "s y", "x y"),
+    ("for i, (a, *b) in enumerate(s): c = a, b", "s", "i a b c"),
+    ("for x.attr in s: pass", "x s", ""),
+    # augmented assignment, del, targets
+    ("a.b += c", "a c", ""),
+    ("a[i] -= b[j]", "a i b j", ""),
+    ("x = y = 0\nx += y", "", "x y"),
+    ("del a, b[c], d.e", "a b c d", "a"),
+    ("del x\nx = 1", "x", "x"),
+    ("(a, b), c[k] = d", "c k d", "a b"),
+    ("[*a, b] = c", "c", "a b"),
+    ("x: list[T] = []", "T", "x"),
+    ("print(*args, **kwargs)", "args kwargs", ""),
+    ("{**a, b: c, **d}", "a b c d", ""),
+    ("a if b else c", "a b c", ""),
+    ("a < b < c or not d", "a b c d", ""),
+    ("x[a:b, ..., ::c]", "x a b c", ""),
+    # comprehensions
+    ("[[c for c in r if c != k] for r in rows]", "rows k", ""),
+    ("{k: v for d in ds for k, v in d.items()}", "ds", ""),
+    ("[x for x in xs if (y := f(x))]\ny", "xs f y", "y"),
+    ("list(map(lambda r: r[key], rows))", "rows key", ""),
+    ("[i for i in range(n)][i]", "n i", ""),
+    ("gen = (x async for x in s)", "s", "gen"),
+    # history, builtins, shadows
+    ("In[-1], Out[n], _, __, ___, _i, _ii, _5", "n", ""),
+    ("_x + __y", "_x __y", ""),
+    ("print = f\nprint(x)", "f x", "print"),
+    ("open(path); display(df); exit", "path df", ""),
+    ("Exception, NotImplemented, __debug__, Ellipsis", "", ""),
+    # magics and commands
+    ("!cp {src}/{name!s} $dst", "src name dst", ""),
+    ("!echo $$PID {1 + 2}", "", ""),
+    ("out = !grep {pattern} $file\nlen(out)", "pattern file", "out"),
+    ("x = %sql select {column}", "column", "x"),
+    ("!!ls {where}", "where", ""),
+    ("%env KEY={value}", "value", ""),
+    ("%%time\nfor i in s:\n    t += i", "s t", "i t"),
+    ("%%timeit -n 5\nf(x)", "f x", ""),
+    ("%%capture --no-stderr\ny = f()", "f", "y"),
+    ("%prun -l 5 f(x)", "f x", ""),
+    ("%time", "", ""),
+    ("obj.attr?", "obj", ""),
+    ("!cmd &", "", ""),
+    ("%%writefile {path}\nnot python {x}", "path", ""),
+    ("%%javascript\nvar x = {y};", "", ""),
+    ("if c:\n    !echo {a}\n    b = !ls {d}", "c a d", "b"),
+    ("df.eval('a + @b').query(f'c > {d}')", "df b d", ""),
+    ("# only a comment", "", ""),
+    ("'a text {x} $y'", "", ""),
 ]  # fmt: skip
 
 
@@ -163,7 +265,7 @@ def test_names_of_a_cell(cell: str, reads: str, writes: str) -> None:
 
 
 def test_there_are_enough_snippets() -> None:
-    assert len(SNIPPETS) >= 100
+    assert len({cell for cell, *_ in SNIPPETS}) >= 150
 
 
 def test_names_changed_in_place_are_told_apart() -> None:
@@ -230,7 +332,7 @@ def _runs_without_a_shell(cell: str) -> bool:
 def test_a_cell_runs_with_exactly_the_names_that_were_found(
     cell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = ("_", "__", "_3", "Out")
+    history = ("_", "__", "___", "_i", "_ii", "_3", "_5", "In", "Out")
     space: dict[str, object] = {name: _Stub() for name in (*names(cell).reads, *history)}
     with suppress(TypeError, AttributeError, ValueError, ImportError, AssertionError):
         exec(compile(cell, "<cell>", "exec"), space)
@@ -266,6 +368,9 @@ def _compound(body: st.SearchStrategy[list[str]]) -> st.SearchStrategy[str]:
                   name, name, body, name),
         st.builds(lambda n, g, x: f"def {n}():\n    global {g}\n{_block(x)}", name, name, body),
         st.builds(lambda n, x: f"class {n}:\n{_block(x)}", name, body),
+        st.builds(lambda n, g, x: f"class {n}:\n    global {g}\n{_block(x)}", name, name, body),
+        st.builds(lambda m, n, x: f"@(lambda _: {m})\ndef {n}():\n{_block(x)}", name, name, body),
+        st.builds(lambda n, m, x: f"async def {n}({m}=1):\n{_block(x)}", name, name, body),
         st.builds(lambda v, n, x, y: f"match {v}:\n    case 1:\n{_block([_block(x)])[4:]}"
                   f"\n    case {n}:\n{_block([_block(y)])[4:]}", name, name, body, body),
     )  # fmt: skip
@@ -279,6 +384,9 @@ _SIMPLE = st.one_of(
             "1 and ({0} := {1})", "[({0} := {1}) for {2} in [1, 2]]", "{0}", "raise ValueError",
             "{0} = lambda {1}: {2}", "call({0})", "{0} = [lambda: {1}]", "import math as {0}",
             "{0} = {1} if 0 else {2}", "{0}, *{1} = [{2}, 1]", "{0}: {1} = {2}",
+            "f'{{{0}!r:>{{{1}}}}}'", "{0} = lambda {1}={2}: {1}", "{0} = [lambda {1}={2}: {0}]",
+            "[{0} for {0} in [{1}] for {1} in [{2}]]", "[[{0} for {1} in [{2}]] for {0} in [1]]",
+            "{{**{{}}, 'k': {0}}}", "call(lambda: ({0}, [{1} for {1} in [{2}]]))",
         )
     )
 )  # fmt: skip
@@ -303,6 +411,7 @@ def _outcome(source: str, given: dict[str, object]) -> str:
     return "done"
 
 
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 @settings(max_examples=600, deadline=None)
 @given(_PROGRAM)
 def test_the_names_that_were_found_are_enough(lines: list[str]) -> None:

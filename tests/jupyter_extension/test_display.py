@@ -1,11 +1,8 @@
-"""Publishing events, waiting for a job, and how errors look. The real kernels are elsewhere."""
+"""Publishing events, and how errors look. The real kernels are elsewhere."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
@@ -13,68 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
 
 from easyremote.errors import CannotShip, GatewayUnreachable, NodeOffline, RemoteError
-from easyremote_jupyter.display import Output, one_line_errors, show_result, watch
-
-
-class ScriptedJob:
-    """A job whose events are given; None is a moment in which none comes."""
-
-    def __init__(self, *events: dict[str, Any] | None, stubborn: bool = False) -> None:
-        self.events = list(events)
-        self.stubborn = stubborn
-        self.interrupts = 0
-
-    def next_event(self, timeout: float) -> dict[str, Any] | None:
-        event = self.events.pop(0) if self.events else None
-        if event is not None and event["type"] == "press stop":
-            os.kill(os.getpid(), signal.SIGINT)
-            return None
-        return event
-
-    def done(self) -> bool:
-        return not self.events and not self.stubborn
-
-    def interrupt(self) -> None:
-        self.interrupts += 1
-        self.events.append({"type": "last words"})
-
-
-STOP = {"type": "press stop"}
-
-
-def shown(job: ScriptedJob) -> list[str]:
-    events: list[str] = []
-    watch(job, lambda event: events.append(event["type"]))
-    return events
-
-
-def test_everything_is_shown_until_the_job_is_done() -> None:
-    assert shown(ScriptedJob({"type": "a"}, None, {"type": "b"})) == ["a", "b"]
-
-
-def test_an_interrupt_goes_to_the_node_and_its_last_words_are_shown() -> None:
-    job = ScriptedJob({"type": "a"}, STOP, None)
-    assert shown(job) == ["a", "last words"]
-    assert job.interrupts == 1
-
-
-def test_a_second_interrupt_returns_control() -> None:
-    job = ScriptedJob(STOP, None, STOP, stubborn=True)
-    with pytest.raises(KeyboardInterrupt):
-        shown(job)
-    assert job.interrupts == 1
-
-
-def test_a_cell_that_does_not_stop_returns_control(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyremote_jupyter.display.INTERRUPT_LIMIT", 0.0)
-    with pytest.raises(KeyboardInterrupt, match="has been told to stop"):
-        shown(ScriptedJob(STOP, stubborn=True))
-
-
-def test_afterwards_interrupts_are_what_they_were() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    shown(ScriptedJob())
-    assert signal.getsignal(signal.SIGINT) is before
+from easyremote_jupyter.display import Output, one_line_errors, show_result
 
 
 @pytest.fixture
@@ -101,6 +37,23 @@ def test_streams_and_displays_are_published(shell: InteractiveShell) -> None:
     (display,) = captured.outputs
     assert isinstance(display, RichOutput)
     assert (display.data, display.transient) == ({"text/plain": "x"}, {"display_id": "d"})
+
+
+def test_a_bar_on_a_terminal_is_not_drawn_over_half_a_line(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = Output(shell)
+    bar = {
+        "type": "progress", "id": "1", "position": 0, "desc": "", "n": 1, "total": 4,
+        "unit": "it", "rate": 2.0, "elapsed": 1.0, "eta": 1.0, "state": "running", "leave": True,
+    }  # fmt: skip
+    output.show(bar)
+    output.show({"type": "stream", "name": "stdout", "text": "whole\nhalf"})
+    assert capsys.readouterr().out == "whole\n"
+    output.show({"type": "stream", "name": "stdout", "text": " done\nrest"})
+    assert capsys.readouterr().out == "half done\n"
+    output.finish()
+    assert capsys.readouterr().out == "rest"
 
 
 def test_quiet_output_keeps_displays_and_the_value(shell: InteractiveShell) -> None:

@@ -115,3 +115,22 @@ def test_control_c_in_a_terminal_stops_the_cell(terminal: Terminal) -> None:
     terminal.child.sendintr()
     assert "KeyboardInterrupt" in terminal.until_prompt()
     assert "3" in terminal.run("%%remote", "1 + 2")
+
+
+def test_a_terminal_s_plain_lines_run_on_the_attached_node(terminal: Terminal) -> None:
+    terminal.run("import os; here = os.getpid()")
+    assert "Plain cells" in terminal.run("%remote_attach gpu-node --auto")
+    assert "True" in terminal.run("os.getpid() != here")
+    assert "42" in terminal.run("def six():", "    return 6", "six() * 7")
+    assert "True" in terminal.run("%%local", "os.getpid() == here")
+    terminal.run("%remote_detach")
+    assert "True" in terminal.run("os.getpid() == here")
+
+
+def test_a_terminal_shows_the_nodes_until_control_c(terminal: Terminal) -> None:
+    terminal.send("%remote_nodes --watch")
+    terminal.child.expect(r"% of \d+ cores")
+    terminal.child.expect("gpu-node")
+    terminal.child.sendintr()
+    assert "Traceback" not in terminal.until_prompt()
+    assert "needs a notebook" in terminal.run("%remote_panel")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
+from easyremote.client.refs import RemoteRef
 from easyremote_jupyter.held import Held
 
 
@@ -52,3 +55,46 @@ def test_after_forgetting_everything_is_sent() -> None:
     held.forget()
     assert held.process is None
     assert sent(held, x=1) == {"x"}
+
+
+def test_what_changed_while_it_ran_there_is_sent_afterwards() -> None:
+    held, items = Held(), [1]
+    held.missing({"items": items})
+    held.note(["items"], {"items": items})  # on its way
+    items.append(2)
+    held.note(["items"], {"items": items})  # the answer is here
+    assert set(held.missing({"items": items})) == {"items"}
+
+
+def test_what_the_process_has_not_got_is_sent_again() -> None:
+    held = Held()
+    sent(held, x=1, y=2)
+    held.drop(["x", "absent"])
+    assert sent(held, x=1, y=2) == {"x"}
+
+
+def test_an_array_is_not_kept_alive() -> None:
+    held, array = Held(), np.zeros(10_000)
+    sent(held, a=array)
+    gone = weakref.ref(array)
+    del array
+    assert gone() is None
+    assert sent(held, a=np.zeros(10_000)) == {"a"}
+
+
+class FakeSession:
+    node_id, name = "gpu-node", "s"
+
+    def release(self, process: str, number: int) -> None: ...
+
+
+def test_a_reference_stands_for_what_its_own_process_has() -> None:
+    held = Held()
+    held.process = "p"
+    description = {"number": 1, "type": "list", "size": 5, "text": "[...]"}
+    ref = RemoteRef(FakeSession(), "p", "x", description)  # type: ignore[arg-type]
+    held.note(["x"], {"x": ref})
+    assert held.missing({"x": ref}) == {}
+    held.forget()
+    held.process = "another"
+    assert set(held.missing({"x": ref})) == {"x"}

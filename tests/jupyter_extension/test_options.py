@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from easyremote.client.client import NodeInfo
 from easyremote.errors import UsageError
-from easyremote_jupyter.options import Options, find_node, parse, split
+from easyremote_jupyter.options import HELP, PARSER, Options, parse, split
 
 
 @pytest.mark.parametrize(
@@ -23,6 +22,23 @@ from easyremote_jupyter.options import Options, find_node, parse, split
         ("-o here=there", Options(outputs={"there": "here"})),
         ("-o '*'", Options(outputs="*")),
         ("-t 1.5 -q --progress text", Options(timeout=1.5, quiet=True, progress="text")),
+        ("any", Options(node="any")),
+        ("any --where 'gpu>=1, mem>=8G'", Options(node="any", where="gpu>=1, mem>=8G")),
+        ("--where a100", Options(node="any", where="a100")),
+        ("any/train --where fast", Options(node="any", session="train", where="fast")),
+        ("gpu --fresh", Options(node="gpu", fresh=True)),
+        ("-i a --no-auto-in", Options(inputs=["a"], auto_in=False)),
+        ("--queue-timeout 5", Options(queue_timeout=5.0)),
+        ("--no-raise-error", Options(raise_error=False)),
+        ("--dry-run", Options(dry_run=True)),
+        ("gpu --bg", Options(node="gpu", background="")),
+        ("gpu --bg fit", Options(node="gpu", background="fit")),
+        ("--bg gpu-node", Options(node="gpu-node", background="")),
+        ("--bg -q gpu", Options(node="gpu", background="", quiet=True)),
+        ("--on-disconnect keep", Options(hold=-1.0)),
+        ("--on-disconnect cancel", Options(hold=120.0)),
+        ("--on-disconnect cancel:5", Options(hold=5.0)),
+        ("--no-stdin --progress widget", Options(stdin=False, progress="widget")),
     ],
 )
 def test_lines_that_are_understood(line: str, options: Options) -> None:
@@ -32,10 +48,24 @@ def test_lines_that_are_understood(line: str, options: Options) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("gpu extra", "unrecognized arguments: extra"),
-        ("-o 1x", "'1x' is not the name of a variable"),
-        ("-t soon", "invalid float value: 'soon'"),
-        ("'open", "No closing quotation"),
+        ("gpu extra", "extra: a cell has one target, and options."),
+        ("-o 1x", "-o/--out: '1x' is not the name of a variable."),
+        ("-t soon", "-t/--timeout: 'soon' is no number of seconds above 0."),
+        ("-t -1", "-t/--timeout: '-1' is no number of seconds above 0."),
+        ("-t 0", "-t/--timeout: '0' is no number of seconds above 0."),
+        ("--tiemout 5", "There is no option --tiemout. Did you mean '--timeout'?"),
+        ("--nonsense", "There is no option --nonsense. See %%remote? for the options."),
+        ("-z", "There is no option -z."),
+        ("gpu -o", "-o/--out needs a value: -o A,B."),
+        ("--session", "-s/--session needs a value: -s NAME."),
+        ("-q=1", "-q/--quiet takes no value."),
+        ("--progress bars", "--progress: 'bars' is none of auto, html, widget, text, none."),
+        ("'open", "'open: No closing quotation"),
+        ("any --where cpu>=2", "where: a node has no 'cpu' to compare."),
+        ("gpu --where fast", "--where chooses a node, but 'gpu' is named: write 'any'."),
+        ("gpu --bg not-a-name", "--bg not-a-name: that is not the name of a variable."),
+        ("--on-disconnect stay", "--on-disconnect: 'stay' is neither keep nor cancel nor"),
+        ("gpu/train --fresh", "--fresh is a session without a name, but 'train' is named."),
     ],
 )
 def test_lines_that_are_not(line: str, message: str) -> None:
@@ -48,6 +78,7 @@ def test_lines_that_are_not(line: str, message: str) -> None:
     [
         ("f(x)", "", "f(x)"),
         ("gpu f(x)", "gpu ", "f(x)"),
+        ("$where f(x)", "$where ", "f(x)"),
         ("gpu -t 5 x", "gpu -t 5 ", "x"),
         ("-t 5 gpu x - 1", "-t 5 gpu ", "x - 1"),
         ("gpu/s gpu - 1", "gpu/s ", "gpu - 1"),
@@ -67,31 +98,13 @@ def test_a_line_without_an_expression_is_an_error() -> None:
         split("gpu  ", {"gpu"})
 
 
-NODES = [NodeInfo("cpu-node", "online"), NodeInfo("gpu-node", "online"), NodeInfo("old", "offline")]
+def test_the_help_has_every_option_and_examples() -> None:
+    for action in PARSER._actions:
+        assert all(flag in HELP for flag in action.option_strings)
+        assert action.help, action
+    assert "y = %remote gpu-node f(x)" in HELP
 
 
-def test_a_node_is_found_by_its_name_or_because_it_is_alone() -> None:
-    assert find_node("gpu-node", NODES) == "gpu-node"
-    assert find_node("", NODES[1:]) == "gpu-node"
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (
-            "",
-            "Which node? Name it (%%remote NODE) or set EASYREMOTE_NODE. Online: cpu-node, gpu-no",
-        ),
-        ("gpu-nde", "There is no node 'gpu-nde'. Did you mean 'gpu-node'? Online: cpu-node, gpu-n"),
-        ("zzz", "There is no node 'zzz'. Online: cpu-node, gpu-node."),
-        ("old", "The node 'old' is not online. Online: cpu-node, gpu-node."),
-    ],
-)
-def test_a_node_that_is_not_found_is_an_error_with_the_others(target: str, message: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(message)):
-        find_node(target, NODES)
-
-
-def test_without_any_node_the_error_says_so() -> None:
-    with pytest.raises(UsageError, match=re.escape("No node is online.")):
-        find_node("", [])
+def test_any_is_a_target_of_an_expression() -> None:
+    line = 'any --where "gpu>=1" --dry-run f(x)'
+    assert split(line, {"gpu", "any"}) == (line.removesuffix("f(x)"), "f(x)")

@@ -31,13 +31,15 @@ def open_panel(page: Page, lab: processes.Jupyter) -> Locator:
 
 
 def node_row(panel: Locator, node_id: str) -> Locator:
-    return panel.get_by_role("list", name="Nodes").get_by_role("listitem").filter(has_text=node_id)
+    return panel.get_by_role("tree", name="Nodes").get_by_role("treeitem", name=node_id)
 
 
 def expect_live_bars(row: Locator, node_id: str) -> None:
     for resource in ("CPU", "RAM"):
         bar = row.get_by_role("progressbar", name=f"{resource} of {node_id}")
         expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^\d+$"), timeout=FOLLOWS_MS)
+    for line in row.locator(".jp-EasyRemote-sparkline path").all():
+        expect(line).to_have_attribute("d", re.compile(r"^M[\d. ]+"))
 
 
 def picture(page: Page, name: str) -> None:

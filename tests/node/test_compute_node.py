@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from easyremote import ComputeNode
@@ -134,6 +136,27 @@ def test_an_option_that_contradicts_the_function_is_refused_at_once(
     node = made(gateway, "never-served")
     with pytest.raises(UsageError, match=text):
         node.register(**options)(function)
+
+
+def test_labels_and_the_machine_are_told_to_those_who_choose_a_node(gateway: Gateway) -> None:
+    client = gateway.client()
+    with made(gateway, "labelled", labels=["fast", "room-2"]):
+        (told,) = (each for each in client.list_nodes() if each.node_id == "labelled")
+    assert told.labels == ("fast", "room-2")
+    assert told.cores == os.cpu_count()
+    assert told.memory_total == psutil.virtual_memory().total
+    client.close()
+
+
+@pytest.mark.parametrize("labels", ["fast", ["two words"], ["a,b"], ["1st"], [""]])
+def test_what_can_not_be_a_label_is_refused_at_once(gateway: Gateway, labels: list[str]) -> None:
+    with pytest.raises(UsageError, match="can't be a label: labels are a list of words"):
+        made(gateway, "n", labels=labels)
+
+
+def test_no_time_is_no_idle_time(gateway: Gateway) -> None:
+    with pytest.raises(UsageError, match="session_idle is in seconds and above 0, not 0"):
+        made(gateway, "n", session_idle=0)
 
 
 def test_two_functions_of_one_name_are_refused(gateway: Gateway) -> None:

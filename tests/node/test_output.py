@@ -54,6 +54,22 @@ def test_streams_are_merged_and_keep_their_order() -> None:
     ]
 
 
+def test_very_much_on_both_streams_leaves_as_few_events_each_in_its_order() -> None:
+    written = [text(f"{n}\n", "stdout" if n % 2 else "stderr") for n in range(10_000)]
+    events = shown(*written)
+    assert len(events) <= 70
+    for name, first in (("stderr", 0), ("stdout", 1)):
+        got = "".join(event["text"] for event in events if event["name"] == name)
+        assert got == "".join(f"{n}\n" for n in range(first, 10_000, 2))
+
+
+def test_a_question_leaves_at_once_however_much_was_written() -> None:
+    buffer = OutputBuffer(limit=10, tail=5)
+    buffer.add(text("x" * 100), 0.0)
+    buffer.add({"type": "input_request", "prompt": "?"}, 0.0)
+    assert [event["type"] for event in buffer.take(0.0)] == ["stream", "input_request"]
+
+
 def test_of_a_display_only_the_newest_update_leaves() -> None:
     events = shown(display("1", "x"), display("2", "x", update=True), display("3", "x", True))
     assert events == [display("1", "x"), display("3", "x", True)]
@@ -84,6 +100,20 @@ def test_of_a_bar_the_newest_state_leaves_ten_times_a_second() -> None:
     assert buffer.take(0.1) == [bar(3)]
 
 
+def test_of_very_many_bars_each_moves_less_often_and_the_ends_all_leave() -> None:
+    buffer, moved, ended = OutputBuffer(), 0, 0
+    for tick in range(100):
+        now = tick / 100
+        for key in range(500):
+            buffer.add(bar(tick, key=str(key)), now)
+        moved += len(buffer.take(now))
+    for key in range(500):
+        buffer.add(bar(100, "done", str(key)), 1.0)
+    ended = len(buffer.take(1.01))
+    assert 500 <= moved <= 1000
+    assert ended == 500
+
+
 def test_the_end_of_a_bar_leaves_with_the_next_batch() -> None:
     buffer = OutputBuffer()
     buffer.add(bar(1), 0.0)
@@ -110,6 +140,13 @@ def test_one_text_that_is_too_long_is_cut_in_the_middle() -> None:
     buffer.add(text("a" * 80 + "b" * 1000 + "c" * 20), 0.0)
     events = buffer.take_all()
     assert [events[0]["text"], events[-1]["text"]] == ["a" * 80, "c" * 20]
+
+
+def test_what_follows_a_text_that_is_too_long_does_not_push_it_out() -> None:
+    buffer = OutputBuffer(limit=100, tail=20)
+    for written in ("a" * 80 + "b" * 1000, "\n", "c"):
+        buffer.add(text(written), 0.0)
+    assert buffer.take_all()[-1] == text("b" * 18 + "\nc")
 
 
 def test_the_value_comes_after_the_tail() -> None:

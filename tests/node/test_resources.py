@@ -115,5 +115,5 @@ def test_a_node_measures_only_while_somebody_looks(
 
 def _memory(snapshot: dict[str, Any]) -> int | None:
     nodes = {node["node_id"]: node for node in snapshot["nodes"]}
-    memory: int | None = nodes["measured"]["memory_total"]
+    memory: int | None = nodes["measured"]["memory_used"]
     return memory

@@ -22,6 +22,16 @@ channel.flush()
 """
 
 
+FORK = """
+print("parent")
+if not (child := os.fork()):
+    print("child")
+    os._exit(0)
+os.waitpid(child, 0)
+print("again")
+"""
+
+
 def published(code: str) -> list[tuple[str, str]]:
     """The texts that came, those of one stream that followed each other joined."""
     done = subprocess.run(
@@ -52,6 +62,7 @@ def published(code: str) -> list[tuple[str, str]]:
         ("sys.stdout.buffer.write('é'.encode())", [("stdout", "é")]),
         ("import ctypes; ctypes.CDLL(None).puts(b'c')", [("stdout", "c\n")]),
         ("sys.stdout.writelines(['a', 'b'])", [("stdout", "ab")]),
+        (FORK, [("stdout", "parent\nchild\nagain\n")]),
     ],
 )
 def test_whatever_is_printed_is_published_in_order(

@@ -68,6 +68,14 @@ def node(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[str]:
         wait_until(lambda: not online(client))
 
 
+@pytest.fixture(scope="module")
+def gpu_node(gateway: Gateway) -> Iterator[str]:
+    """A node on this Python."""
+    process = gateway.start_node("gpu-node")
+    yield "gpu-node"
+    end(process)
+
+
 def _far_node(python: Path, gateway: Gateway) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [str(python), "-m", "easyremote.node", "--node-id", "gpu-node", str(PROGRAM)],

@@ -1,4 +1,4 @@
-"""What the type checker makes of `@remote` and `@node.register`; it is checked, and never run.
+"""What the type checker makes of the decorators and of `run`; it is checked, and never run.
 
 A line marked ``type: ignore[code]`` is a wrong call: mypy has to refuse it, with that code.
 """
@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, assert_type
 
-from easyremote import Client, ComputeNode, RemoteJob, RemoteStream, remote
+from easyremote import Client, ComputeNode, RemoteJob, RemoteStream, remote, run, session
+from easyremote.client.run import RemoteSession
 from easyremote.node import node
 
 
@@ -177,3 +178,16 @@ def clients(client: Client) -> None:
     assert_type(client.map(square, [1.0]), Iterator[float])
     with client as entered:
         assert_type(entered, Client)
+
+
+async def code_that_is_run(s: RemoteSession) -> None:
+    assert_type(run("x", out=["x"], x=1), dict[str, Any])
+    assert_type(run("a + b", "gpu-node", a=1, b=2), Any)
+    assert_type(s.run("x", out=("x",)), dict[str, Any])
+    with session("gpu-node") as entered:
+        assert_type(entered, RemoteSession)
+    async with session("gpu-node") as entered_too:
+        assert_type(entered_too, RemoteSession)
+    run(print)  # type: ignore[call-overload]
+    run("x", out=[1])  # type: ignore[list-item]
+    session(1)  # type: ignore[arg-type]

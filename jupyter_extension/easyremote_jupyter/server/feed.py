@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError, GatewayUnreachable, InternalError
+from easyremote_jupyter.server.history import History
 from easyremote_jupyter.server.messages import (
     Connecting,
     Message,
@@ -95,6 +96,7 @@ class Feed:
         self._connect = connect
         self._linger = linger
         self._newest: Message = Connecting()
+        self.history = History()
         self._subscriptions: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -146,6 +148,7 @@ class Feed:
             task.add_done_callback(self._ending.discard)
             task.cancel()
             self._newest = Connecting()
+            self.history = History()
 
     async def _run(self) -> None:
         attempt = 0
@@ -154,6 +157,8 @@ class Feed:
                 async with contextlib.aclosing(self._snapshots()) as snapshots:
                     async for message in snapshots:
                         attempt = 0
+                        self.history.add(message.nodes)
+                        message.sample = self.history.sample
                         self._publish(message)
             except EasyRemoteError as exc:
                 error = exc
@@ -192,6 +197,7 @@ class Feed:
         """Count down to the next try, unless somebody asks for it now."""
         self._retry_now.clear()
         for left in range(delay, 0, -1):
+            self.history.skip()
             self._publish(unavailable(error, left))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):

@@ -1,7 +1,7 @@
 """The paths under ``{base_url}easyremote/``: two to read, one to watch.
 
-``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with one message
-per change, twice a second at most. All of them want a logged-in user, and authorisation to
+``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with a snapshot,
+then what changes, twice a second at most. All of them want a logged-in user, and authorisation to
 read the resource ``easyremote``. It is a fixed list of paths: nothing that a browser sends
 becomes an address, and no key is in any byte that it gets.
 ``tests/jupyter_extension/server/test_handlers.py`` proves it.
@@ -21,6 +21,7 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from easyremote_jupyter.server.deltas import Deltas
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.messages import (
     Connecting,
@@ -105,10 +106,11 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def _write(self) -> None:
         with self.feed.subscribe() as subscription:
+            deltas = Deltas(lambda: self.feed.history.series())
             async for message in subscription:
                 try:
                     # Waits while the browser is slow; newer messages replace each other meanwhile.
-                    await self.write_message(encode(message))
+                    await self.write_message(encode(deltas.next(message)))
                 except WebSocketClosedError:
                     return
                 await asyncio.sleep(MIN_INTERVAL)

@@ -25,6 +25,10 @@ from easyremote.errors import (
 Reason = Literal["not-configured", "not-authorized", "unreachable", "version-mismatch", "failed"]
 
 
+#: Samples in percents, a second apart; None for what is not known.
+Series = list[int | None]
+
+
 class Gateway(msgspec.Struct):
     address: str
     version: str
@@ -51,6 +55,7 @@ class Node(msgspec.Struct):
     memory_used: int | None = None  # bytes
     memory_total: int | None = None
     gpus: list[Gpu] = []
+    labels: list[str] = []
 
 
 class Job(msgspec.Struct):
@@ -71,6 +76,20 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
     gateway: Gateway
     nodes: list[Node]
     jobs: list[Job]
+    seq: int = 0  # of the messages to one browser
+    sample: int = 0  # the number of the newest sample of the history
+    history: dict[str, list[Series]] = {}  # see `history.meters`
+
+
+class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
+    """What has changed since the message before. Who is not named is as before."""
+
+    seq: int
+    sample: int  # the meters have kept their values up to it
+    nodes: list[Node] = []
+    gone: list[str] = []
+    jobs: list[Job] = []
+    ended: list[str] = []  # call ids
 
 
 class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
@@ -81,6 +100,7 @@ class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
     retry_in: int  # seconds
 
 
+#: What the feed knows; to a browser that has a snapshot already a delta goes instead.
 Message = Connecting | Snapshot | Unavailable
 
 
@@ -115,5 +135,5 @@ def unavailable(error: EasyRemoteError, retry_in: int) -> Unavailable:
     return Unavailable(reason, str(error), retry_in)
 
 
-def encode(message: Message) -> str:
+def encode(message: Message | Delta) -> str:
     return msgspec.json.encode(message).decode()

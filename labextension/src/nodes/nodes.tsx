@@ -3,11 +3,17 @@
 import * as React from 'react';
 import { explain, nothingToShow } from '../nothing';
 import { Explanation } from '../ui/explanation';
-import { ISectionProps, useConnection } from '../ui/state';
-import { NodeRow } from './row';
+import { ISectionProps, useConnection, useOptions } from '../ui/state';
+import { Tree } from '../ui/tree';
+import { NodeRow, rowHeight } from './row';
+import { select } from './select';
+import { Toolbar } from './toolbar';
 
-export function Nodes({ model, trans }: ISectionProps): React.ReactElement {
+export function Nodes(props: ISectionProps): React.ReactElement {
+  const { model, options, actions, trans } = props;
   const state = useConnection(model);
+  const choice = useOptions(options);
+  const [query, setQuery] = React.useState('');
   const nothing = nothingToShow(state);
   if (nothing !== null || state.kind !== 'snapshot') {
     return (
@@ -20,11 +26,51 @@ export function Nodes({ model, trans }: ISectionProps): React.ReactElement {
       />
     );
   }
+  const nodes = select(state.nodes, query, choice);
   return (
-    <ul className="jp-EasyRemote-nodes" aria-label={trans.__('Nodes')}>
-      {state.nodes.map(node => (
-        <NodeRow key={node.node_id} node={node} trans={trans} />
-      ))}
-    </ul>
+    <>
+      <Toolbar
+        query={query}
+        onQuery={setQuery}
+        choice={choice}
+        onChoice={(key, value) => {
+          void options.set(key, value);
+        }}
+        shown={nodes.length}
+        total={state.nodes.length}
+        trans={trans}
+      />
+      {nodes.length === 0 && (
+        <p className="jp-EasyRemote-empty">
+          {trans.__('No node fits the search and the filters.')}
+        </p>
+      )}
+      <Tree
+        items={nodes}
+        keyOf={node => node.node_id}
+        nameOf={node => node.node_id}
+        heightOf={rowHeight}
+        label={trans.__('Nodes')}
+        className="jp-EasyRemote-nodes"
+        onEnter={node => {
+          actions.insert(node.node_id);
+        }}
+        onCopy={node => {
+          actions.copy(node.node_id);
+        }}
+        onDragStart={(node, event) => {
+          actions.drag(node.node_id, event.nativeEvent);
+        }}
+        render={(node, row) => (
+          <NodeRow
+            node={node}
+            history={state.history[node.node_id]}
+            {...row}
+            actions={actions}
+            trans={trans}
+          />
+        )}
+      />
+    </>
   );
 }

@@ -1,11 +1,16 @@
 /** One node: its state, what it is, and its bars. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
+import { addBelowIcon, copyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
+import { INodeActions } from '../actions';
 import { roughly, memory, percent } from '../format';
-import { IGpu, INode } from '../protocol';
+import { elapsed } from '../merge';
+import { IGpu, INode, Series } from '../protocol';
+import { IconButton } from '../ui/iconButton';
 import { Meter } from '../ui/meter';
 import { Shape, StateShape } from '../ui/shape';
+import { IRow } from '../ui/tree';
 
 const SHAPES: Partial<Record<string, Shape>> = {
   online: 'well',
@@ -13,32 +18,77 @@ const SHAPES: Partial<Record<string, Shape>> = {
   offline: 'off'
 };
 
+/** Pixels, as `style/index.css` has them: the list must know before it draws. */
+const HEAD = 42;
+const LINE = 18;
+const GPU_HEAD = 24;
+
+/** The height of a row. */
+export function rowHeight(node: INode, isExpanded: boolean): number {
+  const details = isExpanded ? 4 + detailLines(node) * LINE : 0;
+  if (node.state === 'offline') {
+    return HEAD + details;
+  }
+  const meters = 2 + 2 * node.gpus.length;
+  return HEAD + 4 + meters * LINE + node.gpus.length * GPU_HEAD + details;
+}
+
 export function NodeRow({
   node,
+  history = [],
+  isExpanded,
+  tabIndex,
+  actions,
   trans
-}: {
+}: IRow & {
   node: INode;
+  /** The last five minutes, in the order of the meters. */
+  history?: Series[];
+  actions: INodeActions;
   trans: TranslationBundle;
 }): React.ReactElement {
   return (
-    <li className={`jp-EasyRemote-node jp-mod-${node.state}`}>
+    <div className={`jp-EasyRemote-node jp-mod-${node.state}`}>
       <div className="jp-EasyRemote-nodeHead">
         <StateShape shape={SHAPES[node.state] ?? 'waiting'} />
-        <span className="jp-EasyRemote-name" title={about(node, trans)}>
+        <span className="jp-EasyRemote-name" title={node.node_id} dir="auto">
           {node.node_id}
         </span>
         <span className="jp-EasyRemote-aside">{activity(node, trans)}</span>
+        <span className="jp-EasyRemote-actions">
+          <IconButton
+            icon={addBelowIcon}
+            label={trans.__('Insert a cell for %1', node.node_id)}
+            tabIndex={tabIndex}
+            onClick={() => {
+              actions.insert(node.node_id);
+            }}
+          />
+          <IconButton
+            icon={copyIcon}
+            label={trans.__('Copy the name %1', node.node_id)}
+            tabIndex={tabIndex}
+            onClick={() => {
+              actions.copy(node.node_id);
+            }}
+          />
+        </span>
       </div>
-      {node.state !== 'offline' && <Resources node={node} trans={trans} />}
-    </li>
+      {node.state !== 'offline' && (
+        <Resources node={node} history={history} trans={trans} />
+      )}
+      {isExpanded && <Details node={node} trans={trans} />}
+    </div>
   );
 }
 
 function Resources({
   node,
+  history,
   trans
 }: {
   node: INode;
+  history: Series[];
   trans: TranslationBundle;
 }): React.ReactElement {
   return (
@@ -47,15 +97,24 @@ function Resources({
         label={trans.__('CPU')}
         name={trans.__('CPU of %1', node.node_id)}
         use={node.cpu}
+        series={history[0]}
       />
       <Memory
         label={trans.__('RAM')}
         name={trans.__('RAM of %1', node.node_id)}
         used={node.memory_used}
         total={node.memory_total}
+        series={history[1]}
       />
       {node.gpus.map((gpu, index) => (
-        <Gpu key={index} node={node} gpu={gpu} index={index} trans={trans} />
+        <Gpu
+          key={index}
+          node={node}
+          gpu={gpu}
+          index={index}
+          history={history.slice(2 + 2 * index)}
+          trans={trans}
+        />
       ))}
     </>
   );
@@ -65,11 +124,13 @@ function Gpu({
   node,
   gpu,
   index,
+  history,
   trans
 }: {
   node: INode;
   gpu: IGpu;
   index: number;
+  history: Series[];
   trans: TranslationBundle;
 }): React.ReactElement {
   const label =
@@ -80,12 +141,13 @@ function Gpu({
       <div className="jp-EasyRemote-gpu" title={gpu.name}>
         {gpu.name.replace(/^NVIDIA /, '')}
       </div>
-      <Usage label={label} name={name} use={gpu.use} />
+      <Usage label={label} name={name} use={gpu.use} series={history[0]} />
       <Memory
         label={trans.__('VRAM')}
         name={trans.__('Memory of %1', name)}
         used={gpu.memory_used}
         total={gpu.memory_total}
+        series={history[1]}
       />
     </>
   );
@@ -94,29 +156,37 @@ function Gpu({
 function Usage({
   label,
   name,
-  use
+  use,
+  series = []
 }: {
   label: string;
   name: string;
   use: number | null;
+  series?: Series;
 }): React.ReactElement {
   const text = use === null ? '–' : percent(use);
-  return <Meter label={label} name={name} value={use} text={text} />;
+  return (
+    <Meter label={label} name={name} value={use} text={text} series={series} />
+  );
 }
 
 function Memory({
   label,
   name,
   used,
-  total
+  total,
+  series = []
 }: {
   label: string;
   name: string;
   used: number | null;
   total: number | null;
+  series?: Series;
 }): React.ReactElement {
   if (used === null || !total) {
-    return <Meter label={label} name={name} value={null} text="–" />;
+    return (
+      <Meter label={label} name={name} value={null} text="–" series={series} />
+    );
   }
   return (
     <Meter
@@ -125,37 +195,60 @@ function Memory({
       value={used / total}
       text={memory(used, total)}
       runsOut
+      series={series}
     />
   );
 }
 
 /** What the node is busy with, or what is the matter with it, in a few words. */
 function activity(node: INode, trans: TranslationBundle): string {
+  const lasted = elapsed(node.since, node.heard, Date.now());
   switch (node.state) {
     case 'online':
       return node.running === 0
         ? trans.__('idle')
         : trans.__('%1 of %2 running', node.running, node.slots);
     case 'suspect':
-      return trans.__('silent for %1', roughly(node.since));
+      return trans.__('silent for %1', roughly(lasted));
     case 'offline':
-      return trans.__('offline for %1', roughly(node.since));
+      return trans.__('offline for %1', roughly(lasted));
     default:
       return node.state;
   }
 }
 
-/** What one wants to know of a node now and then. */
-function about(node: INode, trans: TranslationBundle): string {
-  const lines = [
-    node.node_id,
-    trans.__('Python %1, EasyRemote %2', node.python, node.version)
-  ];
+function detailLines(node: INode): number {
+  return (
+    1 + (node.functions.length > 0 ? 1 : 0) + (node.labels.length > 0 ? 1 : 0)
+  );
+}
+
+/** What one wants to know of a node now and then; a line each. */
+function Details({
+  node,
+  trans
+}: {
+  node: INode;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const versions = [`Python ${node.python}`, `EasyRemote ${node.version}`];
   if (node.cores !== null) {
-    lines.push(trans._n('%1 core', '%1 cores', node.cores, node.cores));
+    versions.push(trans._n('%1 core', '%1 cores', node.cores, node.cores));
   }
+  const lines = [versions.join(' · ')];
   if (node.functions.length > 0) {
     lines.push(trans.__('Functions: %1', node.functions.join(', ')));
   }
-  return lines.join('\n');
+  if (node.labels.length > 0) {
+    lines.push(trans.__('Labels: %1', node.labels.join(', ')));
+  }
+  return (
+    <div className="jp-EasyRemote-details">
+      {lines.map(line => (
+        <div key={line} title={line}>
+          {line}
+        </div>
+      ))}
+    </div>
+  );
 }

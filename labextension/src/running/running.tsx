@@ -3,7 +3,9 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import { stopwatch } from '../format';
+import { elapsed } from '../merge';
 import { IJob } from '../protocol';
+import { places } from './jobs';
 import { Shape, StateShape } from '../ui/shape';
 import { ISectionProps, useConnection } from '../ui/state';
 
@@ -24,10 +26,16 @@ export function Running({ model, trans }: ISectionProps): React.ReactElement {
       </p>
     );
   }
+  const queue = places(jobs);
   return (
     <ul className="jp-EasyRemote-jobs" aria-label={trans.__('Running')}>
       {jobs.map(job => (
-        <JobRow key={job.call_id} job={job} trans={trans} />
+        <JobRow
+          key={job.call_id}
+          job={job}
+          place={queue.get(job.call_id)}
+          trans={trans}
+        />
       ))}
     </ul>
   );
@@ -35,12 +43,18 @@ export function Running({ model, trans }: ISectionProps): React.ReactElement {
 
 function JobRow({
   job,
+  place,
   trans
 }: {
   job: IJob;
+  /** In the queue, where it waits. */
+  place?: number;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const word = stateName(job.state, trans);
+  const word =
+    place === undefined
+      ? stateName(job.state, trans)
+      : trans.__('%1. in your queue', place);
   return (
     <li className="jp-EasyRemote-job" title={`${job.function}: ${word}`}>
       <StateShape shape={SHAPES[job.state] ?? 'waiting'} label={word} />
@@ -48,7 +62,9 @@ function JobRow({
       <span className="jp-EasyRemote-aside">
         {job.state === 'running' ? job.node_id : word}
       </span>
-      <span className="jp-EasyRemote-elapsed">{stopwatch(job.seconds)}</span>
+      <span className="jp-EasyRemote-elapsed">
+        {stopwatch(elapsed(job.seconds, job.heard))}
+      </span>
     </li>
   );
 }

@@ -1,6 +1,8 @@
 /** A labelled bar with its value in words. */
 
 import * as React from 'react';
+import { Series } from '../protocol';
+import { Sparkline } from './sparkline';
 
 /** From this share on a bar warns, if it is of something that runs out. */
 const NEARLY_FULL = 0.9;
@@ -15,6 +17,8 @@ export interface IMeterProps {
   text: string;
   /** Memory runs out; a processor that is busy does what it is there for. */
   runsOut?: boolean;
+  /** The last five minutes of it. */
+  series: Series;
 }
 
 export function Meter({
@@ -22,7 +26,8 @@ export function Meter({
   name,
   value,
   text,
-  runsOut = false
+  runsOut = false,
+  series
 }: IMeterProps): React.ReactElement {
   const share = Math.min(Math.max(value ?? 0, 0), 1);
   const full = runsOut && share >= NEARLY_FULL ? ' jp-mod-full' : '';
@@ -40,6 +45,7 @@ export function Meter({
       >
         <div style={{ transform: `scaleX(${share})` }} />
       </div>
+      <Sparkline series={series} />
       <span aria-hidden>{text}</span>
     </div>
   );

@@ -1,25 +1,39 @@
-/** How a view follows the model. */
+/** How a view follows the models. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
+import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
+import { INodeActions } from '../actions';
+import { IOptions, OptionsModel } from '../options';
 import { IConnectionModel, State } from '../tokens';
 
 /** What every section of the panel gets. */
 export interface ISectionProps {
   model: IConnectionModel;
+  options: OptionsModel;
+  actions: INodeActions;
   trans: TranslationBundle;
 }
 
 /** The state of the model; the view is drawn again when it changes. */
 export function useConnection(model: IConnectionModel): State {
+  return useSignal(model.stateChanged, () => model.state);
+}
+
+/** The options; the view is drawn again when they change. */
+export function useOptions(options: OptionsModel): IOptions {
+  return useSignal(options.changed, () => options.value);
+}
+
+function useSignal<S, T>(signal: ISignal<S, void>, get: () => T): T {
   const subscribe = React.useCallback(
     (redraw: () => void) => {
-      model.stateChanged.connect(redraw);
+      signal.connect(redraw);
       return () => {
-        model.stateChanged.disconnect(redraw);
+        signal.disconnect(redraw);
       };
     },
-    [model]
+    [signal]
   );
-  return React.useSyncExternalStore(subscribe, () => model.state);
+  return React.useSyncExternalStore(subscribe, get);
 }

@@ -64,14 +64,27 @@ async def test_nothing_runs_on_an_idle_node(browser: Browser) -> None:
     assert await browser.get("jobs") == (200, {"jobs": []})
 
 
-async def test_the_stream_goes_on_until_cpu_and_memory_are_known(browser: Browser) -> None:
+async def test_the_stream_begins_whole_and_goes_on_with_what_changes(browser: Browser) -> None:
     async with browser.stream() as stream, asyncio.timeout(LIMIT):
-        while True:
-            [node] = (await receive_until(stream, "snapshot"))["nodes"]
-            if node["cpu"] is not None:
-                break
+        message = await receive_until(stream, "snapshot")
+        [node] = message["nodes"]
+        assert list(message["history"]) == ["gpu-node"]
+        while node["cpu"] is None:
+            delta = await stream.receive_json()
+            assert (delta["kind"], delta["seq"]) == ("delta", message["seq"] + 1)
+            message, [node] = delta, delta.get("nodes", [node])
     assert 0 <= node["cpu"] <= 1
     assert 0 < node["memory_used"] < node["memory_total"]
+
+
+async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browser) -> None:
+    async with browser.stream() as one, asyncio.timeout(LIMIT):
+        await receive_until(one, "snapshot")
+        for _ in range(2):
+            await receive_until(one, "delta")
+        async with browser.stream() as two:
+            [cpu, ram] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
+    assert len(cpu) == len(ram) >= 3
 
 
 @pytest.mark.parametrize("path", ["nodes", "jobs", "stream"])

@@ -1,0 +1,395 @@
+"""``easyremote.run`` and ``easyremote.session``: what ``%%remote`` does, in plain Python.
+
+Variables are sent because they are named, and come back because they are named; nothing is guessed
+from the code. What it prints is printed here while it runs.
+``tests/client/test_run.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import secrets
+import sys
+import time
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TextIO, overload
+
+from easyremote.client.client import Client, connect
+from easyremote.client.job import RemoteJob
+from easyremote.client.session import Session
+from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
+from easyremote.client.terminal_bars import TerminalBars
+from easyremote.errors import EasyRemoteError, NotFound, UsageError
+
+__all__ = ["RemoteSession", "run", "run_async", "session"]
+
+#: How long interrupted code may take to end before the interrupt is raised here.
+INTERRUPT_LIMIT = 5.0
+_POLL = 0.5
+
+
+class RemoteSession:
+    """A process on a node that keeps variables between runs; made by `session`.
+
+    Variables are read and set as those of a dict: ``s["x"] = 1``, ``s["x"]``.
+    """
+
+    def __init__(self, engine: Session, *, is_new: bool = False, is_shared: bool = False) -> None:
+        self._engine = engine
+        #: Made for this object, so it ends with it.
+        self._is_new = is_new
+        #: Nobody relies on what it holds, so it may be another process than last time.
+        self._is_shared = is_shared
+        #: The process that holds the variables; None before the first run.
+        self._process: str | None = None
+        self._count = 0
+
+    def __repr__(self) -> str:
+        return f"<RemoteSession {self.name} on {self.node_id}>"
+
+    @property
+    def node_id(self) -> str:
+        """Where it is."""
+        return self._engine.node_id
+
+    @property
+    def name(self) -> str:
+        """What it is called there."""
+        return self._engine.name
+
+    @overload
+    def run(
+        self, code: str, *, out: None = ..., timeout: float | None = ..., **variables: Any
+    ) -> Any: ...
+
+    @overload
+    def run(
+        self, code: str, *, out: Sequence[str], timeout: float | None = ..., **variables: Any
+    ) -> dict[str, Any]: ...
+
+    def run(
+        self,
+        code: str,
+        *,
+        out: Sequence[str] | None = None,
+        timeout: float | None = None,
+        **variables: Any,
+    ) -> Any:
+        """Run code in the session; see `run`.
+
+        Raises
+        ------
+        NotFound
+            The session's process has ended since the last run, and its variables with it.
+        """
+        return self._run(code, out, timeout, variables, started=_nobody)
+
+    async def run_async(
+        self,
+        code: str,
+        *,
+        out: Sequence[str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+        **variables: Any,
+    ) -> Any:
+        """`run` for async code; cancelling it stops the code on the node."""
+        jobs: list[RemoteJob[Any]] = []
+        try:
+            return await asyncio.to_thread(
+                self._run, code, out, timeout, variables, started=jobs.append
+            )
+        except asyncio.CancelledError:
+            for job in jobs:
+                job.cancel()
+            raise
+
+    def __getitem__(self, name: str) -> Any:
+        return self.run("", out=[name])[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._run("", None, None, {name: value}, started=_nobody)
+
+    def end(self) -> None:
+        """End the session's process, with all that it holds. Safe to repeat."""
+        self._engine.end()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._is_new:
+            with contextlib.suppress(EasyRemoteError):  # out of reach: it ends when it is idle
+                self.end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self.__exit__, *exc)
+
+    # -- inside
+
+    def _run(
+        self,
+        code: str,
+        out: Sequence[str] | None,
+        timeout: float | None,
+        variables: dict[str, Any],
+        *,
+        started: Callable[[RemoteJob[Any]], object],
+    ) -> Any:
+        if isinstance(out, str):
+            raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
+        self._count += 1
+        request = {
+            "code": code,
+            "count": self._count,
+            "outputs": list(out) if out is not None else "none",
+            "no_input": "" if _has_terminal() else "the program that runs it has no terminal",
+        }
+        answer = self._submit(request, variables, timeout, started)
+        self._process = answer["process"]
+        values, troubles = self._engine.open(answer)
+        for why in troubles.values():
+            sys.stderr.write(f"{why}\n")
+        return values.get("") if out is None else {name: values[name] for name in out}
+
+    def _submit(
+        self,
+        request: dict[str, Any],
+        variables: dict[str, Any],
+        timeout: float | None,
+        started: Callable[[RemoteJob[Any]], object],
+    ) -> dict[str, Any]:
+        trusts_blobs = True
+        while True:
+            shipped = self._ship(variables, trusts_blobs=trusts_blobs)
+            job = self._engine.submit_cell(request | shipped, timeout=timeout)
+            started(job)
+            _Screen(job).follow()
+            answer: dict[str, Any] = job.result()
+            if "packed" in answer:
+                return answer
+            if "missing" not in answer:
+                self._process = None
+                raise NotFound(
+                    f"The session {self.name} on {self.node_id} has ended, and its variables with "
+                    "it; nothing was run. The next run starts it anew."
+                )
+            trusts_blobs = False
+
+    def _ship(self, variables: dict[str, Any], *, trusts_blobs: bool) -> dict[str, Any]:
+        modules = {n: v.__name__ for n, v in variables.items() if isinstance(v, types.ModuleType)}
+        values = {name: v for name, v in variables.items() if name not in modules}
+        packed = self._engine.pack(values, self._process)
+        has_blobs = packed.blobs and trusts_blobs
+        known = self._engine.known_blobs(packed.blobs) if has_blobs else set()
+        shipped = {
+            "packed": packed.wire(known),
+            "imports": modules,
+            "released": self._engine.take_released(self._process),
+        }
+        is_meant = self._process is not None and not self._is_shared
+        return shipped | ({"process": self._process} if is_meant else {})
+
+
+@overload
+def run(
+    code: str, on: str = ..., *, out: None = ..., timeout: float | None = ..., **variables: Any
+) -> Any: ...
+
+
+@overload
+def run(
+    code: str,
+    on: str = ...,
+    *,
+    out: Sequence[str],
+    timeout: float | None = ...,
+    **variables: Any,
+) -> dict[str, Any]: ...
+
+
+def run(
+    code: str,
+    on: str = "",
+    *,
+    out: Sequence[str] | None = None,
+    timeout: float | None = None,
+    **variables: Any,
+) -> Any:
+    """Run code on a node, and wait for it.
+
+    It runs in this process's own session there, which keeps what the code assigns for the next
+    `run`. With `session` there is a new one.
+
+    Parameters
+    ----------
+    code
+        Source, as in a notebook's cell: magics, ``!commands`` and top-level ``await`` work.
+    on
+        The node, ``node/session``, or ``any``; empty for the one in ``EASYREMOTE_NODE``, else the
+        only one that is online.
+    out
+        Names to bring back, however large.
+    timeout
+        Seconds that it may run; None for no limit.
+    **variables
+        What to set there before.
+
+    Returns
+    -------
+    object or dict
+        The value of the last expression (a `RemoteRef` where it is large); with `out` a dict of
+        those names.
+
+    Raises
+    ------
+    RemoteError
+        The code raised.
+    UsageError
+        No node is meant, or more than one could be.
+    CannotShip
+        A variable can't travel; the message names it.
+
+    Examples
+    --------
+    >>> run("a + b", on="gpu-node", a=1, b=2)                            # doctest: +SKIP
+    3
+    >>> run("model = fit(x)", on="gpu-node", out=["model"], fit=f, x=x)  # doctest: +SKIP
+    {'model': ...}
+    """
+    return _own(connect(), on).run(code, out=out, timeout=timeout, **variables)
+
+
+async def run_async(
+    code: str,
+    on: str = "",
+    *,
+    out: Sequence[str] | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+    **variables: Any,
+) -> Any:
+    """`run` for async code; cancelling it stops the code on the node.
+
+    Examples
+    --------
+    >>> await run_async("a + b", on="gpu-node", a=1, b=2)                # doctest: +SKIP
+    3
+    """
+    there = await asyncio.to_thread(lambda: _own(connect(), on))
+    return await there.run_async(code, out=out, timeout=timeout, **variables)
+
+
+def session(on: str = "", name: str | None = None, *, where: str = "") -> RemoteSession:
+    """A session on a node: a process that keeps variables between runs.
+
+    Parameters
+    ----------
+    on
+        As in `run`.
+    name
+        Which session; it stays when the ``with`` block is left. None for a new one, which ends
+        with the block.
+    where
+        Which nodes will do for ``any``, as in ``"gpu>=1,mem>=8G,python>=3.12,LABEL"``.
+
+    Examples
+    --------
+    >>> with session("gpu-node") as s:                                   # doctest: +SKIP
+    ...     s["x"] = [1, 2, 3]
+    ...     s.run("total = sum(x)")
+    ...     s["total"]
+    6
+    """
+    client = connect()
+    node_id, named = _target(client, on, where)
+    name = name or named
+    engine = Session(client, node_id, name or f"session-{secrets.token_hex(8)}")
+    return RemoteSession(engine, is_new=not name)
+
+
+#: The sessions of `run`, which remember what is theirs: by client, node and name.
+_shared: dict[tuple[Client, str, str], RemoteSession] = {}
+
+
+def _own(client: Client, on: str) -> RemoteSession:
+    """This process's own session, or the one that is named."""
+    node_id, name = _target(client, on, "")
+    engine = Session(client, node_id, name or None)
+    return _shared.setdefault((client, node_id, engine.name), RemoteSession(engine, is_shared=True))
+
+
+def _target(client: Client, on: str, where: str) -> tuple[str, str]:
+    """The node, and the session that is named with it."""
+    node_id, _, name = (on or os.environ.get(NODE_VARIABLE, "")).partition("/")
+    if where and node_id not in ("", ANY):
+        raise UsageError(f"where= chooses a node, but {node_id!r} is named: write 'any'.")
+    nodes = client.list_nodes()
+    if where or node_id == ANY:
+        return find_any(nodes, parse_where(where) if where else ()), name
+    return find_node(node_id, nodes), name
+
+
+class _Screen:
+    """Shows here what the code shows there."""
+
+    def __init__(self, job: RemoteJob[Any]) -> None:
+        self._job = job
+        self._bars = TerminalBars()
+
+    def follow(self) -> None:
+        """Show it until the job is done; an interrupt here is one there."""
+        try:
+            self._show_until(float("inf"))
+        except KeyboardInterrupt:
+            self._job.interrupt()
+            self._show_until(time.monotonic() + INTERRUPT_LIMIT)
+            raise
+        finally:
+            self._bars.finish(failed=False)
+
+    def _show_until(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            event = self._job.next_event(_POLL)
+            if event is not None:
+                self._show(event)
+            elif self._job.done():
+                return
+
+    def _show(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "progress":
+                self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
+            case "stream":
+                self._write(getattr(sys, event["name"]), event["text"])
+            case "display_data" | "update_display_data":
+                self._write(sys.stdout, event["data"].get("text/plain", "") + "\n")
+            case "input_request":
+                _answer(self._job, event)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        with self._bars.aside():
+            stream.write(text)
+            stream.flush()
+
+
+def _answer(job: RemoteJob[Any], event: dict[str, Any]) -> None:
+    ask = getpass.getpass if event["password"] else input
+    try:
+        job.answer(event["number"], ask(event["prompt"]))
+    except EOFError as error:
+        job.answer(event["number"], "", str(error) or "the input has ended")
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _nobody(job: RemoteJob[Any]) -> None:
+    """Nobody wants to know of the job."""

@@ -1,0 +1,231 @@
+"""Which node a target means: a name, ``any`` with conditions, or nothing. Pure.
+
+A condition compares a fact of the node with a value (``mem>=8G``), or is a word that has to be
+among its labels or in the name of one of its GPUs. What a node says of itself is `NodeInfo`.
+``tests/client/test_targets.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from easyremote.client.info import NodeInfo
+from easyremote.errors import UsageError
+
+__all__ = [
+    "ANY",
+    "FACTS",
+    "NODE_VARIABLE",
+    "Condition",
+    "did_you_mean",
+    "find_any",
+    "find_node",
+    "parse_where",
+]
+
+NODE_VARIABLE = "EASYREMOTE_NODE"
+#: The target that leaves the choice to us.
+ANY = "any"
+
+#: How alike a word has to be to be the one that was meant; difflib's own 0.6 guesses too much.
+NEAR = 0.7
+
+_Number = float | tuple[int, ...]
+
+_COMPARISONS: dict[str, Callable[[_Number, _Number], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_CONDITION = re.compile(r"\s*([^\W\d][\w.-]*)\s*(?:(<=|>=|==|!=|<|>|=)\s*(.*?))?\s*")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+_EXAMPLE = "Write 'gpu>=1,mem>=8G,python>=3.12,LABEL'."
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """Something about a node that can be compared."""
+
+    read: Callable[[str], _Number]
+    of: Callable[[NodeInfo], _Number]
+    example: str
+
+
+def _count(text: str) -> _Number:
+    return float(int(text))
+
+
+def _size(text: str) -> _Number:
+    """``8G`` in bytes; ``8GiB`` is a little more."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    power = " KMGT".index(match[2].upper() or " ")
+    return float(match[1]) * (1024.0 if match[3] else 1000.0) ** power
+
+
+def _version(text: str) -> _Number:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _gpu_memory(node: NodeInfo) -> _Number:
+    return float(max((gpu.memory_total for gpu in node.gpus), default=0))
+
+
+def _python(node: NodeInfo) -> _Number:
+    found = re.match(r"\d+(\.\d+)*", node.python)
+    return _version(found[0]) if found else ()
+
+
+FACTS = {
+    "cores": _Fact(_count, lambda node: float(node.cores or 0), "4"),
+    "gpu": _Fact(_count, lambda node: float(len(node.gpus)), "1"),
+    "gpumem": _Fact(_size, _gpu_memory, "24G"),
+    "mem": _Fact(_size, lambda node: float(node.memory_total or 0), "8G"),
+    "python": _Fact(_version, _python, "3.12"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One of the conditions."""
+
+    name: str
+    #: "" for a label.
+    comparison: str = ""
+    value: _Number = ()
+
+    def holds(self, node: NodeInfo) -> bool:
+        """Whether the node is like that."""
+        if not self.comparison:
+            word = self.name.lower()
+            in_gpu = any(word in gpu.name.lower() for gpu in node.gpus)
+            return in_gpu or word in (label.lower() for label in node.labels)
+        fact = FACTS[self.name].of(node)
+        if isinstance(fact, tuple) and isinstance(self.value, tuple):
+            fact = fact[: len(self.value)]  # 3.12.4 is 3.12
+        return fact != () and _COMPARISONS[self.comparison](fact, self.value)
+
+    def __str__(self) -> str:
+        value = self.value
+        if isinstance(value, tuple):
+            return f"{self.name}{self.comparison}{'.'.join(map(str, value))}"
+        return f"{self.name}{self.comparison}{_short(value)}"
+
+
+def parse_where(text: str) -> tuple[Condition, ...]:
+    """Read the conditions of ``--where`` or ``where=``.
+
+    Raises
+    ------
+    UsageError
+        What is wrong with them, and how they are written.
+    """
+    parts = [part for part in text.split(",") if part.strip()]
+    if not parts:
+        raise UsageError(f"where has no condition. {_EXAMPLE}")
+    return tuple(map(_condition, parts))
+
+
+def _condition(text: str) -> Condition:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise UsageError(f"where: {text.strip()!r} is no condition. {_EXAMPLE}")
+    name, comparison, value = match.groups()
+    if comparison is None and name == "gpu":
+        return Condition("gpu", ">=", 1.0)
+    if comparison is None and name not in FACTS:
+        return Condition(name)
+    if name not in FACTS:
+        known = ", ".join(FACTS)
+        raise UsageError(
+            f"where: a node has no {name!r} to compare.{did_you_mean(name, FACTS)} It has: {known}."
+        )
+    fact = FACTS[name]
+    try:
+        return Condition(name, comparison or "", fact.read(value or ""))
+    except ValueError:
+        raise UsageError(
+            f"where: {text.strip()!r} needs a value, as in {name}>={fact.example}"
+        ) from None
+
+
+def find_any(nodes: Sequence[NodeInfo], where: Sequence[Condition] = ()) -> str:
+    """The least loaded of the nodes online that run cells and that will do.
+
+    Raises
+    ------
+    UsageError
+        None will do; what each of them lacks.
+    """
+    able = [node for node in nodes if _runs_cells(node)]
+    lacking = {
+        node.node_id: [condition for condition in where if not condition.holds(node)]
+        for node in able
+    }
+    fit = [node for node in able if not lacking[node.node_id]]
+    if fit:
+        return min(fit, key=_load).node_id
+    if not able:
+        raise UsageError("No node that runs cells is online. Start one: easyremote node")
+    why = "; ".join(f"{node_id} lacks {_all(lacks)}" for node_id, lacks in lacking.items())
+    raise UsageError(f"No node online has {_all(where)}: {why}.")
+
+
+def find_node(target: str, nodes: Sequence[NodeInfo]) -> str:
+    """The node online that is meant.
+
+    Raises
+    ------
+    UsageError
+        There is none, or more than one could be meant.
+    """
+    online = sorted(node.node_id for node in nodes if node.state == "online")
+    listed = f"Online: {', '.join(online)}." if online else "No node is online."
+    if target in online:
+        return target
+    able = [node.node_id for node in nodes if _runs_cells(node)]
+    if not target and len(able) == 1:
+        return able[0]
+    if not target:
+        raise UsageError(
+            "Which node? Name it, attach one (%remote_attach NODE) or set "
+            f"{NODE_VARIABLE}. {listed}"
+        )
+    if any(node.node_id == target for node in nodes):
+        raise UsageError(f"The node {target!r} is not online. {listed}")
+    raise UsageError(f"There is no node {target!r}.{did_you_mean(target, online)} {listed}")
+
+
+def did_you_mean(word: str, words: Collection[str]) -> str:
+    """``" Did you mean 'x'?"``, or nothing where no word is near."""
+    close = difflib.get_close_matches(word, words, 1, NEAR)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _runs_cells(node: NodeInfo) -> bool:
+    return node.state == "online" and node.runs_code
+
+
+def _load(node: NodeInfo) -> tuple[float, float, str]:
+    """How much runs for each core; then how busy the machine is, where that is known."""
+    return node.running / (node.cores or 1), node.cpu or 0.0, node.node_id
+
+
+def _all(conditions: Sequence[Condition]) -> str:
+    return ", ".join(map(str, conditions))
+
+
+def _short(number: float) -> str:
+    for power, unit in ((4, "T"), (3, "G"), (2, "M"), (1, "K")):
+        if number >= 1000**power:
+            return f"{number / 1000**power:.10g}{unit}"
+    return f"{number:.10g}"

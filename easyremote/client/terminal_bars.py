@@ -1,0 +1,66 @@
+"""The progress bars of code on a node, on the terminal here: real ones of tqdm.
+
+``tests/jupyter_extension/test_bars.py`` and ``tests/client/test_run.py`` prove it.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
+
+from tqdm.std import tqdm
+
+from easyremote.progress import Progress
+
+__all__ = ["TerminalBars"]
+
+
+class TerminalBars:
+    """Real bars of tqdm, on standard error."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    @property
+    def is_on_terminal(self) -> bool:
+        return bool(self._bars)
+
+    def update(self, event: Progress) -> None:
+        bar = self._bars.get(event["id"])
+        if bar is None:
+            bar = self._bars[event["id"]] = tqdm(
+                total=event["total"],
+                desc=event["desc"] or None,
+                unit=event["unit"],
+                unit_scale=event.get("scaled", False),
+                leave=event["leave"],
+                file=sys.stderr,
+                mininterval=0,
+            )
+        bar.start_t = bar._time() - event["elapsed"]
+        bar.total, bar.n = event["total"], event["n"]
+        bar.set_description(event["desc"] or None, refresh=False)
+        bar.set_postfix_str(event.get("postfix", ""), refresh=False)
+        if event["state"] == "failed":
+            bar.colour = "red"
+        bar.refresh()
+        if event["state"] != "running":
+            bar.close()
+            del self._bars[event["id"]]
+
+    def tick(self) -> None:
+        """They are drawn as they move."""
+
+    def redraw(self) -> None:
+        """A terminal shows them where they are."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        return tqdm.external_write_mode()  # type: ignore[no-any-return]  # tqdm has no types
+
+    def finish(self, failed: bool) -> None:
+        for bar in self._bars.values():
+            if failed:
+                bar.colour = "red"
+            bar.close()
+        self._bars.clear()

@@ -1,0 +1,190 @@
+"""Variables in pieces that are known by their content: what is there already is not sent again.
+
+`pack` makes a pickle and its big buffers of variables. A piece of a megabyte or more is a blob, and
+has a hash; `wire` leaves out the blobs that the other side has, and `unpack` puts them back. The
+hash of large memory is computed once, and again only after a write to it: the kernel knows
+(`pages`). Where blobs are kept is the node's business (``node/blobs.py``).
+``tests/serialize/test_blobs.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from easyremote.serialize.pages import pages
+from easyremote.serialize.values import Buffer, Version, pickle_names, unpickle
+
+__all__ = ["BLOB_MIN", "Packed", "Wire", "hash_of", "pack", "unpack"]
+
+#: Smaller pieces are sent without asking.
+BLOB_MIN = 1_000_000
+#: Memory of this size and more is hashed again only after it was written to. Below, asking the
+#: kernel gains little, and the first write to each page after that costs more.
+WATCHED_MIN = 8_000_000
+#: Hashes of memory that are remembered.
+REMEMBERED = 512
+_CHUNK = 4 << 20
+_THREADS = min(4, os.cpu_count() or 1)
+
+#: A hash (empty for what is no blob) and the bytes (None where the other side has them); here they
+#: are `_Beside`, there a memoryview.
+Piece = tuple[bytes, Any]
+#: What travels; plain, so that any pickle takes it. The first piece is the pickle itself.
+Wire = list[Piece]
+
+
+@dataclass
+class Packed:
+    """Variables, ready to travel."""
+
+    #: The pickle, then its big buffers: views of the values' own memory.
+    pieces: list[memoryview]
+
+    @property
+    def size(self) -> int:
+        return sum(piece.nbytes for piece in self.pieces)
+
+    @cached_property
+    def blobs(self) -> dict[bytes, int]:
+        """The hash and size of each piece that is worth asking for."""
+        return {hash_of(p): p.nbytes for p in self.pieces if p.nbytes >= BLOB_MIN}
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The same for the same content."""
+        found = hashlib.blake2b(digest_size=16)
+        for piece in self.pieces:
+            found.update(hash_of(piece) if piece.nbytes >= BLOB_MIN else piece)
+        return found.digest()
+
+    def wire(self, known: Collection[bytes] = ()) -> Wire:
+        """What to send to a side that has the `known` blobs."""
+        found: Wire = []
+        for piece in self.pieces:
+            hash_ = hash_of(piece) if piece.nbytes >= BLOB_MIN else b""
+            found.append((hash_, None if hash_ in known else _Beside(piece)))
+        return found
+
+    def plain_wire(self) -> Wire:
+        """For a side that keeps no blobs: nothing has a hash."""
+        return [(b"", _Beside(piece)) for piece in self.pieces]
+
+
+class _Beside:
+    """Memory that travels beside the pickle that names it.
+
+    A PickleBuffer is made only while that pickle is: one that waits for the garbage collector,
+    together with what it is a view of, crashes CPython 3.11.
+    """
+
+    __slots__ = ("piece",)
+
+    def __init__(self, piece: memoryview) -> None:
+        self.piece = piece
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return take, (pickle.PickleBuffer(self.piece),)
+
+
+def take(buffer: Any) -> memoryview:
+    """The loading side of a piece; its name is part of the payload."""
+    return memoryview(buffer)
+
+
+def pack(variables: Mapping[str, object], *, python: Version | None = None) -> Packed:
+    """Take variables to pieces.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel; the message names it.
+    """
+    data, buffers = pickle_names(variables, python=python)
+    return Packed([memoryview(data), *(buffer.cast("B") for buffer in buffers)])
+
+
+def unpack(wire: Wire, blob: Callable[[bytes, Buffer | None], Buffer] | None = None) -> Any:
+    """Put variables together again; raises as `values.load` does.
+
+    Parameters
+    ----------
+    blob
+        Gives the memory for a blob, from its hash and what came of it (None: nothing, it is
+        known). Left out where nothing was left out on the way.
+    """
+    pieces = [
+        blob(hash_, piece) if hash_ and blob is not None else memoryview(piece)
+        for hash_, piece in wire
+    ]
+    return unpickle(pieces[0], pieces[1:])
+
+
+_hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+
+
+def hash_of(piece: memoryview) -> bytes:
+    """The hash of some memory; instant where it was hashed before and not written to since."""
+    marks = pages() if piece.nbytes >= WATCHED_MIN else None
+    if marks is None:
+        return _hash(piece)
+    where = address_of(piece), piece.nbytes
+    known = _hashes.get(where)
+    if known is not None and marks.is_unwritten(*where):
+        _hashes.move_to_end(where)
+        return known
+    is_marked = marks.mark(*where)  # before it is read: what is written meanwhile counts
+    found = _hash(piece)
+    _hashes.pop(where, None)
+    if is_marked:
+        _hashes[where] = found
+    if len(_hashes) > REMEMBERED:
+        _hashes.popitem(last=False)
+    return found
+
+
+def _hash(piece: memoryview) -> bytes:
+    """SHA-256 of the chunks' SHA-256, on several threads (hashlib releases the GIL)."""
+    chunks = [piece[start : start + _CHUNK] for start in range(0, piece.nbytes, _CHUNK)]
+    if len(chunks) < 2 * _THREADS:
+        hashes = [hashlib.sha256(chunk).digest() for chunk in chunks]
+    else:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            hashes = list(pool.map(lambda chunk: hashlib.sha256(chunk).digest(), chunks))
+    return hashlib.sha256(b"".join(hashes)).digest()
+
+
+class _PyBuffer(ctypes.Structure):
+    """``Py_buffer`` of Python's C API: ctypes itself gives the address of writable memory only."""
+
+    _fields_ = (
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("format", ctypes.c_char_p),
+        ("shape", ctypes.c_void_p),
+        ("strides", ctypes.c_void_p),
+        ("suboffsets", ctypes.c_void_p),
+        ("internal", ctypes.c_void_p),
+    )
+
+
+def address_of(piece: memoryview) -> int:
+    """Where it lies in memory."""
+    buffer = _PyBuffer()
+    api = ctypes.pythonapi
+    api.PyObject_GetBuffer(ctypes.py_object(piece), ctypes.byref(buffer), 0)
+    address: int = buffer.buf or 0
+    api.PyBuffer_Release(ctypes.byref(buffer))
+    return address

@@ -1,0 +1,67 @@
+"""How a reference to a value that stayed on a node travels there: by its number, never by value.
+
+`send_ref` is what a reference pickles as. `going_to` says, around the pickling, for which session a
+payload is; a reference to another one is refused there. In the session, `HELD` has the values.
+``tests/serialize/test_refs.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from easyremote.errors import CannotShip, NotFound
+
+__all__ = ["HELD", "Whereabouts", "going_to", "send_ref"]
+
+
+class Whereabouts(NamedTuple):
+    """Where a value is held."""
+
+    node_id: str
+    session: str
+    #: The session's process, which it names itself; another one has none of the values.
+    process: str
+
+
+#: Session side: the values that references point to, by their numbers.
+HELD: dict[int, Any] = {}
+
+_destination: ContextVar[Whereabouts | None] = ContextVar("destination", default=None)
+
+
+@contextlib.contextmanager
+def going_to(where: Whereabouts) -> Iterator[None]:
+    """What is pickled in this block is for that session."""
+    token = _destination.set(where)
+    try:
+        yield
+    finally:
+        _destination.reset(token)
+
+
+def send_ref(number: int, held: Whereabouts, name: str) -> tuple[Any, ...]:
+    """What a reference pickles as.
+
+    Raises
+    ------
+    CannotShip
+        What is pickled is not for the session that holds the value.
+    """
+    to = _destination.get()
+    if to == held:
+        return value_of, (number,)
+    if to is not None and to[:2] == held[:2]:
+        raise CannotShip(f"its session on {held.node_id} has ended, and the value with it")
+    where = "in another session of that node" if to and to[0] == held[0] else "here or elsewhere"
+    raise CannotShip(f"it is on {held.node_id}, of no use {where}: {name}.get() brings it here")
+
+
+def value_of(number: int) -> Any:
+    """The loading side of a reference; its name is part of the payload."""
+    try:
+        return HELD[number]
+    except KeyError:
+        raise NotFound("a value that a RemoteRef points to is no longer held on the node") from None

@@ -1,0 +1,80 @@
+"""``--dry-run``: where a cell would run and what would travel, as text. Nothing is sent.
+
+The node is asked what it has, by hashes.
+
+``tests/jupyter_extension/test_dry_run.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from easyremote.client.refs import size_text
+from easyremote.errors import CannotShip
+from easyremote.serialize.refs import Whereabouts, going_to
+
+from .capture import Names
+from .closure import Shipment
+from .options import Options
+from .places import Place
+from .shipping import in_a_notebook
+
+__all__ = ["show_plan"]
+
+
+def show_plan(place: Place, needs: Shipment, found: Names, options: Options) -> None:
+    """Print where the cell would run, what it would take along, and what would come back."""
+    sys.stdout.write("\n".join(_plan(place, needs, found, options)) + "\n")
+
+
+def _plan(place: Place, needs: Shipment, found: Names, options: Options) -> Iterator[str]:
+    session = "a fresh session" if options.fresh else f"session {place.session.name}"
+    yield f"Would run on {place.session.node_id}, {session}. Nothing was sent."
+    session_of = Whereabouts(place.session.node_id, place.session.name, place.held.process or "")
+    with going_to(session_of):
+        missing = place.held.missing(needs.variables)
+    rows, total = [], 0
+    for name, value in sorted(needs.variables.items()):
+        size, travelling, what = _size(place, name, value)
+        if name not in missing:
+            travelling, what = 0, "is there already"
+        total += travelling
+        rows.append((name, type(value).__name__, size_text(size) if size else "", what))
+    rows += [
+        (name, "module", "", f"would be imported there ({module})")
+        for name, module in sorted(needs.imports.items())
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(map(str.ljust, row, widths)).rstrip()
+    yield f"To send: {size_text(total)}." if total else "Nothing to send but the cell."
+    yield f"Comes back: {_outputs(found, options)}."
+
+
+def _size(place: Place, name: str, value: object) -> tuple[int, int, str]:
+    """How large it is, how much of that the node hasn't got, and what would become of it."""
+    try:
+        packed = place.session.pack({name: value}, place.held.process)
+    except CannotShip as error:
+        return 0, 0, f"can't be sent: {in_a_notebook(error)}"
+    known = place.session.known_blobs(packed.blobs) if packed.blobs else set()
+    there = sum(size for hash_, size in packed.blobs.items() if hash_ in known)
+    left = packed.size - there
+    if there:
+        return packed.size, left, f"{size_text(left)} would be sent, the rest is there"
+    return packed.size, left, "would be sent"
+
+
+def _outputs(found: Names, options: Options) -> str:
+    match options.outputs:
+        case dict(renames):
+            pairs = [
+                f"{there} as {here}" if there != here else here for there, here in renames.items()
+            ]
+            return ", ".join(pairs)
+        case "*":
+            return "all that is new"
+        case "none":
+            return "the value"
+    return ", ".join(sorted(found.writes | found.mutates)) or "nothing"

@@ -1,0 +1,106 @@
+"""``%remote_env``: which packages a session has, and which differ from those here, as a table.
+
+``tests/jupyter_extension/test_environment.py`` proves it, also in real kernels.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from IPython.core.magic import Magics, line_magic, magics_class
+
+from easyremote.node.packages import installed
+
+from .display import one_line_errors
+from .options import parse
+from .places import Places
+
+__all__ = ["EnvironmentMagics", "EnvironmentTable"]
+
+_HEADINGS = ("Package", "There", "Here")
+
+
+class Row(NamedTuple):
+    """A package, and its versions; empty where it isn't installed."""
+
+    name: str
+    there: str
+    here: str
+
+
+class EnvironmentTable(list[Row]):
+    """The packages that differ, or all; shows itself as a table.
+
+    Parameters
+    ----------
+    node_id
+        Where "there" is.
+    there, here
+        Package to version; Python itself is ``python``.
+    shows_all
+        Whether to show those that don't differ, too.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        there: Mapping[str, str],
+        here: Mapping[str, str],
+        *,
+        shows_all: bool = False,
+    ) -> None:
+        names = sorted(there.keys() | here.keys(), key=lambda name: (name != "python", name))
+        rows = [Row(name, there.get(name, ""), here.get(name, "")) for name in names]
+        differing = [row for row in rows if row.there != row.here]
+        super().__init__(rows if shows_all else differing)
+        alike = len(rows) - len(differing)
+        self.title = f"Packages on {node_id} that are as here: {alike}; that differ: {len(differing)}"
+        if not shows_all:
+            self.title += " (--all shows all)"
+
+    def __repr__(self) -> str:
+        if not self:
+            return self.title
+        rows = [_HEADINGS, *self]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([self.title, *lines])
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEADINGS)
+        body = "".join(f"<tr>{_cells(row)}</tr>" for row in self)
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<div>{html.escape(self.title)}</div>{table if self else ''}"
+
+
+def _cells(row: Row) -> str:
+    style = "text-align:left" + (";font-weight:bold" if row.there != row.here else "")
+    return "".join(f"<td style='{style}'>{html.escape(each)}</td>" for each in row)
+
+
+@magics_class
+class EnvironmentMagics(Magics):
+    """See the module."""
+
+    shell: Any
+
+    def __init__(self, shell: Any, places: Places) -> None:
+        untyped: Any = super()
+        untyped.__init__(shell)
+        self._places = places
+
+    @line_magic
+    def remote_env(self, line: str) -> EnvironmentTable:
+        """Show which packages of a session differ from those here: ``%remote_env [TARGET]``.
+
+        --all    show those that are the same, too
+        """
+        words = line.split()
+        with one_line_errors():
+            place = self._places.find(parse(" ".join(word for word in words if word != "--all")))
+            there = place.session.ask("packages")["packages"]
+        return EnvironmentTable(
+            place.session.node_id, there, installed(), shows_all="--all" in words
+        )

@@ -1,0 +1,247 @@
+"""The jobs of this notebook: each cell that was sent to a node, how it stands, and its end.
+
+`Jobs` lists them; a `CellJob` is one that runs in the background. What a background cell assigns is
+bound on the main thread, between two cells or when its result is asked for: never while another
+cell is at work here. ``tests/jupyter_extension/test_jobs.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from easyremote.errors import CallCancelled, UsageError
+
+from .header import elapsed
+
+__all__ = ["CellJob", "Entry", "JobTable", "Jobs"]
+
+#: How many jobs that are over are listed.
+KEPT = 100
+
+
+@dataclass(eq=False)
+class Entry:
+    """One job of this notebook."""
+
+    #: A `RemoteJob`.
+    job: Any
+    node_id: str
+    #: Of which cell, or what it was called.
+    title: str
+    background: CellJob | None = None
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    is_cancelling: bool = False
+
+    @property
+    def call_id(self) -> str:
+        return str(self.job.call_id)
+
+    @property
+    def state(self) -> str:
+        """``queued``, ``running``, ``cancelling``, ``done``, ``cancelled`` or ``failed``."""
+        if self.job.done():
+            error = self.job.exception(0)
+            if error is None:
+                return "done"
+            return "cancelled" if isinstance(error, CallCancelled) else "failed"
+        if self.is_cancelling:
+            return "cancelling"
+        return "running" if self.job.running() else "queued"
+
+    @property
+    def seconds(self) -> float:
+        if self.ended is None and self.job.done():
+            self.ended = time.monotonic()
+        return (self.ended or time.monotonic()) - self.began
+
+
+class Jobs:
+    """All jobs of one notebook, the newest last."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries.values()))
+
+    def add(self, entry: Entry) -> None:
+        """List one more; the oldest of those that are over make room."""
+        entry.job.add_done_callback(lambda job: setattr(entry, "ended", time.monotonic()))
+        if entry.background is not None:  # sent again, after its session turned out to be new
+            again = [k for k, e in self._entries.items() if e.background is entry.background]
+            for key in again:
+                del self._entries[key]
+        self._entries[entry.call_id] = entry
+        over = [key for key, each in self._entries.items() if each.job.done()]
+        for key in over[: len(self._entries) - KEPT]:
+            del self._entries[key]
+
+    def find(self, what: str) -> Entry | None:
+        """The newest whose id begins so, or that is called so."""
+        for entry in reversed(self._entries.values()):
+            name = entry.background.name if entry.background is not None else ""
+            if entry.call_id.startswith(what) or what == name:
+                return entry
+        return None
+
+    def settle(self, info: object = None) -> None:
+        """On the main thread, between two cells: take in what has come meanwhile."""
+        for entry in list(self._entries.values()):
+            if entry.background is not None and entry.background.done():
+                entry.background.settle()
+
+
+class CellJob(Future[Any]):
+    """A cell in the background: a `concurrent.futures.Future` that can be awaited.
+
+    `result` is the value of its last expression. What it assigns is bound here when the result is
+    asked for, or else before the next cell that begins after its end.
+    """
+
+    def __init__(self, name: str, node_id: str) -> None:
+        super().__init__()
+        #: The variable that holds it; "" if there is none.
+        self.name = name
+        self.node_id = node_id
+        self._settle: Callable[[], Any] = lambda: None
+        self._tell_end: Callable[[], None] = lambda: None
+        self._job: Any = None
+        self._sent = threading.Event()
+        self._is_told = False
+        self._settled: tuple[Any] | None = None
+
+    def start(
+        self,
+        run: Callable[[], Any],
+        settle: Callable[[], Any],
+        tell_end: Callable[[], None],
+    ) -> None:
+        """Send it; it returns when all that the cell needs is on its way.
+
+        Parameters
+        ----------
+        run
+            Runs the cell to its end; in a thread of its own.
+        settle
+            Binds what came back, of a cell that failed as well, and returns the value; on the main
+            thread.
+        tell_end
+            Shows how it ended; on the main thread.
+
+        Raises
+        ------
+        EasyRemoteError
+            It can't be sent.
+        """
+        self._settle, self._tell_end = settle, tell_end
+        self.set_running_or_notify_cancel()
+        threading.Thread(
+            target=self._work, args=(run,), name="easyremote-background", daemon=True
+        ).start()
+        self._sent.wait()
+        if self._job is None:
+            super().result()  # why not
+
+    def sent(self, job: Any) -> None:
+        """It is on its way, as this job."""
+        self._job = job
+        self._sent.set()
+
+    @property
+    def call_id(self) -> str:
+        return str(self._job.call_id) if self._job is not None else ""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The value of the cell's last expression, when it is done; its variables are here then.
+
+        Raises
+        ------
+        CallError
+            It ended without one.
+        TimeoutError
+            It isn't done yet.
+        """
+        super().exception(timeout)
+        if threading.current_thread() is threading.main_thread():
+            self.settle()
+            super().result(0)  # raises what the cell raised
+            assert self._settled is not None, "it was settled here, or before"
+            return self._settled[0]
+        raise UsageError("The result of a background cell is for the notebook's main thread.")
+
+    def settle(self) -> None:
+        """Show how it ended, and bind what it has assigned; once."""
+        if self._is_told or not self.done():
+            return
+        self._is_told = True
+        self._tell_end()
+        self._settled = (self._settle(),)
+
+    def cancel(self) -> bool:
+        """Interrupt it, as the stop button does with a cell. Safe to repeat."""
+        if self.done():
+            return False
+        return bool(self._job.cancel())
+
+    def kill(self) -> None:
+        """End it with its session: what is only there is lost."""
+        self._job.kill()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        import asyncio
+
+        return asyncio.wrap_future(self).__await__()
+
+    def __repr__(self) -> str:
+        state = "done" if self.done() else "running"
+        return f"<RemoteJob {self.name or 'cell'} {self.call_id[:8]} on {self.node_id} {state}>"
+
+    def _work(self, run: Callable[[], Any]) -> None:
+        try:
+            self.set_result(run())
+        except BaseException as error:  # noqa: B036 - whatever it is, who asks for the result gets it
+            self.set_exception(error)
+        finally:
+            self._sent.set()
+
+
+class JobTable(list[tuple[str, ...]]):
+    """Jobs as a table: text in a terminal, HTML in a notebook."""
+
+    HEADINGS = ("Job", "Cell", "Node", "State", "Time")
+
+    def __init__(self, entries: Iterable[Entry], others: Iterable[dict[str, Any]] = ()) -> None:
+        rows = [(e.call_id[:8], e.title, e.node_id, e.state, elapsed(e.seconds)) for e in entries]
+        rows += [
+            (j["call_id"][:8], "elsewhere", j["node_id"], j["state"], elapsed(j["seconds"]))
+            for j in others
+        ]
+        super().__init__(rows)
+
+    def __repr__(self) -> str:
+        if not self:
+            return "No jobs."
+        rows = [self.HEADINGS, *self]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "No jobs."
+        lines = ["".join(f"<th style='text-align:left'>{name}</th>" for name in self.HEADINGS)]
+        for row in self:
+            cells = (f"<td style='text-align:left'>{html.escape(text)}</td>" for text in row)
+            lines.append("".join(cells))
+        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+
+
+def missing(what: str) -> UsageError:
+    """What to say to who names a job that nobody knows."""
+    return UsageError(f"There is no job {what!r}, here or on a node. %remote_jobs lists them.")

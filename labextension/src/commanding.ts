@@ -1,0 +1,107 @@
+/** The plugin of the commands: in the palette, the launcher and the menu of a node. */
+
+import {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ILauncher } from '@jupyterlab/launcher';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
+import { addBelowIcon, copyIcon } from '@jupyterlab/ui-components';
+import { NodeActions } from './actions';
+import { CommandIDs } from './commands';
+import { notebookOf } from './notebook';
+import { IConnectionModel, PANEL_ID } from './tokens';
+import { remoteIcon } from './ui/icons';
+
+/** The rows of nodes, for the context menu. */
+const ROW = '.jp-EasyRemote-nodes [role="treeitem"]';
+
+export const commanding: JupyterFrontEndPlugin<void> = {
+  id: 'easyremote:commands',
+  description: 'The commands of EasyRemote.',
+  autoStart: true,
+  requires: [IConnectionModel],
+  optional: [ITranslator, ICommandPalette, ILauncher],
+  activate: (
+    app: JupyterFrontEnd,
+    model: IConnectionModel,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null,
+    launcher: ILauncher | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('easyremote');
+    addPanelCommands(app, model, trans);
+    addNodeCommands(app, trans);
+    for (const command of [CommandIDs.showPanel, CommandIDs.retry]) {
+      palette?.addItem({ command, category: 'EasyRemote' });
+    }
+    launcher?.add({
+      command: CommandIDs.showPanel,
+      category: trans.__('Other'),
+      rank: 10
+    });
+  }
+};
+
+function addPanelCommands(
+  { commands, shell }: JupyterFrontEnd,
+  model: IConnectionModel,
+  trans: TranslationBundle
+): void {
+  commands.addCommand(CommandIDs.showPanel, {
+    label: args =>
+      args['isPalette']
+        ? trans.__('Show the EasyRemote nodes')
+        : trans.__('Remote nodes'),
+    caption: trans.__('Show the nodes of EasyRemote'),
+    icon: remoteIcon,
+    execute: () => {
+      shell.activateById(PANEL_ID);
+    }
+  });
+  commands.addCommand(CommandIDs.retry, {
+    label: trans.__('Connect to the EasyRemote gateway now'),
+    execute: () => {
+      model.retry();
+    }
+  });
+}
+
+function addNodeCommands(app: JupyterFrontEnd, trans: TranslationBundle): void {
+  const actions = new NodeActions(app.shell, trans);
+  const node = () =>
+    app.contextMenuHitTest(element => element.dataset['node'] !== undefined)
+      ?.dataset['node'];
+  app.commands.addCommand(CommandIDs.insertCell, {
+    label: trans.__('Insert a Cell for This Node'),
+    icon: addBelowIcon,
+    isEnabled: () => notebookOf(app.shell.currentWidget) !== null,
+    execute: () => {
+      const nodeId = node();
+      if (nodeId !== undefined) {
+        actions.insert(nodeId);
+      }
+    }
+  });
+  app.commands.addCommand(CommandIDs.copyName, {
+    label: trans.__('Copy the Name'),
+    icon: copyIcon,
+    execute: () => {
+      const nodeId = node();
+      if (nodeId !== undefined) {
+        actions.copy(nodeId);
+      }
+    }
+  });
+  for (const [rank, command] of [
+    CommandIDs.insertCell,
+    CommandIDs.copyName
+  ].entries()) {
+    app.contextMenu.addItem({ command, selector: ROW, rank });
+  }
+}

@@ -1,0 +1,108 @@
+/** How a snapshot becomes the next one by a delta: no DOM, no clocks of its own. */
+
+import { IDelta, INode, ISnapshot, Series } from './protocol';
+
+/** Samples that are kept, one a second. */
+export const LENGTH = 300;
+
+/** A snapshot as it came, with the moment when it did. */
+export function received(snapshot: ISnapshot, now: number): ISnapshot {
+  return {
+    ...snapshot,
+    nodes: snapshot.nodes.map(node => ({ ...node, heard: now })),
+    jobs: snapshot.jobs.map(job => ({ ...job, heard: now }))
+  };
+}
+
+/** The snapshot after this delta, or null where something is missing between. */
+export function merge(
+  old: ISnapshot,
+  delta: IDelta,
+  now: number
+): ISnapshot | null {
+  if (delta.seq !== old.seq + 1) {
+    return null;
+  }
+  const nodes = changed(
+    old.nodes,
+    delta.nodes?.map(node => ({ ...node, heard: now })),
+    delta.gone,
+    node => node.node_id
+  );
+  return {
+    ...old,
+    seq: delta.seq,
+    sample: delta.sample,
+    nodes,
+    jobs: changed(
+      old.jobs,
+      delta.jobs?.map(job => ({ ...job, heard: now })),
+      delta.ended,
+      job => job.call_id
+    ),
+    history: extended(old.history, nodes, delta.sample - old.sample)
+  };
+}
+
+/** CPU and RAM of a node, then use and memory of each GPU, in percents. */
+export function meters(node: INode): Series {
+  if (node.state === 'offline') {
+    return [null, null, ...node.gpus.flatMap(() => [null, null])];
+  }
+  return [
+    percents(node.cpu, 1),
+    percents(node.memory_used, node.memory_total),
+    ...node.gpus.flatMap(gpu => [
+      percents(gpu.use, 1),
+      percents(gpu.memory_used, gpu.memory_total)
+    ])
+  ];
+}
+
+/** Seconds that something has lasted by now, by the clock of this page alone. */
+export function elapsed(
+  seconds: number,
+  heard: number | undefined,
+  now = Date.now()
+): number {
+  return seconds + (heard === undefined ? 0 : (now - heard) / 1000);
+}
+
+function changed<T>(
+  old: T[],
+  news: T[] = [],
+  gone: string[] = [],
+  keyOf: (item: T) => string
+): T[] {
+  if (news.length === 0 && gone.length === 0) {
+    return old;
+  }
+  const items = new Map(old.map(item => [keyOf(item), item]));
+  gone.forEach(key => items.delete(key));
+  news.forEach(item => items.set(keyOf(item), item));
+  return [...items.values()];
+}
+
+/** Each series with so many samples more, all of them as the node is now. */
+function extended(
+  history: ISnapshot['history'],
+  nodes: INode[],
+  count: number
+): ISnapshot['history'] {
+  const next: ISnapshot['history'] = {};
+  for (const node of nodes) {
+    const old = history[node.node_id] ?? [];
+    next[node.node_id] = meters(node).map((value, index) => {
+      const more = new Array<number | null>(Math.max(count, 0)).fill(value);
+      return [...(old[index] ?? []), ...more].slice(-LENGTH);
+    });
+  }
+  return next;
+}
+
+function percents(value: number | null, whole: number | null): number | null {
+  if (value === null || !whole) {
+    return null;
+  }
+  return Math.min(Math.max(Math.round((100 * value) / whole), 0), 100);
+}

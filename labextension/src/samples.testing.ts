@@ -1,0 +1,20 @@
+/** The wire samples that the Python tests write and read too. */
+
+import { readFileSync } from 'node:fs';
+import { Message } from './protocol';
+
+/** A message by the name of its sample. */
+export function sample(name: string): Message {
+  return read(name) as Message;
+}
+
+/** A snapshot and the deltas that follow it. */
+export function exchange(): Message[] {
+  return read('exchange') as Message[];
+}
+
+function read(name: string): unknown {
+  const folder = '../../tests/jupyter_extension/server/samples/';
+  const file = new URL(`${folder}${name}.json`, import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8'));
+}

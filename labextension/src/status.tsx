@@ -1,0 +1,73 @@
+/** The plugin of the status bar item: how many nodes are online. */
+
+import {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import {
+  ITranslator,
+  nullTranslator,
+  TranslationBundle
+} from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import * as React from 'react';
+import { CommandIDs } from './commands';
+import { IConnectionModel } from './tokens';
+import { remoteIcon } from './ui/icons';
+import { useConnection } from './ui/state';
+
+export const status: JupyterFrontEndPlugin<void> = {
+  id: 'easyremote:status',
+  description: 'The number of nodes online, in the status bar.',
+  autoStart: true,
+  requires: [IConnectionModel, IStatusBar],
+  optional: [ITranslator],
+  activate: (
+    { commands }: JupyterFrontEnd,
+    model: IConnectionModel,
+    statusBar: IStatusBar,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('easyremote');
+    model.acquire(); // as long as the page; it pauses while that is hidden
+    const item = ReactWidget.create(
+      <Item model={model} commands={commands} trans={trans} />
+    );
+    item.addClass('jp-EasyRemote-status');
+    statusBar.registerStatusItem(status.id, {
+      item,
+      align: 'left',
+      rank: 100,
+      isActive: () => model.state.kind === 'snapshot',
+      activeStateChanged: model.stateChanged
+    });
+  }
+};
+
+function Item({
+  model,
+  commands,
+  trans
+}: {
+  model: IConnectionModel;
+  commands: CommandRegistry;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const state = useConnection(model);
+  const nodes = state.kind === 'snapshot' ? state.nodes : [];
+  const count = nodes.filter(node => node.state === 'online').length;
+  const text = trans._n('%1 node online', '%1 nodes online', count, count);
+  return (
+    <button
+      title={trans.__('EasyRemote: show the nodes')}
+      onClick={() => {
+        void commands.execute(CommandIDs.showPanel);
+      }}
+    >
+      <remoteIcon.react tag="span" width="14px" height="14px" />
+      {text}
+    </button>
+  );
+}

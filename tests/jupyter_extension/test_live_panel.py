@@ -1,0 +1,110 @@
+"""``%remote_panel`` in a real kernel: what a front end would draw, and a click on a button."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import LIMIT
+from tests.jupyter_extension.conftest import Kernel
+
+
+class FrontEnd:
+    """A front end of the test's own: the state of every widget, as the kernel tells it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._client = kernel._client
+        self.models: dict[str, dict[str, Any]] = {}
+
+    def until(self, found: Callable[[], Any]) -> Any:
+        """Take messages until something is found among the widgets."""
+        deadline = time.monotonic() + LIMIT
+        while not (result := found()):
+            assert time.monotonic() < deadline, self.models
+            self.take(self._client.get_iopub_msg(timeout=LIMIT))
+        return result
+
+    def take(self, message: dict[str, Any]) -> None:
+        content = message["content"]
+        if message["msg_type"] == "comm_open":
+            self.models[content["comm_id"]] = dict(content["data"]["state"])
+        elif message["msg_type"] == "comm_msg" and content["comm_id"] in self.models:
+            self.models[content["comm_id"]].update(content["data"].get("state", {}))
+        elif message["msg_type"] == "comm_close":
+            self.models.pop(content["comm_id"], None)
+
+    def find(self, model: str, **state: str) -> str:
+        """The id of a widget whose state has these texts; empty if there is none."""
+        for comm_id, known in self.models.items():
+            named = known.get("_model_name") == model
+            if named and all(text in str(known.get(key)) for key, text in state.items()):
+                return comm_id
+        return ""
+
+    def click(self, comm_id: str) -> None:
+        data = {"method": "custom", "content": {"event": "click"}}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        self._client.shell_channel.send(message)
+
+
+@pytest.fixture
+def front_end(kernel: Kernel) -> FrontEnd:
+    shown = kernel.run("%remote_panel")
+    (display,) = shown.of("display_data")
+    assert "application/vnd.jupyter.widget-view+json" in display["data"]
+    made = FrontEnd(kernel)
+    for message in shown.messages:
+        made.take(message)
+    return made
+
+
+def test_nodes_have_bars_that_move_without_a_cell(front_end: FrontEnd) -> None:
+    front_end.until(lambda: front_end.find("HTMLModel", value="<b>gpu-node</b> online"))
+    memory = front_end.until(lambda: front_end.find("FloatProgressModel", description="RAM"))
+    front_end.until(lambda: 0 < front_end.models[memory]["value"] <= 1)
+    assert front_end.find("FloatProgressModel", description="CPU")
+
+
+def test_a_running_job_is_shown_and_can_be_cancelled(kernel: Kernel, front_end: FrontEnd) -> None:
+    started = kernel.run("%%remote gpu-node --bg slow\nimport time\nwhile True: time.sleep(0.01)")
+    for message in started.messages:
+        front_end.take(message)
+    front_end.until(lambda: front_end.find("HTMLModel", value="on gpu-node: running"))
+    front_end.click(front_end.find("ButtonModel", description="Cancel"))
+    shown = kernel.run("slow.result()", fails=True)
+    assert shown.reply["ename"] == "KeyboardInterrupt"
+    for message in shown.messages:
+        front_end.take(message)
+    front_end.until(lambda: not front_end.find("HTMLModel", value="on gpu-node: "))
+
+
+def test_a_second_panel_takes_the_place_of_the_first(kernel: Kernel, front_end: FrontEnd) -> None:
+    threads = (
+        "len([t for t in __import__('threading').enumerate() if t.name == 'easyremote-panel'])"
+    )
+    root = front_end.until(lambda: front_end.find("VBoxModel"))
+    shown = kernel.run("%remote_panel")
+    closed = [content["comm_id"] for content in shown.of("comm_close")]
+    assert closed
+    assert root in front_end.models
+    kernel.run("%remote_panel --close\n%remote_panel\n%unload_ext easyremote")
+    kernel.run("%load_ext easyremote")
+    kernel.run(
+        "import time\nend = time.monotonic() + 20\n"
+        f"while {threads} and time.monotonic() < end: time.sleep(0.01)"
+    )
+    assert kernel.run(threads).value == "0"
+
+
+def test_without_ipywidgets_it_says_what_to_install(kernel: Kernel) -> None:
+    kernel.run("import sys\nheld = sys.modules.get('ipywidgets')\nsys.modules['ipywidgets'] = None")
+    try:
+        shown = kernel.run("%remote_panel", fails=True)
+        assert "needs ipywidgets: pip install ipywidgets. Without it: %remote_nodes --watch" in (
+            shown.text("stderr")
+        )
+    finally:
+        kernel.run("sys.modules.pop('ipywidgets')\nif held: sys.modules['ipywidgets'] = held")

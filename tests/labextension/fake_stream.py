@@ -1,0 +1,51 @@
+"""A stream whose messages the test writes: machines that no test machine has, and a thousand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+from playwright.sync_api import Page, WebSocketRoute
+
+from easyremote_jupyter.server.history import LENGTH, meters
+from easyremote_jupyter.server.messages import Gateway, Gpu, Job, Node, Snapshot, encode
+
+GIB = 2**30
+GATEWAY = Gateway("my-vps:8080", "3.0.0")
+
+
+class FakeStream:
+    """Takes the place of the server's stream in a page, and sends one snapshot."""
+
+    def __init__(self, page: Page, nodes: list[Node], jobs: list[Job] | None = None) -> None:
+        history = {node.node_id: [_wave(value) for value in meters(node)] for node in nodes}
+        self._text = encode(Snapshot(GATEWAY, nodes, jobs or [], 0, LENGTH, history))
+        page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
+
+    def _open(self, socket: WebSocketRoute) -> None:
+        socket.send(self._text)
+
+
+def node(node_id: str, **changes: Any) -> Node:
+    plain = Node(
+        *(node_id, "online", 4000.0, "3.11.7", "3.0.0", ["train"], 0, 8),
+        cores=16,
+        cpu=0.24,
+        memory_used=11 * GIB,
+        memory_total=64 * GIB,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def gpu(use: float, used: float, name: str = "NVIDIA A100-SXM4-80GB") -> Gpu:
+    return Gpu(name, use, int(used * GIB), 80 * GIB)
+
+
+def _wave(value: int | None) -> list[int | None]:
+    """Five minutes that end at a value."""
+    if value is None:
+        return [None] * LENGTH
+    swing = 12 * abs(math.sin(value))
+    past = [value + swing * math.sin((LENGTH - i) / 17) for i in range(1, LENGTH + 1)]
+    return [min(max(round(each), 0), 100) for each in past]

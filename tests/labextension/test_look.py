@@ -1,0 +1,159 @@
+"""How the panel looks and sounds: in each theme, narrow, with odd names, and with 1,000 nodes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from easyremote_jupyter.server.messages import Job
+from tests import processes
+from tests.labextension.conftest import LABEXTENSION
+from tests.labextension.fake_stream import FakeStream, gpu, node
+from tests.labextension.test_panel import open_panel, picture
+
+pytestmark = pytest.mark.timeout(120)
+
+#: What people download for the panel, compressed, in bytes.
+BUNDLE_LIMIT = 60_000
+AXE = LABEXTENSION / "node_modules" / "axe-core" / "axe.min.js"
+MARKUP = "<img src=x onerror=alert(1)>"
+LONG = "a-node-with-a-very-long-name-" * 6
+NODES = [
+    node(
+        "gpu-node",
+        running=3,
+        cpu=0.62,
+        gpus=[gpu(0.97, 71), gpu(0.35, 22)],
+        labels=["a100", "lab"],
+        functions=["train", "embed"],
+    ),
+    node("office-mac"),
+    node("attic", state="offline", since=9000.0),
+    node(LONG),
+    node(MARKUP, cpu=None, memory_used=None),
+]
+JOBS = [
+    Job("a1", "train", "gpu-node", "running", 200.0),
+    Job("a2", "cell", "gpu-node", "running", 7500.0),
+    Job("a3", "embed", "gpu-node", "queued", 12.0),
+    Job("a4", "embed", "gpu-node", "queued", 9.0),
+]
+
+
+def violations(page: Page, selector: str) -> list[str]:
+    page.add_script_tag(path=AXE)
+    found: Any = page.evaluate("selector => axe.run(selector)", selector)
+    return [
+        f"{each['id']}: {at['html'][:200]} {at['any'][0]['message'] if at['any'] else ''}"
+        for each in found["violations"]
+        for at in each["nodes"]
+    ]
+
+
+def rows(panel: Locator) -> Locator:
+    return panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark", "Dark High Contrast"])
+def test_axe_finds_nothing_to_complain_about(
+    page: Page, lab: processes.Jupyter, theme: str
+) -> None:
+    processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {theme}"})
+    FakeStream(page, NODES, JOBS)
+    panel = open_panel(page, lab)
+    first = rows(panel).filter(has_text="gpu-node")
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(panel.get_by_text("Functions: train, embed")).to_be_visible()
+    expect(panel.get_by_text("2. in your queue")).to_be_visible()
+    picture(page, f"full-{theme.lower().replace(' ', '-')}")
+    assert violations(page, "#easyremote-panel") == []
+    assert violations(page, ".jp-EasyRemote-status") == []
+
+
+@pytest.fixture(autouse=True)
+def light_theme_again(lab: processes.Jupyter) -> None:
+    processes.write_settings(lab.log.parent, "themes", {"theme": "JupyterLab Light"})
+
+
+def test_a_name_with_markup_is_text(page: Page, lab: processes.Jupyter) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+    FakeStream(page, NODES)
+    panel = open_panel(page, lab)
+    expect(panel.get_by_text(MARKUP, exact=True)).to_be_attached()
+
+
+def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    FakeStream(page, NODES, JOBS)
+    panel = open_panel(page, lab)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    split = page.locator("#jp-main-split-panel > .lm-SplitPanel-handle").first
+    box, at = panel.bounding_box(), split.bounding_box()
+    assert box is not None and at is not None
+    page.mouse.move(at["x"] + 1, 500)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 1 + 320 - box["width"], 500)
+    page.mouse.up()
+    picture(page, "320-pixels")
+    box = panel.bounding_box()
+    assert box is not None
+    assert 310 <= box["width"] <= 330
+    wide = panel.evaluate(
+        "panel => [...panel.querySelectorAll('.jp-EasyRemote-tree, .jp-EasyRemote-jobs')]"
+        ".filter(each => each.scrollWidth > each.clientWidth).length"
+    )
+    assert wide == 0
+
+
+def test_forced_colours_and_reduced_motion_are_honoured(page: Page, lab: processes.Jupyter) -> None:
+    page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    FakeStream(page, NODES, JOBS)
+    panel = open_panel(page, lab)
+    bar = panel.locator(".jp-EasyRemote-bar > div").first
+    expect(bar).to_have_css("transition-duration", "0s")
+    picture(page, "forced-colours")
+
+
+def test_of_a_thousand_nodes_only_those_that_can_be_seen_are_drawn(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    FakeStream(page, [node(f"node-{number}") for number in range(1000)])
+    panel = open_panel(page, lab)
+    expect(rows(panel).first).to_have_attribute("aria-setsize", "1000")
+    assert rows(panel).count() < 40
+    rows(panel).first.focus()
+    page.keyboard.press("End")
+    last = rows(panel).filter(has_text="node-999")
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport(ratio=0.9)
+    assert rows(panel).count() < 40
+    picture(page, "thousand")
+
+
+def test_the_rows_are_as_high_as_the_list_believes(page: Page, lab: processes.Jupyter) -> None:
+    FakeStream(page, NODES)
+    panel = open_panel(page, lab)
+    rows(panel).first.focus()
+    for _ in NODES:
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowDown")
+    edges = rows(panel).evaluate_all(
+        "rows => rows.map(row => row.getBoundingClientRect()).map(box => [box.top, box.bottom])"
+    )
+    edges.sort()
+    gaps = [after[0] - before[1] for before, after in zip(edges, edges[1:], strict=False)]
+    assert gaps == pytest.approx([0] * (len(NODES) - 1), abs=0.6)
+
+
+def test_the_bundle_stays_small(bundle: Path) -> None:
+    files = list((bundle / "static").glob("*.js"))
+    assert files
+    size = sum(len(gzip.compress(each.read_bytes())) for each in files)
+    assert size <= BUNDLE_LIMIT, json.dumps({each.name: each.stat().st_size for each in files})

@@ -1,0 +1,55 @@
+"""The notebooks that people read are executed as they stand, beside a node called gpu-node."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import Gateway
+from tests.jupyter_extension.conftest import notebook_environment
+from tests.processes import REPOSITORY
+
+pytestmark = pytest.mark.timeout(300)
+
+Execute = Callable[[str], str]
+
+
+@pytest.fixture
+def execute(
+    gateway: Gateway, gpu_node: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> Execute:
+    """Run a notebook in a folder of its own; all that it shows, as text."""
+    for name, value in notebook_environment(gateway).items():
+        monkeypatch.setenv(name, value)
+
+    def run(name: str) -> str:
+        notebook = nbformat.read(REPOSITORY / "notebooks" / name, as_version=4)
+        assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+        resources = {"metadata": {"path": str(tmp_path)}}
+        NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        return json.dumps(outputs, ensure_ascii=False)
+
+    return run
+
+
+def test_cells_in_depth(execute: Execute) -> None:
+    shown = execute("03-cells-in-depth.ipynb")
+    assert "RemoteRef table" in shown
+    assert "Nothing was sent" in shown
+    assert "KeyError" in shown
+    assert "42" in shown
+
+
+def test_long_jobs(execute: Execute) -> None:
+    shown = execute("04-long-jobs.ipynb")
+    assert "epochs: 100%" in shown
+    assert "step 4" in shown
+    assert "0.97" in shown
+    assert "ran longer than 1 s" in shown
+    assert "[97, 101, 103, 107, 109]" in shown
