@@ -56,7 +56,8 @@ class EnvironmentTable(list[Row]):
         differing = [row for row in rows if row.there != row.here]
         super().__init__(rows if shows_all else differing)
         alike = len(rows) - len(differing)
-        self.title = f"Packages on {node_id} that are as here: {alike}; that differ: {len(differing)}"
+        counts = f"that are as here: {alike}; that differ: {len(differing)}"
+        self.title = f"Packages on {node_id} {counts}"
         if not shows_all:
             self.title += " (--all shows all)"
 
