@@ -22,14 +22,17 @@ export const status: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:status',
   description: 'The number of nodes online, in the status bar.',
   autoStart: true,
-  requires: [IConnectionModel, IStatusBar],
-  optional: [ITranslator],
+  requires: [IConnectionModel],
+  optional: [IStatusBar, ITranslator], // Notebook 7 has no status bar
   activate: (
     { commands }: JupyterFrontEnd,
     model: IConnectionModel,
-    statusBar: IStatusBar,
+    statusBar: IStatusBar | null,
     translator: ITranslator | null
   ) => {
+    if (statusBar === null) {
+      return;
+    }
     const trans = (translator ?? nullTranslator).load('easyremote');
     model.acquire(); // as long as the page; it pauses while that is hidden
     const item = ReactWidget.create(
