@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import secrets
 import sys
-import time
 import types
 from collections.abc import Callable, Sequence
-from typing import Any, Self, TextIO, overload
+from typing import Any, Self, overload
 
 from easyremote.client.client import Client, connect
 from easyremote.client.job import RemoteJob
+from easyremote.client.screen import Screen, has_terminal
 from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
-from easyremote.client.terminal_bars import TerminalBars
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
 
 __all__ = ["RemoteSession", "run", "run_async", "session"]
-
-#: How long interrupted code may take to end before the interrupt is raised here.
-INTERRUPT_LIMIT = 5.0
-_POLL = 0.5
 
 
 class RemoteSession:
@@ -150,7 +144,7 @@ class RemoteSession:
             "code": code,
             "count": self._count,
             "outputs": list(out) if out is not None else "none",
-            "no_input": "" if _has_terminal() else "the program that runs it has no terminal",
+            "no_input": "" if has_terminal() else "the program that runs it has no terminal",
         }
         answer = self._submit(request, variables, timeout, started)
         self._process = answer["process"]
@@ -171,7 +165,7 @@ class RemoteSession:
             shipped = self._ship(variables, trusts_blobs=trusts_blobs)
             job = self._engine.submit_cell(request | shipped, timeout=timeout)
             started(job)
-            _Screen(job).follow()
+            Screen(job).follow()
             answer: dict[str, Any] = job.result()
             if "packed" in answer:
                 return answer
@@ -334,61 +328,6 @@ def _target(client: Client, on: str, where: str) -> tuple[str, str]:
     if where or node_id == ANY:
         return find_any(nodes, parse_where(where) if where else ()), name
     return find_node(node_id, nodes), name
-
-
-class _Screen:
-    """Shows here what the code shows there."""
-
-    def __init__(self, job: RemoteJob[Any]) -> None:
-        self._job = job
-        self._bars = TerminalBars()
-
-    def follow(self) -> None:
-        """Show it until the job is done; an interrupt here is one there."""
-        try:
-            self._show_until(float("inf"))
-        except KeyboardInterrupt:
-            self._job.interrupt()
-            self._show_until(time.monotonic() + INTERRUPT_LIMIT)
-            raise
-        finally:
-            self._bars.finish(failed=False)
-
-    def _show_until(self, deadline: float) -> None:
-        while time.monotonic() < deadline:
-            event = self._job.next_event(_POLL)
-            if event is not None:
-                self._show(event)
-            elif self._job.done():
-                return
-
-    def _show(self, event: dict[str, Any]) -> None:
-        match event["type"]:
-            case "progress":
-                self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
-            case "stream":
-                self._write(getattr(sys, event["name"]), event["text"])
-            case "display_data" | "update_display_data":
-                self._write(sys.stdout, event["data"].get("text/plain", "") + "\n")
-            case "input_request":
-                _answer(self._job, event)
-
-    def _write(self, stream: TextIO, text: str) -> None:
-        with self._bars.aside():
-            stream.write(text)
-            stream.flush()
-
-
-def _answer(job: RemoteJob[Any], event: dict[str, Any]) -> None:
-    ask = getpass.getpass if event["password"] else input
-    try:
-        job.answer(event["number"], ask(event["prompt"]))
-    except EOFError as error:
-        job.answer(event["number"], "", str(error) or "the input has ended")
-
-
-def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _nobody(job: RemoteJob[Any]) -> None:

@@ -45,6 +45,7 @@ _COMPANIONS: dict[str, list[str]] = {
     "remote_attach": ["--auto", "--session", "--where"],
     "remote_cancel": ["--kill"],
     "remote_doctor": [],
+    "remote_env": ["--all"],
     "remote_get": [],
     "remote_job": ["--follow"],
     "remote_jobs": ["--all", "--wait"],

@@ -1,0 +1,75 @@
+"""`Screen`: what code on a node shows, shown by a plain program; and its questions, asked there.
+
+``tests/client/test_run.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import time
+from typing import Any, TextIO
+
+from easyremote.client.job import RemoteJob
+from easyremote.client.terminal_bars import TerminalBars
+
+__all__ = ["Screen", "has_terminal"]
+
+#: How long interrupted code may take to end before the interrupt is raised here.
+INTERRUPT_LIMIT = 5.0
+_POLL = 0.5
+
+
+class Screen:
+    """Shows here what the code shows there."""
+
+    def __init__(self, job: RemoteJob[Any]) -> None:
+        self._job = job
+        self._bars = TerminalBars()
+
+    def follow(self) -> None:
+        """Show it until the job is done; an interrupt here is one there."""
+        try:
+            self._show_until(float("inf"))
+        except KeyboardInterrupt:
+            self._job.interrupt()
+            self._show_until(time.monotonic() + INTERRUPT_LIMIT)
+            raise
+        finally:
+            self._bars.finish(failed=False)
+
+    def _show_until(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            event = self._job.next_event(_POLL)
+            if event is not None:
+                self._show(event)
+            elif self._job.done():
+                return
+
+    def _show(self, event: dict[str, Any]) -> None:
+        match event["type"]:
+            case "progress":
+                self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
+            case "stream":
+                self._write(getattr(sys, event["name"]), event["text"])
+            case "display_data" | "update_display_data":
+                self._write(sys.stdout, event["data"].get("text/plain", "") + "\n")
+            case "input_request":
+                _answer(self._job, event)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        with self._bars.aside():
+            stream.write(text)
+            stream.flush()
+
+
+def _answer(job: RemoteJob[Any], event: dict[str, Any]) -> None:
+    ask = getpass.getpass if event["password"] else input
+    try:
+        job.answer(event["number"], ask(event["prompt"]))
+    except EOFError as error:
+        job.answer(event["number"], "", str(error) or "the input has ended")
+
+
+def has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
