@@ -10,6 +10,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from easyremote.node.environment import find_uv
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 OWN = platform.python_version().rsplit(".", 1)[0]
 MINORS = [minor for minor in ("3.11", "3.12", "3.13") if minor != OWN]
@@ -32,8 +34,8 @@ def environment(python: str, folder: Path, needs: list[str] | None = None) -> Pa
     wanted = hashlib.sha256(json.dumps([python, needs]).encode()).hexdigest()
     if not mark.exists() or mark.read_text() != wanted:
         for command in (
-            [python, "-m", "venv", "--clear", str(folder / "env")],
-            [str(own), "-m", "pip", "install", "--quiet", *needs],
+            [find_uv(), "venv", "--clear", "--python", python, str(folder / "env")],
+            [find_uv(), "pip", "install", "--python", str(own), *needs],
         ):
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT)
             assert done.returncode == 0, done.stderr
