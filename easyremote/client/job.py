@@ -81,7 +81,7 @@ class RemoteJob(Future[T], Generic[T]):
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen_count = 0
-        self._ready: list[dict[str, Any]] | None = None
+        self._ready: deque[dict[str, Any]] | None = None
         self._on_event: Callable[[], None] | None = None
         #: Items come, although it was called as a plain function.
         self._is_generator = False
@@ -155,35 +155,37 @@ class RemoteJob(Future[T], Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
 
-    def next_event(self, timeout: float) -> dict[str, Any] | None:
-        """The next thing that the call shows (output, figure, progress), in order.
+    def events(self, poll: float) -> Iterator[dict[str, Any] | None]:
+        """What the call shows (output, figures, progress), in order, up to its end.
+
+        Each event is given once, whoever asks for it.
 
         Parameters
         ----------
-        timeout
-            Seconds to wait for it.
+        poll
+            Seconds without an event after which None is given, so that the caller can see to
+            other things.
 
-        Returns
-        -------
+        Yields
+        ------
         dict or None
-            An event as in Jupyter's messages, with its ``type``; None where none came in time. A
-            call that is `done` has no more once None came.
+            An event as in Jupyter's messages, with its ``type``.
         """
-        deadline = time.monotonic() + timeout
-        while not self._ready:
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
             try:
-                item = self._events.get(timeout=max(deadline - time.monotonic(), 0))
+                item = self._events.get(timeout=poll)
             except queue.Empty:
-                return None
+                yield None
+                continue
             if item is _END:
                 self._events.put(_END)  # for whoever asks again
-                return None
+                return
             encoding, body = item
             self._was_seen()
             if encoding == "msgpack":
-                self._ready = msgspec.msgpack.decode(body)
-                self._ready.reverse()
-        return self._ready.pop()
+                self._ready = deque(msgspec.msgpack.decode(body))
 
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
 
@@ -202,42 +204,40 @@ class RemoteJob(Future[T], Generic[T]):
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         self._call = None
+        self._events.put(_END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
-        self._events.put(_END)
         if self._on_event is not None:
             self._on_event()
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _wait(self, timeout: float | None) -> None:
-        if self.done():
+        prints = type(self) is RemoteJob and self.function == "$call"
+        if not self.done():
+            self._client.check_may_wait()
+        elif not prints:
             return
-        self._client.check_may_wait()
         deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if not self._show_output(left):
-                break
+        if prints:
+            self._show_output(deadline)
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
         super().result(left)
 
-    def _show_output(self, left: float | None) -> bool:
-        """Print what a shipped function prints, while somebody waits; False when that is over."""
-        if type(self) is not RemoteJob or self.function != "$call":
-            return False
-        if left is not None and left <= 0:
-            return False
-        event = self.next_event(min(left, 0.5) if left is not None else 0.5)
-        if event is not None:
-            _show(event)
-        return event is not None or not self.done()
+    def _show_output(self, deadline: float | None) -> None:
+        """Print what a shipped function prints, until it is done or the time is over."""
+        poll = 0.5 if deadline is None else min(max(deadline - time.monotonic(), 0), 0.05)
+        for event in self.events(poll):
+            if event is not None:
+                _show(event)
+            if deadline is not None and time.monotonic() >= deadline:
+                return
 
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
         with self._condition:
             if self._loaded is None and self._is_generator:
                 self._loaded = None, UsageError(_IS_GENERATOR.format(self._shown_name))
             elif self._loaded is None:
-                outcome: Any = super().result(0)  # what finish() set
+                outcome: Any = super().result()  # what finish() sets, at this moment at the latest
                 self._loaded = _load_outcome(*outcome)
             return self._loaded
 

@@ -39,11 +39,10 @@ class Screen:
             self._bars.finish(failed=False)
 
     def _show_until(self, deadline: float) -> None:
-        while time.monotonic() < deadline:
-            event = self._job.next_event(_POLL)
+        for event in self._job.events(_POLL):
             if event is not None:
                 self._show(event)
-            elif self._job.done():
+            if time.monotonic() > deadline:
                 return
 
     def _show(self, event: dict[str, Any]) -> None:

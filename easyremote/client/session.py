@@ -204,7 +204,7 @@ def replay(
 def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
     """The result of a job, which prints here meanwhile, and stops with us."""
     try:
-        while (event := job.next_event(0.5)) is not None or not job.done():
+        for event in job.events(0.5):
             if event is not None and event["type"] == "stream":
                 getattr(sys, event["name"]).write(event["text"])
     except KeyboardInterrupt:

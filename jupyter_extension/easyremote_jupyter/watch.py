@@ -35,8 +35,7 @@ class Job(Protocol):
 
     call_id: str
 
-    def next_event(self, timeout: float) -> Event | None: ...
-    def done(self) -> bool: ...
+    def events(self, poll: float) -> Iterator[Event | None]: ...
     def interrupt(self) -> None: ...
     def answer(self, number: int, text: str, error: str = "") -> object: ...
 
@@ -62,10 +61,7 @@ def watch(job: Job, output: Watcher) -> None:
     output.begins(job)
     with _counted_interrupts() as interrupts:
         deadline = float("inf")
-        while True:
-            event = job.next_event(_POLL)
-            if event is None and job.done():
-                return
+        for event in job.events(_POLL):
             if event is not None and event["type"] == "input_request":
                 _ask(job, event)
             elif event is not None:

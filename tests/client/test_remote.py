@@ -12,7 +12,7 @@ import pytest
 from easyremote import remote
 from easyremote.client.remote import is_stub
 from easyremote.errors import CallCancelled, CannotShip, RemoteError, WorkerCrashed
-from tests.conftest import LIMIT, Gateway
+from tests.conftest import LIMIT, Gateway, wait_until
 
 OFFSET = 100
 
@@ -133,6 +133,33 @@ def test_what_a_shipped_function_prints_is_seen_here(capsys: pytest.CaptureFixtu
 
     assert talk() == 1
     assert capsys.readouterr().out == "hello from there\n"
+
+
+def test_what_a_function_has_printed_is_seen_by_whoever_asks_after_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @remote(node_id="gpu-node")
+    def greet() -> int:
+        print("hello from there")
+        return 3
+
+    job = greet.submit()
+    wait_until(job.done)
+    assert (job.result(), job.result()) == (3, 3)
+    assert capsys.readouterr().out == "hello from there\n"
+
+
+def test_a_callback_may_ask_for_the_result_of_a_function_that_prints() -> None:
+    @remote(node_id="gpu-node")
+    def greet() -> int:
+        print("hello from there")
+        return 3
+
+    seen: list[int] = []
+    job = greet.submit()
+    job.add_done_callback(lambda done: seen.append(done.result()))
+    assert job.result(LIMIT) == 3
+    wait_until(lambda: seen == [3])
 
 
 def test_a_body_that_cannot_travel_is_named() -> None:

@@ -81,12 +81,12 @@ def test_a_restart_stops_what_runs_and_what_waits_goes_on(
 ) -> None:
     session = Session(client, "gpu-node", "held")
     running = session.submit_cell(cell(hold(tmp_path / "never")))
-    assert running.next_event(LIMIT) is not None
+    assert next(running.events(LIMIT)) is not None
     waiting = session.submit_cell(cell("print('my turn')"))
     assert "has ended" in kernel.run("%remote_restart gpu-node/held").text()
     with pytest.raises(CallCancelled, match="Its session was ended from outside"):
         running.result(LIMIT)
-    event = waiting.next_event(LIMIT)
+    event = next(waiting.events(LIMIT))
     assert event is not None and event["text"].strip() == "my turn"
     assert "There was no session" in kernel.run("%remote_restart gpu-node/never").text()
 
@@ -273,7 +273,7 @@ def test_a_cell_waits_for_its_turn_no_longer_than_it_may(
 ) -> None:
     gate = tmp_path / "gate"
     job = Session(client, "gpu-node", "shared").submit_cell(cell(hold(gate)))
-    assert job.next_event(LIMIT) is not None
+    assert next(job.events(LIMIT)) is not None
     shown = kernel.run("%%remote gpu-node/shared --queue-timeout 0.2\n1", fails=True)
     assert shown.reply["ename"] == "CallTimeout"
     assert "another cell runs in this session of 'gpu-node'. It did not run." in shown.traceback

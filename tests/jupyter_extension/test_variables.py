@@ -305,7 +305,7 @@ def test_very_much_has_to_be_wanted(kernel: Kernel) -> None:
         "Make it there, or add --force-push.\n"
     )
     shown = kernel.run("%%remote gpu-node -s huge --force-push\nprint(small, huge.size)")
-    assert shown.text() == "1 130000000\n"
+    assert shown.text() == "1 130000000\n", shown.story()
     shown = kernel.run("%%remote gpu-node -s huge\nhuge.size")
     assert (shown.value, shown.text("stderr")) == ("130000000", "")
     kernel.run("del huge")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,20 +16,17 @@ class ScriptedJob:
     """A job whose events are given; None is a moment in which none comes."""
 
     def __init__(self, *events: dict[str, Any] | None, stubborn: bool = False) -> None:
-        self.events = list(events)
+        self.script = list(events)
         self.stubborn = stubborn
         self.interrupts = 0
         self.answers: list[tuple[int, str, str]] = []
 
-    def next_event(self, timeout: float) -> dict[str, Any] | None:
-        event = self.events.pop(0) if self.events else None
-        if event is not None and event["type"] == "press stop":
-            os.kill(os.getpid(), signal.SIGINT)
-            return None
-        return event
-
-    def done(self) -> bool:
-        return not self.events and not self.stubborn
+    def events(self, poll: float) -> Iterator[dict[str, Any] | None]:
+        while self.script or self.stubborn:
+            event = self.script.pop(0) if self.script else None
+            if event is STOP:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield None if event is STOP else event
 
     call_id = "00"
 
@@ -37,7 +35,7 @@ class ScriptedJob:
 
     def interrupt(self) -> None:
         self.interrupts += 1
-        self.events.append({"type": "last words"})
+        self.script.append({"type": "last words"})
 
 
 STOP = {"type": "press stop"}

@@ -1,0 +1,43 @@
+"""`RemoteJob` by itself: what its call shows, in whatever order threads run."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from easyremote.client.client import Client
+from easyremote.client.job import RemoteJob
+
+
+class Deaf:
+    """Stands in for the client, which is told what was seen."""
+
+    def event_seen(self, job: object, seq: int) -> None: ...
+
+
+def job() -> RemoteJob[Any]:
+    return RemoteJob(cast("Client", Deaf()), "$cell", b"\x00" * 16)
+
+
+def show(made: RemoteJob[Any], *texts: str) -> None:
+    made.event("msgpack", msgspec.msgpack.encode([{"text": text} for text in texts]))
+
+
+def test_what_comes_just_before_the_end_is_given() -> None:
+    made = job()
+    events = made.events(0.01)
+    assert next(events) is None
+    # Between the moment in which nothing was there and the next look, all of the rest comes.
+    show(made, "the last words")
+    made.finish("", "msgpack", msgspec.msgpack.encode(None))
+    assert list(events) == [{"text": "the last words"}]
+
+
+def test_each_event_is_given_once_and_who_leaves_early_can_come_back() -> None:
+    made = job()
+    show(made, "a", "b", "c")
+    assert next(made.events(0.01)) == {"text": "a"}
+    made.finish("", "msgpack", msgspec.msgpack.encode(None))
+    assert list(made.events(0.01)) == [{"text": "b"}, {"text": "c"}]
+    assert list(made.events(0.01)) == []
