@@ -117,12 +117,18 @@ class OutputBuffer:
 
     def _wipe(self) -> None:
         gone = _SHOWN | {"clear_output"}
-        self._pending = [event for event in self._pending if event["type"] not in gone]
+        # Updates of what leaves with them would be of displays that nobody has seen.
+        wiped = {_display_id(event) for event in self._pending if event["type"] == "display_data"}
+        self._pending = [
+            event
+            for event in self._pending
+            if event["type"] not in gone
+            and not (event["type"] == "update_display_data" and _display_id(event) in wiped)
+        ]
 
     def _update(self, event: Event) -> None:
-        display = event["transient"].get("display_id")
         for index, other in enumerate(self._pending):
-            if other["type"] == event["type"] and other["transient"].get("display_id") == display:
+            if other["type"] == event["type"] and _display_id(other) == _display_id(event):
                 self._pending[index] = event
                 return
         self._pending.append(event)
@@ -202,6 +208,11 @@ def _size(event: Event) -> int:
         case "display_data":
             return sum(len(data) for data in event["data"].values() if isinstance(data, str))
     return 0
+
+
+def _display_id(event: Event) -> str | None:
+    display: str | None = event["transient"].get("display_id")
+    return display
 
 
 def _megabytes(size: int) -> str:

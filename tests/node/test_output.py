@@ -80,6 +80,12 @@ def test_what_would_be_wiped_does_not_leave(wait: bool) -> None:
     assert shown(text("a"), display("b"), clear(wait), text("c")) == [clear(wait), text("c")]
 
 
+def test_with_a_display_that_is_wiped_its_updates_go_and_those_of_earlier_ones_stay() -> None:
+    earlier = display("2", "earlier", update=True)
+    events = shown(display("1", "x"), display("2", "x", True), earlier, clear(False), text("c"))
+    assert events == [earlier, clear(False), text("c")]
+
+
 def test_a_waiting_clear_wipes_nothing_until_something_follows() -> None:
     assert shown(text("a"), clear(True)) == [text("a"), clear(True)]
 
