@@ -19,6 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 
 import easyremote
+from easyremote.cli.live import LiveLines
 from easyremote.client.client import Client
 from easyremote.config import HOME_VARIABLE
 from easyremote.errors import GatewayUnreachable
@@ -109,25 +110,31 @@ class _LoudClient(NotebookClient):
 
     def __init__(self, notebook: Any, **options: Any) -> None:
         super().__init__(notebook, **options)
-        self._last = ""
+        self._lines = LiveLines(sys.stdout)
 
     def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
         kind, content = message["msg_type"], message["content"]
         if kind == "execute_input":
             first = cell["source"].splitlines()[0]
-            click.secho(f"In [{content['execution_count']}]: {first}", fg="cyan")
+            prompt = f"In [{content['execution_count']}]: {first}"
+            self._lines.write(click.style(prompt, fg="cyan") + "\n")
         elif kind == "stream":
-            click.echo(content["text"], nl=False)
+            self._lines.write(content["text"])
         elif kind in ("display_data", "update_display_data", "execute_result"):
-            self._show(content["data"].get("text/plain", ""))
+            self._show(content)
         elif kind == "error":
-            click.echo("\n".join(content["traceback"]))
+            self._lines.write("\n".join([*content["traceback"], ""]))
+        elif kind == "status" and content["execution_state"] == "idle":
+            self._lines.settle()
         return super().process_message(message, cell, cell_index)
 
-    def _show(self, text: str) -> None:
-        if text and text != self._last:
-            self._last = text
-            click.echo(text)
+    def _show(self, content: Any) -> None:
+        text = content["data"].get("text/plain", "")
+        display = content.get("transient", {}).get("display_id")
+        if display:
+            self._lines.show(display, text)
+        else:
+            self._lines.write(f"{text}\n")
 
 
 def _save_last_figure(notebook: Any, folder: Path) -> Path:
