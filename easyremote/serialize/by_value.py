@@ -25,6 +25,7 @@ import dill
 
 from easyremote.serialize import classes, functions
 from easyremote.serialize.modules import is_own, travels_by_reference
+from easyremote.serialize.sources import Version
 from easyremote.serialize.values import reduce_memoryview
 
 _StockPickler: Any = pickle._Pickler  # dill's base: the pickler written in Python
@@ -50,12 +51,11 @@ _STAYS_HERE = (
 def dumps(
     value: Any,
     buffer_callback: Callable[[pickle.PickleBuffer], Any],
-    python: tuple[int, int] | None,
+    python: Version | None,
 ) -> bytes:
     """Pickle a value; `python` as for `values.dump`."""
     file = io.BytesIO()
-    by_source = python is None or tuple(python) != sys.version_info[:2]
-    ByValuePickler(file, buffer_callback, by_source).dump(value)
+    ByValuePickler(file, buffer_callback, python).dump(value)
     return file.getvalue()
 
 
@@ -66,10 +66,10 @@ class ByValuePickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
     # dill compares every dict with __main__'s, and arrays inside may refuse to be compared.
     dispatch[dict] = _StockPickler.save_dict
 
-    def __init__(self, file: io.BytesIO, buffer_callback: Any, by_source: bool) -> None:
+    def __init__(self, file: io.BytesIO, buffer_callback: Any, python: Version | None) -> None:
         super().__init__(file, protocol=5, buffer_callback=buffer_callback, recurse=True)
         self._stays_in_band = buffer_callback
-        self._scope = functions.Scope(by_source)
+        self._scope = functions.Scope(python)
 
     def reducer_override(self, value: Any) -> Any:
         reduce = _REDUCERS.get(type(value))

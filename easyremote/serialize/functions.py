@@ -42,8 +42,8 @@ def dump_function(function: Callable[..., Any], *, python: tuple[int, int] | Non
         The function, undecorated by us. Decorators of the user's own have their effect on the
         other side too, since what they made is what travels.
     python
-        The node's ``(major, minor)``: with ours the function goes as bytecode, with another, or
-        None (unknown), as source.
+        The node's ``(major, minor)``: with ours the function goes as bytecode, with another as
+        source, with None (unknown) as both.
 
     Raises
     ------
@@ -85,8 +85,9 @@ class Namespace:
 class Scope:
     """What the functions of one payload share."""
 
-    def __init__(self, by_source: bool) -> None:
-        self.by_source = by_source
+    def __init__(self, python: sources.Version | None) -> None:
+        #: The other side's version, None where it isn't known.
+        self.python = python
         self.partial_modules: set[types.ModuleType] = set()
         self._cells: dict[int, Cell] = {}
         self._namespaces: dict[int, Namespace] = {}
@@ -106,7 +107,7 @@ def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
     cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
     # Nothing in here can lead back to the function; what can is in the state, applied afterwards.
     made_from = (
-        sources.recipe(code, function.__globals__, by_source=scope.by_source),
+        sources.recipe(code, function.__globals__, scope.python),
         scope.namespace(function.__globals__),
         function.__name__,
         cells,
@@ -148,7 +149,7 @@ def _filled(cell: Cell) -> bool:
 
 def _annotations(function: types.FunctionType, scope: Scope) -> dict[str, Any]:
     found = dict(function.__annotations__)
-    if not scope.by_source:
+    if scope.python == sources.HERE:
         return found
     # For people and for inspect.signature; as text they need nothing on the other side.
     return {

@@ -1,5 +1,7 @@
 """Code objects as recipes that travel: bytecode for the same Python version, source for others.
 
+Where the other side's version isn't known, both go, and it takes what it can run.
+
 The source of a function is cut from the file or notebook cell that defined it, found again in its
 syntax tree by name and line (a lambda by its columns). On the other side it is compiled, never
 executed: decorators, defaults and annotations are cut away, since their values travel by
@@ -29,6 +31,11 @@ from easyremote.errors import CannotShip, VersionMismatch
 _FUTURE_FLAGS = reduce(
     or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 )
+Version = tuple[int, int]
+HERE: Version = sys.version_info[:2]
+#: Without references among its parts, which would depend on who else holds them at the time: the
+#: same code has to be the same bytes, or it is taken for changed. (3.14's needs a newer format.)
+_MARSHAL = 2 if HERE < (3, 14) else marshal.version
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -42,18 +49,19 @@ class Recipe(NamedTuple):
     #: which only bytecode allows.
     line: int
     text: str
-    #: None where the text is the recipe.
+    #: For the version `python`; None where the text is the recipe.
     bytecode: bytes | None
-    python: tuple[int, int]
-    #: Where it starts in the first line and ends in the last, in bytes of UTF-8.
-    columns: tuple[int, int] = (0, 0)
+    python: Version
+    #: Where it starts in the first line and ends in the last, in bytes of UTF-8; None where the
+    #: text is for tracebacks only.
+    columns: tuple[int, int] | None = None
     freevars: tuple[str, ...] = ()
     #: The class around it, for private names.
     owner: str | None = None
     flags: int = 0
 
 
-#: Recipes of code that came as source, so that it can go on: its file isn't here as a whole.
+#: Recipes of code that came with its source, so that it can go on: its file isn't here as a whole.
 _came: weakref.WeakKeyDictionary[CodeType, Recipe] = weakref.WeakKeyDictionary()
 
 
@@ -62,20 +70,28 @@ class _Found(NamedTuple):
     owner: str | None
 
 
-def recipe(code: CodeType, module_globals: dict[str, Any], *, by_source: bool) -> Recipe:
-    """The recipe of a function's code.
+def recipe(code: CodeType, module_globals: dict[str, Any], python: Version | None) -> Recipe:
+    """The recipe of a function's code, for a side with this version of Python; None: for any.
 
     Raises
     ------
     CannotShip
-        Source is asked for, and isn't there or isn't what runs any more.
+        Its source is needed, and isn't there or isn't what runs any more.
     """
-    if by_source and code in _came:
-        return _came[code]
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, module_globals)
-    if by_source:
-        return _from_source(code, lines)
+    if python == HERE:
+        return _as_bytecode(code, lines)
+    try:
+        made = _came.get(code) or _from_source(code, lines)
+    except CannotShip:
+        if python is not None:
+            raise
+        return _as_bytecode(code, lines)
+    return made._replace(bytecode=marshal.dumps(code, _MARSHAL) if python is None else None)
+
+
+def _as_bytecode(code: CodeType, lines: list[str]) -> Recipe:
     last = max((line for *_, line in code.co_lines() if line), default=code.co_firstlineno)
     return Recipe(
         code.co_name,
@@ -83,8 +99,8 @@ def recipe(code: CodeType, module_globals: dict[str, Any], *, by_source: bool) -
         code.co_filename,
         code.co_firstlineno,
         "".join(lines[code.co_firstlineno - 1 : last]),
-        marshal.dumps(code),
-        sys.version_info[:2],
+        marshal.dumps(code, _MARSHAL),
+        HERE,
     )
 
 
@@ -104,10 +120,10 @@ def _from_source(code: CodeType, lines: list[str]) -> Recipe:
         code.co_name,
         code.co_qualname,
         code.co_filename,
-        node.lineno,
-        "".join(lines[node.lineno - 1 : node.end_lineno]),
+        code.co_firstlineno,
+        "".join(lines[code.co_firstlineno - 1 : node.end_lineno]),
         None,
-        sys.version_info[:2],
+        HERE,
         (node.col_offset, node.end_col_offset or 0),
         tuple(name for name in code.co_freevars if name.isidentifier()),
         found.owner,
@@ -124,10 +140,9 @@ def _from_source(code: CodeType, lines: list[str]) -> Recipe:
 def _no_source(code: CodeType, why: str) -> CannotShip:
     return CannotShip(
         f"the source of {code.co_qualname}() in {code.co_filename} can't be had: {why}. The other "
-        "side runs another version of Python than this one "
-        f"({sys.version_info[0]}.{sys.version_info[1]}), or an unknown one, so functions go there "
-        "as source. Define it in a notebook cell or a file and run that again, or use a node with "
-        "this Python version."
+        f"side runs another version of Python than this one ({HERE[0]}.{HERE[1]}), so functions "
+        "go there as source. Define it in a notebook cell or a file and run that again, or use a "
+        "node with this Python version."
     )
 
 
@@ -204,17 +219,20 @@ def code(made_from: Recipe) -> CodeType:
         It is bytecode of another version of Python.
     """
     made_from = made_from._replace(filename=_remember_lines(made_from))
-    if made_from.bytecode is None:
+    if made_from.bytecode is not None and tuple(made_from.python) == HERE:
+        made = _renamed(marshal.loads(made_from.bytecode), made_from.filename)
+    elif made_from.columns is not None:
         made = _compiled(made_from)
-        _came[made] = made_from
-        return made
-    if tuple(made_from.python) != sys.version_info[:2]:
-        here = ".".join(map(str, sys.version_info[:2]))
-        there = ".".join(map(str, made_from.python))
+    else:
+        here, there = (".".join(map(str, version)) for version in (HERE, made_from.python))
         raise VersionMismatch(
-            f"{made_from.qualname}() came as bytecode of Python {there}; this is Python {here}."
+            f"{made_from.qualname}() came as bytecode of Python {there}; this is Python {here}. "
+            "Define it in a notebook cell or a file, so that its source can travel, or use a "
+            "node with the same version."
         )
-    return _renamed(marshal.loads(made_from.bytecode), made_from.filename)
+    if made_from.columns is not None:
+        _came[made] = made_from._replace(python=HERE)
+    return made
 
 
 def _renamed(code: CodeType, filename: str) -> CodeType:
@@ -268,7 +286,7 @@ def _bare(made_from: Recipe) -> ast.stmt:
         ast.increment_lineno(node, made_from.line - 1)
         parsed = ast.Expr(node)  # not an assignment, whose name the body may use as a global
     else:
-        indented = made_from.columns[0] > 0  # dedenting would change strings of several lines
+        indented = _columns(made_from)[0] > 0  # dedenting would change strings of several lines
         parsed = ast.parse("if 1:\n" + made_from.text if indented else made_from.text).body[0]
         node = parsed = parsed.body[0] if indented else parsed
         ast.increment_lineno(node, made_from.line - 1 - indented)
@@ -280,12 +298,17 @@ def _bare(made_from: Recipe) -> ast.stmt:
 
 
 def _lambda_text(made_from: Recipe) -> str:
-    start, end = made_from.columns
+    start, end = _columns(made_from)
     lines = made_from.text.encode().splitlines(keepends=True)
     lines[-1] = lines[-1][:end]
     # Parentheses let it span lines; the spaces keep its columns.
     lines[0] = b"(" + b" " * (start - 1) + lines[0][start:]
     return b"".join(lines).decode() + ")"
+
+
+def _columns(made_from: Recipe) -> tuple[int, int]:
+    assert made_from.columns is not None, "only a recipe with source is compiled"
+    return made_from.columns
 
 
 def _strip(arguments: ast.arguments) -> None:

@@ -62,7 +62,8 @@ def dump(value: object, *, python: Version | None = None) -> Dumped:
         ``__main__`` and of the user's own modules, which travel by value.
     python
         The other side's ``(major, minor)``. The same as ours: code travels as bytecode. Another
-        one, or None (unknown): as source, which works on every version.
+        one: as source, which works on every version. None (unknown): as both, where its source
+        is there.
 
     Raises
     ------

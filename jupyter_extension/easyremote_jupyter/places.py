@@ -141,6 +141,7 @@ class Place:
         self.held.process = answer["process"]
         self.modules.arrived(answer["process"])
         self.held.drop(answer["gone"])
+        self.there.difference_update(answer["gone"])
         for name, why in troubles.items():
             show_notice(f"{name or 'The value'} stays on {self.session.node_id}: {why}")
         if (changed := answer.get("overwritten")) and not options.quiet:

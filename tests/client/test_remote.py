@@ -162,6 +162,23 @@ def test_a_callback_may_ask_for_the_result_of_a_function_that_prints() -> None:
     wait_until(lambda: seen == [3])
 
 
+class Circle:
+    def __init__(self, radius: int) -> None:
+        self.radius = radius
+
+    def double(self) -> int:
+        return 2 * self.radius
+
+
+def test_instances_of_classes_with_methods_go_and_come_back_as_such() -> None:
+    @remote(node_id="gpu-node")
+    def grown(circle: Circle) -> Circle:
+        return Circle(circle.double())
+
+    circle = grown(Circle(2))
+    assert type(circle) is Circle and circle.double() == 8
+
+
 def test_a_body_that_cannot_travel_is_named() -> None:
     file = open(__file__)
 

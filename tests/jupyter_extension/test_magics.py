@@ -41,6 +41,25 @@ def test_what_was_defined_there_works_here(kernel: Kernel) -> None:
     assert kernel.run("double(21), p.x, type(p) is Point").value == "(42, 1, True)"
 
 
+def test_instances_of_the_notebooks_own_classes_go_and_come_back(kernel: Kernel) -> None:
+    kernel.run(
+        "from dataclasses import dataclass\nfrom enum import Enum\n"
+        "class Color(Enum):\n    RED = 1\n"
+        "@dataclass\nclass Car:\n    color: Color\n    doors: int = 4\n"
+        "    def wheels(self):\n        return self.doors * factor\n"
+        "    @property\n    def is_red(self):\n        return self.color is Color.RED\n"
+        "factor = 1\ncar = Car(Color.RED)"
+    )
+    shown = kernel.run("%%remote\ncar.doors += 1\nother = Car(Color.RED, 3)\ncar.is_red")
+    assert (shown.value, shown.text("stderr")) == ("True", "")
+    here = kernel.run("car.wheels(), other.wheels(), other.is_red, type(other) is Car")
+    assert here.value == "(5, 3, True, True)"
+    # The classes have not changed meanwhile, so nothing is sent that would undo the node's work.
+    kernel.run("held = [Car.wheels.__code__.co_consts, Car.__dict__]")
+    shown = kernel.run("%%remote\ncar.doors, other.wheels()")
+    assert (shown.value, shown.text("stderr")) == ("(5, 3)", "")
+
+
 def test_counting_in_two_cells_counts_twice(kernel: Kernel) -> None:
     kernel.run("n = 0\nseen = []")
     for _ in range(2):

@@ -63,6 +63,7 @@ def test_a_fresh_session_has_nothing_and_ends_with_its_cell(kernel: Kernel) -> N
 def test_a_restart_ends_the_process_and_the_next_cell_says_what_was_lost(kernel: Kernel) -> None:
     kernel.run("sent = [1]")
     kernel.run("%%remote gpu-node/again\nfile = open('/dev/null')\nsmall = len(sent)")
+    kernel.run("%%remote gpu-node/again\nimport never_there", fails=True)
     process = started(kernel, "gpu-node/again")
     shown = kernel.run("%remote_restart gpu-node/again")
     assert shown.text() == ("The session on gpu-node has ended; the next cell starts it anew.\n")
@@ -71,7 +72,7 @@ def test_a_restart_ends_the_process_and_the_next_cell_says_what_was_lost(kernel:
     assert shown.value == "([1], 1)"
     notice = shown.text("stderr")
     assert "The session on gpu-node is new." in notice
-    assert "Lost there:" in notice and "file" in notice
+    assert "Lost there:" in notice and "file" in notice and "never_there" not in notice
     assert "Sent again: sent, small." in notice
     assert kernel.run("%%remote gpu-node/again\nsent").text("stderr") == ""
 
