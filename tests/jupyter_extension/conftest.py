@@ -20,6 +20,11 @@ LIMIT = 30.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
+def is_header(content: dict[str, Any]) -> bool:
+    """Whether it is the line of a long cell, which any may have on a busy machine."""
+    return "easyremote-header" in str(content.get("data", {}).get("text/html", ""))
+
+
 @dataclass
 class Shown:
     """What one cell showed, as messages of the kernel."""
@@ -29,7 +34,13 @@ class Shown:
     reply: dict[str, Any] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        return [m["content"] for m in self.messages if m["msg_type"] == kind]
+        contents = [m["content"] for m in self.messages if m["msg_type"] == kind]
+        return [content for content in contents if not is_header(content)]
+
+    def headers(self) -> list[str]:
+        """The line of a long cell, each time that it was drawn."""
+        contents = [m["content"] for m in self.messages]
+        return [content["data"]["text/plain"] for content in contents if is_header(content)]
 
     def text(self, name: str = "stdout") -> str:
         parts = [m["text"] for m in self.of("stream") if m["name"] == name]

@@ -98,4 +98,4 @@ def test_a_background_job_updates_its_own_display_from_later_cells(kernel: Kerne
 
 def bundles(shown: Shown) -> list[dict[str, Any]]:
     kinds = "display_data", "update_display_data"
-    return [content["data"] for kind in kinds for content in shown.of(kind)]
+    return [m["content"]["data"] for m in shown.messages if m["msg_type"] in kinds]

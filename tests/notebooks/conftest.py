@@ -15,7 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.conftest import PROGRAM, Gateway, end, online, wait_until
-from tests.jupyter_extension.conftest import notebook_environment
+from tests.jupyter_extension.conftest import is_header, notebook_environment
 from tests.pythons import MINORS, REPOSITORY, environment, interpreter
 
 Run = Callable[..., list[list[Any]]]
@@ -91,7 +91,7 @@ def _far_node(python: Path, gateway: Gateway) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def run(kernel_name: str, gateway: Gateway, node: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Execute cells as a notebook; the outputs of each, as they would be saved."""
+    """Execute cells as a notebook; the outputs of each, as they would be saved, but for headers."""
     for name, value in notebook_environment(gateway).items():
         monkeypatch.setenv(name, value)
 
@@ -100,6 +100,9 @@ def run(kernel_name: str, gateway: Gateway, node: str, monkeypatch: pytest.Monke
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
         client = NotebookClient(notebook, timeout=60, kernel_name=kernel_name, **options)
         client.execute()
-        return [cell.outputs for cell in notebook.cells[1:]]
+        return [
+            [output for output in cell.outputs if not is_header(output)]
+            for cell in notebook.cells[1:]
+        ]
 
     return execute
