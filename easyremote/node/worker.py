@@ -265,10 +265,13 @@ class Worker:
             record = self._outlived.of_this_thread() or self._record
             if record is None:
                 return  # printed before any call
-            record.buffer.add(event, time.monotonic())
+            now = time.monotonic()
+            record.buffer.add(event, now)
             if record.outcome is not None:
                 record.late += len(str(event.get("text", "")))
-            if record.is_scheduled:
+            # Waking the other thread for nothing would cost a program that prints most of its time.
+            is_due = record.has_room and record.buffer.next_flush(now) is not None
+            if record.is_scheduled or not is_due:
                 return
             record.is_scheduled = True
         self._call_soon(self._flush, record)
