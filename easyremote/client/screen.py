@@ -53,6 +53,8 @@ class Screen:
                 self._write(getattr(sys, event["name"]), event["text"])
             case "display_data" | "update_display_data":
                 self._write(sys.stdout, event["data"].get("text/plain", "") + "\n")
+            case "error":
+                self._write(sys.stderr, event["traceback"] + "\n")
             case "input_request":
                 _answer(self._job, event)
 

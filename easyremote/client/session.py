@@ -69,6 +69,13 @@ class Session:
             hold=hold,
         )
 
+    def submit_comm(self, request: dict[str, Any]) -> RemoteJob[dict[str, Any]]:
+        """Hand a message to a widget there; see `easyremote.node.shell.Shell.receive_comm`.
+
+        It waits for the cell that runs. What comes of it are events, as those of a cell.
+        """
+        return self._client.start("$comm", dump(request), node_id=self.node_id, session=self.name)
+
     # -- variables
 
     def pack(self, variables: dict[str, object], process: str | None) -> Packed:

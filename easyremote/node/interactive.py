@@ -26,6 +26,8 @@ from traitlets import Instance, Type
 
 _page_hook: Any = page.as_hook
 _OURS = os.path.join(os.path.dirname(__file__), "")
+#: The modules that show the error of the cell itself.
+_RUN_CELLS = ("IPython.core.interactiveshell", __name__)
 
 
 def _encoded(data: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +115,9 @@ class NodeShell(InteractiveShell):
     display_pub_class = Type(EventPublisher)
 
     def __init__(self, **kwargs: Any) -> None:
-        #: The traceback of the running cell's error, as IPython would have printed it.
-        self.shown_traceback = ""
+        #: The error of the running cell, as the event that would show it.
+        self.kept_error: dict[str, Any] | None = None
+        self._is_cells_error = False
         self._loop: asyncio.AbstractEventLoop | None = None
         untyped: Any = super()
         untyped.__init__(**kwargs)
@@ -127,26 +130,36 @@ class NodeShell(InteractiveShell):
     def enable_gui(self, gui: str | None = None) -> None:
         """No event loop of a GUI has to run here."""
 
-    # -- errors: kept, not printed
+    # -- errors: the cell's own is kept, others are shown where they come (in a widget's `Output`)
 
     def showtraceback(
         self, exc_tuple: tuple[Any, Any, Any] | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        kind, error, trace = found = exc_tuple or sys.exc_info()
+        self._is_cells_error = sys._getframe(1).f_globals.get("__name__") in _RUN_CELLS
+        kind, error, trace = exc_tuple or sys.exc_info()
+        trace = _from_users_frame(trace)
         _cut_our_frames(trace)
         if isinstance(error, BaseExceptionGroup):
             # IPython would print it itself, past us; its own frame is the first.
             lines = traceback.format_exception(kind, error, trace and trace.tb_next)
-            self.shown_traceback = "".join(lines)
+            self._keep_or_show(error, "".join(lines))
         else:
             untyped: Any = super()
-            untyped.showtraceback(found, *args, **kwargs)
+            untyped.showtraceback((kind, error, trace), *args, **kwargs)
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
-        self.shown_traceback = self.InteractiveTB.stb2text(stb)
+        self._keep_or_show(evalue, self.InteractiveTB.stb2text(stb))
 
     def show_usage_error(self, exc: BaseException) -> None:
-        self.shown_traceback = f"UsageError: {exc}"
+        self._keep_or_show(exc, f"UsageError: {exc}")
+
+    def _keep_or_show(self, error: BaseException, text: str) -> None:
+        names = {"ename": type(error).__name__, "evalue": str(error)}
+        event = {"type": "error", **names, "traceback": text}
+        if self._is_cells_error:
+            self.kept_error = event
+        else:
+            self.emit(event)
 
     # -- top-level await
 
@@ -167,6 +180,13 @@ class NodeShell(InteractiveShell):
                 where = cancelled.__traceback__
                 self.showtraceback((KeyboardInterrupt, result.error_in_exec, where), tb_offset=1)
             return result
+
+
+def _from_users_frame(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """A traceback without our frames at its start: those that called the user's code."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        trace = trace.tb_next
+    return trace
 
 
 def _cut_our_frames(trace: types.TracebackType | None) -> None:

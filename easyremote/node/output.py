@@ -4,6 +4,7 @@ Streams of one name are merged and their carriage returns worked out, of a displ
 bar's states only the newest is kept, what a ``clear_output`` would wipe is dropped. At most twenty
 batches a second leave, because each costs messages on three links and a repaint in the notebook;
 where very much is written to both streams in between, only the order in each of them is kept.
+What widgets say is never left out, but for the values that a newer one has replaced.
 Of a cell's output beyond `LIMIT` the end is kept and the middle left out, with a line that says so.
 Not thread-safe: whoever shares it holds a lock. ``tests/node/test_output.py`` proves it.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-__all__ = ["Event", "OutputBuffer"]
+__all__ = ["COMMS", "Event", "OutputBuffer", "note_catching", "values_set"]
 
 #: See the Jupyter messaging specification; ``type`` is the message's type, beside it its content.
 Event = dict[str, Any]
@@ -32,7 +33,9 @@ _MAX_PIECES = 1000
 _MAX_STREAMS = 50
 
 
-_SHOWN = frozenset({"stream", "display_data", "execute_result"})
+_SHOWN = frozenset({"stream", "display_data", "execute_result", "error"})
+#: What a widget says.
+COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 
 
 class OutputBuffer:
@@ -50,6 +53,8 @@ class OutputBuffer:
         self._left_out = 0
         self._progress: dict[str, Event] = {}
         self._progress_sent: dict[str, float] = {}
+        #: The widgets (`ipywidgets.Output`) that catch what is shown.
+        self._catching: set[str] = set()
         self._last_flush = float("-inf")
 
     def add(self, event: Event, now: float) -> None:
@@ -63,6 +68,8 @@ class OutputBuffer:
                 self._update(event)
             case "input_request":  # the cell waits for the answer: no limit keeps it here
                 self._pending.append(event)
+            case kind if kind in COMMS:
+                self._say(event)
             case _:
                 self._show(event)
 
@@ -111,17 +118,25 @@ class OutputBuffer:
     def _clear(self, event: Event) -> None:
         if not event["wait"]:
             self._wipe()
-        self._tail.clear()
-        self._head_left, self._tail_left, self._left_out = self._head_size, self._tail_size, 0
+        if self._catching and self._head_left < 0:
+            self._tail.append(event)  # what it clears is a widget's, and waits there
+            return
+        if not self._catching:
+            self._pending += [other for other in self._tail if other["type"] in COMMS]
+            self._tail.clear()
+            self._head_left, self._tail_left, self._left_out = self._head_size, self._tail_size, 0
         self._pending.append(event)
 
     def _wipe(self) -> None:
         gone = _SHOWN | {"clear_output"}
+        # What was shown before a widget began to catch, or ended, stands elsewhere.
+        start = max((n for n, event in enumerate(self._pending) if _catches(event)), default=0)
+        here = self._pending[start:]
         # Updates of what leaves with them would be of displays that nobody has seen.
-        wiped = {_display_id(event) for event in self._pending if event["type"] == "display_data"}
-        self._pending = [
+        wiped = {_display_id(event) for event in here if event["type"] == "display_data"}
+        self._pending[start:] = [
             event
-            for event in self._pending
+            for event in here
             if event["type"] not in gone
             and not (event["type"] == "update_display_data" and _display_id(event) in wiped)
         ]
@@ -129,9 +144,27 @@ class OutputBuffer:
     def _update(self, event: Event) -> None:
         for index, other in enumerate(self._pending):
             if other["type"] == event["type"] and _display_id(other) == _display_id(event):
-                self._pending[index] = event
-                return
+                del self._pending[index]  # and not put there: it may show a widget made since
+                break
         self._pending.append(event)
+
+    def _say(self, event: Event) -> None:
+        """Take in what a widget says; a value in the place of the one that it replaces."""
+        note_catching(event, self._catching)
+        events = self._pending if self._head_left >= 0 else self._tail
+        values = values_set(event)
+        for back in range(1, min(len(events), _MAX_STREAMS) + 1 if values else 0):
+            other = events[-back]
+            if other["type"] == "stream":
+                continue
+            if not (replaced := values_set(other)):
+                break
+            if other["comm_id"] == event["comm_id"]:
+                if replaced <= values:
+                    events[-back] = event
+                    return
+                break
+        events.append(event)
 
     def _show(self, event: Event) -> None:
         if self._pending and self._pending[-1]["type"] == "clear_output":
@@ -175,6 +208,9 @@ class OutputBuffer:
     def _drop(self, excess: int) -> int:
         """Drop from the start of the tail, of a text only what is too much; how much that was."""
         first = self._tail[0]
+        if first["type"] in COMMS:
+            self._pending.append(self._tail.popleft())
+            return 0
         if first["type"] != "stream" or _size(first) <= excess:
             return _size(self._tail.popleft())
         pieces, left = first["text"], excess
@@ -182,6 +218,34 @@ class OutputBuffer:
             left -= len(pieces.pop(0))
         pieces[0] = pieces[0][left:]
         return excess
+
+
+def _state(event: Event) -> dict[str, Any]:
+    """What a comm's message sets, if it is that of a widget."""
+    data = event["data"] if event["type"] == "comm_msg" else None
+    state = data.get("state") if isinstance(data, dict) else None
+    return state if isinstance(state, dict) else {}
+
+
+def values_set(event: Event) -> frozenset[str]:
+    """The names of a widget's values that a message sets; none where it does more than that."""
+    state = _state(event)
+    if not state or "msg_id" in state or event["data"].get("method") != "update":
+        return frozenset()
+    return frozenset(state).union(path[0] for path in event["data"].get("buffer_paths", ()))
+
+
+def note_catching(event: Event, catching: set[str]) -> None:
+    """Keep the set of the widgets that catch what is shown, by comm id."""
+    if _state(event).get("msg_id"):
+        catching.add(event["comm_id"])
+    elif _catches(event):
+        catching.discard(event["comm_id"])
+
+
+def _catches(event: Event) -> bool:
+    """Whether an `ipywidgets.Output` begins with it, or ends, to catch what is shown."""
+    return "msg_id" in _state(event)
 
 
 def _stream(name: str, text: str) -> Event:
@@ -205,6 +269,8 @@ def _size(event: Event) -> int:
         case "stream":
             text = event["text"]
             return len(text) if isinstance(text, str) else sum(map(len, text))
+        case "error":
+            return len(event["traceback"])
         case "display_data":
             return sum(len(data) for data in event["data"].values() if isinstance(data, str))
     return 0

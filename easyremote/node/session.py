@@ -42,6 +42,8 @@ CELL = "$cell"
 CALL = "$call"
 #: About a session's variables, beside its cells.
 SESSION = "$session"
+#: What a front end says to a widget of a session.
+COMM = "$comm"
 #: Which blobs of the caller's are here: hashes, one after the other; answered here.
 HAVE = "$have"
 #: Ends a session's process; answered here.
@@ -50,7 +52,7 @@ END = "$end"
 #: asks. Its process serves them beside it.
 OUTPUT = "$output"
 INPUT = "$input"
-FUNCTIONS = (CELL, CALL, SESSION, HAVE, END, OUTPUT, INPUT)
+FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, OUTPUT, INPUT)
 #: Bytes of a hash.
 HASH_SIZE = 32
 #: Calls whose processes are known, for those two.
@@ -199,8 +201,11 @@ class Sessions:
         if call.function in (OUTPUT, INPUT):
             self._place_beside(call)
             return
-        if call.function in (CELL, SESSION):
+        if call.function in (CELL, SESSION, COMM):
             key = (call.owner, call.session)
+            if call.function == COMM and key not in self._sessions:
+                self._end(call, _plain({"is_open": False}))  # its widgets went with it
+                return
             if key not in self._sessions:
                 self._sessions[key] = self._start(call.owner, call.session)
             self._enqueue(self._sessions[key], call)

@@ -25,6 +25,7 @@ from typing import Any
 
 from easyremote.errors import RemoteError
 from easyremote.node.blobs import BlobMissing
+from easyremote.node.comms import Comms
 from easyremote.node.environment import Environment
 from easyremote.node.modules import Modules, ModulesMissing
 from easyremote.node.stdin import NOBODY, Stdin
@@ -65,6 +66,7 @@ class Shell:
         self._ip = _ipython(emit)
         home.set(self._ip.user_ns)
         self._process = secrets.token_hex(8)
+        self._comms = Comms(emit, self._process)
         self._modules = Modules()
         self._environment = Environment(_say)
         #: The session's variables: what arrives, what goes back.
@@ -84,6 +86,7 @@ class Shell:
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
+            ``parent``: the id of the message that runs the cell, for `Comms`.
 
         Returns
         -------
@@ -105,6 +108,7 @@ class Shell:
         if request.get("process", self._process) != self._process:
             return {"process": self._process}
         self.stdin.refusal = request.get("no_input", NOBODY)
+        self._comms.parent = request.get("parent", "")
         self.variables.left = dict
         self._environment.add(request.get("requirements", ()))
         try:
@@ -128,6 +132,34 @@ class Shell:
             "gone": self.variables.gone(request.get("writes", ())),
             **parcel.answer(),
         }
+
+    def receive_comm(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Hand a message of the front end to a widget.
+
+        Parameters
+        ----------
+        request
+            See `Comms.receive`. ``process``: in which process the widget was made.
+
+        Returns
+        -------
+        dict
+            ``is_open``: whether the widget is there.
+        """
+        if request["process"] != self._process:
+            return {"is_open": False}
+        self.stdin.refusal = "a widget's callback runs beside the notebook's cells"
+        self._comms.parent = request["parent"]
+        self._uninterrupted.install()
+        is_open, error = True, None
+        try:
+            is_open = self._comms.receive(request)
+        except BaseException as raised:  # noqa: B036 - whatever a callback raises is shown
+            error = raised
+            self._ip.showtraceback()
+        end_bars(error)
+        self._capture.flush()
+        return {"is_open": is_open}
 
     def _receive(self, request: dict[str, Any]) -> list[str]:
         if "packed" not in request:
@@ -154,7 +186,7 @@ class Shell:
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
         ip, before = self._ip, dict(self._ip.user_ns)
-        ip.execution_count, ip.shown_traceback = request["count"], ""
+        ip.execution_count, ip.kept_error = request["count"], None
         self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
         result = ip.run_cell(request["code"], store_history=True)
         error = result.error_before_exec or result.error_in_exec
@@ -166,7 +198,10 @@ class Shell:
         if isinstance(error, SystemExit):
             raise remote_error("SystemExit", _NO_EXIT)
         if error is not None:
-            raise _error(type(error).__name__, str(error), ip.shown_traceback)
+            shown = ip.kept_error["traceback"] if ip.kept_error else ""
+            raise _error(type(error).__name__, str(error), shown)
+        if ip.kept_error is not None:  # of a %run, say: the cell went on
+            ip.emit(ip.kept_error)
         value: object = result.result
         return value
 

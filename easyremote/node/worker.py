@@ -2,8 +2,9 @@
 
 The main thread runs one call at a time, so that an interrupt (SIGINT, from the supervisor) reaches
 it; a second thread serves the link to the supervisor, and the calls about what runs: its output
-once more, answers to what it asks. Cells run in an IPython shell (``shell.py``),
-made at the first cell; shipped functions run without it. ``tests/client/test_remote.py`` proves it.
+once more, answers to what it asks. Cells, and what comes for their widgets, run in an IPython shell
+(``shell.py``), made at the first cell; shipped functions run without it.
+``tests/client/test_remote.py`` proves it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import msgspec
 
 from easyremote.node.blobs import BlobStore
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
+from easyremote.node.output import COMMS, Event
 from easyremote.node.record import Reader, Record, Records
 from easyremote.node.streams import Capture
 from easyremote.node.threads import Outlived
@@ -74,6 +76,15 @@ class Worker:
         #: Whose calls these are; a process has one owner.
         self._owner = ""
         self._capture: Capture | None = None
+        self._in_shell = {
+            "$cell": self._run_cell,
+            "$session": self._run_session,
+            "$comm": self._run_comm,
+        }
+        #: Of the call that takes to the notebook what widgets say, while one runs.
+        self._carrier: Record | None = None
+        #: What they said when none did.
+        self._unsent: list[Event] = []
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
@@ -165,6 +176,8 @@ class Worker:
         run = self._prepare(held.function)
         self._call_soon(self._begin, held, record := Record())
         self._record = record
+        if held.function in ("$cell", "$comm"):
+            self._carry(record)
         if held.function == "$cell":
             self._tell_of_late_output()
         self._outlived.call_begins()
@@ -180,11 +193,19 @@ class Worker:
             self._outlived.call_ended(record)
         return value_outcome(value, "pickle5", self._running, time.monotonic() - began)
 
+    def _carry(self, record: Record) -> None:
+        """What widgets say goes with this call now, and what they have said before it."""
+        with self._lock:
+            self._carrier = record
+            unsent, self._unsent = self._unsent, []
+        for event in unsent:
+            self.emit(event)
+
     def _prepare(self, function: str) -> Callable[[HeldCall, Buffer], object]:
         """What runs such a call; it has taken over the process's output."""
-        if function in ("$cell", "$session"):
+        if function in self._in_shell:
             self._get_shell()
-            return self._run_cell if function == "$cell" else self._run_session
+            return self._in_shell[function]
         if self._capture is None:  # cells bring their own, with their shell
             self._capture = Capture(self._printed)
         return self._run_function
@@ -208,6 +229,10 @@ class Worker:
     def _run_session(self, held: HeldCall, arguments: Buffer) -> object:
         self._running = "it"
         return self._get_shell().variables.serve(load(arguments))
+
+    def _run_comm(self, held: HeldCall, arguments: Buffer) -> object:
+        self._running = "it"
+        return self._get_shell().receive_comm(load(arguments))
 
     def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
         function, args, kwargs = load(arguments)
@@ -262,9 +287,14 @@ class Worker:
             _print_plainly(event)
             return
         with self._lock:
-            record = self._outlived.of_this_thread() or self._record
+            if event["type"] in COMMS:
+                record = self._carrier
+                if record is None:
+                    self._unsent.append(event)
+            else:
+                record = self._outlived.of_this_thread() or self._record
             if record is None:
-                return  # printed before any call
+                return  # printed before any call, or kept for the next one
             now = time.monotonic()
             record.buffer.add(event, now)
             if record.outcome is not None:
@@ -283,6 +313,7 @@ class Worker:
         record.readers.append(reader)
         self._reading[held] = record, reader
         self._callee.started(held)
+        self._flush(record)  # it may have printed already, and then nobody was there to read
 
     def _flush(self, record: Record) -> None:
         """On the link's thread: log what is due, send it, and come back for the rest."""
@@ -338,7 +369,7 @@ class Worker:
         def finish() -> None:
             with self._lock:
                 events = record.buffer.take_all()
-                record.outcome = outcome
+                record.outcome, self._carrier = outcome, None
             if events:
                 record.write(events)
             self._pump(record)

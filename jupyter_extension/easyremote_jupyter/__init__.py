@@ -16,13 +16,14 @@ def load_ipython_extension(ipython: Any) -> None:
     from .magics import RemoteMagics
     from .places import Places
     from .variables import VariableMagics
+    from .widgets import Widgets
 
     unload_ipython_extension(ipython)
-    places, jobs = Places(), Jobs()
-    ipython.register_magics(RemoteMagics(ipython, places, jobs))
+    places, jobs, widgets = Places(), Jobs(), Widgets(ipython)
+    ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
-    ipython.register_magics(Companions(ipython, places, jobs))
+    ipython.register_magics(Companions(ipython, places, jobs, widgets))
     ipython.register_magics(VariableMagics(ipython, places))
     ipython.register_magics(EnvironmentMagics(ipython, places))
     ipython.input_transformers_cleanup.append(CellTransformer(lambda: places.is_auto))

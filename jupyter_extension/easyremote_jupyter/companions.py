@@ -23,6 +23,7 @@ from .live_panel import LivePanel
 from .nodes import NodeTable, watch_nodes
 from .options import Options, parse
 from .places import Places
+from .widgets import Widgets
 
 __all__ = ["Companions"]
 
@@ -35,11 +36,10 @@ class Companions(Magics):
 
     shell: Any
 
-    def __init__(self, shell: Any, places: Places, jobs: Jobs) -> None:
+    def __init__(self, shell: Any, places: Places, jobs: Jobs, widgets: Widgets) -> None:
         untyped: Any = super()
         untyped.__init__(shell)
-        self._places = places
-        self._jobs = jobs
+        self._places, self._jobs, self._widgets = places, jobs, widgets
         self._panel: LivePanel | None = None
 
     @line_magic
@@ -112,6 +112,7 @@ class Companions(Magics):
         with one_line_errors():
             place = self._places.find(parse(line))
             was_there = place.session.end()
+            self._widgets.close(place.process)
         if was_there:
             _say(f"The session on {place.session.node_id} has ended; the next cell starts it anew.")
         else:

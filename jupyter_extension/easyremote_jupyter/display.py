@@ -12,24 +12,62 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from IPython.core.error import UsageError as IPythonUsageError
 
 from easyremote.errors import EasyRemoteError, RemoteError, UsageError
+from easyremote.node.output import COMMS, note_catching
 
 from .bars import Bars, NotebookBars, TerminalBars, widget_bars
 from .header import Header
 from .jobs import Entry, Jobs
 from .pace import Pace, pieces
 
-__all__ = ["Event", "Output", "one_line_errors", "show_notice", "show_result"]
+__all__ = ["Event", "Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
 
 Event = dict[str, Any]
 
 #: Seconds without the gateway before that is worth a line.
 AWAY_LIMIT = 1.0
+
+
+class Publisher(Protocol):
+    """Where output goes."""
+
+    def publish(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        *,
+        transient: dict[str, Any],
+        update: bool,
+    ) -> None: ...
+    def clear_output(self, wait: bool) -> None: ...
+    def write(self, name: str, text: str) -> None: ...
+    def show_error(self, event: Event) -> None: ...
+
+
+class _OfCell:
+    """The output of the cell that runs here."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.publish = shell.display_pub.publish
+        self.clear_output = shell.display_pub.clear_output
+
+    def write(self, name: str, text: str) -> None:
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        stream.write(text)
+        stream.flush()
+
+    def show_error(self, event: Event) -> None:
+        kernel = getattr(self._shell, "kernel", None)
+        if kernel is None:
+            self.write("stderr", event["traceback"] + "\n")
+        else:
+            kernel.send_response(kernel.iopub_socket, "error", error_content(event))
 
 
 class Output:
@@ -49,6 +87,10 @@ class Output:
         Where it runs, and what it is called there.
     feed
         For the `Header`; None for no header.
+    publisher
+        Where it goes; None for the cell that runs here.
+    say
+        Takes what widgets say; None where nobody listens.
     """
 
     def __init__(
@@ -61,8 +103,13 @@ class Output:
         node_id: str = "",
         title: str = "",
         feed: Callable[[], Any] | None = None,
+        publisher: Publisher | None = None,
+        say: Callable[[Event], None] | None = None,
     ) -> None:
-        self._publisher = shell.display_pub
+        self._publisher = publisher or _OfCell(shell)
+        self._say = say
+        #: The widgets that catch what is shown.
+        self._catching: set[str] = set()
         self._is_terminal = not hasattr(shell, "kernel")
         self._is_quiet = quiet
         self._bars = self._make_bars("none" if quiet else progress)
@@ -101,7 +148,7 @@ class Output:
         """Draw what is due."""
         if self._bars is not None:
             self._bars.tick()
-        if self._header is not None and not self._is_terminal:
+        if self._header is not None and not self._is_terminal and not self._catching:
             self._header.tick("" if job.running() or job.done() else "waiting for its turn")
         self._mind_connection(job.is_connected)
 
@@ -126,8 +173,14 @@ class Output:
             self._wait(0)
             self._publisher.clear_output(event["wait"])
             for drawn in (self._bars, self._header):
-                if drawn is not None:
+                if drawn is not None and not self._catching:  # else it was a widget's
                     drawn.redraw()
+        elif kind == "error":
+            self._publisher.show_error(event)
+        elif kind in COMMS and self._say is not None:
+            self._wait(len(json.dumps(event["data"])) + sum(map(len, event["buffers"])))
+            note_catching(event, self._catching)
+            self._say(event)
 
     def __enter__(self) -> Output:
         return self
@@ -141,6 +194,8 @@ class Output:
             self._bars.finish(failed)
         for name in list(self._begun):
             self._write(name, "")
+        for comm_id in list(self._catching):  # its process has died in the middle
+            self.show(_catch_no_more(comm_id))
         if self._header is not None:
             self._header.finish()
 
@@ -155,13 +210,11 @@ class Output:
         return whole + newline
 
     def _write(self, name: str, text: str) -> None:
-        stream = sys.stderr if name == "stderr" else sys.stdout
         text = self._whole_lines(name, text)
         with self._bars.aside() if self._bars is not None else contextlib.nullcontext():
             for piece in pieces(text):
                 self._wait(len(json.dumps(piece, ensure_ascii=False).encode("utf-8", "replace")))
-                stream.write(piece)
-                stream.flush()
+                self._publisher.write(name, piece)
 
     def _wait(self, size: int) -> None:
         if self._pace is not None:
@@ -201,6 +254,17 @@ class Output:
             self._publisher.publish(data, {}, transient=transient, update=update)
 
         return publish
+
+
+def error_content(event: Event) -> dict[str, Any]:
+    """An error as Jupyter's message of that name has it."""
+    lines = event["traceback"].splitlines()
+    return {"ename": event["ename"], "evalue": event["evalue"], "traceback": lines}
+
+
+def _catch_no_more(comm_id: str) -> Event:
+    data = {"method": "update", "state": {"msg_id": ""}, "buffer_paths": []}
+    return {"type": "comm_msg", "comm_id": comm_id, "data": data, "metadata": {}, "buffers": []}
 
 
 class _RemoteInterrupt(KeyboardInterrupt):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+from functools import partial
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -40,6 +41,7 @@ from .options import HELP, Options, parse, split
 from .panel import Panel
 from .places import Place, Places
 from .requirements import of_script
+from .widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
 
@@ -50,10 +52,10 @@ class RemoteMagics(Magics):
 
     shell: Any
 
-    def __init__(self, shell: Any, places: Places, jobs: Jobs) -> None:
+    def __init__(self, shell: Any, places: Places, jobs: Jobs, widgets: Widgets) -> None:
         untyped: Any = super()
         untyped.__init__(shell)
-        self._places, self._jobs = places, jobs
+        self._places, self._jobs, self._widgets = places, jobs, widgets
 
     @line_cell_magic
     @no_var_expand
@@ -127,11 +129,14 @@ The variables that it reads are sent along; those that it assigns come back.
         if options.dry_run:
             show_plan(place, needs, found, options)
             return {}, None
+        before = place.process
         try:
             return self._run_at(place, options, code, found, needs)
         finally:
             if options.fresh:
                 place.end()
+            if options.fresh or before != place.process:
+                self._widgets.close(place.process if options.fresh else before)
 
     def _needs(self, found: Names, options: Options) -> Shipment:
         space = self.shell.user_ns
@@ -154,6 +159,7 @@ The variables that it reads are sent along; those that it assigns come back.
             node_id=node_id,
             title=f"In[{request['count']}]",
             feed=lambda: easyremote.connect().watch(),
+            say=partial(self._widgets.receive, place.session),
         )
         touched = {*needs.variables, *found.writes, *found.mutates}
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
@@ -191,6 +197,8 @@ The variables that it reads are sent along; those that it assigns come back.
             "modules": modules,
             "writes": sorted(found.writes | found.mutates),
             "no_input": self._no_input(options),
+            # What a job shows in the background is not published under this cell.
+            "parent": "" if options.background is not None else self._widgets.parent(),
         }
 
     def _no_input(self, options: Options) -> str:
@@ -212,7 +220,9 @@ The variables that it reads are sent along; those that it assigns come back.
         request = self._request(options, code, found, needs)
         space, came = self.shell.user_ns, list[dict[str, Any]]()
         cell = CellJob(options.background or "", place.session.node_id)
-        panel = Panel(self.shell, cell, self._jobs, f"In[{request['count']}]")
+        title = f"In[{request['count']}]"
+        say = partial(self._widgets.receive, place.session)
+        panel = Panel(self.shell, cell, self._jobs, title, say)
 
         def run() -> None:
             with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:

@@ -13,11 +13,12 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 from easyremote.errors import EasyRemoteError
-from easyremote.node.output import compacted
+from easyremote.node.output import COMMS, compacted
 from easyremote.progress import Progress
 
 from .bars import bars_html, bars_text
@@ -50,12 +51,21 @@ class Panel:
         Where it is listed.
     title
         Of which cell it is.
+    say
+        Takes what widgets say.
     """
 
-    def __init__(self, shell: Any, cell: CellJob, jobs: Jobs, title: str) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        cell: CellJob,
+        jobs: Jobs,
+        title: str,
+        say: Callable[[Event], None],
+    ) -> None:
         self._publisher = shell.display_pub
         self._is_terminal = not hasattr(shell, "kernel")
-        self._cell, self._jobs, self._title = cell, jobs, title
+        self._cell, self._jobs, self._title, self._say = cell, jobs, title, say
         self._transient = {"display_id": uuid4().hex}
         self._entry: Entry | None = None
         self._text = ""
@@ -111,6 +121,10 @@ class Panel:
                         self._figures[key] = event
                 case "execute_result":
                     self.result = self._figures["result"] = event
+                case "error":
+                    self._write(event["traceback"] + "\n")
+                case kind if kind in COMMS:
+                    self._say(event)
 
     def __enter__(self) -> Panel:
         return self

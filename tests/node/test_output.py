@@ -204,3 +204,51 @@ def screen(written: str, chunks: str = "") -> tuple[list[str], int]:
 @given(st.lists(st.text("ab\r\n", max_size=12), max_size=4))
 def test_a_screen_shows_the_same_after_compaction(batches: list[str]) -> None:
     assert screen("".join(map(compacted, batches))) == screen("".join(batches))
+
+
+def value(n: int, comm: str = "a", name: str = "value") -> Event:
+    data = {"method": "update", "state": {name: n}, "buffer_paths": []}
+    return {"type": "comm_msg", "comm_id": comm, "data": data, "metadata": {}, "buffers": []}
+
+
+def caught_by(msg_id: str, comm: str = "out") -> Event:
+    return value(msg_id, comm, "msg_id")  # type: ignore[arg-type]  # this one is a text
+
+
+def opened(comm: str) -> Event:
+    return value(0, comm) | {"type": "comm_open"}
+
+
+def test_of_a_widgets_values_the_newest_leaves() -> None:
+    moves = [event for n in range(1000) for event in (value(n), text("."), value(n, "b"))]
+    assert shown(*moves) == [value(999), text("."), value(999, "b"), text("." * 999)]
+
+
+@pytest.mark.parametrize("between", [opened("b"), value(1, name="max"), display("x"), clear(False)])
+def test_what_can_depend_on_a_value_keeps_its_place_behind_it(between: Event) -> None:
+    assert shown(value(1), between, value(2)) == [value(1), between, value(2)]
+
+
+def test_what_an_output_catches_stays_between_its_messages() -> None:
+    events = [text("a"), caught_by("m"), text("b"), caught_by(""), text("c"), caught_by("m")]
+    assert shown(*events) == events
+
+
+def test_clearing_an_output_wipes_nothing_of_the_cells() -> None:
+    before, after = [text("a"), caught_by("m")], [caught_by(""), text("c")]
+    assert shown(*before, text("b"), clear(False), *after) == [*before, clear(False), *after]
+
+
+def test_what_widgets_say_is_never_left_out_and_keeps_its_order() -> None:
+    buffer = OutputBuffer(limit=100, tail=20)
+    for n in range(50):
+        for event in (opened(str(n)), text(f"{n:09}\n")):
+            buffer.add(event, 0.0)
+    events = buffer.take_all()
+    comms = [event["comm_id"] for event in events if event["type"] == "comm_open"]
+    assert comms == [str(n) for n in range(50)]
+    assert events[-3:] == [text(f"{48:09}\n"), opened("49"), text(f"{49:09}\n")]
+    buffer.add(text("x" * 200), 0.0)
+    buffer.add(opened("last"), 0.0)
+    buffer.add(clear(False), 0.0)
+    assert [event["type"] for event in buffer.take_all()] == ["comm_open", "clear_output"]

@@ -1,0 +1,225 @@
+"""Widgets of cells on a node, in a real kernel: what a front end gets, and what it says to them."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.jupyter_extension.conftest import LIMIT, Kernel, Shown
+
+pytestmark = pytest.mark.timeout(180)
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass
+class FrontEnd:
+    """As much of a front end as widgets need: their models, and messages to them."""
+
+    kernel: Kernel
+    #: The state of each model, by comm id; those that were closed are gone.
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    buffers: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def run(self, code: str, **how: Any) -> Shown:
+        shown = self.kernel.run(code, **how)
+        self.take(shown)
+        return shown
+
+    def take(self, shown: Shown) -> None:
+        for message in shown.messages:
+            content = message["content"]
+            match message["msg_type"]:
+                case "comm_open":
+                    assert content["target_name"] == "jupyter.widget"
+                    self.models[content["comm_id"]] = content["data"]["state"]
+                case "comm_msg" if content["data"].get("method") == "update":
+                    self.models[content["comm_id"]].update(content["data"]["state"])
+                case "comm_close":
+                    del self.models[content["comm_id"]]
+            if message["msg_type"].startswith("comm_") and message.get("buffers"):
+                self.buffers[content["comm_id"]] = [bytes(b) for b in message["buffers"]]
+
+    def shown_view(self, shown: Shown) -> str:
+        """The id of the model whose view a cell shows."""
+        kinds = ("display_data", "execute_result")
+        (bundle,) = [c["data"] for k in kinds for c in shown.of(k) if VIEW in c["data"]]
+        return str(bundle[VIEW]["model_id"])
+
+    def find(self, **state: Any) -> str:
+        """The newest model that has these values."""
+        return [key for key, model in self.models.items() if state.items() <= model.items()][-1]
+
+    def say(self, comm_id: str, data: dict[str, Any], buffers: list[bytes] | None = None) -> Shown:
+        """Send a message to a widget; all that comes under it until the kernel has done with it."""
+        session, client = self.kernel._client.session, self.kernel._client
+        message = session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        session.send(client.shell_channel.socket, message, buffers=buffers)
+        shown = self.until_idle(message["header"]["msg_id"])
+        self.take(shown)
+        return shown
+
+    def until_idle(self, parent: str) -> Shown:
+        shown, deadline = Shown(), time.monotonic() + LIMIT
+        while True:
+            message = self.kernel._client.get_iopub_msg(timeout=deadline - time.monotonic())
+            if message["parent_header"].get("msg_id") != parent:
+                continue
+            shown.messages.append(message)
+            if message["content"].get("execution_state") == "idle":
+                return shown
+
+    def set(self, comm_id: str, **state: Any) -> Shown:
+        return self.say(comm_id, {"method": "update", "state": state, "buffer_paths": []})
+
+    def click(self, comm_id: str) -> Shown:
+        return self.say(comm_id, {"method": "custom", "content": {"event": "click"}})
+
+
+@pytest.fixture(scope="module")
+def front(kernel: Kernel) -> FrontEnd:
+    return FrontEnd(kernel)
+
+
+def trace(error: dict[str, Any]) -> str:
+    return ESCAPES.sub("", "\n".join(error["traceback"]))
+
+
+def caught(front: FrontEnd, shown: Shown) -> list[dict[str, Any]]:
+    """What a front end would put into an Output: what comes while that has the message's id."""
+    catches, found = False, []
+    for message in shown.messages:
+        content, kind = message["content"], message["msg_type"]
+        state = content["data"].get("state", {}) if kind == "comm_msg" else {}
+        if "msg_id" in state:
+            assert state["msg_id"] in ("", message["parent_header"]["msg_id"])
+            catches = bool(state["msg_id"])
+        elif catches and kind in ("stream", "display_data", "error"):
+            found.append(content)
+    assert not catches
+    return found
+
+
+def test_a_slider_is_shown_and_its_value_goes_there(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote\nimport ipywidgets as w\nfrom IPython.display import display\n"
+        "slider = w.IntSlider(3, max=9)\ndisplay(slider)"
+    )
+    slider = front.shown_view(shown)
+    assert front.models[slider]["value"] == 3
+    answered = front.set(slider, value=7)
+    (echo,) = [m["data"] for m in answered.of("comm_msg")]
+    assert (echo["method"], echo["state"]) == ("echo_update", {"value": 7})
+    assert front.run("%%remote\nslider.value").value == "7"
+    front.run("%%remote\nslider.value = 8")
+    assert front.models[slider]["value"] == 8
+
+
+def test_the_value_of_a_cell_can_be_a_widget_of_widgets(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote\nimport ipywidgets as w\na, b = w.FloatSlider(), w.Text('x')\n"
+        "w.jslink((a, 'value'), (a, 'max'))\nw.Tab([w.HBox([a, b])])"
+    )
+    tab = front.models[front.shown_view(shown)]
+    (box,) = tab["children"]
+    children = front.models[box.removeprefix("IPY_MODEL_")]["children"]
+    assert [front.models[c.removeprefix("IPY_MODEL_")]["_model_name"] for c in children] == [
+        "FloatSliderModel",
+        "TextModel",
+    ]
+    assert front.find(_model_name="LinkModel")
+
+
+def test_interact_shows_anew_what_a_moved_slider_makes(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote\nfrom ipywidgets import interact\n@interact(x=(0, 10))\n"
+        "def square(x=4): print('square', x * x)"
+    )
+    assert [m["text"] for m in caught(front, shown)] == ["square 16\n"]
+    slider = front.find(_model_name="IntSliderModel", value=4, max=10)
+    moved = front.set(slider, value=6)
+    assert [m["text"] for m in caught(front, moved)] == ["square 36\n"]
+    assert moved.of("clear_output") == [{"wait": True}]
+
+
+def test_a_button_prints_into_an_output_and_its_error_is_shown_there(front: FrontEnd) -> None:
+    front.run(
+        "%%remote\nimport ipywidgets as w\nfrom IPython.display import display\n"
+        "out, button = w.Output(), w.Button(description='go')\n"
+        "@button.on_click\n@out.capture()\ndef clicked(button):\n"
+        "    print('clicked'); raise KeyError('lost')\ndisplay(button, out)"
+    )
+    text, error = caught(front, front.click(front.find(description="go")))
+    assert text == {"name": "stdout", "text": "clicked\n"}
+    assert (error["ename"], error["evalue"]) == ("KeyError", "'lost'")
+    assert "in clicked(button)" in trace(error)
+
+
+def test_an_error_of_a_callback_is_shown_as_a_local_kernel_shows_it(front: FrontEnd) -> None:
+    front.run(
+        "%%remote\nimport ipywidgets as w\nlevel = w.IntSlider(1, description='level')\n"
+        "def fail(change): 1 / 0\nlevel.observe(fail, 'value')\nlevel"
+    )
+    (error,) = front.set(front.find(description="level"), value=2).of("error")
+    assert error["ename"] == "ZeroDivisionError"
+    assert "in fail(change)" in trace(error)
+    assert "comms.py" not in trace(error)
+    assert front.run("%%remote\nlevel.value").value == "2"
+
+
+def test_in_a_cell_an_output_catches_what_its_block_shows(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote\nimport ipywidgets as w\nfrom IPython.display import display\n"
+        "block = w.Output()\ndisplay(block)\nprint('before')\nwith block:\n    print('inside')\n"
+        "    display('shown')\nprint('after')"
+    )
+    assert [m.get("text") or m["data"]["text/plain"] for m in caught(front, shown)] == [
+        "inside\n",
+        "'shown'",
+    ]
+    assert shown.text() == "before\ninside\nafter\n"
+
+
+def test_bytes_go_both_ways(front: FrontEnd) -> None:
+    front.run(
+        "%%remote\nimport ipywidgets as w\nimage = w.Image(value=bytes(range(256)))\n"
+        "upload = w.FileUpload()\nw.VBox([image, upload])"
+    )
+    assert front.buffers[front.find(_model_name="ImageModel")] == [bytes(range(256))]
+    file = {"name": "a.bin", "type": "", "size": 3, "last_modified": 0}
+    front.say(
+        front.find(_model_name="FileUploadModel"),
+        {"method": "update", "state": {"value": [file]}, "buffer_paths": [["value", 0, "content"]]},
+        [b"\0\1\2"],
+    )
+    assert front.run("%%remote\nupload.value[0].content.tobytes()").value == repr(b"\0\1\2")
+
+
+def test_a_closed_widget_is_closed_here(front: FrontEnd) -> None:
+    front.run("%%remote\nimport ipywidgets as w\ngone = w.Text('gone')\ngone")
+    text = front.find(value="gone")
+    front.run("%%remote\ngone.close()")
+    assert text not in front.models
+
+
+def test_widgets_end_with_their_session_and_say_so(front: FrontEnd) -> None:
+    front.run("%%remote\nimport ipywidgets as w\nlast = w.Text('last')\nlast")
+    text = front.find(value="last")
+    front.run("%remote_restart")
+    assert text not in front.models
+
+
+def test_a_message_to_a_widget_whose_session_has_died_is_answered_with_one_line(
+    front: FrontEnd,
+) -> None:
+    front.run("%%remote\nimport ipywidgets as w, os\ndying = w.Text('dying')\ndying")
+    text = front.find(value="dying")
+    front.run("%%remote\nos._exit(3)", fails=True)
+    answered = front.set(text, value="x")
+    assert "has ended, and this widget with it: run its cell again.\n" in answered.text("stderr")
+    assert text not in front.models
