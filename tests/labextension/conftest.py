@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
 
 from tests import processes
 from tests.browser import ADVICE, executable
@@ -17,6 +18,9 @@ from tests.browser import ADVICE, executable
 LABEXTENSION = processes.REPOSITORY / "labextension"
 #: Milliseconds that Playwright waits for anything: a first page of JupyterLab is the slowest.
 PAGE_LIMIT_MS = 30_000
+expect.set_options(timeout=PAGE_LIMIT_MS)
+#: A kernel and a session start, both in a busy machine.
+STARTS_MS = 60_000
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +83,32 @@ def lab(
     folder = tmp_path_factory.mktemp("lab") / "server"
     with processes.jupyter("jupyterlab", folder, home) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def gpu_node(home: processes.Home) -> Iterator[None]:
+    """A node that runs cells."""
+    command = [sys.executable, "-m", "easyremote.node", "--node-id", "gpu-node"]
+    with processes.gateway(home, processes.free_port()) as address:
+        url = f"http://{address}/healthz"
+        with processes.running(
+            command,
+            home.path / "gpu-node.log",
+            home.environment,
+            lambda: processes.get(url)["nodes"] == 1,
+        ):
+            yield
+
+
+def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
+    """Open a notebook and run it; the outputs of its cells."""
+    made = [nbformat.v4.new_code_cell(c) for c in ("%load_ext easyremote", *cells)]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    book = nbformat.v4.new_notebook(cells=made, metadata=kernel)
+    nbformat.write(book, lab.log.parent / "files" / f"{name}.ipynb")
+    page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}&reset")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(len(made))
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    return page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputWrapper")

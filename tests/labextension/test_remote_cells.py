@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests import processes
+from tests.labextension.conftest import STARTS_MS, run_all
 
 pytestmark = pytest.mark.timeout(180)
 
-#: A kernel and a session start, both in a busy machine.
-STARTS_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def node(home: processes.Home) -> Iterator[None]:
-    """A node that runs cells."""
-    command = [sys.executable, "-m", "easyremote.node", "--node-id", "gpu-node"]
-    with processes.gateway(home, processes.free_port()) as address:
-        url = f"http://{address}/healthz"
-        with processes.running(
-            command,
-            home.path / "gpu-node.log",
-            home.environment,
-            lambda: processes.get(url)["nodes"] == 1,
-        ):
-            yield
-
-
-def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
-    """Open a notebook and run it; the outputs of its cells."""
-    made = [nbformat.v4.new_code_cell(c) for c in ("%load_ext easyremote", *cells)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    book = nbformat.v4.new_notebook(cells=made, metadata=kernel)
-    nbformat.write(book, lab.log.parent / "files" / f"{name}.ipynb")
-    page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}&reset")
-    page.locator("#jupyterlab-splash").wait_for(state="detached")
-    expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(len(made))
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    return page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputWrapper")
-
-
 def test_a_background_cell_goes_on_in_its_own_output_when_others_have_run(
-    page: Page, lab: processes.Jupyter, node: None, tmp_path: Path
+    page: Page, lab: processes.Jupyter, gpu_node: None, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     outputs = run_all(
@@ -69,7 +34,7 @@ def test_a_background_cell_goes_on_in_its_own_output_when_others_have_run(
 
 
 def test_a_bar_moves_and_the_stop_button_leaves_it_red(
-    page: Page, lab: processes.Jupyter, node: None
+    page: Page, lab: processes.Jupyter, gpu_node: None
 ) -> None:
     outputs = run_all(
         page,
@@ -91,7 +56,7 @@ def test_a_bar_moves_and_the_stop_button_leaves_it_red(
 
 
 def test_after_the_page_was_loaded_again_the_job_is_followed_to_its_end(
-    page: Page, lab: processes.Jupyter, node: None, tmp_path: Path
+    page: Page, lab: processes.Jupyter, gpu_node: None, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     outputs = run_all(
