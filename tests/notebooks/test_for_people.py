@@ -43,6 +43,7 @@ def test_cells_in_depth(execute: Execute) -> None:
     assert "RemoteRef table" in shown
     assert "Nothing was sent" in shown
     assert "KeyError" in shown
+    assert "interactive(children=(IntSlider" in shown
     assert "42" in shown
 
 
