@@ -24,6 +24,7 @@ from easyremote.client.info import FunctionInfo as FunctionInfo
 from easyremote.client.info import NodeInfo as NodeInfo
 from easyremote.client.io_thread import IOThread, io_thread
 from easyremote.client.job import RemoteJob, RemoteStream, results
+from easyremote.client.roster import Roster
 from easyremote.config import Settings, find_settings
 from easyremote.errors import CannotShip, GatewayUnreachable, UsageError
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
@@ -74,6 +75,7 @@ class Client(Executor):
         self._io: IOThread | None = None
         self._is_closed = False
         self._pythons: dict[str, tuple[int, int] | None] = {}
+        self._roster = Roster(self)
         _open_clients.add(self)
 
     def __repr__(self) -> str:
@@ -85,6 +87,14 @@ class Client(Executor):
     def is_connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._connected is not None and self._connected.is_open
+
+    @property
+    def connection(self) -> int:
+        """Which connection it is, by number; 0 where there is none at this moment."""
+        connected = self._connected
+        if connected is None or not connected.is_open or self._pid != os.getpid():
+            return 0
+        return connected.opened_count
 
     def connect(self) -> Client:
         """Connect now, not at the first call.
@@ -375,6 +385,13 @@ class Client(Executor):
         """The nodes that the gateway knows."""
         return msgspec.convert(self._ask()["nodes"], list[NodeInfo])
 
+    def known_nodes(self) -> list[NodeInfo]:
+        """The nodes that the gateway knows, without asking: it tells of those that come or go.
+
+        How busy they are is as it was when they came.
+        """
+        return self._roster.nodes()
+
     def list_functions(self) -> list[FunctionInfo]:
         """The functions of all nodes online."""
         return msgspec.convert(self._ask()["functions"], list[FunctionInfo])
@@ -385,7 +402,11 @@ class Client(Executor):
 
     def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
-        stream = self.start("$watch", Dumped([], 0), stream=True)
+        return self.start_stream("$watch")
+
+    def start_stream(self, function: str) -> RemoteStream[dict[str, Any]]:
+        """What the gateway tells again and again, until it is closed."""
+        stream = self.start(function, Dumped([], 0), stream=True)
         assert isinstance(stream, RemoteStream), "it was asked for"
         return stream
 

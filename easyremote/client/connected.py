@@ -34,6 +34,8 @@ class Connected:
         self.ready = threading.Event()
         self.error: EasyRemoteError | None = None
         self.is_open = False
+        #: How many connections there have been.
+        self.opened_count = 0
         self._instance = os.urandom(16)
         self._task: asyncio.Task[None] | None = None
 
@@ -61,6 +63,7 @@ class Connected:
         return Hello(PROTOCOL, "client", key, platform.node(), self._instance, uptime, versions)
 
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
+        self.opened_count += 1
         self.is_open = True
         self.error = None
         self.core.attach(link, welcome.max_calls, now)

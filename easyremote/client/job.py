@@ -289,6 +289,19 @@ class RemoteStream(RemoteJob[None], Generic[T]):
                 return
             yield value
 
+    def arrived(self) -> Iterator[T]:
+        """Those that have come by now; it waits for none."""
+        while True:
+            try:
+                item = self._events.get_nowait()
+            except queue.Empty:
+                return
+            if item is _END:
+                self._events.put(_END)
+                return
+            if not self._was_shown(item):
+                yield self._take(item)
+
     def close(self) -> None:
         """Stop the generator on the node. Do it where a loop is left early."""
         self.cancel()

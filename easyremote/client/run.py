@@ -324,10 +324,9 @@ def _target(client: Client, on: str, where: str) -> tuple[str, str]:
     node_id, _, name = (on or os.environ.get(NODE_VARIABLE, "")).partition("/")
     if where and node_id not in ("", ANY):
         raise UsageError(f"where= chooses a node, but {node_id!r} is named: write 'any'.")
-    nodes = client.list_nodes()
     if where or node_id == ANY:
-        return find_any(nodes, parse_where(where) if where else ()), name
-    return find_node(node_id, nodes), name
+        return find_any(client.list_nodes(), parse_where(where) if where else ()), name
+    return find_node(node_id, client.known_nodes()), name
 
 
 def _nobody(job: RemoteJob[Any]) -> None:

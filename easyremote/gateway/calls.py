@@ -231,8 +231,7 @@ class Calls:
         """Its connection is gone; its calls are suspect until it is back, or given up."""
         if node.link is not link:
             return  # a newer connection has taken its place
-        node.link = None
-        node.since = now
+        self.nodes.left(node, now)
         for call in node.calls.values():
             if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
                 call.advance(CallEvent.NODE_LOST)

@@ -1,8 +1,9 @@
 """What the gateway itself is asked: who is there, and what is going on.
 
 These are calls like all others, to functions of the gateway: ``$nodes`` answers once, ``$watch``
-goes on, an event a second, until it is cancelled. Nodes measure themselves only while somebody
-watches. ``tests/gateway/test_feed.py`` proves it.
+goes on, an event a second, until it is cancelled, and so does ``$changes``, an event for each node
+that comes, goes, or says anew what it offers. Nodes measure themselves only while somebody watches.
+``tests/gateway/test_feed.py`` proves it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from easyremote.protocol.messages import (
 INTERVAL = 1.0
 #: A watcher that has so many snapshots unseen gets no more until it catches up.
 UNSEEN_LIMIT = 3
+#: Who has so many changes unseen is told that these were the last: it has to ask again.
+CHANGES_LIMIT = 100
 #: How calls are shown that have no function's name; "" is one from before a restart.
 _KINDS = {"$cell": "cell", "$call": "shipped", "$session": "variables", "": "unknown"}
 
@@ -44,11 +47,14 @@ class _Watcher:
         self.client, self.number = client, number
         self.sent = self.seen = 0
 
+    @property
+    def unseen(self) -> int:
+        return self.sent - self.seen
+
     def send(self, body: bytes) -> None:
-        if self.sent - self.seen < UNSEEN_LIMIT:
-            self.sent += 1
-            link = self.client.link
-            link.send(Event(self.number, self.sent, link.offer((body,), len(body), "msgpack")))
+        self.sent += 1
+        link = self.client.link
+        link.send(Event(self.number, self.sent, link.offer((body,), len(body), "msgpack")))
 
 
 class Feed:
@@ -57,14 +63,18 @@ class Feed:
     def __init__(self, nodes: Nodes, table: CallTable) -> None:
         self._nodes, self._table = nodes, table
         self._watchers: dict[tuple[int, int], _Watcher] = {}
+        #: Those who only want to know of changes.
+        self._followers: dict[tuple[int, int], _Watcher] = {}
+        nodes.changed = self._node_changed
 
     def receive(self, client: Client, message: Message) -> bool:
         """Handle a message if it is for us; whether it was."""
         kind = type(message)
         if kind is Submit:
             return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
-        if self._watchers and kind in (Cancel, Seen):
-            watcher = self._watchers.get((id(client), message.call))  # type: ignore[union-attr]
+        if (self._watchers or self._followers) and kind in (Cancel, Seen):
+            key = id(client), message.call  # type: ignore[union-attr]  # narrowed by `kind`
+            watcher = self._watchers.get(key) or self._followers.get(key)
             if watcher is not None:
                 self._about(watcher, message)
                 return True
@@ -83,23 +93,37 @@ class Feed:
             if len(self._watchers) == 1:
                 self._tell_nodes(on=True)
             watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
+        elif message.function == "$changes":
+            self._followers[id(client), message.call] = _Watcher(client, message.call)
+            client.link.send(Started(message.call))
         else:
             return False
         return True
+
+    def _node_changed(self, node: Node) -> None:
+        body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))
+        for follower in list(self._followers.values()):
+            if follower.unseen < CHANGES_LIMIT:
+                follower.send(body)
+            else:
+                self._end(follower, "There were more changes than were looked at.")
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):
             watcher.seen = message.seq
         elif isinstance(message, Cancel):
-            body = pack_error("cancelled", "Nobody watches any more.", may_have_run=True)
-            payload = Payload("msgpack", len(body), body)
-            watcher.client.link.send(
-                Finished(watcher.number, payload, "cancelled", events=watcher.sent)
-            )
-            self._remove([(id(watcher.client), watcher.number)])
+            self._end(watcher, "Nobody watches any more.")
+
+    def _end(self, watcher: _Watcher, why: str) -> None:
+        body = pack_error("cancelled", why, may_have_run=True)
+        payload = Payload("msgpack", len(body), body)
+        finished = Finished(watcher.number, payload, "cancelled", events=watcher.sent)
+        watcher.client.link.send(finished)
+        self._remove([(id(watcher.client), watcher.number)])
 
     def client_left(self, client: Client) -> None:
-        self._remove([key for key, each in self._watchers.items() if each.client is client])
+        known = self._watchers | self._followers
+        self._remove([key for key, each in known.items() if each.client is client])
 
     def node_joined(self, node: Node) -> None:
         if self._watchers and node.link is not None:
@@ -114,15 +138,19 @@ class Feed:
     def _send_snapshots(self) -> None:
         snapshots: dict[str, bytes] = {}
         for watcher in list(self._watchers.values()):
+            if watcher.unseen >= UNSEEN_LIMIT:
+                continue
             owner = watcher.client.owner
             if owner not in snapshots:
                 snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
             watcher.send(snapshots[owner])
 
     def _remove(self, keys: list[tuple[int, int]]) -> None:
+        was_watched = bool(self._watchers)
         for key in keys:
-            del self._watchers[key]
-        if keys and not self._watchers:
+            self._watchers.pop(key, None)
+            self._followers.pop(key, None)
+        if was_watched and not self._watchers:
             self._tell_nodes(on=False)
 
     def _tell_nodes(self, *, on: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -103,6 +103,8 @@ class Nodes:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
+        #: Called with a node that came, went, or says anew what it offers.
+        self.changed: Callable[[Node], None] = lambda node: None
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
@@ -128,6 +130,13 @@ class Nodes:
         node.labels = message.labels
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        self.changed(node)
+
+    def left(self, node: Node, now: float) -> None:
+        """The node's link is gone."""
+        node.link = None
+        node.since = now
+        self.changed(node)
 
     def offering(self, function: str) -> list[Node]:
         """The nodes online that have this function."""

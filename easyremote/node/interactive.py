@@ -135,7 +135,7 @@ class NodeShell(InteractiveShell):
     def showtraceback(
         self, exc_tuple: tuple[Any, Any, Any] | None = None, *args: Any, **kwargs: Any
     ) -> None:
-        self._is_cells_error = sys._getframe(1).f_globals.get("__name__") in _RUN_CELLS
+        self._note_whose(sys._getframe(1))
         kind, error, trace = exc_tuple or sys.exc_info()
         trace = _from_users_frame(trace)
         _cut_our_frames(trace)
@@ -146,6 +146,16 @@ class NodeShell(InteractiveShell):
         else:
             untyped: Any = super()
             untyped.showtraceback((kind, error, trace), *args, **kwargs)
+
+    def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
+        caller = sys._getframe(1)
+        if caller.f_code.co_name != "showtraceback":
+            self._note_whose(caller)
+        untyped: Any = super()
+        untyped.showsyntaxerror(*args, **kwargs)
+
+    def _note_whose(self, caller: types.FrameType) -> None:
+        self._is_cells_error = caller.f_globals.get("__name__") in _RUN_CELLS
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list[str]) -> None:
         self._keep_or_show(evalue, self.InteractiveTB.stb2text(stb))

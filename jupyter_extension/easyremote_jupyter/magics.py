@@ -26,7 +26,6 @@ from IPython.utils.text import DollarFormatter
 
 import easyremote
 from easyremote.client.refs import size_text
-from easyremote.client.targets import ANY
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 
 from .capture import Names, names
@@ -108,8 +107,7 @@ The variables that it reads are sent along; those that it assigns come back.
     # -- the line
 
     def _split(self, line: str) -> tuple[str, str]:
-        known = {node.node_id for node in easyremote.connect().list_nodes()}
-        return split(line, known | {ANY})
+        return split(line, self._places.known_nodes())
 
     def _expanded(self, head: str) -> str:
         """Put the values of ``$name`` and ``{expression}`` into the options, as IPython does."""

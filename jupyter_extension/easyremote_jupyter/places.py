@@ -16,7 +16,6 @@ from typing import Any
 
 import easyremote
 from easyremote.client.client import Client
-from easyremote.client.info import NodeInfo
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.client.session import Session
@@ -189,9 +188,9 @@ class Places:
         client = easyremote.connect()
         node_id, session, where = self._target(options)
         if where or node_id == ANY:
-            node_id = self._any(where, session, client.list_nodes())
+            node_id = self._any(where, session, client)
         elif not node_id or (client, node_id, session) not in self._places:
-            node_id = find_node(node_id, client.list_nodes())
+            node_id = find_node(node_id, client.known_nodes())
         if options.fresh:
             return Place(Session(client, node_id, f"fresh-{secrets.token_hex(8)}"))
         key = client, node_id, session
@@ -205,7 +204,7 @@ class Places:
 
     def known_nodes(self) -> set[str]:
         """What a word can name as a target."""
-        return {node.node_id for node in easyremote.connect().list_nodes()} | {ANY}
+        return {node.node_id for node in easyremote.connect().known_nodes()} | {ANY}
 
     def _target(self, options: Options) -> tuple[str, str, str]:
         """The node, the session and the conditions, with what is attached where none is named."""
@@ -216,14 +215,15 @@ class Places:
             return attached.node, options.session or attached.session, attached.where
         return os.environ.get(NODE_VARIABLE, ""), options.session, ""
 
-    def _any(self, where: str, session: str, nodes: list[NodeInfo]) -> str:
+    def _any(self, where: str, session: str, client: Client) -> str:
         """The least loaded node that will do; later the same one, until it goes away."""
         conditions = parse_where(where) if where else ()
         chosen = self._chosen.get((where, session))
+        nodes = client.known_nodes() if chosen is not None else ()
         if any(node.node_id == chosen and node.state == "online" for node in nodes):
             assert chosen is not None, "it was found"
             return chosen
-        node_id = self._chosen[where, session] = find_any(nodes, conditions)
+        node_id = self._chosen[where, session] = find_any(client.list_nodes(), conditions)
         if chosen is not None:
             show_notice(f"{chosen} has gone away: what ran there now runs on {node_id}.")
         return node_id

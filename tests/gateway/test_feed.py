@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from easyremote.gateway.feed import UNSEEN_LIMIT, Feed
+from easyremote.gateway.feed import CHANGES_LIMIT, UNSEEN_LIMIT, Feed
 from easyremote.protocol.messages import (
     Cancel,
     Event,
@@ -133,12 +133,11 @@ def test_a_watch_starts_with_a_snapshot_and_ends_when_it_is_cancelled(desk: Watc
 def test_who_does_not_keep_up_gets_no_more_until_it_does(desk: Watched) -> None:
     client = desk.client()
     desk.ask(client, asked("$watch"))
-    (watcher,) = desk.feed._watchers.values()
     for _ in range(10):
-        watcher.send(b"snapshot")
+        desk.feed._send_snapshots()
     assert [event.seq for event in client.heard(Event)] == list(range(1, UNSEEN_LIMIT + 1))
     desk.ask(client, Seen(7, 2))
-    watcher.send(b"snapshot")
+    desk.feed._send_snapshots()
     assert client.only(Event).seq == UNSEEN_LIMIT + 1
 
 
@@ -148,3 +147,41 @@ def test_what_is_not_for_the_gateway_is_left_to_the_call_table(desk: Watched) ->
     for message in (asked("f"), asked("$cell"), Cancel(8), Seen(8, 1)):
         assert not desk.ask(client, message)
     assert not desk.ask(desk.client(), Cancel(7))  # another connection's number
+
+
+def changes(client: ClientPeer) -> list[tuple[str, str, bool]]:
+    told = [msgspec.msgpack.decode(event.payload.data) for event in client.heard(Event)]
+    return [(node["node_id"], node["state"], node["runs_code"]) for node in told]
+
+
+def test_changes_are_told_as_they_happen_and_only_those(desk: Watched) -> None:
+    desk.node("before")
+    client = desk.client()
+    desk.ask(client, asked("$changes"))
+    assert client.only(Started) == Started(7)
+    desk.feed._send_snapshots()
+    assert changes(client) == []
+    node = desk.node("new", "$cell")
+    assert changes(client) == [("new", "online", True)]
+    assert node.heard(Watch) == []
+    node.leave()
+    assert changes(client) == [("new", "offline", True)]
+    desk.ask(client, Cancel(7))
+    assert client.only(Finished).code == "cancelled"
+    desk.node("later")
+    assert client.heard(Event) == []
+
+
+def test_who_does_not_look_at_the_changes_is_told_of_no_more(desk: Watched) -> None:
+    client, other = desk.client(), desk.client()
+    for each in (client, other):
+        desk.ask(each, asked("$changes"))
+    node = desk.node()
+    for count in range(CHANGES_LIMIT):
+        desk.ask(other, Seen(7, count + 1))
+        node.register()
+    assert client.only(Finished).events == CHANGES_LIMIT
+    desk.feed.client_left(other.client)
+    node.register()
+    heard = other.heard(Event | Finished)  # type: ignore[arg-type]
+    assert [type(message) for message in heard] == [Event] * (CHANGES_LIMIT + 1)
