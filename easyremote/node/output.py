@@ -211,13 +211,16 @@ class OutputBuffer:
         if first["type"] in COMMS:
             self._pending.append(self._tail.popleft())
             return 0
-        if first["type"] != "stream" or _size(first) <= excess:
+        if first["type"] != "stream":
             return _size(self._tail.popleft())
         pieces, left = first["text"], excess
-        while len(pieces[0]) <= left:
+        while pieces and len(pieces[0]) <= left:
             left -= len(pieces.pop(0))
-        pieces[0] = pieces[0][left:]
-        return excess
+        if not pieces:
+            self._tail.popleft()
+        elif left:
+            pieces[0], left = pieces[0][left:], 0
+        return excess - left
 
 
 def _state(event: Event) -> dict[str, Any]:
