@@ -8,6 +8,7 @@ machine. Where each came from is kept, because messages and ``easyremote doctor`
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ def save_login(address: str, key: Key) -> Path:
     return login_file()
 
 
+@functools.cache
 def normalise(address: str) -> str:
     """An address as people write it, as a URL.
 
@@ -205,6 +207,7 @@ def _key_of(file: dict[str, object], address: str, kind: Kind) -> str | None:
     return keys.get(kind) if _is_same(gateway, address) else None
 
 
+@functools.cache
 def _is_same(one: str, other: str) -> bool:
     """Whether two addresses are one gateway's: this machine has several names for itself."""
     left, right = urlsplit(normalise(one)), urlsplit(normalise(other))

@@ -213,14 +213,15 @@ class OutputBuffer:
             return 0
         if first["type"] != "stream":
             return _size(self._tail.popleft())
-        pieces, left = first["text"], excess
-        while pieces and len(pieces[0]) <= left:
-            left -= len(pieces.pop(0))
+        pieces, dropped = first["text"], 0  # never all are measured: there can be a thousand
+        while pieces and dropped + len(pieces[0]) <= excess:
+            dropped += len(pieces.pop(0))
         if not pieces:
             self._tail.popleft()
-        elif left:
-            pieces[0], left = pieces[0][left:], 0
-        return excess - left
+        elif dropped < excess:
+            pieces[0] = pieces[0][excess - dropped :]
+            dropped = excess
+        return dropped
 
 
 def _state(event: Event) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from easyremote.errors import CallCancelled, UsageError
@@ -79,8 +80,8 @@ class Jobs:
             for key in again:
                 del self._entries[key]
         self._entries[entry.call_id] = entry
-        over = [key for key, each in self._entries.items() if each.job.done()]
-        for key in over[: len(self._entries) - KEPT]:
+        over = (key for key, each in self._entries.items() if each.job.done())
+        for key in list(islice(over, max(len(self._entries) - KEPT, 0))):
             del self._entries[key]
 
     def find(self, what: str) -> Entry | None:

@@ -131,6 +131,8 @@ def local_modules(
     names = {*_imported_by_cell(code), *(name.partition(".")[0] for name in imports.values())}
     for value in variables.values():
         names.update(_of_value(value))
+    if not names:
+        return []  # most cells: the folders needn't be looked for
     return find(names, roots() if folders is None else folders)
 
 
