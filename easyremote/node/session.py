@@ -114,9 +114,6 @@ class Sessions:
         """The connection broke; the processes go on."""
         if self._upstream is link:
             self._upstream = None
-            for call in list(self._by_id.values()):
-                if call.arguments is not None and not call.arguments.is_complete:
-                    self._forget(call)  # the rest of its arguments will not come: it can't start
 
     def resumed(self, named: Sequence[RelayedCall], numbers: Sequence[int]) -> None:
         """The gateway's answer to RESUME: the calls' numbers now, 0 for "forget it"."""
@@ -183,12 +180,20 @@ class Sessions:
             message,
             link.relay(message.payload),
         )
+        if call.arguments is not None:
+            call.arguments.on_reset = lambda: self._arguments_lost(call)
         self._by_id[call.call_id] = call
         self._by_number[call.number] = call
         self._place(call)
         if message.queue_timeout and not call.is_running and not call.is_finished:
             loop = asyncio.get_running_loop()
             call.timers.append(loop.call_later(message.queue_timeout, self._gave_up, call))
+
+    def _arguments_lost(self, call: RelayedCall) -> None:
+        """The rest will not come, because who sent it is gone: it can't start; others can."""
+        call.is_finished = True
+        self._forget(call)
+        self._withdraw(call)
 
     def _place(self, call: RelayedCall) -> None:
         """Give the call to its session's process, or to one of its owner's pool."""
@@ -429,6 +434,10 @@ class Sessions:
         call.is_finished = True
         call.outcome = outcome
         self._send_outcome(call, outcome, 0)
+        self._withdraw(call)
+
+    def _withdraw(self, call: RelayedCall) -> None:
+        """It waits, or runs, no more."""
         for waiting in self._waiting.values():
             if call in waiting:
                 waiting.remove(call)

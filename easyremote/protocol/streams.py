@@ -138,10 +138,15 @@ class Relay:
     Until `forward` is called the chunks wait here; that is at most `INITIAL_WINDOW`.
     """
 
-    __slots__ = ("_granted", "_held", "_left", "_outgoing", "_source", "_stream", "_target", "size")
+    __slots__ = (
+        *("_granted", "_held", "_left", "_outgoing", "_source", "_stream", "_target"),
+        *("on_reset", "size"),
+    )
 
     def __init__(self, source: Link, stream: int, size: int) -> None:
         self._source, self._stream, self.size = source, stream, size
+        #: Hears that the rest will not come.
+        self.on_reset: Callable[[], None] | None = None
         self._left = size
         self._granted = INITIAL_WINDOW
         self._held: deque[memoryview] = deque()
@@ -178,6 +183,8 @@ class Relay:
         """The source gave up: so does this side."""
         if self._target is not None:
             self._target.abort_stream(self._outgoing)
+        if self.on_reset is not None:
+            self.on_reset()
 
     def stop(self) -> None:
         """Nobody wants the rest."""

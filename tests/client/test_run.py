@@ -137,6 +137,29 @@ def test_an_interrupt_stops_the_code_there(gateway: Gateway, tmp_path: Path) -> 
     assert out.endswith("interrupted 42\n")
 
 
+def test_a_program_that_is_killed_while_it_sends_leaves_its_session_free(gateway: Gateway) -> None:
+    program = (
+        "from easyremote.client.session import Session\n"
+        "import easyremote\n"
+        "session = Session(easyremote.connect(), 'gpu-node', 'left')\n"
+        "packed = session.pack({'x': bytes(500_000_000)}, None).plain_wire()\n"
+        "session.submit_cell({'code': '1', 'count': 1, 'packed': packed})\n"
+        "print('sends', flush=True); input()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=gateway.environment(),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "sends\n"
+        process.kill()
+    assert easyremote.run("'free'", "gpu-node/left", timeout=LIMIT) == "free"
+
+
 def test_a_session_keeps_its_variables_and_ends_with_its_block() -> None:
     with easyremote.session("gpu-node") as s:
         s["x"] = [1, 2, 3]

@@ -274,9 +274,11 @@ def test_a_reset_of_the_source_passes_through_a_relay() -> None:
 
 
 def test_a_reset_before_it_is_told_where_to_is_the_end_of_a_relay() -> None:
-    between = Between(len(PIECE))
+    between, heard = Between(len(PIECE)), list[str]()
+    between.relay.on_reset = lambda: heard.append("reset")
     between.sender.abort_stream(1)
     deliver(between.sender, between.source)
+    assert heard == ["reset"]
     assert not between.source.has_output
     assert not between.target.has_output
 
