@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from easyremote.gateway.server import Server
     from easyremote.node.compute_node import ComputeNode
     from easyremote.progress import progress
+    from easyremote.serialize.files import file
 
 __all__ = [
     "CallError",
@@ -45,6 +46,7 @@ __all__ = [
     "RemoteStream",
     "Server",
     "connect",
+    "file",
     "progress",
     "remote",
     "run",
@@ -67,6 +69,7 @@ _HOMES = {
     "Server": "gateway.server",
     "ComputeNode": "node.compute_node",
     "progress": "progress",
+    "file": "serialize.files",
 }
 
 

@@ -42,6 +42,12 @@ def node(
     on a ComputeNode. Cells and shipped functions of every client key run here, too, in processes
     of their own: that is a shell account on this machine. --no-code turns it off.
 
+    A session works in a folder of its own, below the system's temporary one ($TMPDIR chooses
+    another), which goes with the session; so cells name files of this machine by their whole
+    paths. Modules of the folder that the node is started in can be imported. Files that are sent
+    here are kept in the user's data folder ($EASYREMOTE_HOME), and go when nobody has used them
+    for 30 days.
+
     \b
     Examples:
       easyremote node --node-id gpu-node

@@ -13,13 +13,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
 from easyremote.client.connected import Connected
+from easyremote.client.files import Channel, missing, send
 from easyremote.client.info import FunctionInfo as FunctionInfo
 from easyremote.client.info import NodeInfo as NodeInfo
 from easyremote.client.io_thread import IOThread, io_thread
@@ -29,6 +30,7 @@ from easyremote.config import Settings, find_settings
 from easyremote.errors import CannotShip, GatewayUnreachable, UsageError
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
+from easyremote.serialize.files import File, collected
 from easyremote.serialize.functions import dump_function
 from easyremote.serialize.values import Dumped, dump, dump_call
 
@@ -307,15 +309,31 @@ class Client(Executor):
             The function or an argument can't travel; the message names it.
         """
         python = self.python_of(node_id)
-        try:
-            dumped = dump((function, args, kwargs), python=python)
-        except CannotShip:
-            dump_function(function, python=python)  # which of the two it was, and which argument
-            dump_call(args, kwargs, function=function, python=python)
-            raise
+        with collected() as files:
+            try:
+                dumped = dump((function, args, kwargs), python=python)
+            except CannotShip:
+                dump_function(function, python=python)  # which of the two it was, which argument
+                dump_call(args, kwargs, function=function, python=python)
+                raise
+        if files:
+            self._send_files(files.values(), node_id)
         return self.start(
             "$call", dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
         )
+
+    def _send_files(self, files: Collection[File], node_id: str) -> None:
+        if not node_id:
+            names = ", ".join(file.name for file in files)
+            raise CannotShip(
+                f"Files ({names}) go to a node that is named: @remote(node_id=...), or client.ship("
+                "..., node_id=...)."
+            )
+        from easyremote.client.terminal_bars import shown_bars  # with tqdm
+
+        channel = Channel(self, node_id, "")
+        with shown_bars() as show:
+            send(channel, missing(channel, files), show)
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """The node's Python version; None where it is not known, or several will do."""

@@ -14,16 +14,23 @@ import secrets
 import sys
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self, overload
 
 from easyremote.client.client import Client, connect
+from easyremote.client.fetch import RemoteFile, fetch, listed
+from easyremote.client.files import missing, named_files, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.screen import Screen, has_terminal
 from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
+from easyremote.client.terminal_bars import shown_bars
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
+from easyremote.serialize.files import File
 
 __all__ = ["RemoteSession", "run", "run_async", "session"]
+
+StrPath = str | os.PathLike[str]
 
 
 class RemoteSession:
@@ -57,12 +64,24 @@ class RemoteSession:
 
     @overload
     def run(
-        self, code: str, *, out: None = ..., timeout: float | None = ..., **variables: Any
+        self,
+        code: str,
+        *,
+        out: None = ...,
+        timeout: float | None = ...,
+        files: Sequence[StrPath] = ...,
+        **variables: Any,
     ) -> Any: ...
 
     @overload
     def run(
-        self, code: str, *, out: Sequence[str], timeout: float | None = ..., **variables: Any
+        self,
+        code: str,
+        *,
+        out: Sequence[str],
+        timeout: float | None = ...,
+        files: Sequence[StrPath] = ...,
+        **variables: Any,
     ) -> dict[str, Any]: ...
 
     def run(
@@ -71,6 +90,7 @@ class RemoteSession:
         *,
         out: Sequence[str] | None = None,
         timeout: float | None = None,
+        files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
         """Run code in the session; see `run`.
@@ -80,7 +100,7 @@ class RemoteSession:
         NotFound
             The session's process has ended since the last run, and its variables with it.
         """
-        return self._run(code, out, timeout, variables, started=_nobody)
+        return self._run(code, out, timeout, variables, files, started=_nobody)
 
     async def run_async(
         self,
@@ -88,13 +108,14 @@ class RemoteSession:
         *,
         out: Sequence[str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+        files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
         """`run` for async code; cancelling it stops the code on the node."""
         jobs: list[RemoteJob[Any]] = []
         try:
             return await asyncio.to_thread(
-                self._run, code, out, timeout, variables, started=jobs.append
+                self._run, code, out, timeout, variables, files, started=jobs.append
             )
         except asyncio.CancelledError:
             for job in jobs:
@@ -107,8 +128,49 @@ class RemoteSession:
     def __setitem__(self, name: str, value: object) -> None:
         self._run("", None, None, {name: value}, started=_nobody)
 
+    def files(self) -> list[RemoteFile]:
+        """The files that were sent to the session, and those that it has in ``outputs/``.
+
+        Examples
+        --------
+        >>> [file.name for file in s.files()]                            # doctest: +SKIP
+        ['model.bin']
+        """
+        try:
+            return listed(self._engine.files)
+        except NotFound:  # nothing has run in it
+            return []
+
+    def fetch(self, *names: str, to: StrPath = ".", overwrite: bool = False) -> list[Path]:
+        """Fetch files from the session's ``outputs/``; where they are now.
+
+        Parameters
+        ----------
+        *names
+            Names below ``outputs/``, or patterns as ``"*.png"``.
+        to
+            A folder.
+        overwrite
+            Whether to replace files here that are something else.
+
+        Raises
+        ------
+        NotFound
+            There is no such output.
+        UsageError
+            Another file is in the way, or a file changes meanwhile.
+
+        Examples
+        --------
+        >>> s.run("model.save('outputs/model.bin')")                     # doctest: +SKIP
+        >>> s.fetch("model.bin", to="models")                            # doctest: +SKIP
+        [PosixPath('models/model.bin')]
+        """
+        with shown_bars() as show:
+            return fetch(self._engine.files, names, to, overwrite=overwrite, show=show)
+
     def end(self) -> None:
-        """End the session's process, with all that it holds. Safe to repeat."""
+        """End the session's process, with all that it holds, its files too. Safe to repeat."""
         self._engine.end()
         self._process = None
 
@@ -134,6 +196,7 @@ class RemoteSession:
         out: Sequence[str] | None,
         timeout: float | None,
         variables: dict[str, Any],
+        files: Sequence[StrPath] = (),
         *,
         started: Callable[[RemoteJob[Any]], object],
     ) -> Any:
@@ -144,6 +207,7 @@ class RemoteSession:
             "code": code,
             "count": self._count,
             "outputs": list(out) if out is not None else "none",
+            "files": named_files(files),
             "no_input": "" if has_terminal() else "the program that runs it has no terminal",
         }
         answer = self._submit(request, variables, timeout, started)
@@ -162,7 +226,7 @@ class RemoteSession:
     ) -> dict[str, Any]:
         trusts_blobs = True
         while True:
-            shipped = self._ship(variables, trusts_blobs=trusts_blobs)
+            shipped = self._ship(variables, request["files"], trusts_blobs=trusts_blobs)
             job = self._engine.submit_cell(request | shipped, timeout=timeout)
             started(job)
             Screen(job).follow()
@@ -177,24 +241,39 @@ class RemoteSession:
                 )
             trusts_blobs = False
 
-    def _ship(self, variables: dict[str, Any], *, trusts_blobs: bool) -> dict[str, Any]:
+    def _ship(
+        self, variables: dict[str, Any], files: dict[str, File], *, trusts_blobs: bool
+    ) -> dict[str, Any]:
         modules = {n: v.__name__ for n, v in variables.items() if isinstance(v, types.ModuleType)}
         values = {name: v for name, v in variables.items() if name not in modules}
         packed = self._engine.pack(values, self._process)
+        self._send([*packed.files, *files.values()])
         has_blobs = packed.blobs and trusts_blobs
         known = self._engine.known_blobs(packed.blobs) if has_blobs else set()
         shipped = {
             "packed": packed.wire(known),
             "imports": modules,
+            "files": [(name, *file.content) for name, file in files.items()],
             "released": self._engine.take_released(self._process),
         }
         is_meant = self._process is not None and not self._is_shared
         return shipped | ({"process": self._process} if is_meant else {})
 
+    def _send(self, files: Sequence[File]) -> None:
+        away = missing(self._engine.files, files)
+        with shown_bars() as show:
+            send(self._engine.files, away, show)
+
 
 @overload
 def run(
-    code: str, on: str = ..., *, out: None = ..., timeout: float | None = ..., **variables: Any
+    code: str,
+    on: str = ...,
+    *,
+    out: None = ...,
+    timeout: float | None = ...,
+    files: Sequence[StrPath] = ...,
+    **variables: Any,
 ) -> Any: ...
 
 
@@ -205,6 +284,7 @@ def run(
     *,
     out: Sequence[str],
     timeout: float | None = ...,
+    files: Sequence[StrPath] = ...,
     **variables: Any,
 ) -> dict[str, Any]: ...
 
@@ -215,6 +295,7 @@ def run(
     *,
     out: Sequence[str] | None = None,
     timeout: float | None = None,
+    files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
     """Run code on a node, and wait for it.
@@ -233,6 +314,8 @@ def run(
         Names to bring back, however large.
     timeout
         Seconds that it may run; None for no limit.
+    files
+        Paths of files that go along; the code finds them under these paths.
     **variables
         What to set there before.
 
@@ -255,10 +338,11 @@ def run(
     --------
     >>> run("a + b", on="gpu-node", a=1, b=2)                            # doctest: +SKIP
     3
+    >>> run("len(open('a.csv').read())", files=["a.csv"])                # doctest: +SKIP
     >>> run("model = fit(x)", on="gpu-node", out=["model"], fit=f, x=x)  # doctest: +SKIP
     {'model': ...}
     """
-    return _own(connect(), on).run(code, out=out, timeout=timeout, **variables)
+    return _own(connect(), on).run(code, out=out, timeout=timeout, files=files, **variables)
 
 
 async def run_async(
@@ -267,6 +351,7 @@ async def run_async(
     *,
     out: Sequence[str] | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+    files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
     """`run` for async code; cancelling it stops the code on the node.
@@ -277,7 +362,7 @@ async def run_async(
     3
     """
     there = await asyncio.to_thread(lambda: _own(connect(), on))
-    return await there.run_async(code, out=out, timeout=timeout, **variables)
+    return await there.run_async(code, out=out, timeout=timeout, files=files, **variables)
 
 
 def session(on: str = "", name: str | None = None, *, where: str = "") -> RemoteSession:

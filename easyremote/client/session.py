@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from easyremote.client.client import Client
+from easyremote.client.files import Channel, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
@@ -76,6 +77,11 @@ class Session:
         """
         return self._client.start("$comm", dump(request), node_id=self.node_id, session=self.name)
 
+    @property
+    def files(self) -> Channel:
+        """To whom to speak of its files."""
+        return Channel(self._client, self.node_id, self.name)
+
     # -- variables
 
     def pack(self, variables: dict[str, object], process: str | None) -> Packed:
@@ -109,6 +115,7 @@ class Session:
             The session is not the `process` that is meant.
         """
         arguments = self.pack({"args": args}, process)
+        send(self.files, missing(self.files, arguments.files), lambda state: None)
         job: RemoteJob[dict[str, Any]] = self._client.start(
             "$session",
             dump((operation, process, arguments.plain_wire())),

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from tqdm.std import tqdm
 
 from easyremote.progress import Progress
 
-__all__ = ["TerminalBars"]
+__all__ = ["TerminalBars", "shown_bars"]
 
 
 class TerminalBars:
@@ -64,3 +65,13 @@ class TerminalBars:
                 bar.colour = "red"
             bar.close()
         self._bars.clear()
+
+
+@contextmanager
+def shown_bars() -> Iterator[Callable[[Progress], None]]:
+    """Bars for what is done in this block; those that have not come to their end have failed."""
+    bars = TerminalBars()
+    try:
+        yield bars.update
+    finally:
+        bars.finish(failed=True)

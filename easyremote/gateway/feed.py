@@ -39,7 +39,14 @@ UNSEEN_LIMIT = 3
 #: Who has so many changes unseen is told that these were the last: it has to ask again.
 CHANGES_LIMIT = 100
 #: How calls are shown that have no function's name; "" is one from before a restart.
-_KINDS = {"$cell": "cell", "$call": "shipped", "$session": "variables", "": "unknown"}
+_KINDS = {
+    "$cell": "cell",
+    "$call": "shipped",
+    "$session": "variables",
+    "$send": "files",
+    "$files": "files",
+    "": "unknown",
+}
 
 
 class _Watcher:

@@ -1,28 +1,38 @@
 """The files that came to a node, by their content: one owner's, for all sessions and later ones.
 
-A file that is on its way is appended to, and goes on where it stopped, whenever that is. One that
-is whole has been checked; a session sees it under its own name, through a link. One that somebody
-wrote to is not used again. Files that nobody used for long are removed.
+A file that is on its way is a part, which whoever sends it appends to, and which goes on where it
+stopped, whenever that is; two who send the same one at once help each other. One that is whole has
+been checked, and is on the disk; a session sees it under its own name, through a link. One that
+somebody wrote to is not used again. Files that nobody used for long are removed.
 ``tests/node/test_files.py`` proves it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
+import shutil
 import time
+from collections.abc import Iterator, Sequence
+from io import BufferedRandom
 from pathlib import Path
 
 from easyremote.config import home
 from easyremote.errors import NotFound, UsageError
 from easyremote.node.folders import own_folder
+from easyremote.serialize.files import Content
 
 __all__ = ["FileStore"]
 
 #: Seconds after which a file that nobody used is removed.
 KEPT = 30 * 24 * 3600.0
-#: Read and execute for the owner only, and nobody writes.
+#: Nobody writes to what is whole.
 _READ_ONLY = 0o400
+
+#: How many bytes of a file are there, and whether it is whole.
+State = tuple[int, bool]
 
 
 class FileStore:
@@ -40,35 +50,44 @@ class FileStore:
         name = hashlib.sha256(owner.encode()).hexdigest()[:32]
         self._folder = (folder or home() / "files") / name
 
-    def have(self, digest: bytes, size: int) -> int:
-        """How many bytes of a file are here; all of them only if it is whole."""
-        if self._is_whole(digest, size):
-            return size
-        part = self._part(digest)
-        return min(part.stat().st_size, size - 1) if size and part.exists() else 0
-
-    def write(self, digest: bytes, size: int, offset: int, data: bytes) -> int:
-        """Add a piece of a file; how much of it is here now.
+    def have(self, contents: Sequence[Content]) -> list[State]:
+        """What is here of each.
 
         Raises
         ------
         UsageError
-            It isn't what was announced; what was here of it is removed.
+            There is no room for the rest.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = self._part(digest)
-        with open(part, "r+b" if part.exists() else "w+b") as opened:
-            there = opened.seek(0, os.SEEK_END)
-            if offset <= there:
-                opened.seek(offset)
-                opened.write(data)
-                there = max(there, offset + len(data))
-        if there < size:
-            return there
-        self._finish(part, digest)
-        return size
+        found = [self._have(content) for content in contents]
+        left = sum(
+            content.size - there for content, (there, _) in zip(contents, found, strict=True)
+        )
+        if left and left > (free := self._free()):
+            raise UsageError(
+                f"The node has {free / 1e9:.1f} GB of disk free, and {left / 1e9:.1f} GB are to "
+                "come. Nothing was sent."
+            )
+        return found
 
-    def link(self, name: str, digest: bytes, size: int) -> str:
+    def write(self, content: Content, offset: int, data: bytes) -> State:
+        """Add a piece of a file; what is here of it now: nothing, if it isn't what was announced.
+
+        Raises
+        ------
+        UsageError
+            It can't be kept: the disk is full.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(self._part(content)) as part:
+                return self._add(part, content, offset, data)
+        except OSError as error:
+            raise UsageError(
+                f"The node can't keep the file: {error.strerror}. What came stays there for a "
+                "while, and the next time the rest is sent."
+            ) from None
+
+    def link(self, name: str, content: Content) -> str:
         """The path under which this process sees a file.
 
         Raises
@@ -76,43 +95,89 @@ class FileStore:
         NotFound
             It isn't here.
         """
-        if not self._is_whole(digest, size):
-            raise NotFound(f"The file {name!r} has not come to the node. Run the cell again.")
-        folder = own_folder("files") / digest.hex()[:16]
+        if not self._is_whole(content):
+            raise NotFound(f"The file {name} is not on the node any more. Run the cell again.")
+        folder = own_folder("files") / content.digest.hex()[:32]
         folder.mkdir(exist_ok=True)
         link = folder / os.path.basename(name)
         if not link.is_symlink():
-            link.symlink_to(self._path(digest))
+            link.symlink_to(self._path(content))
         return str(link)
 
-    def tidy(self) -> None:
-        """Remove what nobody used for long."""
-        for path in self._folder.glob("*"):
-            if time.time() - path.stat().st_atime > KEPT:
-                path.unlink(missing_ok=True)
+    def _have(self, content: Content) -> State:
+        if self._is_whole(content):
+            return content.size, True
+        try:
+            there = self._part(content).stat().st_size
+        except FileNotFoundError:
+            there = 0
+        # The last piece is what has it checked.
+        return min(there, max(content.size - 1, 0)), False
 
-    def _finish(self, part: Path, digest: bytes) -> None:
-        with part.open("rb") as opened:
-            if hashlib.file_digest(opened, "sha256").digest() != digest:
-                part.unlink()
-                raise UsageError("The file has changed while it was sent. Run the cell again.")
-        part.chmod(_READ_ONLY)
-        os.utime(part, (time.time(), 0))  # a time that a write would change
-        part.rename(self._path(digest))
+    def _add(self, part: BufferedRandom, content: Content, offset: int, data: bytes) -> State:
+        there = part.seek(0, os.SEEK_END)
+        if self._is_whole(content):  # somebody else was quicker
+            os.unlink(self._part(content))
+            return content.size, True
+        if offset <= there:
+            part.seek(offset)
+            part.write(data)
+            part.flush()
+            there = max(there, offset + len(data))
+        if there < content.size:
+            return there, False
+        part.seek(0)
+        if hashlib.file_digest(part, "sha256").digest() != content.digest:
+            os.unlink(self._part(content))
+            return 0, False
+        self._finish(part, content)
+        return content.size, True
 
-    def _is_whole(self, digest: bytes, size: int) -> bool:
-        path = self._path(digest)
-        if not path.exists():
-            return False
-        stat = path.stat()
-        if stat.st_size != size or stat.st_mtime != 0:
+    def _finish(self, part: BufferedRandom, content: Content) -> None:
+        os.fsync(part.fileno())  # what is whole must be so after a loss of power
+        os.fchmod(part.fileno(), _READ_ONLY)
+        os.utime(part.fileno(), (time.time(), 0))  # a time that a write would change
+        os.rename(self._part(content), self._path(content))
+        self._tidy()
+
+    def _is_whole(self, content: Content) -> bool:
+        path = self._path(content)
+        try:
+            stat = path.stat()
+            if stat.st_size == content.size and stat.st_mtime == 0:
+                os.utime(path, (time.time(), 0))
+                return True
             path.unlink()
-            return False
-        os.utime(path, (time.time(), 0))
-        return True
+        except FileNotFoundError:
+            pass
+        return False
 
-    def _path(self, digest: bytes) -> Path:
-        return self._folder / digest.hex()
+    def _tidy(self) -> None:
+        """Remove what nobody used for long."""
+        for path in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another session was quicker
+                stat = path.stat()
+                if time.time() - max(stat.st_atime, stat.st_mtime) > KEPT:
+                    path.unlink()
 
-    def _part(self, digest: bytes) -> Path:
-        return self._folder / f"{digest.hex()}.part"
+    def _free(self) -> int:
+        folder = next(each for each in (self._folder, *self._folder.parents) if each.exists())
+        return shutil.disk_usage(folder).free
+
+    def _path(self, content: Content) -> Path:
+        return self._folder / content.digest.hex()
+
+    def _part(self, content: Content) -> Path:
+        return self._folder / f"{content.digest.hex()}.part"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[BufferedRandom]:
+    """A part, made where there is none, for one writer at a time."""
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            # While we waited, another one may have finished it, or thrown it away.
+            if path.exists() and os.path.samestat(os.fstat(opened.fileno()), path.stat()):
+                yield opened
+                return

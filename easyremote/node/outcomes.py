@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from easyremote.errors import CannotReturn, CannotShip, EasyRemoteError, RemoteError, to_wire
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.streams import Buffer
@@ -42,6 +44,12 @@ def value_outcome(value: object, encoding: str, function: str, seconds: float) -
     except CannotShip as error:
         return failure(*to_wire(cannot_return(error, f"{function} ran, but what it returned"))[:2])
     return Outcome(dumped.parts, dumped.size, "pickle5", seconds=seconds)
+
+
+def plain_outcome(value: object) -> Outcome:
+    """The outcome of a call that is answered with plain values, by the node itself."""
+    body = msgspec.msgpack.encode(value)
+    return Outcome((body,), len(body), "msgpack")
 
 
 def dump_item(item: object, function: str) -> Dumped:

@@ -16,11 +16,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-import msgspec
-
 from easyremote.node.blobs import BlobStore, remove_blobs
 from easyremote.node.environment import INSTALL_VARIABLE
+from easyremote.node.file_calls import FILES, SEND
 from easyremote.node.folders import remove_folders
+from easyremote.node.outcomes import plain_outcome
 from easyremote.node.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
@@ -52,7 +52,7 @@ END = "$end"
 #: asks. Its process serves them beside it.
 OUTPUT = "$output"
 INPUT = "$input"
-FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, OUTPUT, INPUT)
+FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, OUTPUT, INPUT, SEND, FILES)
 #: Bytes of a hash.
 HASH_SIZE = 32
 #: Calls whose processes are known, for those two.
@@ -201,19 +201,19 @@ class Sessions:
             self._end_session(call)
             return
         if call.function == HAVE:
-            self._end(call, _plain(self._known_blobs(call)))
+            self._end(call, plain_outcome(self._known_blobs(call)))
             return
         if call.function in (OUTPUT, INPUT):
             self._place_beside(call)
             return
+        if call.function in (SEND, FILES):
+            self._place_for_files(call)
+            return
+        if call.function == COMM and (call.owner, call.session) not in self._sessions:
+            self._end(call, plain_outcome({"is_open": False}))  # its widgets went with it
+            return
         if call.function in (CELL, SESSION, COMM):
-            key = (call.owner, call.session)
-            if call.function == COMM and key not in self._sessions:
-                self._end(call, _plain({"is_open": False}))  # its widgets went with it
-                return
-            if key not in self._sessions:
-                self._sessions[key] = self._start(call.owner, call.session)
-            self._enqueue(self._sessions[key], call)
+            self._enqueue(self._session_of(call), call)
             return
         pool = self._pools.setdefault(call.owner, [])
         free = next((process for process in pool if not process.is_busy), None)
@@ -224,6 +224,30 @@ class Sessions:
             self._enqueue(free, call)
         else:
             self._waiting.setdefault(call.owner, deque()).append(call)
+
+    def _session_of(self, call: RelayedCall) -> Process:
+        """The process of the call's session, started where there is none."""
+        key = (call.owner, call.session)
+        if key not in self._sessions:
+            self._sessions[key] = self._start(call.owner, call.session)
+        return self._sessions[key]
+
+    def _place_for_files(self, call: RelayedCall) -> None:
+        """Hand a call about files to its session's process, or any of its owner's, now."""
+        if call.function == FILES and (call.owner, call.session) not in self._sessions:
+            text = f"There is no session {call.session} on {self._node_id!r}, so it has no files."
+            self._end(call, failure("not-found", text, may_have_run=False))
+            return
+        if call.session:
+            process = self._session_of(call)
+        else:
+            pool = self._pools.setdefault(call.owner, [])
+            if not pool:
+                pool.append(self._start(call.owner, ""))
+            process = pool[0]
+        process.last_used = time.monotonic()
+        call.process = process
+        self._send(process, call)
 
     def _place_beside(self, call: RelayedCall) -> None:
         """Hand a call about another one to that one's process, now."""
@@ -359,7 +383,7 @@ class Sessions:
         """Cancel a call: an interrupt, or the end of its process."""
         if call.is_finished:
             return
-        if call.function in (OUTPUT, INPUT) and call.process is not None:
+        if call.function in (OUTPUT, INPUT, SEND, FILES) and call.process is not None:
             call.process.link.send(Cancel(call.inner))
         elif not call.is_running:
             self._end(call, failure("cancelled", "It was cancelled before it ran."))
@@ -414,7 +438,7 @@ class Sessions:
         """End a session's process with what runs in it; what waits there gets a new one."""
         process = self._sessions.pop((call.owner, call.session), None)
         if process is None or process.task is None:
-            self._end(call, _plain(False))
+            self._end(call, plain_outcome(False))
             return
         if process.queue:
             process.queue[0].stopping = failure("cancelled", "Its session was ended from outside.")
@@ -425,7 +449,7 @@ class Sessions:
 
         def ended(_: object) -> None:
             timer.cancel()
-            self._end(call, _plain(True))
+            self._end(call, plain_outcome(True))
 
         process.task.add_done_callback(ended)
 
@@ -532,9 +556,3 @@ class Sessions:
             await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
         await asyncio.to_thread(remove_blobs, os.getpid())
         await asyncio.to_thread(remove_folders, os.getpid())
-
-
-def _plain(value: object) -> Outcome:
-    """An answer of the supervisor itself."""
-    body = msgspec.msgpack.encode(value)
-    return Outcome((body,), len(body), "msgpack")

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 from easyremote.errors import RemoteError
+from easyremote.node import workplace
 from easyremote.node.blobs import BlobMissing
 from easyremote.node.comms import Comms
 from easyremote.node.environment import Environment
@@ -32,6 +33,7 @@ from easyremote.node.stdin import NOBODY, Stdin
 from easyremote.node.streams import Capture
 from easyremote.node.variables import Blob, Limits, Parcel, Variables, remote_error
 from easyremote.progress import end_bars, publish_to
+from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
 
 __all__ = ["Shell"]
@@ -85,6 +87,7 @@ class Shell:
             ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
+            ``files``: name, digest and size of those that lie in the session's folder then.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
             ``parent``: the id of the message that runs the cell, for `Comms`.
 
@@ -120,6 +123,8 @@ class Shell:
         except BlobMissing:
             return {"process": self._process, "missing": True}
         self._import(request.get("imports", {}))
+        for name, digest, size in request.get("files", ()):
+            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
         value = self._execute(request)
         limits = Limits(*request.get("limits", ()))
         parcel = self._parcel(request, request.pop("changed"), limits)

@@ -2,8 +2,9 @@
 
 The main thread runs one call at a time, so that an interrupt (SIGINT, from the supervisor) reaches
 it; a second thread serves the link to the supervisor, and the calls about what runs: its output
-once more, answers to what it asks. Cells, and what comes for their widgets, run in an IPython shell
-(``shell.py``), made at the first cell; shipped functions run without it.
+once more, answers to what it asks. Those about files have a third one (``file_calls.py``). Cells,
+and what comes for their widgets, run in an IPython shell (``shell.py``), made at the first cell;
+shipped functions run without it.
 ``tests/client/test_remote.py`` proves it.
 """
 
@@ -24,10 +25,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from easyremote.node import workplace
 from easyremote.node.blobs import BlobStore
-from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
+from easyremote.node.file_calls import FILE_CALLS, FileCalls
+from easyremote.node.files import FileStore
+from easyremote.node.outcomes import dump_item, error_outcome, plain_outcome, value_outcome
 from easyremote.node.output import COMMS, Event
 from easyremote.node.record import Reader, Record, Records
 from easyremote.node.streams import Capture
@@ -37,6 +39,7 @@ from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
+from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
@@ -73,6 +76,9 @@ class Worker:
         self._is_fork = False
         self._room = threading.Event()
         self._shell: Any = None
+        self._files = FileCalls(
+            lambda held, outcome: self._call_soon(self._callee.finish, held, outcome)
+        )
         #: Whose calls these are; a process has one owner.
         self._owner = ""
         self._capture: Capture | None = None
@@ -118,6 +124,8 @@ class Worker:
             self._replay(held, load(arguments))
         elif held.function == "$input":
             self._answer(held, load(arguments))
+        elif held.function in FILE_CALLS:
+            self._files.submit(held, arguments)
         else:
             self._queue.put(Work(held, arguments))
 
@@ -140,7 +148,7 @@ class Worker:
         record = self._records.find(held.session)
         self._callee.started(held)
         if record is None:
-            self._callee.finish(held, _answer_outcome({"state": "queued"}))
+            self._callee.finish(held, plain_outcome({"state": "queued"}))
             return
         reader = Reader(held, follows)
         record.readers.append(reader)
@@ -150,7 +158,7 @@ class Worker:
 
     def _answer(self, held: HeldCall, answer: tuple[int, str, str]) -> None:
         asked = self._shell is not None and self._shell.stdin.answer(*answer)
-        self._callee.finish(held, _answer_outcome(asked))
+        self._callee.finish(held, plain_outcome(asked))
 
     # -- the main thread ---------------------------------------------------------------------------
 
@@ -172,7 +180,9 @@ class Worker:
     def _run(self, work: Work) -> Outcome:
         held = work.held
         began = time.monotonic()
-        self._owner = held.owner
+        if not self._owner:
+            self._owner = held.owner
+            set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
         self._call_soon(self._begin, held, record := Record())
         self._record = record
@@ -276,6 +286,7 @@ class Worker:
         if self._shell is None:
             from easyremote.node.shell import Shell
 
+            workplace.enter()
             self._shell = Shell(self.emit, BlobStore(self._owner, os.getppid()).get)
         return self._shell
 
@@ -356,7 +367,7 @@ class Worker:
         answer: dict[str, object] = {"state": "running" if outcome is None else "done"}
         if outcome is not None and outcome.code:
             answer["error"] = unpack_error(b"".join(map(bytes, outcome.parts)))
-        self._callee.finish(reader.held, _answer_outcome(answer))
+        self._callee.finish(reader.held, plain_outcome(answer))
 
     def _end(self, held: HeldCall, outcome: Outcome) -> None:
         if self._capture is not None:
@@ -381,11 +392,6 @@ class Worker:
 
     def _call_soon(self, function: Callable[..., None], *args: object) -> None:
         self._loop.call_soon_threadsafe(function, *args)
-
-
-def _answer_outcome(value: object) -> Outcome:
-    body = msgspec.msgpack.encode(value)
-    return Outcome((body,), len(body), "msgpack")
 
 
 def _print_plainly(event: dict[str, object]) -> None:

@@ -16,10 +16,11 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from easyremote.serialize.files import File, collected
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, Version, pickle_names, unpickle
 
@@ -48,6 +49,8 @@ class Packed:
 
     #: The pickle, then its big buffers: views of the values' own memory.
     pieces: list[memoryview]
+    #: What has to be on the other side before it is unpacked.
+    files: list[File] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -108,8 +111,10 @@ def pack(variables: Mapping[str, object], *, python: Version | None = None) -> P
     CannotShip
         A variable can't travel; the message names it.
     """
-    data, buffers = pickle_names(variables, python=python)
-    return Packed([memoryview(data), *(buffer.cast("B") for buffer in buffers)])
+    with collected() as files:
+        data, buffers = pickle_names(variables, python=python)
+    pieces = [memoryview(data), *(buffer.cast("B") for buffer in buffers)]
+    return Packed(pieces, list(files.values()))
 
 
 def unpack(wire: Wire, blob: Callable[[bytes, Buffer | None], Buffer] | None = None) -> Any:

@@ -1,31 +1,50 @@
 """`File`: a file of this machine that can travel; on the other side it is a local file as well.
 
-What travels is its name and the hash of its content. Its bytes go beforehand (``client/files.py``)
-into the node's store (``node/files.py``), which sets `resolve`. A file that comes back is the one
-that left. ``tests/serialize/test_files.py`` proves it.
+What travels is its name, its size and the hash of its content. Whoever pickles one `collected` it,
+and brings its bytes beforehand (``client/files.py``) into the node's store (``node/files.py``),
+which sets `resolve`. One that comes back is the file that left. The hash of a file is remembered
+for as long as the system says that nothing was written to it: by its inode, size and times. What
+was written so recently that the next write could have the same time is hashed again; what is
+written through a memory map counts when that is flushed. ``tests/serialize/test_files.py`` proves
+it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
-from easyremote.errors import NotFound, UsageError
+from easyremote.errors import CannotShip, NotFound, UsageError
 
-__all__ = ["File", "collected", "file", "named", "set_resolver"]
+__all__ = ["Content", "File", "collected", "file", "named", "set_resolver"]
 
-#: Hashes of files that were read, by path, time of change and size.
-_hashes: dict[tuple[str, int, int], bytes] = {}
-#: Files that left from here, by their content.
+#: Seconds after which a file's time of change would differ after another write: those of the
+#: coarsest file systems, and of clocks that differ.
+SETTLED = 2.0
+
+
+class Content(NamedTuple):
+    """What is in a file."""
+
+    #: SHA-256.
+    digest: bytes
+    #: Bytes.
+    size: int
+
+
+#: What was read, by path, with the marks of the file by which a change would be seen.
+_known: dict[str, tuple[tuple[int, ...], Content]] = {}
+#: Where files are here that can have left from here, by their digests.
 _left: dict[bytes, str] = {}
 _collecting: ContextVar[dict[bytes, File] | None] = ContextVar("collecting", default=None)
-_resolve: Callable[[str, bytes, int], str] | None = None
-#: On a node: the files that came for the cell, by what they are called in it.
-named: dict[str, File] = {}
+_resolve: Callable[[str, Content], str] | None = None
+#: On a node: where those are that came with ``--file``, by the names under which they came.
+named: dict[str, str] = {}
 
 
 class File(os.PathLike[str]):
@@ -36,6 +55,11 @@ class File(os.PathLike[str]):
     path
         Of a file of this machine.
 
+    Raises
+    ------
+    UsageError
+        There is none.
+
     Examples
     --------
     >>> train = File("train.csv")               # doctest: +SKIP
@@ -44,8 +68,13 @@ class File(os.PathLike[str]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.path.abspath(os.path.expanduser(path))
+        if os.path.isdir(self._path):
+            raise UsageError(
+                f"{os.fspath(path)!r} is a folder, and files travel one by one: pack it "
+                "(shutil.make_archive), or name the files in it."
+            )
         if not os.path.isfile(self._path):
-            raise UsageError(f"There is no file {os.fspath(path)!r} here.")
+            raise UsageError(f"There is no file {os.fspath(path)!r}.")
 
     @property
     def name(self) -> str:
@@ -53,19 +82,35 @@ class File(os.PathLike[str]):
         return os.path.basename(self._path)
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return os.stat(self._path).st_size
+    def content(self) -> Content:
+        """What is in it now; instant where it was read before, and not written to since.
 
-    @property
-    def digest(self) -> bytes:
-        """The SHA-256 of its content."""
-        stat = os.stat(self._path)
-        key = self._path, stat.st_mtime_ns, stat.st_size
-        if key not in _hashes:
+        Raises
+        ------
+        CannotShip
+            It can't be read, or is being written to.
+        """
+        try:
             with open(self._path, "rb") as opened:
-                _hashes[key] = hashlib.file_digest(opened, "sha256").digest()
-        return _hashes[key]
+                marks = _marks(opened.fileno())
+                known = _known.get(self._path)
+                if known is not None and known[0] == marks:
+                    return known[1]
+                digest = hashlib.file_digest(opened, "sha256").digest()
+                if _marks(opened.fileno()) != marks:
+                    raise CannotShip(f"{self.name} is being written to; wait until that is over")
+                found = Content(digest, os.fstat(opened.fileno()).st_size)
+        except OSError as error:
+            raise CannotShip(f"{self.name} can't be read: {error.strerror}") from None
+        _left[digest] = self._path
+        if time.time() - marks[-1] / 1e9 > SETTLED:
+            _known[self._path] = marks, found
+        return found
+
+    def read_again(self) -> Content:
+        """`content`, whatever is remembered of it."""
+        _known.pop(self._path, None)
+        return self.content
 
     def __fspath__(self) -> str:
         return self._path
@@ -80,11 +125,22 @@ class File(os.PathLike[str]):
         return hash(self._path)
 
     def __reduce__(self) -> Any:
-        digest = self.digest
-        _left[digest] = self._path
-        if (found := _collecting.get()) is not None:
-            found[digest] = self
-        return arrived, (self.name, digest, self.size)
+        found = _collecting.get()
+        if found is None and _resolve is None:
+            raise CannotShip(
+                f"the file {self.name} goes along with cells, with easyremote.run and with "
+                "functions that are sent to a named node; here, pass its path or its content"
+            )
+        content = self.content
+        if found is not None:
+            found[content.digest] = self
+        return arrived, (self.name, content.digest, content.size)
+
+
+def _marks(opened: int) -> tuple[int, ...]:
+    """What differs when a file has been replaced or written to; the time of that comes last."""
+    stat = os.fstat(opened)
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def file(path: str | os.PathLike[str]) -> File:
@@ -101,23 +157,27 @@ def file(path: str | os.PathLike[str]) -> File:
     ------
     UsageError
         There is none.
+
+    Examples
+    --------
+    >>> train = file("train.csv")                                        # doctest: +SKIP
+    >>> run("len(open(f).readlines())", on="gpu-node", f=train)          # doctest: +SKIP
     """
-    came = named.get(os.fspath(path))
-    return came if came is not None else File(path)
+    return File(named.get(os.fspath(path), path))
 
 
 def arrived(name: str, digest: bytes, size: int) -> File:
     """The loading side of a file; its name is part of the payload."""
     if _resolve is not None:
-        return File(_resolve(name, digest, size))
+        return File(_resolve(name, Content(digest, size)))
     if digest in _left:
         return File(_left[digest])
-    raise NotFound(f"The file {name!r} is on the node only.")
+    raise NotFound(f"the file {name} is on the node only: %remote_fetch brings those of outputs/.")
 
 
 @contextmanager
 def collected() -> Iterator[dict[bytes, File]]:
-    """Collect the files that are pickled meanwhile, by their content."""
+    """Collect the files that are pickled meanwhile, by their digests."""
     found: dict[bytes, File] = {}
     token = _collecting.set(found)
     try:
@@ -126,7 +186,7 @@ def collected() -> Iterator[dict[bytes, File]]:
         _collecting.reset(token)
 
 
-def set_resolver(resolve: Callable[[str, bytes, int], str]) -> None:
-    """On a node: how the path of a file that came is found, from name, digest and size."""
+def set_resolver(resolve: Callable[[str, Content], str]) -> None:
+    """On a node: how the path of a file that came is found."""
     global _resolve
     _resolve = resolve

@@ -11,6 +11,7 @@ def load_ipython_extension(ipython: Any) -> None:
     from .companions import Companions
     from .completion import matcher, what_is_known
     from .environment import EnvironmentMagics
+    from .files import FileMagics
     from .job_magics import JobMagics
     from .jobs import Jobs
     from .magics import RemoteMagics
@@ -26,6 +27,7 @@ def load_ipython_extension(ipython: Any) -> None:
     ipython.register_magics(Companions(ipython, places, jobs, widgets))
     ipython.register_magics(VariableMagics(ipython, places))
     ipython.register_magics(EnvironmentMagics(ipython, places))
+    ipython.register_magics(FileMagics(ipython, places))
     ipython.input_transformers_cleanup.append(CellTransformer(lambda: places.is_auto))
     ipython.Completer.custom_matchers.append(matcher(what_is_known(ipython, places)))
 

@@ -15,7 +15,10 @@ from IPython.display import display
 
 import easyremote
 from easyremote.client.diagnosis import diagnose
+from easyremote.client.fetch import listed
+from easyremote.client.session import Session
 from easyremote.client.targets import did_you_mean
+from easyremote.errors import EasyRemoteError
 
 from .display import one_line_errors
 from .jobs import Jobs
@@ -27,6 +30,8 @@ from .widgets import Widgets
 
 __all__ = ["Companions"]
 
+#: Seconds in which a session that is to be ended says which files it has.
+LIST_LIMIT = 3.0
 _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "wrong": "\x1b[31m"}
 
 
@@ -104,17 +109,22 @@ class Companions(Magics):
 
     @line_magic
     def remote_restart(self, line: str) -> None:
-        """End a session: ``%remote_restart [TARGET]``. What is on the node only is lost.
+        """End a session: ``%remote_restart [TARGET]``. What is on the node only is lost, files too.
 
         What runs there is stopped. The next cell starts the session anew, and says what is sent
         again. Without TARGET it is the session in which ``%%remote`` would run.
         """
         with one_line_errors():
             place = self._places.find(parse(line))
+            outputs = _outputs(place.session)
             was_there = place.session.end()
             self._widgets.close(place.process)
         if was_there:
-            _say(f"The session on {place.session.node_id} has ended; the next cell starts it anew.")
+            lost = f", and its outputs/ with it ({outputs})" if outputs else ""
+            _say(
+                f"The session on {place.session.node_id} has ended{lost}; the next cell starts it "
+                "anew."
+            )
         else:
             _say(f"There was no session on {place.session.node_id} yet.")
 
@@ -159,6 +169,16 @@ class Companions(Magics):
         where = f" --where '{attached.where}'" if attached.where else ""
         what = "Plain cells, and %%remote cells" if self._places.is_auto else "%%remote cells"
         return f"{what} without a target run on {target}{where}."
+
+
+def _outputs(session: Session) -> str:
+    """What is in its outputs, in words; nothing is known of a session that doesn't answer."""
+    try:
+        names = [file.name for file in listed(session.files, LIST_LIMIT) if not file.is_sent]
+    except (EasyRemoteError, TimeoutError):
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _choice(magic: str, line: str, options: Sequence[str]) -> str:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import threading
 import time
@@ -46,6 +48,8 @@ _COMPANIONS: dict[str, list[str]] = {
     "remote_cancel": ["--kill"],
     "remote_doctor": [],
     "remote_env": ["--all"],
+    "remote_fetch": ["--overwrite", "--to"],
+    "remote_files": ["--session", "--where"],
     "remote_get": [],
     "remote_job": ["--follow"],
     "remote_jobs": ["--all", "--wait"],
@@ -69,6 +73,8 @@ class Known:
     #: Those of this notebook, as ``node/session``.
     sessions: Callable[[], Collection[str]] = list
     variables: Callable[[], Iterable[str]] = list
+    #: Paths that begin so; folders end with a slash.
+    paths: Callable[[str], Iterable[str]] = lambda start: ()
 
 
 def what_is_known(shell: Any, places: Places) -> Known:
@@ -79,7 +85,13 @@ def what_is_known(shell: Any, places: Places) -> Known:
         cache.get,
         places.names,
         lambda: [n for n in shell.user_ns if n not in hidden and not n.startswith("_")],
+        _paths,
     )
+
+
+def _paths(start: str) -> list[str]:
+    found = glob.glob(glob.escape(os.path.expanduser(start)) + "*")
+    return sorted(path + "/" if os.path.isdir(path) else path for path in found)
 
 
 @dataclass(slots=True)
@@ -214,6 +226,8 @@ def _value(option: Action, fragment: str, known: Known) -> tuple[str, list[str]]
     part = re.split(r"[,='\"]", fragment)[-1].lstrip()
     if option.dest in ("inputs", "outputs"):
         return part, _starting(part, sorted(known.variables()))
+    if option.dest == "files":
+        return part, list(known.paths(part))
     if option.dest == "where":
         labels = {label for node in known.nodes() for label in node.labels}
         return part, _starting(part, [*FACTS, *sorted(labels)])

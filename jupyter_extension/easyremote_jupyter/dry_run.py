@@ -8,10 +8,12 @@ The node is asked what it has, by hashes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from easyremote.client.files import missing as missing_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CannotShip
+from easyremote.serialize.files import File
 from easyremote.serialize.refs import Whereabouts, going_to
 
 from .capture import Names
@@ -23,20 +25,24 @@ from .shipping import in_a_notebook
 __all__ = ["show_plan"]
 
 
-def show_plan(place: Place, needs: Shipment, found: Names, options: Options) -> None:
+def show_plan(
+    place: Place, needs: Shipment, files: Iterable[File], found: Names, options: Options
+) -> None:
     """Print where the cell would run, what it would take along, and what would come back."""
-    sys.stdout.write("\n".join(_plan(place, needs, found, options)) + "\n")
+    sys.stdout.write("\n".join(_plan(place, needs, files, found, options)) + "\n")
 
 
-def _plan(place: Place, needs: Shipment, found: Names, options: Options) -> Iterator[str]:
+def _plan(
+    place: Place, needs: Shipment, files: Iterable[File], found: Names, options: Options
+) -> Iterator[str]:
     session = "a fresh session" if options.fresh else f"session {place.session.name}"
     yield f"Would run on {place.session.node_id}, {session}. Nothing was sent."
     session_of = Whereabouts(place.session.node_id, place.session.name, place.held.process or "")
     with going_to(session_of):
         missing = place.held.missing(needs.variables)
-    rows, total = [], 0
+    rows, total, files = [], 0, list(files)
     for name, value in sorted(needs.variables.items()):
-        size, travelling, what = _size(place, name, value)
+        size, travelling, what = _size(place, name, value, files)
         if name not in missing:
             travelling, what = 0, "is there already"
         total += travelling
@@ -45,6 +51,12 @@ def _plan(place: Place, needs: Shipment, found: Names, options: Options) -> Iter
         (name, "module", "", f"would be imported there ({module})")
         for name, module in sorted(needs.imports.items())
     ]
+    away = {each.file: each.left for each in missing_files(place.session.files, files)}
+    for file in dict.fromkeys(files):
+        left = away.get(file)
+        total += left or 0
+        what = "is there already" if left is None else f"{size_text(left)} would be sent"
+        rows.append((file.name, "file", size_text(file.content.size), what))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  " + "  ".join(map(str.ljust, row, widths)).rstrip()
@@ -52,12 +64,16 @@ def _plan(place: Place, needs: Shipment, found: Names, options: Options) -> Iter
     yield f"Comes back: {_outputs(found, options)}."
 
 
-def _size(place: Place, name: str, value: object) -> tuple[int, int, str]:
-    """How large it is, how much of that the node hasn't got, and what would become of it."""
+def _size(place: Place, name: str, value: object, files: list[File]) -> tuple[int, int, str]:
+    """How large it is, how much of that the node hasn't got, and what would become of it.
+
+    Files that it holds are added to `files`.
+    """
     try:
         packed = place.session.pack({name: value}, place.held.process)
     except CannotShip as error:
         return 0, 0, f"can't be sent: {in_a_notebook(error)}"
+    files += packed.files
     known = place.session.known_blobs(packed.blobs) if packed.blobs else set()
     there = sum(size for hash_, size in packed.blobs.items() if hash_ in known)
     left = packed.size - there

@@ -23,7 +23,7 @@ from .display import Output, one_line_errors, show_notice
 from .jobs import Jobs, JobTable, missing
 from .watch import watch
 
-__all__ = ["JobMagics"]
+__all__ = ["JobMagics", "make_parser"]
 
 #: A job that waits for its turn is looked at so often, in seconds.
 _POLL = 0.5
@@ -34,17 +34,18 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"%{self.prog}: {message}. See %{self.prog}? for what it takes.")
 
 
-def _parser(name: str) -> _Parser:
+def make_parser(name: str) -> argparse.ArgumentParser:
+    """What reads the line of a magic; slips are errors of one line."""
     return _Parser(prog=name, add_help=False, allow_abbrev=False)
 
 
-_JOBS = _parser("remote_jobs")
+_JOBS = make_parser("remote_jobs")
 _JOBS.add_argument("--all", action="store_true")
 _JOBS.add_argument("--wait", nargs="?", type=float, const=float("inf"))
-_JOB = _parser("remote_job")
+_JOB = make_parser("remote_job")
 _JOB.add_argument("job")
 _JOB.add_argument("--follow", action="store_true")
-_CANCEL = _parser("remote_cancel")
+_CANCEL = make_parser("remote_cancel")
 _CANCEL.add_argument("job")
 _CANCEL.add_argument("--kill", action="store_true")
 

@@ -115,6 +115,8 @@ class CellJob(Future[Any]):
         self._tell_end: Callable[[], None] = lambda: None
         self._job: Any = None
         self._sent = threading.Event()
+        #: It was interrupted before it was sent.
+        self.is_unwanted = False
         self._is_told = False
         self._settled: tuple[Any] | None = None
 
@@ -140,13 +142,22 @@ class CellJob(Future[Any]):
         ------
         EasyRemoteError
             It can't be sent.
+        KeyboardInterrupt
+            It was interrupted meanwhile, and is not sent.
         """
         self._settle, self._tell_end = settle, tell_end
         self.set_running_or_notify_cancel()
         threading.Thread(
             target=self._work, args=(run,), name="easyremote-background", daemon=True
         ).start()
-        self._sent.wait()
+        try:
+            self._sent.wait()
+        except KeyboardInterrupt:
+            self.is_unwanted = True
+            self._sent.wait()
+            if self._job is not None:
+                self._job.cancel()
+                raise
         if self._job is None:
             super().result()  # why not
 

@@ -25,6 +25,7 @@ from IPython.core.magic import (
 from IPython.utils.text import DollarFormatter
 
 import easyremote
+from easyremote.client.files import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 
@@ -34,7 +35,7 @@ from .closure import Shipment, closure
 from .display import Event, Output, one_line_errors, show_notice, show_result
 from .dry_run import show_plan
 from .jobs import CellJob, Jobs
-from .missing import missing_module_hint
+from .missing import missing_file_hint, missing_module_hint
 from .modules import local_modules
 from .options import HELP, Options, parse, split
 from .panel import Panel
@@ -125,7 +126,8 @@ The variables that it reads are sent along; those that it assigns come back.
         found = self._names(code)
         needs = self._needs(found, options)
         if options.dry_run:
-            show_plan(place, needs, found, options)
+            with one_line_errors():
+                show_plan(place, needs, named_files(options.files).values(), found, options)
             return {}, None
         before = place.process
         try:
@@ -185,6 +187,7 @@ The variables that it reads are sent along; those that it assigns come back.
         with one_line_errors():
             requirements = [*options.requirements, *of_script(code)]
             modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
+            files = named_files(options.files)
         return {
             "code": code,
             "count": self.shell.displayhook.prompt_count,  # of the cell that runs
@@ -193,6 +196,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "limits": options.pull,
             "requirements": requirements,
             "modules": modules,
+            "files": files,
             "writes": sorted(found.writes | found.mutates),
             "no_input": self._no_input(options),
             # What a job shows in the background is not published under this cell.
@@ -291,7 +295,7 @@ def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:
 
 
 def _hint(error: RemoteError, space: dict[str, object]) -> str:
-    if line := missing_module_hint(error):
+    if line := missing_module_hint(error) or missing_file_hint(error):
         return line
     missing = _UNDEFINED.search(str(error)) if error.type_name == "NameError" else None
     if missing is None or missing[1] not in space:

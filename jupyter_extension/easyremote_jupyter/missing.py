@@ -1,4 +1,4 @@
-"""What to do about a module that is missing on a node: the option that brings it there.
+"""What to do about a module or a file that is missing on a node: the option that brings it there.
 
 The distribution that a module is of is found among those installed here, and in a short list of
 those that are known by another name. ``tests/jupyter_extension/test_missing.py`` proves it.
@@ -6,19 +6,25 @@ those that are known by another name. ``tests/jupyter_extension/test_missing.py`
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
+from easyremote.client.files import name_there
 from easyremote.errors import RemoteError
 
 from .modules import is_local
 
-__all__ = ["missing_module_hint", "requirement_for"]
+__all__ = ["missing_file_hint", "missing_module_hint", "requirement_for"]
 
 #: No module named 'a', and the like.
 _MODULE = re.compile(r"'([\w.]+)'(?: is not installed|, which is|$|;)")
+#: How the system says that there is no file.
+_FILE = re.compile(r"\[Errno 2\] No such file or directory: ('[^']*')$")
 _DISTRIBUTIONS: Mapping[str, str] = {
     "Bio": "biopython",
     "Crypto": "pycryptodome",
@@ -65,6 +71,20 @@ def missing_module_hint(error: RemoteError) -> str:
     requirement = requirement_for(name)
     here = f" (the version that is installed here; or --with {_name(requirement)})"
     return f"Add --with {requirement}{here if '==' in requirement else ''}"
+
+
+def missing_file_hint(error: RemoteError) -> str:
+    """One line on how to have a file of this machine there; empty where there is none."""
+    found = _FILE.search(error.message) if error.type_name == "FileNotFoundError" else None
+    if found is None:
+        return ""
+    path = str(ast.literal_eval(found[1]))
+    if not os.path.isfile(path):
+        return ""
+    how = f"add --file {shlex.quote(path)}"
+    if (name := name_there(path)) != os.path.normpath(path):
+        how += f", and open it as {name!r}"
+    return f"{path!r} is here, but was not sent: {how}"
 
 
 def requirement_for(module: str) -> str:

@@ -35,6 +35,7 @@ examples:
   %%remote --fresh -i seed --no-auto-in  in a new session, with nothing but `seed`
   %%remote -o mine=theirs -t 60          `theirs` there is `mine` here; for a minute at most
   %%remote gpu-node --bg fit             go on at once; `fit` is the job
+  %%remote --file data/train.csv         with a file, which is data/train.csv there as well
   y = %remote gpu-node f(x)              one expression, and its value
 """
 
@@ -56,6 +57,8 @@ class Options:
     outputs: Outputs = "auto"
     #: Bytes of one value, and of all of a cell, that come back by themselves.
     pull: tuple[float, float] = (16e6, 64e6)
+    #: Paths of files that lie in the session's folder when the cell runs.
+    files: list[str] = field(default_factory=list)
     force_push: bool = False
     timeout: float | None = None
     queue_timeout: float | None = None
@@ -110,6 +113,10 @@ def _name(text: str) -> str:
 
 def _inputs(text: str) -> list[str]:
     return [_name(name) for name in text.split(",") if name.strip()]
+
+
+def _files(text: str) -> list[str]:
+    return [path.strip() for path in text.split(",") if path.strip()]
 
 
 def _outputs(text: str) -> Outputs:
@@ -195,6 +202,7 @@ def _add_variables(parser: _Parser) -> None:
         "-i",
         "--in",
         dest="inputs",
+        action="extend",
         type=_inputs,
         metavar="A,B",
         help="send these variables as well as those that the cell is seen to read",
@@ -215,6 +223,14 @@ def _add_variables(parser: _Parser) -> None:
         metavar="auto|always|never|SIZE",
         help="the largest value that comes back by itself, as in 100M; larger ones stay there as "
         "a RemoteRef (auto: 16 MB a value, 64 MB a cell)",
+    )
+    add(
+        "--file",
+        dest="files",
+        action="extend",
+        type=_files,
+        metavar="A,B",
+        help="files that go along; the cell finds them under the same path",
     )
     add(
         "--with",

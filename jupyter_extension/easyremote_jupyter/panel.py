@@ -101,11 +101,20 @@ class Panel:
             self._note = "reconnecting ... (the job keeps running)"
         else:
             self._note = ""
-        if time.monotonic() - self._drawn >= INTERVAL:
-            self.draw(update=True)
+        self._draw_if_due()
 
     def show(self, event: Event) -> None:
-        """Take in one event."""
+        """Take in one event.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            It is about a file on its way, and the cell is not wanted any more.
+        """
+        if self._entry is None:
+            if self._cell.is_unwanted:
+                raise KeyboardInterrupt
+            self._draw_if_due()
         with self._lock:
             match event["type"]:
                 case "stream":
@@ -161,6 +170,10 @@ class Panel:
             self.draw(update=True)
 
     # -- inside
+
+    def _draw_if_due(self) -> None:
+        if time.monotonic() - self._drawn >= INTERVAL:
+            self.draw(update=True)
 
     def _write(self, text: str) -> None:
         self._text = compacted(self._text + text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class Place:
         """Run a cell with the variables that it needs, of which it may do without the optional."""
         trusts_blobs = True
         while True:
-            job = self._submit(request, variables, optional, options, trusts_blobs, output.notice)
+            job = self._submit(request, variables, optional, options, trusts_blobs, output)
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
@@ -105,18 +105,19 @@ class Place:
         optional: Collection[str],
         options: Options,
         trusts_blobs: bool,
-        notice: Callable[[str], None],
+        output: Watcher,
     ) -> RemoteJob[dict[str, Any]]:
         try:
             shipped = load(
-                self.session, self.held, variables, options, notice, trusts_blobs=trusts_blobs
+                *(self.session, self.held, variables, request["files"], options, output),
+                trusts_blobs=trusts_blobs,
             )
         except CannotShip:
             needed = {name: v for name, v in variables.items() if name not in optional}
             if len(needed) == len(variables):
                 raise
-            return self._submit(request, needed, (), options, trusts_blobs, notice)
-        modules = self.modules.wire(request["modules"], self.held.process, notice)
+            return self._submit(request, needed, (), options, trusts_blobs, output)
+        modules = self.modules.wire(request["modules"], self.held.process, output.notice)
         kept = -1.0 if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
             request | shipped | modules,

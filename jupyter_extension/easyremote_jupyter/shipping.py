@@ -1,23 +1,27 @@
-"""What goes to a session with a cell: which variables, how large they are, and what is said of it.
+"""What goes to a session with a cell: variables and files, how large they are, what is said of it.
 
-What the session holds is not sent, nor are the blobs that its node has. Large ones are announced,
-and very large ones have to be asked for (``--force-push``).
+What the session holds is not sent, nor are the blobs and files that its node has. Large ones are
+announced, and very large ones have to be asked for (``--force-push``). Files go ahead of the rest.
 ``tests/jupyter_extension/test_variables.py`` proves it in real kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
+from easyremote.client.files import missing as missing_files
+from easyremote.client.files import send
 from easyremote.client.refs import size_text
 from easyremote.client.session import Session
 from easyremote.errors import CannotShip, UsageError
 from easyremote.serialize.blobs import Packed
+from easyremote.serialize.files import File
 from easyremote.serialize.refs import Whereabouts, going_to
 
 from .held import Held
 from .options import Options
+from .watch import Watcher
 
 __all__ = ["load", "sizes"]
 
@@ -30,17 +34,20 @@ def load(
     session: Session,
     held: Held,
     variables: dict[str, object],
+    files: dict[str, File],
     options: Options,
-    notice: Callable[[str], None],
+    output: Watcher,
     *,
     trusts_blobs: bool = True,
 ) -> dict[str, Any]:
-    """The part of a request that holds the variables.
+    """The part of a request that holds the variables and files; the files are there then.
 
     Parameters
     ----------
-    notice
-        Shows a line among what the cell shows.
+    files
+        By the names that they have in the session's folder.
+    output
+        Shows what is sent.
     trusts_blobs
         Whether to leave out what the node says it has; not after it turned out to be gone.
 
@@ -49,7 +56,7 @@ def load(
     CannotShip
         A variable can't travel.
     UsageError
-        One is so large that it has to be wanted.
+        One is so large that it has to be wanted, or a file can't be sent.
     """
     for name, value in variables.items():
         _check_device(name, value)
@@ -60,11 +67,19 @@ def load(
     except CannotShip as error:
         raise in_a_notebook(error) from None
     known = session.known_blobs(packed.blobs) if packed.blobs and trusts_blobs else set()
-    if _travelling(packed, known) >= ANNOUNCED_MIN:
-        line = _announcement(session, sizes(session, held, missing, known), options)
+    away = missing_files(session.files, [*packed.files, *files.values()])
+    if _travelling(packed, known) + sum(each.left for each in away) >= ANNOUNCED_MIN:
+        found = sizes(session, held, missing, known)
+        found |= {each.file.name: ("file", each.left) for each in away}
+        line = _announcement(session, found, options)
         if not options.quiet:
-            notice(line)
-    request = {"packed": packed.wire(known), "released": session.take_released(held.process)}
+            output.notice(line)
+    send(session.files, away, output.show)
+    request = {
+        "packed": packed.wire(known),
+        "files": [(name, *file.content) for name, file in files.items()],
+        "released": session.take_released(held.process),
+    }
     return request | ({"process": held.process} if held.process is not None else {})
 
 

@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from easyremote.client.refs import size_text
 
-from .display import one_line_errors, show_notice
+from .display import Output, one_line_errors
 from .options import Options, parse
 from .places import Place, Places
 from .shipping import load
@@ -94,9 +94,10 @@ class VariableMagics(Magics):
         values = {name: space[name] for name in names}
         with one_line_errors():
             place.held.drop(names)  # sent, whatever is there
-            request = load(
-                place.session, place.held, values, options, show_notice, trusts_blobs=False
-            )
+            with Output(self.shell) as output:
+                request = load(
+                    place.session, place.held, values, {}, options, output, trusts_blobs=False
+                )
             answer = place.session.ask("put", request["packed"])
         if place.held.process not in (None, answer["process"]):
             place.held.forget()

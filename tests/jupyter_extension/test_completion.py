@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,12 @@ NODES = [
     NodeInfo("cpu-node", "online"),
     NodeInfo("gone", "offline"),
 ]
-KNOWN = Known(lambda: NODES, lambda: ["gpu-node/train"], lambda: ["alpha", "beta", "alps"])
+KNOWN = Known(
+    lambda: NODES,
+    lambda: ["gpu-node/train"],
+    lambda: ["alpha", "beta", "alps"],
+    lambda start: [path for path in ("data/", "data/a.csv", "b.csv") if path.startswith(start)],
+)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,8 @@ KNOWN = Known(lambda: NODES, lambda: ["gpu-node/train"], lambda: ["alpha", "beta
         ("%%remote -s t", "t", ["train"]),
         ("%%remote --progress h", "h", ["html"]),
         ("%%remote -t 5 g", "g", ["gpu-node"]),
+        ("%%remote --file da", "da", ["data/", "data/a.csv"]),
+        ("%%remote gpu-node --file=data/a.csv,b", "b", ["b.csv"]),
         ("%remote gp", "gp", ["gpu-node"]),
         ("y = %remote gp", "gp", ["gpu-node"]),
         ("%remote_attach c", "c", ["cpu-node"]),
@@ -52,6 +60,9 @@ KNOWN = Known(lambda: NODES, lambda: ["gpu-node/train"], lambda: ["alpha", "beta
         ("%remote_put gpu-node be", "be", ["beta"]),
         ("%remote_get a", "a", ["any", "alpha", "alps"]),
         ("%remote_cancel --", "--", ["--kill"]),
+        ("%remote_fetch g", "g", ["gpu-node"]),
+        ("%remote_fetch gpu-node a.csv --", "--", ["--overwrite", "--to"]),
+        ("%remote_files c", "c", ["cpu-node"]),
     ],
 )
 def test_what_is_offered_on_a_line(line: str, fragment: str, texts: list[str]) -> None:
@@ -154,3 +165,14 @@ def test_a_kernel_answers_with_nodes_options_and_variables(kernel: Kernel) -> No
     assert offered(kernel, "%%remote gpu-node --que") == (["--queue-timeout"], "--que")
     assert offered(kernel, "%%remote gpu-node -i gadget,kernel_o") == (["kernel_only"], "kernel_o")
     assert offered(kernel, "x = 1\n%remote_attach gpu-n") == (["gpu-node"], "gpu-n")
+
+
+def test_paths_of_this_machine_are_offered_for_files(kernel: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "dates.csv").touch()
+    kernel.run(f"%cd -q {tmp_path}")
+    line = "%%remote gpu-node --file da"
+    kernel._client.complete(line, len(line))
+    found = kernel._client.get_shell_msg(timeout=LIMIT)["content"]["matches"]
+    kernel.run("%cd -q /")
+    assert found == ["data/", "dates.csv"]

@@ -1,4 +1,4 @@
-"""The hint for a module that is missing on a node."""
+"""The hints for a module and for a file that are missing on a node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from easyremote.errors import RemoteError
-from easyremote_jupyter.missing import missing_module_hint, requirement_for
+from easyremote_jupyter.missing import missing_file_hint, missing_module_hint, requirement_for
 
 
 def hint(message: str, type_name: str = "ModuleNotFoundError") -> str:
@@ -59,3 +59,17 @@ def test_a_module_of_the_folder_is_told_apart(
 
 def test_a_module_of_the_standard_library_is_not_to_be_installed() -> None:
     assert "standard library here" in hint("No module named 'graphlib'")
+
+
+def test_a_file_that_is_here_is_named_with_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def file_hint(path: str, type_name: str = "FileNotFoundError") -> str:
+        message = f"[Errno 2] No such file or directory: {path!r}"
+        return missing_file_hint(RemoteError(message, type_name=type_name))
+
+    (tmp_path / "a b.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    assert file_hint("a b.csv") == "'a b.csv' is here, but was not sent: add --file 'a b.csv'"
+    assert file_hint(f"{tmp_path}/a b.csv").endswith("a b.csv', and open it as 'a b.csv'")
+    assert file_hint("absent.csv") == file_hint("a b.csv", "OSError") == ""

@@ -1,0 +1,167 @@
+"""Files that come from a node: with a real gateway and a real node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import easyremote
+from easyremote.client.fetch import _target, fetch
+from easyremote.client.files import PIECE, TransferInterrupted
+from easyremote.client.run import RemoteSession
+from easyremote.errors import NotFound, UsageError
+from tests.conftest import Gateway
+
+WRITE = "import os; data = os.urandom(size); _ = open(f'outputs/{name}', 'wb').write(data)"
+
+
+@pytest.fixture
+def s(
+    gateway: Gateway,
+    node: subprocess.Popen[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[RemoteSession]:
+    monkeypatch.setenv("EASYREMOTE_HOME", str(gateway.home))
+    monkeypatch.chdir(tmp_path)
+    with easyremote.session("gpu-node") as session:
+        yield session
+
+
+def write(s: RemoteSession, name: str, size: int) -> bytes:
+    data: bytes = s.run(WRITE, out=["data"], name=name, size=size)["data"]
+    return data
+
+
+def interrupted(state: dict[str, float]) -> None:
+    """Takes the states of a bar until half of a file is here."""
+    if state["n"] >= 2 * PIECE:
+        raise KeyboardInterrupt  # as a signal would be, between two pieces
+
+
+def test_files_are_those_that_were_sent_and_the_outputs(s: RemoteSession) -> None:
+    assert s.files() == []
+    Path("a.csv").write_text("x")
+    s.run("_ = open('beside', 'w').write('x')", files=["a.csv"])
+    write(s, "model.bin", 10)
+    assert [(f.name, f.size, f.is_sent) for f in s.files()] == [
+        ("a.csv", 1, True),
+        ("model.bin", 10, False),
+    ]
+    assert abs(s.files()[1].time - Path("a.csv").stat().st_mtime) < 60
+
+
+def test_outputs_are_fetched_by_name_and_by_pattern(s: RemoteSession) -> None:
+    s.run("import os; os.mkdir('outputs/plots')")
+    data = {name: write(s, name, 10) for name in ("model.bin", "plots/a.png", "plots/b.png")}
+    assert s.fetch("model.bin") == [Path("model.bin")]
+    assert s.fetch("outputs/model.bin", "*.png", to="got") == [
+        *(Path("got/model.bin"), Path("got/plots/a.png"), Path("got/plots/b.png"))
+    ]
+    for name, content in data.items():
+        assert Path("got", name).read_bytes() == content
+    with pytest.raises(NotFound, match="is called modle.bin. Did you mean 'model.bin'?.*There: "):
+        s.fetch("modle.bin")
+
+
+def test_what_is_here_is_never_overwritten_without_being_asked(s: RemoteSession) -> None:
+    data = write(s, "a.bin", 10), write(s, "b.bin", 10)
+    Path("b.bin").write_text("mine")
+    with pytest.raises(UsageError, match="b.bin is something else.*nothing was fetched.*overwrite"):
+        s.fetch("*")
+    assert not Path("a.bin").exists() and Path("b.bin").read_text() == "mine"
+    s.fetch("*", overwrite=True)
+    assert Path("b.bin").read_bytes() == data[1]
+    before = Path("b.bin").stat()
+    assert s.fetch("*") == [Path("a.bin"), Path("b.bin")]  # the same already
+    assert Path("b.bin").stat() == before
+    os.remove("a.bin")
+    os.mkdir("a.bin")
+    with pytest.raises(UsageError, match="a.bin is something else"):
+        s.fetch("a.bin", overwrite=True)
+
+
+def test_an_interrupted_one_goes_on_where_it_was(
+    s: RemoteSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(s, "large.bin", 4 * PIECE + 1)
+
+    with pytest.raises(TransferInterrupted, match="8.0 MB of the 16.0 MB of large.bin are here"):
+        fetch(s._engine.files, ["large.bin"], ".", overwrite=False, show=interrupted)
+    (part,) = Path().iterdir()
+    assert part.stat().st_size >= 2 * PIECE
+    shown: list[float] = []
+    fetch(
+        *(s._engine.files, ["large.bin"], "."),
+        overwrite=False,
+        show=lambda state: shown.append(state["n"]),
+    )
+    assert shown[0] == 2 * PIECE
+    assert [path.name for path in Path().iterdir()] == ["large.bin"]
+    assert Path("large.bin").read_bytes() == data
+    s.fetch("large.bin", to="again")
+    assert "large.bin from gpu-node: 100%" in capsys.readouterr().err
+
+
+def test_a_part_that_was_damaged_is_fetched_anew(s: RemoteSession) -> None:
+    data = write(s, "large.bin", 3 * PIECE)
+    with pytest.raises(TransferInterrupted):
+        fetch(s._engine.files, ["large.bin"], ".", overwrite=False, show=interrupted)
+    (part,) = Path().iterdir()
+    part.write_bytes(bytes(100))
+    s.fetch("large.bin")
+    assert Path("large.bin").read_bytes() == data
+
+
+def test_one_that_changes_meanwhile_is_told_and_leaves_nothing(s: RemoteSession) -> None:
+    write(s, "changes.bin", 2 * PIECE)
+
+    def change(state: dict[str, float]) -> None:
+        if not state["n"]:
+            write(s, "changes.bin", 2 * PIECE)
+
+    with pytest.raises(UsageError, match="changes.bin has changed while it was fetched"):
+        fetch(s._engine.files, ["changes.bin"], ".", overwrite=False, show=change)
+    assert list(Path().iterdir()) == []
+
+
+def test_empty_and_oddly_named_ones_are_fetched(s: RemoteSession) -> None:
+    odd = os.fsdecode(b"od\xff d\n'")
+    assert write(s, "empty", 0) == b""
+    data = write(s, odd, 5)
+    s.fetch("empty", odd)
+    assert (Path("empty").read_bytes(), Path(odd).read_bytes()) == (b"", data)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "out/x", ""])
+def test_a_name_of_the_node_never_leads_out_of_the_folder_here(name: str, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "out").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="would lead out of"):
+        _target(tmp_path / "here", name)
+
+
+def test_a_place_that_can_not_be_written_to_is_told(s: RemoteSession) -> None:
+    s.run("import os; os.mkdir('outputs/plots')")
+    write(s, "plots/a.png", 1)
+    Path("plots").touch()
+    with pytest.raises(UsageError, match="plots is no folder"):
+        s.fetch("plots/a.png", to="plots")
+    with pytest.raises(UsageError, match="plots/a.png can't be written: "):
+        s.fetch("plots/a.png")
+
+
+def test_outputs_are_fetched_while_a_cell_runs_and_gone_with_the_session(
+    s: RemoteSession, tmp_path: Path
+) -> None:
+    data = write(s, "first.bin", 10)
+    job = s._engine.submit_cell({"code": "import time; time.sleep(600)", "count": 1})
+    s.fetch("first.bin")
+    assert not job.done()
+    assert Path("first.bin").read_bytes() == data
+    s.end()
+    assert s.files() == []
