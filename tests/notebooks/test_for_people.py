@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -54,3 +55,16 @@ def test_long_jobs(execute: Execute) -> None:
     assert "0.97" in shown
     assert "ran longer than 1 s" in shown
     assert "[97, 101, 103, 107, 109]" in shown
+
+
+def test_environments_and_files(execute: Execute, registry: None, tmp_path: Path) -> None:
+    shown = execute("05-environments-and-files.ipynb")
+    assert "Add --with tabulate" in shown
+    assert "|   cultivar |   alcohol |" in shown
+    assert "Sent cellar (1 file" in shown
+    assert "outputs/forest.joblib" in shown
+    assert "results/weights.png" in shown
+    assert "array([0, 0, 0, 0, 0])" in shown
+    assert "its outputs/ with it (forest.joblib, weights.png)" in shown
+    assert "['wine.csv', 'columns.txt']" in shown
+    assert (tmp_path / "results" / "columns.txt").read_text().startswith("alcohol\n")
