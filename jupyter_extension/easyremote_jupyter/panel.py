@@ -125,15 +125,18 @@ class Panel:
                     self._text, self._left_out = "", 0
                     self._figures.clear()
                 case "display_data" | "update_display_data":
-                    key = event["transient"].get("display_id") or uuid4().hex
-                    if event["type"] == "display_data" or key in self._figures:
-                        self._figures[key] = event
+                    self._place(event)
                 case "execute_result":
                     self.result = self._figures["result"] = event
                 case "error":
                     self._write(event["traceback"] + "\n")
                 case kind if kind in COMMS:
                     self._say(event)
+
+    def _place(self, event: Event) -> None:
+        key = event["transient"].get("display_id") or uuid4().hex
+        if event["type"] == "display_data" or key in self._figures:
+            self._figures[key] = event
 
     def __enter__(self) -> Panel:
         return self
