@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,27 @@ def test_axe_finds_nothing_to_complain_about(
 @pytest.fixture(autouse=True)
 def light_theme_again(lab: processes.Jupyter) -> None:
     processes.write_settings(lab.log.parent, "themes", {"theme": "JupyterLab Light"})
+
+
+@pytest.fixture
+def chinese(lab: processes.Jupyter) -> Iterator[None]:
+    folder = lab.log.parent / "settings" / "@jupyterlab" / "translation-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "plugin.jupyterlab-settings"
+    processes.write_json(file, {"locale": "zh_CN"})
+    yield
+    file.unlink()
+
+
+def test_the_panel_is_chinese_where_jupyterlab_is(
+    page: Page, lab: processes.Jupyter, chinese: None
+) -> None:
+    FakeStream(page, NODES, JOBS)
+    panel = open_panel(page, lab)
+    expect(panel.get_by_role("searchbox", name="搜索节点")).to_be_visible()
+    expect(panel.get_by_role("status")).to_have_text("已连接")
+    expect(page.locator(".jp-EasyRemote-status")).to_have_text("4 个节点在线")
+    picture(page, "chinese")
 
 
 def test_a_name_with_markup_is_text(page: Page, lab: processes.Jupyter) -> None:
