@@ -229,12 +229,14 @@ class Client(Executor):
         queue_timeout: float | None = None,
         run_timeout: float | None = None,
         hold: float | None = None,
+        origin: str = "",
         stream: bool = False,
         snapshot: bool = False,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already.
 
         ``hold``: seconds that it goes on when this process is gone, below 0 until it is over.
+        ``origin``: what it is known by in `watch`, to find the place that it came from.
         """
         limit = timeout if timeout is not None else self._timeout
         check_call(function, node_id, limit)
@@ -248,6 +250,7 @@ class Client(Executor):
             queue_timeout=queue_timeout or 0.0,
             run_timeout=run_timeout or 0.0,
             hold=hold or 0.0,
+            origin=origin,
         )
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
@@ -427,6 +430,27 @@ class Client(Executor):
         stream = self.start(function, Dumped([], 0), stream=True)
         assert isinstance(stream, RemoteStream), "it was asked for"
         return stream
+
+    def stop(self, call_id: str, *, kill: bool = False) -> bool:
+        """Stop a call of the same key, wherever it was started; safe to repeat.
+
+        Parameters
+        ----------
+        call_id
+            The call's, whole.
+        kill
+            Also the process that it runs in, at once, and with it its session.
+
+        Returns
+        -------
+        bool
+            Whether it was told to stop; False where it is over, or not known.
+        """
+        function = "$kill" if kill else "$cancel"
+        stopped: bool = self.start(
+            function, Dumped([], 0), session=call_id, timeout=CONNECT_LIMIT
+        ).result()
+        return stopped
 
     def _ask(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.start("$nodes", Dumped([], 0), timeout=CONNECT_LIMIT).result()

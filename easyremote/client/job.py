@@ -187,6 +187,18 @@ class RemoteJob(Future[T], Generic[T]):
             if encoding == "msgpack":
                 self._ready = deque(msgspec.msgpack.decode(body))
 
+    async def events_async(self) -> AsyncIterator[dict[str, Any]]:
+        """`events` for async code: each as it comes."""
+        async for item in self._arrivals():
+            if item is _END:
+                self._events.put(_END)
+                return
+            encoding, body = item
+            self._was_seen()
+            if encoding == "msgpack":
+                for event in msgspec.msgpack.decode(body):
+                    yield event
+
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
 
     def started(self, node: str) -> None:
@@ -245,6 +257,25 @@ class RemoteJob(Future[T], Generic[T]):
     def _shown_name(self) -> str:
         return "The function" if self.function == "$call" else f"{self.function}()"
 
+    async def _arrivals(self) -> AsyncIterator[Any]:
+        """What comes, the end included, as it comes."""
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+
+        def wake() -> None:
+            if not loop.is_closed():  # else nobody iterates any more
+                loop.call_soon_threadsafe(arrived.set)
+
+        self._on_event = wake
+        while True:
+            arrived.clear()
+            try:
+                item = self._events.get_nowait()
+            except queue.Empty:
+                await arrived.wait()
+                continue
+            yield item
+
     def _was_seen(self) -> None:
         self._seen_count += 1
         self._client.event_seen(self, self._seen_count)
@@ -266,21 +297,7 @@ class RemoteStream(RemoteJob[None], Generic[T]):
         return self._items()
 
     async def _items(self) -> AsyncIterator[T]:
-        loop = asyncio.get_running_loop()
-        arrived = asyncio.Event()
-
-        def wake() -> None:
-            if not loop.is_closed():  # else nobody iterates any more
-                loop.call_soon_threadsafe(arrived.set)
-
-        self._on_event = wake
-        while True:
-            arrived.clear()
-            try:
-                item = self._events.get_nowait()
-            except queue.Empty:
-                await arrived.wait()
-                continue
+        async for item in self._arrivals():
             if self._was_shown(item):
                 continue
             try:

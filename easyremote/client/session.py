@@ -54,11 +54,13 @@ class Session:
         timeout: float | None = None,
         queue_timeout: float | None = None,
         hold: float | None = None,
+        origin: str = "",
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell there; ``request`` is what `easyremote.node.shell.Shell.run_cell` takes.
 
         ``timeout`` (seconds) limits how long it runs, ``queue_timeout`` the waiting for its turn,
-        ``hold`` how long it goes on when this process is gone (below 0: until it is over).
+        ``hold`` how long it goes on when this process is gone (below 0: until it is over);
+        ``origin`` is what the cell is known by.
         """
         return self._client.start(
             "$cell",
@@ -68,6 +70,7 @@ class Session:
             run_timeout=timeout,
             queue_timeout=queue_timeout,
             hold=hold,
+            origin=origin,
         )
 
     def submit_comm(self, request: dict[str, Any]) -> RemoteJob[dict[str, Any]]:
@@ -195,7 +198,7 @@ class Session:
 
 
 def replay(
-    client: Client, node_id: str, call_id: str, *, follow: bool = False
+    client: Client, node_id: str, call_id: str, *, follow: bool = False, bars_only: bool = False
 ) -> RemoteJob[dict[str, Any]]:
     """Have what a cell has shown sent once more, as the events of the job that this returns.
 
@@ -205,6 +208,8 @@ def replay(
         The cell's, or the start of it; of this process or another one of the same key.
     follow
         Whether to go on until the cell has ended.
+    bars_only
+        Whether to leave out all but its progress, and how it ended.
 
     Returns
     -------
@@ -212,7 +217,7 @@ def replay(
         Its result says how the cell stands: ``state`` (``queued``, ``running``, ``done``), and
         ``error`` (code, message, details) where it has failed.
     """
-    return client.start("$output", dump(follow), node_id=node_id, session=call_id)
+    return client.start("$output", dump((follow, bars_only)), node_id=node_id, session=call_id)
 
 
 def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:

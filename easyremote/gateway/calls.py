@@ -18,8 +18,8 @@ from easyremote.errors import (
 from easyremote.gateway.nodes import LOST_AFTER, Node, Nodes
 from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.scheduler import Target
-from easyremote.gateway.table import CallTable, Client, GatewayCall, failed
-from easyremote.protocol.call import TERMINAL, CallEvent, CallState
+from easyremote.gateway.table import ORIGIN_LIMIT, CallTable, Client, GatewayCall, failed
+from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -102,7 +102,7 @@ class Calls:
             case Cancel():
                 call = client.calls.get(message.call)
                 if call is not None:
-                    self._cancel(call, kill=message.kill)
+                    self.cancel(call, kill=message.kill, now=now)
             case Resume():
                 self._recovery.client_resumes(client, message, now)
 
@@ -125,13 +125,14 @@ class Calls:
         call = self.table.add(message.call_id, client.owner, target, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold or RECONNECT_LIMIT
+        call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.bind(client, message.call)
         error = self._refusal(call, message, now)
         if error is not None:
             if message.age:  # it may run where we can't see it
-                self.table.give_up(call, NEVER_BACK)
+                self.table.give_up(call, NEVER_BACK, now=now)
             else:
-                self.table.end(call, CallEvent.REJECTED, error)
+                self.table.end(call, CallEvent.REJECTED, error, now=now)
             return
         if message.timeout:
             call.deadline = now + message.timeout
@@ -181,7 +182,7 @@ class Calls:
                 continue
             for call in self.table.queues.waiting(target):
                 if not call.suspect_until:  # else it may have run; nobody can say that it did not
-                    self.table.end(call, CallEvent.REJECTED, error)
+                    self.table.end(call, CallEvent.REJECTED, error, now=now)
 
     def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
         """A call that was sent before may only go where, surely, it does not run already."""
@@ -205,7 +206,7 @@ class Calls:
         numbers: dict[Link, list[int]] = {}
         for number in message.calls:
             call = client.calls.get(number)
-            if call is None or not (call.state is CallState.FINISHED or call.state in TERMINAL):
+            if call is None or not call.is_over:
                 continue
             if call.state is CallState.FINISHED:
                 call.advance(CallEvent.DELIVERED)
@@ -215,13 +216,14 @@ class Calls:
         for link, delivered in numbers.items():
             link.send(Delivered(tuple(delivered)))
 
-    def _cancel(self, call: GatewayCall, *, kill: bool) -> None:
+    def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
+        """Somebody wants its end: its client, or another one with the same key."""
         if call.suspect_until:
             # It may run; only its node can say that it does not.
             call.cancelling = kill or bool(call.cancelling)
         elif call.state is CallState.QUEUED:
             text = f"Cancelled while it waited for its turn: {call.title} did not run."
-            self.table.end(call, CallEvent.CANCELLED, CallCancelled(text))
+            self.table.end(call, CallEvent.CANCELLED, CallCancelled(text), now=now)
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill))
 
@@ -238,12 +240,13 @@ class Calls:
                 call.suspect_until = now + LOST_AFTER
                 self.table.arm(call)
 
-    def node_restarted(self, node: Node) -> None:
+    def node_restarted(self, node: Node, now: float) -> None:
         """A new process has the node's id: what ran in the old one is lost."""
         for call in list(node.calls.values()):
             if call.state is not CallState.SUSPECT:
                 call.advance(CallEvent.NODE_LOST)
-            self.table.give_up(call, f"Node {node.node_id!r} was restarted while it ran")
+            why = f"Node {node.node_id!r} was restarted while it ran"
+            self.table.give_up(call, why, now=now)
 
     def receive_from_node(self, node: Node, message: Message, now: float) -> None:
         """Handle a message of a node."""
@@ -311,12 +314,12 @@ class Calls:
             assert submit is not None, "a queued call has what its client sent"
             if submit.age and not _remembers(node, call):
                 why = f"Node {node.node_id!r} was restarted after it was sent"
-                self.table.give_up(call, why)
+                self.table.give_up(call, why, now=now)
                 continue
             call.suspect_until = 0.0
             if call.cancelling is not None:
                 self.table.queues.enqueue(call)
-                self._cancel(call, kill=False)
+                self.cancel(call, kill=False, now=now)
             else:
                 self._dispatch(call, node, now)
 
@@ -346,6 +349,7 @@ class Calls:
                 node.link.send(Delivered((message.call,)))
             return
         call.advance(CallEvent.FINISHED)
+        self.table.recent.note(call, message.code, message.seconds, now)
         if call.occupies:
             call.occupies = False
             node.release(call.function)
@@ -388,11 +392,11 @@ class Calls:
         elif call.state is CallState.SUSPECT:
             node_id = call.node.node_id if call.node is not None else "?"
             why = f"Node {node_id!r} has been out of reach for {LOST_AFTER:.0f} s"
-            self.table.give_up(call, why)
+            self.table.give_up(call, why, now=now)
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill=True))
             why = f"Node {call.node.node_id!r} did not stop it at its deadline"
-            self.table.give_up(call, why)
+            self.table.give_up(call, why, now=now)
 
     def _release(self, call: GatewayCall) -> None:
         """Nobody came back for it."""
@@ -403,11 +407,11 @@ class Calls:
 
     def _waited_too_long(self, call: GatewayCall, now: float) -> None:
         if call.suspect_until:
-            self.table.give_up(call, NEVER_BACK)
+            self.table.give_up(call, NEVER_BACK, now=now)
         else:
             waited = now - call.created
             text = f"No turn came within {waited:.1f} s: {call.title} did not run."
-            self.table.end(call, CallEvent.EXPIRED, CallTimeout(text))
+            self.table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
 
 def _left(deadline: float, now: float) -> float:

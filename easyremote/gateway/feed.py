@@ -1,8 +1,9 @@
-"""What the gateway itself is asked: who is there, and what is going on.
+"""What the gateway itself is asked: who is there, what is going on, and to stop some of it.
 
 These are calls like all others, to functions of the gateway: ``$nodes`` answers once, ``$watch``
 goes on, an event a second, until it is cancelled, and so does ``$changes``, an event for each node
-that comes, goes, or says anew what it offers. Nodes measure themselves only while somebody watches.
+that comes, goes, or says anew what it offers; ``$cancel`` and ``$kill`` stop another call of the
+same key, which their ``session`` names. Nodes measure themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -15,9 +16,10 @@ from typing import Any
 import msgspec
 
 import easyremote
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import CallTable, Client
-from easyremote.protocol.call import TERMINAL, CallState
+from easyremote.gateway.calls import Calls
+from easyremote.gateway.jobs import jobs_of
+from easyremote.gateway.nodes import Node
+from easyremote.gateway.table import Client
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
     Cancel,
@@ -38,15 +40,6 @@ INTERVAL = 1.0
 UNSEEN_LIMIT = 3
 #: Who has so many changes unseen is told that these were the last: it has to ask again.
 CHANGES_LIMIT = 100
-#: How calls are shown that have no function's name; "" is one from before a restart.
-_KINDS = {
-    "$cell": "cell",
-    "$call": "shipped",
-    "$session": "variables",
-    "$send": "files",
-    "$files": "files",
-    "": "unknown",
-}
 
 
 class _Watcher:
@@ -67,12 +60,12 @@ class _Watcher:
 class Feed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
-    def __init__(self, nodes: Nodes, table: CallTable) -> None:
-        self._nodes, self._table = nodes, table
+    def __init__(self, calls: Calls) -> None:
+        self._calls, self._nodes = calls, calls.nodes
         self._watchers: dict[tuple[int, int], _Watcher] = {}
         #: Those who only want to know of changes.
         self._followers: dict[tuple[int, int], _Watcher] = {}
-        nodes.changed = self._node_changed
+        self._nodes.changed = self._node_changed
 
     def receive(self, client: Client, message: Message) -> bool:
         """Handle a message if it is for us; whether it was."""
@@ -89,10 +82,9 @@ class Feed:
 
     def _asked(self, client: Client, message: Submit) -> bool:
         if message.function == "$nodes":
-            snapshot = self._snapshot(client) | {"functions": self._functions()}
-            body = msgspec.msgpack.encode(snapshot)
-            payload = client.link.offer((body,), len(body), "msgpack")
-            client.link.send(Finished(message.call, payload))
+            self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
+        elif message.function in ("$cancel", "$kill"):
+            self._answer(client, message, self._stop(client, message))
         elif message.function == "$watch":
             watcher = _Watcher(client, message.call)
             self._watchers[id(client), message.call] = watcher
@@ -114,6 +106,20 @@ class Feed:
                 follower.send(body)
             else:
                 self._end(follower, "There were more changes than were looked at.")
+
+    @staticmethod
+    def _answer(client: Client, message: Submit, answer: object) -> None:
+        body = msgspec.msgpack.encode(answer)
+        payload = client.link.offer((body,), len(body), "msgpack")
+        client.link.send(Finished(message.call, payload))
+
+    def _stop(self, client: Client, message: Submit) -> bool:
+        """Stop a call of the same key; False where there is none that has not ended."""
+        call = self._calls.table.by_id.get(_call_id(message.session))
+        if call is None or call.owner != client.owner or call.is_over:
+            return False
+        self._calls.cancel(call, kill=message.function == "$kill", now=time.monotonic())
+        return True
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):
@@ -179,20 +185,15 @@ class Feed:
         return {
             "gateway": {"version": easyremote.__version__},
             "nodes": [_describe_node(node, now) for node in self._nodes],
-            "jobs": [
-                {
-                    "call_id": call.call_id.hex(),
-                    "function": _KINDS.get(call.function, call.function),
-                    "node_id": call.node.node_id if call.node else call.target[0],
-                    "state": call.state.value,
-                    "seconds": now - (call.began or call.created),
-                }
-                for call in self._table.by_id.values()
-                if call.owner == client.owner
-                and call.state not in TERMINAL
-                and call.state is not CallState.FINISHED
-            ],
+            **jobs_of(self._calls.table, client.owner, now),
         }
+
+
+def _call_id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
 
 
 def _describe_node(node: Node, now: float) -> dict[str, Any]:

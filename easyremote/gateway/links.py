@@ -53,7 +53,7 @@ class Links:
         self.nodes = Nodes()
         self.instance = os.urandom(16)
         self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
-        self.feed = Feed(self.nodes, self.calls.table)
+        self.feed = Feed(self.calls)
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
         self._clients: dict[tuple[str, bytes], Client] = {}
@@ -140,7 +140,7 @@ class Links:
                     peer.dismiss(GoingAway("a newer connection took over"))
             self.calls.node_left(node, node.link, now)
         if node.instance != hello.instance:
-            self.calls.node_restarted(node)
+            self.calls.node_restarted(node, now)
 
 
 class _Peer:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from easyremote.errors import CallLost, EasyRemoteError, to_wire
 from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.recent import Recent
 from easyremote.gateway.scheduler import Scheduler, Target
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
 from easyremote.protocol.callee import TOMBSTONES
@@ -28,6 +29,8 @@ from easyremote.protocol.streams import Relay
 SPENT_TIMERS = 1000
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
+#: Characters that are kept of a call's origin.
+ORIGIN_LIMIT = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +75,9 @@ class GatewayCall:
     #: Seconds that it goes on without its client; below 0 until it is over.
     hold: float = RECONNECT_LIMIT
     timer: float = 0.0
+    #: What its client said of them in SUBMIT.
+    session: str = ""
+    origin: str = ""
     #: Whether it counts as active on its node.
     occupies: bool = False
     #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
@@ -88,6 +94,11 @@ class GatewayCall:
         """What to call it in a message."""
         special = {"": "the call", "$cell": "the cell", "$call": "the shipped function"}
         return special.get(self.function, f"{self.function}()")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has an outcome, delivered or not."""
+        return self.state is CallState.FINISHED or self.state in TERMINAL
 
     def advance(self, event: CallEvent) -> None:
         self.state = advance(self.state, event)
@@ -112,10 +123,9 @@ class GatewayCall:
     def unbind(self, now: float) -> None:
         """Nobody waits for it, for as long as it may go on, or be kept, so."""
         self.client = None
-        is_over = self.state is CallState.FINISHED or self.state in TERMINAL
         if self.hold > 0:
             self.hold_until = now + self.hold
-        elif is_over:
+        elif self.is_over:
             self.hold_until = now + KEPT
 
     def say_again(self) -> None:
@@ -149,6 +159,7 @@ class CallTable:
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over, so that a node that comes back late is told to forget them.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
+        self.recent = Recent()
         self._last = 0
         #: (moment, number, id): ids, so that no call is kept only because it had a deadline.
         self._timers: list[tuple[float, int, bytes]] = []
@@ -160,8 +171,11 @@ class CallTable:
 
     # -- endings -----------------------------------------------------------------------------------
 
-    def end(self, call: GatewayCall, event: CallEvent, error: EasyRemoteError) -> None:
+    def end(
+        self, call: GatewayCall, event: CallEvent, error: EasyRemoteError, *, now: float
+    ) -> None:
         """End a call with an outcome of our own; it is kept until its client has it."""
+        self.recent.note(call, error.code, now - call.began if call.began else 0.0, now)
         if call.state is CallState.QUEUED:
             self.queues.remove(call)
         call.advance(event)
@@ -177,13 +191,13 @@ class CallTable:
             return
         self.arm(call)
 
-    def give_up(self, call: GatewayCall, why: str) -> None:
+    def give_up(self, call: GatewayCall, why: str, *, now: float) -> None:
         """End a call of which nobody can know whether it ran."""
         text = (
             f"{why}: {call.title} may have run, and its result is lost. "
             "Call it again if that does no harm."
         )
-        self.end(call, CallEvent.GIVEN_UP, CallLost(text))
+        self.end(call, CallEvent.GIVEN_UP, CallLost(text), now=now)
 
     def hand_back(self, call: GatewayCall) -> None:
         """It did not start: its client, who has the payload, sends it once more."""

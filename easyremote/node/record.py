@@ -31,6 +31,8 @@ class Reader:
     held: HeldCall
     #: Whether it waits for what comes later, up to the end of the call.
     follows: bool = True
+    #: Whether only bars are of interest, not the output, which is large.
+    bars_only: bool = False
     #: The next entry of the log, and how many bytes came before it.
     index: int = 0
     offset: int = 0
@@ -94,6 +96,13 @@ class Record:
 
     def read(self, reader: Reader) -> bytes | None:
         """The next batch for a reader, encoded; None where it has all."""
+        batch = [] if reader.bars_only else self._read_log(reader)
+        if reader.bars_only or reader.index - self._first >= len(self._log):
+            batch += [bar.encoded for bar in self._bars.values() if bar.version > reader.version]
+            reader.version = self._version
+        return msgspec.msgpack.encode(batch) if batch else None
+
+    def _read_log(self, reader: Reader) -> list[msgspec.Raw]:
         batch: list[msgspec.Raw] = []
         if reader.index < self._first:
             lost = self._forgotten - reader.offset
@@ -107,10 +116,7 @@ class Record:
             batch += entry
             reader.index += 1
             reader.offset += size
-        if position + 1 >= len(self._log):
-            batch += [bar.encoded for bar in self._bars.values() if bar.version > reader.version]
-            reader.version = self._version
-        return msgspec.msgpack.encode(batch) if batch else None
+        return batch
 
     def _move(self, event: Event) -> None:
         self._version += 1

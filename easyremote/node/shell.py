@@ -90,6 +90,7 @@ class Shell:
             ``files``: name, digest and size of those that lie in the session's folder then.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
             ``parent``: the id of the message that runs the cell, for `Comms`.
+            ``origin``: which cell of the sender's it is; nothing here depends on it.
 
         Returns
         -------

@@ -143,14 +143,14 @@ class Worker:
             self._pump(record)
             self._flush(record)
 
-    def _replay(self, held: HeldCall, follows: bool) -> None:
+    def _replay(self, held: HeldCall, how: tuple[bool, bool]) -> None:
         """Send what another call has shown, and, if wanted, what it will show until its end."""
         record = self._records.find(held.session)
         self._callee.started(held)
         if record is None:
             self._callee.finish(held, plain_outcome({"state": "queued"}))
             return
-        reader = Reader(held, follows)
+        reader = Reader(held, *how)
         record.readers.append(reader)
         self._reading[held] = record, reader
         self._pump(record)

@@ -187,12 +187,13 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     node: where; empty for any node that has the function.
     function: a registered name, or ``$call`` and ``$cell`` for code that is shipped.
     payload: the arguments.
-    session: the process that keeps state between calls; of ``$output``, ``$input``: the call's id.
+    session: the process that keeps state between calls; of a call about another one, that one's id.
     timeout: seconds from now in which it has to be over, those in the queue included; 0 for none.
     queue_timeout: seconds that it may wait in the queue, 0 for no limit of its own.
     age: seconds since it was first sent, 0 the first time.
     run_timeout: seconds that it may run once it has begun, 0 for no limit of its own.
     hold: seconds that it goes on when its client is gone; 0 for 600, below 0 until it is over.
+    origin: by which people find where it came from; repeated (200 characters) to the same key only.
     """
 
     call: int
@@ -206,6 +207,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     age: float = 0.0
     run_timeout: float = 0.0
     hold: float = 0.0
+    origin: str = ""
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):

@@ -38,6 +38,7 @@ from .jobs import CellJob, Jobs
 from .missing import missing_file_hint, missing_module_hint
 from .modules import local_modules
 from .options import HELP, Options, parse, split
+from .origin import origin
 from .panel import Panel
 from .places import Place, Places
 from .requirements import of_script
@@ -201,6 +202,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "no_input": self._no_input(options),
             # What a job shows in the background is not published under this cell.
             "parent": "" if options.background is not None else self._widgets.parent(),
+            "origin": origin(self.shell),
         }
 
     def _no_input(self, options: Options) -> str:

@@ -124,6 +124,7 @@ class Place:
             timeout=options.timeout,
             queue_timeout=options.queue_timeout,
             hold=options.hold or kept,
+            origin=request["origin"],
         )
         self.held.note(variables, variables)  # as they are now: they can change while it runs
         return job

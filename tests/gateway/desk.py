@@ -89,7 +89,7 @@ class NodePeer(Peer):
         super().__init__(desk)
         known = desk.nodes.get(hello.name)
         if known is not None and known.instance != hello.instance:
-            desk.calls.node_restarted(known)
+            desk.calls.node_restarted(known, desk.now)
         self.node: Node = desk.nodes.welcome(hello, self.link, desk.now)
 
     def say(self, message: Message) -> None:

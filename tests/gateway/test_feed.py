@@ -30,7 +30,7 @@ class Watched(Desk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.feed = Feed(self.nodes, self.calls.table)
+        self.feed = Feed(self.calls)
 
     def ask(self, client: ClientPeer, message: Message) -> bool:
         return self.feed.receive(client.client, message)
@@ -87,9 +87,9 @@ def test_everybody_sees_only_his_own_jobs(desk: Watched) -> None:
     jobs = nodes_answer(desk, alice)["jobs"]
     assert [(job["function"], job["state"]) for job in jobs] == [
         ("f", "dispatched"),
-        ("f", "queued"),
         ("cell", "dispatched"),
         ("shipped", "dispatched"),
+        ("f", "queued"),
     ]
     assert {job["node_id"] for job in jobs} == {"n"}
     assert nodes_answer(desk, mallory)["jobs"] == []
@@ -185,3 +185,35 @@ def test_who_does_not_look_at_the_changes_is_told_of_no_more(desk: Watched) -> N
     node.register()
     heard = other.heard(Event | Finished)  # type: ignore[arg-type]
     assert [type(message) for message in heard] == [Event] * (CHANGES_LIMIT + 1)
+
+
+@pytest.mark.parametrize(("function", "kill"), [("$cancel", False), ("$kill", True)])
+def test_a_call_is_stopped_from_another_connection_of_the_same_key(
+    desk: Watched, function: str, kill: bool
+) -> None:
+    node, owner, other = desk.node(), desk.client("alice"), desk.client("alice")
+    owner.submit(call_id=b"c" * 16)
+    begun = node.start()
+    for _ in range(2):  # it is safe to repeat
+        desk.ask(other, Submit(8, b"w" * 16, "", function, payload(), (b"c" * 16).hex()))
+        assert msgspec.msgpack.decode(other.only(Finished).payload.data) is True
+        assert node.only(Cancel) == Cancel(begun.call, kill)
+
+
+def test_a_call_that_waits_is_stopped_at_once(desk: Watched) -> None:
+    desk.node("n", "f", slots=1)
+    client = desk.client()
+    client.submit()
+    client.submit(call_id=b"c" * 16)
+    desk.ask(client, Submit(8, b"w" * 16, "", "$cancel", payload(), (b"c" * 16).hex()))
+    assert {each.code for each in client.heard(Finished)} == {"", "cancelled"}
+
+
+@pytest.mark.parametrize("named", [(b"c" * 16).hex(), "", "not hexadecimal", "ab" * 500])
+def test_nobody_stops_what_is_not_his_or_is_not_there(desk: Watched, named: str) -> None:
+    node, owner, mallory = desk.node(), desk.client("alice"), desk.client("mallory")
+    owner.submit(call_id=b"c" * 16)
+    node.start()
+    desk.ask(mallory, Submit(8, b"w" * 16, "", "$kill", payload(), named))
+    assert msgspec.msgpack.decode(mallory.only(Finished).payload.data) is False
+    assert node.heard(Cancel) == []

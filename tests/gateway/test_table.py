@@ -58,7 +58,7 @@ def test_a_call_that_ends_leaves_its_queue_and_stays_until_its_client_has_the_ou
     table: CallTable,
 ) -> None:
     call = waiting(table)
-    table.end(call, CallEvent.REJECTED, UsageError("no"))
+    table.end(call, CallEvent.REJECTED, UsageError("no"), now=1.0)
     assert table.queues.targets() == []
     assert call.state is CallState.REJECTED
     assert list(table.by_id) == [call.call_id]

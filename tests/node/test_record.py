@@ -127,3 +127,15 @@ def test_what_threads_print_late_is_told_once() -> None:
     records.add(b"l" * 16, Record(late=12))
     assert records.take_late() == [((b"l" * 16).hex(), 12)]
     assert records.take_late() == []
+
+
+def test_who_wants_bars_only_is_spared_the_output() -> None:
+    record = Record()
+    here = reader(record)
+    here.bars_only = True
+    record.write([text("a"), bar(1), text("b")])
+    assert read(record, here) == [bar(1)]
+    record.write([text("c")])
+    assert read(record, here) == []
+    record.write([bar(2)])
+    assert read(record, here) == [bar(2)]

@@ -179,7 +179,7 @@ class World:
         hello = Hello((1, 0), "node", "", "n", recorder.instance, uptime=uptime)
         known = self.nodes.get("n")
         if known is not None and known.instance != hello.instance:
-            self.gateway.node_restarted(known)
+            self.gateway.node_restarted(known, self.now)
         self.node = self.nodes.welcome(hello, wire.ends[1], self.now)
         ours.send(Register((Function("f"),), SLOTS))
         self.named = recorder.callee.attach(ours)

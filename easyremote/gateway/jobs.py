@@ -1,0 +1,86 @@
+"""What a key's own calls look like to people: those that wait or run, and the last ones. Pure.
+
+A snapshot of them goes to whoever watches, once a second, so that there are at most so many in it:
+what runs comes first. ``tests/gateway/test_jobs.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+from easyremote.gateway.recent import EndedCall
+from easyremote.gateway.table import CallTable, GatewayCall
+from easyremote.protocol.call import CallState
+
+#: Calls in one snapshot: more than these nobody reads, and each costs every watcher.
+LIMIT = 200
+#: How calls are shown that have no function's name; "" is one from before a restart.
+_KINDS = {
+    "$cell": "cell",
+    "$call": "shipped",
+    "$session": "variables",
+    "$comm": "widget",
+    "$send": "files",
+    "$files": "files",
+    "": "unknown",
+}
+
+
+def jobs_of(table: CallTable, owner: str, now: float) -> dict[str, Any]:
+    """An owner's calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
+    calls = [call for call in table.by_id.values() if call.owner == owner and not call.is_over]
+    shown = sorted(calls, key=lambda call: call.state is CallState.QUEUED)[:LIMIT]
+    places = _places(table, shown)
+    return {
+        "jobs": [_described(call, places.get(call.number), now) for call in shown],
+        "more": len(calls) - len(shown),
+        "ended": [_ended(each, now) for each in table.recent.of(owner)],
+    }
+
+
+def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, Any]:
+    return {
+        "call_id": call.call_id.hex(),
+        "function": _KINDS.get(call.function, call.function),
+        "node_id": call.node.node_id if call.node else call.target[0] or None,
+        "state": call.state.value,
+        "seconds": now - (call.began or call.created),
+        "origin": call.origin,
+        "place": place,
+    }
+
+
+def _ended(call: EndedCall, now: float) -> dict[str, Any]:
+    return {
+        "call_id": call.call_id.hex(),
+        "function": _KINDS.get(call.function, call.function),
+        "node_id": call.node_id,
+        "origin": call.origin,
+        "code": call.code,
+        "seconds": call.seconds,
+        "ago": now - call.ended,
+    }
+
+
+def _places(table: CallTable, calls: list[GatewayCall]) -> dict[int, int]:
+    """Place in the queue of each call that waits, from 1, by number.
+
+    What waits here is behind whoever else wants the same; a cell that its node has already, behind
+    the cells of its session.
+    """
+    targets = {call.target for call in calls if call.state is CallState.QUEUED}
+    places = {
+        call.number: place
+        for target in targets
+        for place, call in enumerate(islice(table.queues.waiting(target), 10 * LIMIT), start=1)
+    }
+    ahead: Counter[tuple[str, str]] = Counter()
+    for call in calls:
+        if call.function == "$cell" and call.node is not None:
+            session = call.node.node_id, call.session
+            if call.state is CallState.DISPATCHED and ahead[session]:
+                places[call.number] = ahead[session]
+            ahead[session] += 1
+    return places

@@ -1,0 +1,60 @@
+"""The last calls of each key that are over: what people look back on. Pure.
+
+It keeps what a list shows, never an outcome: what a cell has shown is its node's to tell. Calls of
+registered functions come by the thousand, and only those that took their time are kept.
+``tests/gateway/test_recent.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from easyremote.gateway.table import GatewayCall
+
+#: How many calls are kept for each owner.
+LENGTH = 50
+#: Calls of registered functions are kept from so many seconds on; code always is.
+WORTH_KEEPING = 1.0
+
+
+@dataclass(slots=True, frozen=True)
+class EndedCall:
+    """One call that is over."""
+
+    call_id: bytes
+    function: str
+    node_id: str | None
+    origin: str
+    #: Of the error; empty where there was none.
+    code: str
+    #: How long it ran, and when it ended on our clock.
+    seconds: float
+    ended: float
+
+
+class Recent:
+    """The last calls that are over, by owner."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, OrderedDict[bytes, EndedCall]] = {}
+
+    def note(self, call: GatewayCall, code: str, seconds: float, now: float) -> None:
+        """It is over, with this code and after so many seconds."""
+        is_code = call.function in ("$cell", "$call")
+        is_function = seconds >= WORTH_KEEPING and not call.function.startswith("$")
+        if not call.owner or not (is_code or is_function):
+            return
+        node_id = call.node.node_id if call.node is not None else call.target[0] or None
+        ended = self._ended.setdefault(call.owner, OrderedDict())
+        ended[call.call_id] = EndedCall(
+            call.call_id, call.function, node_id, call.origin, code, seconds, now
+        )
+        if len(ended) > LENGTH:
+            ended.popitem(last=False)
+
+    def of(self, owner: str) -> list[EndedCall]:
+        """An owner's, the newest first."""
+        return list(reversed(self._ended.get(owner, OrderedDict()).values()))

@@ -1,0 +1,86 @@
+"""Cells that another process of the same key has started: seen, followed, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from easyremote.client.client import Client
+from easyremote.client.job import RemoteJob
+from easyremote.client.session import Session, replay
+from easyremote.errors import CallCancelled, RemoteError
+from tests.conftest import LIMIT, Gateway, wait_until
+
+BARS = """
+import time
+from tqdm import tqdm
+print("begun")
+for _ in tqdm(range(10_000), desc="outer"):
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def elsewhere(gateway: Gateway) -> Iterator[Client]:
+    made = gateway.client()
+    yield made
+    made.close()
+
+
+def start(client: Client, code: str, session: str) -> RemoteJob[dict[str, Any]]:
+    return Session(client, "gpu-node", session).submit_cell(
+        {"code": code, "count": 1}, origin="kernel/cell"
+    )
+
+
+def shown(client: Client) -> dict[str, dict[str, Any]]:
+    answer = client._ask()
+    return {job["call_id"]: job for job in [*answer["jobs"], *answer["ended"]]}
+
+
+def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
+    client: Client, elsewhere: Client
+) -> None:
+    job = start(client, BARS, "stopped")
+    assert job.next_event(LIMIT) is not None
+    assert shown(elsewhere)[job.call_id]["origin"] == "kernel/cell"
+    assert elsewhere.stop(job.call_id)
+    with pytest.raises(RemoteError, match="KeyboardInterrupt|^$"):
+        job.result(LIMIT)
+    assert not elsewhere.stop(job.call_id)
+    wait_until(lambda: shown(elsewhere)[job.call_id].get("code") == "raised")
+
+
+def test_a_kill_ends_the_session_too(client: Client, elsewhere: Client) -> None:
+    job = start(client, BARS, "killed")
+    assert job.next_event(LIMIT) is not None
+    assert elsewhere.stop(job.call_id, kill=True)
+    with pytest.raises(CallCancelled, match="its process killed"):
+        job.result(LIMIT)
+    assert Session(elsewhere, "gpu-node", "killed").end() is False
+
+
+def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
+    client: Client, elsewhere: Client
+) -> None:
+    job = start(client, BARS, "followed")
+    assert job.next_event(LIMIT) is not None
+
+    async def follow() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        following = replay(elsewhere, "gpu-node", job.call_id, follow=True, bars_only=True)
+        seen = []
+        async with asyncio.timeout(LIMIT):
+            async for event in following.events_async():
+                seen.append(event)
+                if event["n"] > 2:
+                    elsewhere.stop(job.call_id)
+            return seen, await following
+
+    seen, answer = asyncio.run(follow())
+    assert {event["type"] for event in seen} == {"progress"}
+    assert (seen[-1]["desc"], seen[-1]["state"]) == ("outer", "failed")
+    code, _, details = answer["error"]
+    assert (code, details["type_name"]) == ("raised", "KeyboardInterrupt")
