@@ -104,6 +104,18 @@ def node(home: Home, node_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def open_node(home: Home, node_id: str) -> Iterator[None]:
+    """A compute node of the home's gateway that runs cells."""
+    url = f"http://{home.local['gateway']}/healthz"
+    before = get(url)["nodes"]
+    command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id]
+    with running(
+        command, home.path / f"{node_id}.log", home.environment, lambda: get(url)["nodes"] > before
+    ):
+        yield
+
+
+@contextlib.contextmanager
 def jupyter(app: str, folder: Path, home: Home, base_url: str = "/") -> Iterator[Jupyter]:
     """A Jupyter server (`jupyterlab`, `notebook` or `jupyter_server`) with this checkout's panel.
 

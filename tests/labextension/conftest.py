@@ -88,16 +88,11 @@ def lab(
 @pytest.fixture(scope="module")
 def gpu_node(home: processes.Home) -> Iterator[None]:
     """A node that runs cells."""
-    command = [sys.executable, "-m", "easyremote.node", "--node-id", "gpu-node"]
-    with processes.gateway(home, processes.free_port()) as address:
-        url = f"http://{address}/healthz"
-        with processes.running(
-            command,
-            home.path / "gpu-node.log",
-            home.environment,
-            lambda: processes.get(url)["nodes"] == 1,
-        ):
-            yield
+    with (
+        processes.gateway(home, processes.free_port()),
+        processes.open_node(home, "gpu-node"),
+    ):
+        yield
 
 
 def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:

@@ -10,6 +10,10 @@ from jupyter_server.extension.application import ExtensionApp
 
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.handlers import SnapshotHandler, StreamHandler
+from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
+from easyremote_jupyter.server.logs import Logs
+
+_JOB = r"easyremote/jobs/([0-9a-f]{32})"
 
 
 class EasyRemoteApp(ExtensionApp):
@@ -19,13 +23,20 @@ class EasyRemoteApp(ExtensionApp):
 
     def initialize_settings(self) -> None:
         self.feed = Feed()
+        self.logs = Logs()
 
     def initialize_handlers(self) -> None:
+        feed = {"feed": self.feed}
         self.handlers += [
-            ("easyremote/nodes", SnapshotHandler, {"feed": self.feed, "part": "nodes"}),
-            ("easyremote/jobs", SnapshotHandler, {"feed": self.feed, "part": "jobs"}),
-            ("easyremote/stream", StreamHandler, {"feed": self.feed}),
+            ("easyremote/nodes", SnapshotHandler, {**feed, "part": "nodes"}),
+            ("easyremote/jobs", SnapshotHandler, {**feed, "part": "jobs"}),
+            (f"{_JOB}/log", JobLogHandler, {**feed, "logs": self.logs}),
+            (f"{_JOB}/error", JobErrorHandler, feed),
+            (f"{_JOB}/cancel", JobStopHandler, {**feed, "how": "cancel"}),
+            (f"{_JOB}/kill", JobStopHandler, {**feed, "how": "kill"}),
+            ("easyremote/stream", StreamHandler, feed),
         ]
 
     async def stop_extension(self) -> None:
+        await self.logs.aclose()
         await self.feed.aclose()

@@ -51,13 +51,16 @@ class Deltas:
 def _delta(old: Snapshot, new: Snapshot) -> Delta:
     nodes = {node.node_id: node for node in old.nodes}
     jobs = {job.call_id: job for job in old.jobs}
+    ended = {job.call_id for job in old.ended}
     return Delta(
         new.seq,
         new.sample,
         nodes=[n for n in new.nodes if not _is_known(n, nodes.get(n.node_id), "since")],
         gone=_left(nodes, (node.node_id for node in new.nodes)),
         jobs=[j for j in new.jobs if not _is_known(j, jobs.get(j.call_id), "seconds")],
-        ended=_left(jobs, (job.call_id for job in new.jobs)),
+        over=_left(jobs, (job.call_id for job in new.jobs)),
+        more=new.more,
+        ended=[job for job in new.ended if job.call_id not in ended],
     )
 
 

@@ -3,7 +3,8 @@
 The feed opens its client for the first subscriber and closes it a minute after the last one, so
 that a panel nobody looks at costs nothing. It retries for as long as somebody watches, and tells
 why there is nothing to show meanwhile. It never queues: a slow browser misses snapshots, and
-always gets the newest. ``tests/jupyter_extension/server/test_feed.py`` proves it.
+always gets the newest. Whatever else is asked of the gateway goes through the same client.
+``tests/jupyter_extension/server/test_feed.py`` proves it.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Iterator,
-    Mapping,
-)
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
 
-from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError, GatewayUnreachable, InternalError
+from easyremote_jupyter.server.following import Following, replay
 from easyremote_jupyter.server.history import History
 from easyremote_jupyter.server.messages import (
+    Bars,
     Connecting,
     Message,
     Snapshot,
+    Unavailable,
     snapshot,
     unavailable,
 )
+from easyremote_jupyter.server.subscription import Subscription
+
+if TYPE_CHECKING:
+    from easyremote.client.client import Client
 
 #: A reload of the page, or a change of tabs, must not cost a new connection to the gateway.
 LINGER = 60.0
@@ -39,46 +40,17 @@ SILENCE = 5.0
 #: Seconds before each new try. They stay short: somebody is watching, and has just been told to
 #: start a gateway.
 RETRY_DELAYS = (1, 2, 4, 8)
+#: How long a request waits for the first word about the gateway.
+FIRST_WORD = 10.0
 
 log = logging.getLogger(__name__)
 
 
-class Watcher(Protocol):
-    """What the feed needs of an `easyremote.Client`."""
-
-    settings: Settings
-
-    def watch(self) -> AsyncIterable[Mapping[str, Any]]: ...
-
-    def close(self) -> None: ...
-
-
-def connect() -> Watcher:
+def connect() -> Client:
     """Open a client with the settings of this machine (environment, file, local gateway)."""
     from easyremote import Client
 
     return Client()
-
-
-class Subscription:
-    """One browser's view of the feed: an async iterator over the newest messages."""
-
-    def __init__(self, first: Message) -> None:
-        self._newest = first
-        self._unseen = asyncio.Event()
-        self._unseen.set()
-
-    def put_nowait(self, message: Message) -> None:
-        self._newest = message
-        self._unseen.set()
-
-    def __aiter__(self) -> AsyncIterator[Message]:
-        return self
-
-    async def __anext__(self) -> Message:
-        await self._unseen.wait()
-        self._unseen.clear()
-        return self._newest
 
 
 class Feed:
@@ -92,11 +64,13 @@ class Feed:
         Seconds for which the connection outlives its last subscriber.
     """
 
-    def __init__(self, connect: Callable[[], Watcher] = connect, *, linger: float = LINGER) -> None:
+    def __init__(self, connect: Callable[[], Client] = connect, *, linger: float = LINGER) -> None:
         self._connect = connect
         self._linger = linger
         self._newest: Message = Connecting()
         self.history = History()
+        self._client: Client | None = None
+        self._following: Following | None = None
         self._subscriptions: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -110,7 +84,9 @@ class Feed:
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[Subscription]:
         """Watch the gateway for as long as the block lasts."""
-        subscription = Subscription(self._newest)
+        following = self._following
+        moved = following.call_ids if following is not None else []
+        subscription = Subscription(self._newest, self._bars, moved)
         self._subscriptions.add(subscription)
         self._start()
         try:
@@ -120,6 +96,30 @@ class Feed:
             if not self._subscriptions:
                 loop = asyncio.get_running_loop()
                 self._closing = loop.call_later(self._linger, self._stop)
+
+    async def first_word(self) -> Snapshot | Unavailable:
+        """The newest snapshot; or why there is none, if there is none before long."""
+        try:
+            async with asyncio.timeout(FIRST_WORD):
+                with self.subscribe() as subscription:
+                    async for message in subscription:
+                        if not isinstance(message, Connecting):
+                            return message
+        except TimeoutError:
+            pass
+        return Unavailable("unreachable", "The gateway has not answered yet.", 1)
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncIterator[Client | Unavailable]:
+        """The client, connected, for as long as the block lasts; or why there is none."""
+        with self.subscribe():
+            word = await self.first_word()
+            if self._client is not None and isinstance(word, Snapshot):
+                yield self._client
+            elif isinstance(word, Unavailable):
+                yield word
+            else:
+                yield Unavailable("unreachable", "The gateway has just been lost.", 1)
 
     def retry(self) -> None:
         """Try again now, if the feed waits for its next try."""
@@ -157,9 +157,7 @@ class Feed:
                 async with contextlib.aclosing(self._snapshots()) as snapshots:
                     async for message in snapshots:
                         attempt = 0
-                        self.history.add(message.nodes)
-                        message.sample = self.history.sample
-                        self._publish(message)
+                        self._take(message)
             except EasyRemoteError as exc:
                 error = exc
             except Exception:
@@ -173,9 +171,18 @@ class Feed:
             await self._wait(error, RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)])
             attempt += 1
 
+    def _take(self, message: Snapshot) -> None:
+        self.history.add(message.nodes)
+        message.sample = self.history.sample
+        if self._following is not None:
+            self._following.update(message.jobs)
+        self._publish(message)
+
     async def _snapshots(self) -> AsyncGenerator[Snapshot]:
         client = await asyncio.to_thread(self._connect)
         address = client.settings.gateway
+        following = self._following = Following(partial(replay, client, bars_only=True), self._move)
+        self._client = client
         try:
             # In a thread, because it waits for the connection.
             stream = aiter(await asyncio.to_thread(client.watch))
@@ -191,6 +198,8 @@ class Feed:
                     ) from None
                 yield snapshot(raw, address)
         finally:
+            self._client = self._following = None
+            await following.aclose()
             await asyncio.to_thread(client.close)
 
     async def _wait(self, error: EasyRemoteError, delay: int) -> None:
@@ -208,3 +217,10 @@ class Feed:
         self._newest = message
         for subscription in self._subscriptions:
             subscription.put_nowait(message)
+
+    def _move(self, call_id: str) -> None:
+        for subscription in self._subscriptions:
+            subscription.move_nowait(call_id)
+
+    def _bars(self, call_id: str) -> Bars:
+        return self._following.bars(call_id) if self._following is not None else Bars([], 0)

@@ -10,6 +10,8 @@ becomes an address, and no key is in any byte that it gets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Awaitable
 from typing import Any, Literal
 
@@ -23,19 +25,12 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from easyremote_jupyter.server.deltas import Deltas
 from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.messages import (
-    Connecting,
-    Retry,
-    Snapshot,
-    Unavailable,
-    encode,
-)
+from easyremote_jupyter.server.messages import Retry, Unavailable, encode
 
 AUTH_RESOURCE = "easyremote"
-#: How long a REST request waits for the first word about the gateway.
-FIRST_WORD = 10.0
-#: Seconds between two messages to one browser.
-MIN_INTERVAL = 0.5
+#: Seconds between two snapshots to one browser, and between two states of its bars.
+SNAPSHOT_INTERVAL = 0.5
+PROGRESS_INTERVAL = 0.1
 #: The only message that a browser sends is a few bytes long.
 MAX_MESSAGE_BYTES = 1024
 
@@ -52,21 +47,10 @@ class SnapshotHandler(APIHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        message = await self._first_word()
+        message = await self.feed.first_word()
         if isinstance(message, Unavailable):
             raise web.HTTPError(503, message.message, reason=message.reason)
         self.finish(msgspec.json.encode({self.part: getattr(message, self.part)}))
-
-    async def _first_word(self) -> Snapshot | Unavailable:
-        try:
-            async with asyncio.timeout(FIRST_WORD):
-                with self.feed.subscribe() as subscription:
-                    async for message in subscription:
-                        if not isinstance(message, Connecting):
-                            return message
-        except TimeoutError:
-            pass
-        return Unavailable("unreachable", "The gateway has not answered yet.", 1)
 
 
 class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
@@ -105,12 +89,15 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
             self._writer.cancel()
 
     async def _write(self) -> None:
-        with self.feed.subscribe() as subscription:
-            deltas = Deltas(lambda: self.feed.history.series())
-            async for message in subscription:
-                try:
-                    # Waits while the browser is slow; newer messages replace each other meanwhile.
+        with self.feed.subscribe() as subscription, contextlib.suppress(WebSocketClosedError):
+            deltas, next_snapshot = Deltas(lambda: self.feed.history.series()), 0.0
+            while True:
+                await subscription.wait()
+                # Each write waits while the browser is slow; what is newer replaces the rest then.
+                now = time.monotonic()
+                if now >= next_snapshot and (message := subscription.take_message()) is not None:
+                    next_snapshot = now + SNAPSHOT_INTERVAL
                     await self.write_message(encode(deltas.next(message)))
-                except WebSocketClosedError:
-                    return
-                await asyncio.sleep(MIN_INTERVAL)
+                if (progress := subscription.take_progress()) is not None:
+                    await self.write_message(encode(progress))
+                await asyncio.sleep(PROGRESS_INTERVAL)

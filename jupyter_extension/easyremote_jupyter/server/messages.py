@@ -64,6 +64,42 @@ class Job(msgspec.Struct):
     node_id: str | None
     state: str  # queued, dispatched, running or suspect; a newer gateway may know more
     seconds: float
+    origin: str = ""  # kernel/cell, as `easyremote_jupyter.origin` has them
+    place: int | None = None  # in its queue, where it waits
+
+
+class EndedJob(msgspec.Struct):
+    call_id: str
+    function: str
+    node_id: str | None
+    code: str  # of the error; empty where there was none
+    seconds: float  # that it ran
+    ago: float  # seconds since it ended
+    origin: str = ""
+
+
+class Bar(msgspec.Struct):
+    """One progress bar of a job, as `easyremote.progress.Progress` has it."""
+
+    id: str
+    position: int
+    desc: str
+    n: float
+    unit: str
+    elapsed: float
+    state: str  # running, done or failed
+    total: float | None = None
+    rate: float | None = None
+    eta: float | None = None
+    postfix: str = ""
+    scaled: bool = False
+
+
+class Bars(msgspec.Struct):
+    """The bars of one job that are worth showing, the outermost first, and how many there are."""
+
+    bars: list[Bar]
+    count: int
 
 
 class Connecting(msgspec.Struct, tag_field="kind", tag="connecting"):
@@ -76,6 +112,8 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
     gateway: Gateway
     nodes: list[Node]
     jobs: list[Job]
+    more: int = 0  # jobs beside these
+    ended: list[EndedJob] = []  # the last jobs that are over, the newest first
     seq: int = 0  # of the messages to one browser
     sample: int = 0  # the number of the newest sample of the history
     history: dict[str, list[Series]] = {}  # see `history.meters`
@@ -89,7 +127,15 @@ class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
     nodes: list[Node] = []
     gone: list[str] = []
     jobs: list[Job] = []
-    ended: list[str] = []  # call ids
+    over: list[str] = []  # call ids of jobs that are no more
+    more: int = 0
+    ended: list[EndedJob] = []  # those that were not told before
+
+
+class Progress(msgspec.Struct, tag_field="kind", tag="progress"):
+    """The bars that have moved, by call id; those of other jobs are as before."""
+
+    jobs: dict[str, Bars]
 
 
 class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
@@ -102,6 +148,34 @@ class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
 
 #: What the feed knows; to a browser that has a snapshot already a delta goes instead.
 Message = Connecting | Snapshot | Unavailable
+
+
+class Piece(msgspec.Struct):
+    """Some text of a log."""
+
+    kind: str  # stdout, stderr, display or error
+    text: str
+
+
+class LogPage(msgspec.Struct):
+    """Some of a log, and how its job stands when it ends here."""
+
+    epoch: str  # of the numbers
+    start: int  # the number of the first piece
+    pieces: list[Piece]
+    state: str  # queued, running, done, failed or lost
+
+
+class Stopped(msgspec.Struct):
+    """The answer to a cancel or a kill."""
+
+    stopped: bool  # False where it was over
+
+
+class ErrorText(msgspec.Struct):
+    """How a job failed."""
+
+    error: str  # empty where it did not
 
 
 class Retry(msgspec.Struct, tag_field="kind", tag="retry"):
@@ -135,5 +209,5 @@ def unavailable(error: EasyRemoteError, retry_in: int) -> Unavailable:
     return Unavailable(reason, str(error), retry_in)
 
 
-def encode(message: Message | Delta) -> str:
+def encode(message: Message | Delta | Progress) -> str:
     return msgspec.json.encode(message).decode()

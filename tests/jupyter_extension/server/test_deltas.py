@@ -12,6 +12,7 @@ from easyremote_jupyter.server.deltas import MEMORY_STEP, Deltas
 from easyremote_jupyter.server.messages import (
     Connecting,
     Delta,
+    EndedJob,
     Gateway,
     Job,
     Node,
@@ -42,13 +43,15 @@ def test_an_exchange_is_as_its_sample_says() -> None:
     history = {"a": [[40, 42], [25, 25]], "b": [[10], [50]]}
     busy = {"running": 1, "memory_used": 1000}
     new = Node("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
-    a2 = Job("a2", "train", "c", "queued", 0.1)
+    a2 = Job("a2", "train", "c", "queued", 0.1, place=1)
+    last = snapshot(node("a", 15.5, cpu=0.9, **busy), new, jobs=(a2,), sample=5)
+    last.more, last.ended = 3, [EndedJob("a1", "train", "a", "", 15.1, 0.4)]
     deltas = Deltas(lambda: history)  # type: ignore[arg-type]  # lists of int will do
     messages = [
         snapshot(node("a", 12.5, cpu=0.42, **busy), node("b", 3.0), jobs=(A1,), sample=2),
         snapshot(node("a", 13.5, cpu=0.9, **busy), node("b", 4.0), jobs=(A1,), sample=3),
         snapshot(node("a", 14.5, cpu=0.9, **busy), node("b", 5.0), jobs=(A1,), sample=4),
-        snapshot(node("a", 15.5, cpu=0.9, **busy), new, jobs=(a2,), sample=5),
+        last,
     ]
     exchange = [json.loads(encode(deltas.next(message))) for message in messages]
     assert exchange == json.loads((SAMPLES / "exchange.json").read_text())
@@ -63,6 +66,16 @@ def test_time_that_goes_on_is_no_change() -> None:
 def test_a_clock_that_began_anew_is_a_change() -> None:
     [_, delta] = told(snapshot(node("a", 60.0)), snapshot(node("a", 0.5)))
     assert [each.since for each in delta.nodes] == [0.5]
+
+
+def test_a_job_that_is_over_is_told_once() -> None:
+    snapshots = [snapshot(sample=sample) for sample in range(3)]
+    for number, each in enumerate(snapshots):
+        jobs = [EndedJob(f"a{n}", "cell", "a", "", 1.0, 2.0 + number) for n in range(number + 1)]
+        each.ended = jobs[::-1]
+    [whole, *deltas] = told(*snapshots)
+    assert [job.call_id for job in whole.ended] == ["a0"]
+    assert [[job.call_id for job in delta.ended] for delta in deltas] == [["a1"], ["a2"]]
 
 
 def test_jitter_that_no_eye_sees_is_no_change() -> None:

@@ -25,6 +25,13 @@ def test_a_message_is_written_as_its_sample_says(name: str) -> None:
     assert json.loads(messages.encode(message)) == sample(name)
 
 
+def test_bars_and_pages_of_a_log_are_written_as_their_samples_say() -> None:
+    progress = msgspec.convert(sample("progress"), messages.Progress)
+    assert json.loads(messages.encode(progress)) == sample("progress")
+    page = msgspec.convert(sample("log"), messages.LogPage)
+    assert json.loads(msgspec.json.encode(page)) == sample("log")
+
+
 def test_a_retry_is_read_from_its_sample() -> None:
     msgspec.convert(sample("retry"), messages.Retry)
 

@@ -1,0 +1,120 @@
+"""The paths of one job: its log, its error, and to stop it.
+
+``jobs/ID/log`` answers from a number on, and waits a while where there is nothing yet;
+``jobs/ID/error`` is the text to copy; ``jobs/ID/cancel`` and ``/kill`` want the permission to
+execute. Only jobs of the server's own key are found.
+``tests/jupyter_extension/server/test_jobs_handlers.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Literal
+
+import msgspec
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from easyremote.errors import EasyRemoteError
+from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.following import replay
+from easyremote_jupyter.server.logs import Logs, error_text
+from easyremote_jupyter.server.messages import (
+    EndedJob,
+    ErrorText,
+    Job,
+    Snapshot,
+    Stopped,
+    Unavailable,
+)
+
+AUTH_RESOURCE = "easyremote"
+#: How long a request for a log waits for more of it: shorter than any proxy's patience.
+PATIENCE = 20.0
+
+
+class GatewayHandler(APIHandler):
+    """A request that goes on to the gateway, by the one client that there is."""
+
+    auth_resource = AUTH_RESOURCE
+
+    def initialize(self, feed: Feed) -> None:
+        self.feed = feed
+
+    def check(self, word: object) -> None:
+        """Answer 503 with the reason where there is no gateway."""
+        if isinstance(word, Unavailable):
+            raise web.HTTPError(503, word.message, reason=word.reason)
+
+    def answer(self, what: msgspec.Struct) -> None:
+        self.finish(msgspec.json.encode(what))
+
+
+class JobLogHandler(GatewayHandler):
+    """GET: pieces of a job's log, from ``?start=N`` on."""
+
+    def initialize(self, feed: Feed, logs: Logs) -> None:  # type: ignore[override]  # one more
+        self.feed = feed
+        self.logs = logs
+
+    @web.authenticated
+    @authorized
+    async def get(self, call_id: str) -> None:
+        start = self.get_argument("start", "0")
+        if not start.isascii() or not start.isdigit():
+            raise web.HTTPError(400, "start is the number of a piece.")
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                return self.check(client)
+            node_id = node_of(await self.feed.first_word(), call_id)
+            log = self.logs.get(client, call_id, partial(replay, client, node_id, call_id))
+            await self.logs.trim()
+            page = await log.page(self.get_argument("epoch", ""), int(start[:12]), PATIENCE)
+        self.answer(page)
+
+
+class JobErrorHandler(GatewayHandler):
+    """GET: how a job failed, as text."""
+
+    @web.authenticated
+    @authorized
+    async def get(self, call_id: str) -> None:
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                return self.check(client)
+            node_id = node_of(await self.feed.first_word(), call_id)
+            try:
+                told = await (await replay(client, node_id, call_id, follow=False, bars_only=True))
+            except EasyRemoteError as error:
+                raise web.HTTPError(404, str(error)) from None
+        self.answer(ErrorText(error_text(told["error"]) if "error" in told else ""))
+
+
+class JobStopHandler(GatewayHandler):
+    """POST: stop a job; repeating it is harmless."""
+
+    def initialize(self, feed: Feed, how: Literal["cancel", "kill"]) -> None:  # type: ignore[override]  # one more
+        self.feed = feed
+        self.how = how
+
+    @web.authenticated
+    @authorized("execute", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
+    async def post(self, call_id: str) -> None:
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                return self.check(client)
+            stopped = await asyncio.to_thread(client.stop, call_id, kill=self.how == "kill")
+        self.answer(Stopped(stopped))
+
+
+def node_of(word: Snapshot | Unavailable, call_id: str) -> str:
+    """Where a job of the newest snapshot runs, or ran."""
+    jobs: list[Job | EndedJob] = []
+    if isinstance(word, Snapshot):
+        jobs = [*word.jobs, *word.ended]
+    for job in jobs:
+        if job.call_id == call_id and job.node_id is not None:
+            return job.node_id
+    raise web.HTTPError(404, "No node has this job, or it was long ago.")
