@@ -218,6 +218,7 @@ class Calls:
 
     def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
         """Somebody wants its end: its client, or another one with the same key."""
+        call.was_cancelled = True
         if call.suspect_until:
             # It may run; only its node can say that it does not.
             call.cancelling = kill or bool(call.cancelling)
@@ -349,7 +350,8 @@ class Calls:
                 node.link.send(Delivered((message.call,)))
             return
         call.advance(CallEvent.FINISHED)
-        self.table.recent.note(call, message.code, message.seconds, now)
+        code = "cancelled" if message.code and call.was_cancelled else message.code
+        self.table.recent.note(call, code, message.seconds, now)
         if call.occupies:
             call.occupies = False
             node.release(call.function)

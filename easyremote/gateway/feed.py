@@ -17,7 +17,7 @@ import msgspec
 
 import easyremote
 from easyremote.gateway.calls import Calls
-from easyremote.gateway.jobs import jobs_of
+from easyremote.gateway.jobs import is_work, jobs_of
 from easyremote.gateway.nodes import Node
 from easyremote.gateway.table import Client
 from easyremote.protocol.caller import pack_error
@@ -208,7 +208,7 @@ def _describe_node(node: Node, now: float) -> dict[str, Any]:
         "version": node.versions.get("easyremote", ""),
         "functions": sorted(name for name in node.functions if not name.startswith("$")),
         "runs_code": "$cell" in node.functions,
-        "running": sum(node.active.values()),
+        "running": sum(count for name, count in node.active.items() if is_work(name)),
         "slots": node.slots,
         "cpu": machine.cpu if is_measured else None,
         "cores": machine.cores or None,

@@ -28,9 +28,18 @@ _KINDS = {
 }
 
 
+def is_work(function: str) -> bool:
+    """Whether a call of it is work, and not a question about another call (``$output``)."""
+    return function in _KINDS or not function.startswith("$")
+
+
 def jobs_of(table: CallTable, owner: str, now: float) -> dict[str, Any]:
     """An owner's calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
-    calls = [call for call in table.by_id.values() if call.owner == owner and not call.is_over]
+    calls = [
+        call
+        for call in table.by_id.values()
+        if call.owner == owner and not call.is_over and is_work(call.function)
+    ]
     shown = sorted(calls, key=lambda call: call.state is CallState.QUEUED)[:LIMIT]
     places = _places(table, shown)
     return {

@@ -82,6 +82,8 @@ class GatewayCall:
     occupies: bool = False
     #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
     cancelling: bool | None = None
+    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
+    was_cancelled: bool = False
     #: An outcome that the gateway made itself.
     outcome: Finished | None = None
 

@@ -4,5 +4,11 @@ export const CommandIDs = {
   insertCell: 'easyremote:insert-cell',
   copyName: 'easyremote:copy-name',
   showPanel: 'easyremote:show-panel',
-  retry: 'easyremote:retry'
+  retry: 'easyremote:retry',
+  jobLog: 'easyremote:job-log',
+  jobCell: 'easyremote:job-cell',
+  jobCancel: 'easyremote:job-cancel',
+  jobKill: 'easyremote:job-kill',
+  jobReplay: 'easyremote:job-replay',
+  jobCopyError: 'easyremote:job-copy-error'
 };

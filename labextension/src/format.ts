@@ -1,6 +1,12 @@
 /** Numbers as people read them. */
 
 const GIB = 2 ** 30;
+const SCALES: [number, string][] = [
+  [1e12, 'T'],
+  [1e9, 'G'],
+  [1e6, 'M'],
+  [1e3, 'k']
+];
 const UNITS: [number, string][] = [
   [86_400, 'd'],
   [3600, 'h'],
@@ -43,4 +49,23 @@ function gib(bytes: number): string {
 
 function two(value: number): string {
   return String(value).padStart(2, '0');
+}
+
+/** `12`, `0.25`, `1.2k`: a count, in thousands and millions where it is scaled. */
+export function amount(value: number, isScaled: boolean): string {
+  const size = Math.abs(value);
+  if (isScaled) {
+    for (const [least, letter] of SCALES) {
+      if (size >= least) {
+        return `${significant(value / least)}${letter}`;
+      }
+    }
+  }
+  return significant(value);
+}
+
+function significant(value: number): string {
+  return Number.isInteger(value) || Math.abs(value) >= 1000
+    ? String(Math.round(value))
+    : String(Number(value.toPrecision(3)));
 }

@@ -29,6 +29,15 @@ describe('merge', () => {
     expect(jobs.map(job => job.call_id)).toEqual(['a2']);
   });
 
+  it('keeps what is over, the newest first, and how many more there are', () => {
+    const { ended, more } = after(3);
+    expect([ended.map(job => job.call_id), more]).toEqual([['a1'], 3]);
+    expect(ended[0].heard).toBe(3000);
+    const again = { ...DELTAS[2], seq: 4, over: [], ended: [] };
+    const next = merge(after(3), again, 4000) as ISnapshot;
+    expect(next.ended).toEqual(ended);
+  });
+
   it('extends every series, of nodes that were not named too', () => {
     const { history } = after(2);
     expect(history).toEqual({

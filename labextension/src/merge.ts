@@ -1,16 +1,19 @@
 /** How a snapshot becomes the next one by a delta: no DOM, no clocks of its own. */
 
-import { IDelta, INode, ISnapshot, Series } from './protocol';
+import { IDelta, IEndedJob, INode, ISnapshot, Series } from './protocol';
 
 /** Samples that are kept, one a second. */
 export const LENGTH = 300;
+/** Jobs that are over, as many as the gateway keeps. */
+const ENDED = 50;
 
 /** A snapshot as it came, with the moment when it did. */
 export function received(snapshot: ISnapshot, now: number): ISnapshot {
   return {
     ...snapshot,
     nodes: snapshot.nodes.map(node => ({ ...node, heard: now })),
-    jobs: snapshot.jobs.map(job => ({ ...job, heard: now }))
+    jobs: snapshot.jobs.map(job => ({ ...job, heard: now })),
+    ended: snapshot.ended.map(job => ({ ...job, heard: now }))
   };
 }
 
@@ -37,9 +40,11 @@ export function merge(
     jobs: changed(
       old.jobs,
       delta.jobs?.map(job => ({ ...job, heard: now })),
-      delta.ended,
+      delta.over,
       job => job.call_id
     ),
+    more: delta.more ?? 0,
+    ended: remembered(old.ended, delta.ended ?? [], now),
     history: extended(old.history, nodes, delta.sample - old.sample)
   };
 }
@@ -81,6 +86,17 @@ function changed<T>(
   gone.forEach(key => items.delete(key));
   news.forEach(item => items.set(keyOf(item), item));
   return [...items.values()];
+}
+
+/** Jobs that are over: the new ones before those that were known. */
+function remembered(
+  old: IEndedJob[],
+  news: IEndedJob[],
+  now: number
+): IEndedJob[] {
+  return news.length === 0
+    ? old
+    : [...news.map(job => ({ ...job, heard: now })), ...old].slice(0, ENDED);
 }
 
 /** Each series with so many samples more, all of them as the node is now. */

@@ -88,6 +88,22 @@ describe('ConnectionModel', () => {
     expect(server.streams).toHaveLength(1);
   });
 
+  it('keeps the bars of the jobs that run, and of no others', () => {
+    let count = 0;
+    model.barsChanged.connect(() => (count += 1));
+    model.acquire();
+    server.say(sample('snapshot'));
+    server.say(sample('progress'));
+    expect(model.bars.get('a1')?.bars[0]).toMatchObject({ n: 3, total: 10 });
+    expect(states).toEqual(['snapshot']);
+    const next = { kind: 'delta' as const, seq: 1, sample: 1 };
+    server.say(next);
+    expect(model.bars.size).toBe(1);
+    server.say({ ...next, seq: 2, over: ['a1'] });
+    expect(model.bars.size).toBe(0);
+    expect(count).toBe(2);
+  });
+
   it('begins anew where it has missed a message', () => {
     model.acquire();
     const [snapshot, , second] = exchange();

@@ -3,7 +3,7 @@
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 import { merge, received } from './merge';
-import { IDelta, Message } from './protocol';
+import { IBars, IDelta, Message } from './protocol';
 import { IStream, OpenStream } from './request';
 import { IConnectionModel, State } from './tokens';
 
@@ -28,6 +28,14 @@ export class ConnectionModel implements IConnectionModel {
 
   get stateChanged(): ISignal<this, void> {
     return this._stateChanged;
+  }
+
+  get bars(): ReadonlyMap<string, IBars> {
+    return this._bars;
+  }
+
+  get barsChanged(): ISignal<this, void> {
+    return this._barsChanged;
   }
 
   get isDisposed(): boolean {
@@ -109,6 +117,8 @@ export class ConnectionModel implements IConnectionModel {
       this._setState(received(message, Date.now()));
     } else if (message.kind === 'delta') {
       this._merge(message);
+    } else if (message.kind === 'progress') {
+      this._setBars([...this._bars, ...Object.entries(message.jobs)]);
     } else {
       this._setState(message);
     }
@@ -141,10 +151,23 @@ export class ConnectionModel implements IConnectionModel {
   private _setState(state: State): void {
     this._state = state;
     this._stateChanged.emit();
+    const jobs = state.kind === 'snapshot' ? state.jobs : [];
+    const present = new Set(jobs.map(job => job.call_id));
+    const left = [...this._bars].filter(([callId]) => present.has(callId));
+    if (left.length < this._bars.size) {
+      this._setBars(left);
+    }
+  }
+
+  private _setBars(bars: [string, IBars][]): void {
+    this._bars = new Map(bars);
+    this._barsChanged.emit();
   }
 
   private readonly _open: OpenStream;
   private readonly _stateChanged = new Signal<this, void>(this);
+  private readonly _barsChanged = new Signal<this, void>(this);
+  private _bars: ReadonlyMap<string, IBars> = new Map();
   private _state: State = { kind: 'connecting' };
   private _stream: IStream | null = null;
   private _timer: ReturnType<typeof setTimeout> | null = null;

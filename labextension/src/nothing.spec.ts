@@ -12,8 +12,9 @@ function unavailable(reason: IUnavailable['reason']): State {
 }
 
 function snapshot(nodes: INode[]): State {
-  const numbers = { seq: 0, sample: 0, history: {} };
-  return { kind: 'snapshot', gateway, nodes, jobs: [], ...numbers };
+  const numbers = { more: 0, seq: 0, sample: 0, history: {} };
+  const nothing = { jobs: [], ended: [] };
+  return { kind: 'snapshot', gateway, nodes, ...nothing, ...numbers };
 }
 
 const REASONS: [State, string][] = [

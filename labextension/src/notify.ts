@@ -1,35 +1,57 @@
-/** Tells of the end of long calls while nobody looks at the panel. */
+/** Tells of the end of long jobs that nobody has in view. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { stopwatch } from './format';
-import { elapsed } from './merge';
+import { IJobActions } from './jobs/actions';
 import { OptionsModel } from './options';
-import { IJob } from './protocol';
-import { ended } from './running/jobs';
+import { IEndedJob } from './protocol';
 import { IConnectionModel } from './tokens';
 
 export function notifyOfEnds(
   model: IConnectionModel,
   options: OptionsModel,
-  isLooking: () => boolean,
+  actions: IJobActions,
+  isPanelVisible: () => boolean,
   trans: TranslationBundle
 ): void {
-  let before: IJob[] = [];
+  /** What was over before; null until the first snapshot. */
+  let known: ReadonlySet<string> | null = null;
   model.stateChanged.connect(({ state }) => {
     if (state.kind !== 'snapshot') {
-      before = []; // what ends meanwhile, nobody saw
       return;
     }
     const { notifyAfter } = options.value;
-    if (notifyAfter > 0 && !isLooking()) {
-      for (const job of ended(before, state.jobs, notifyAfter, Date.now())) {
-        const time = stopwatch(elapsed(job.seconds, job.heard));
-        Notification.info(
-          trans.__('%1 is over: it ran for %2.', job.function, time)
-        );
+    const before = known;
+    known = new Set(state.ended.map(job => job.call_id));
+    if (before === null || notifyAfter <= 0 || isPanelVisible()) {
+      return;
+    }
+    for (const job of state.ended) {
+      const isNew = !before.has(job.call_id) && job.seconds >= notifyAfter;
+      if (isNew && !actions.cell(job)?.panel.isVisible) {
+        tell(job, actions, trans);
       }
     }
-    before = state.jobs;
   });
+}
+
+function tell(
+  job: IEndedJob,
+  actions: IJobActions,
+  trans: TranslationBundle
+): void {
+  const [title, time] = [actions.title(job), stopwatch(job.seconds)];
+  const show = {
+    label: trans.__('Show'),
+    callback: () => {
+      void actions.goToCell(job);
+    }
+  };
+  const how = job.origin === '' ? {} : { actions: [show] };
+  if (job.code === '') {
+    Notification.success(trans.__('%1 is done, after %2.', title, time), how);
+  } else if (job.code !== 'cancelled') {
+    Notification.error(trans.__('%1 has failed, after %2.', title, time), how);
+  }
 }

@@ -2,7 +2,7 @@
 
 import { ISignal, Signal } from '@lumino/signaling';
 
-export type Section = 'nodes' | 'running';
+export type Section = 'nodes' | 'jobs';
 
 /** The settings of `schema/panel.json`. */
 export interface IOptions {

@@ -11,7 +11,7 @@ import { NodeActions } from './actions';
 import { notifyOfEnds } from './notify';
 import { OptionsModel } from './options';
 import { EasyRemotePanel } from './sidebar';
-import { IConnectionModel } from './tokens';
+import { IConnectionModel, IJobActions } from './tokens';
 
 /** 501 to 899 is the range for third parties. */
 const RANK = 600;
@@ -21,11 +21,12 @@ export const panel: JupyterFrontEndPlugin<void> = {
   id: ID,
   description: 'The EasyRemote node browser.',
   autoStart: true,
-  requires: [IConnectionModel],
+  requires: [IConnectionModel, IJobActions],
   optional: [ILayoutRestorer, ITranslator, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     model: IConnectionModel,
+    jobActions: IJobActions,
     restorer: ILayoutRestorer | null,
     translator: ITranslator | null,
     registry: ISettingRegistry | null
@@ -34,10 +35,10 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const options = new OptionsModel();
     const actions = new NodeActions(app.shell, trans);
     const widget = new EasyRemotePanel(
-      { model, options, actions, trans },
+      { model, options, actions, jobActions, trans },
       translator ?? nullTranslator
     );
-    notifyOfEnds(model, options, () => widget.isVisible, trans);
+    notifyOfEnds(model, options, jobActions, () => widget.isVisible, trans);
     restorer?.add(widget, widget.id);
     app.shell.add(widget, 'left', { rank: RANK });
     void registry?.load(ID).then(settings => {

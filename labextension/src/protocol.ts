@@ -47,8 +47,75 @@ export interface IJob {
   /** queued, dispatched, running or suspect; a newer gateway may know more. */
   state: string;
   seconds: number;
+  /** `kernel/cell`, where that is known. */
+  origin: string;
+  /** In its queue, where it waits. */
+  place: number | null;
   /** As of a node. */
   heard?: number;
+}
+
+/** A job that is over. */
+export interface IEndedJob {
+  call_id: string;
+  function: string;
+  node_id: string | null;
+  /** Of the error; empty where there was none. */
+  code: string;
+  /** That it ran. */
+  seconds: number;
+  /** Seconds since it ended. */
+  ago: number;
+  origin: string;
+  /** As of a node. */
+  heard?: number;
+}
+
+/** One progress bar of a job. */
+export interface IBar {
+  id: string;
+  /** 0 for the outermost. */
+  position: number;
+  desc: string;
+  n: number;
+  total: number | null;
+  unit: string;
+  /** Units a second. */
+  rate: number | null;
+  elapsed: number;
+  /** Seconds to go. */
+  eta: number | null;
+  state: 'running' | 'done' | 'failed';
+  postfix: string;
+  /** Whether numbers are scaled (`1.2M`). */
+  scaled: boolean;
+}
+
+/** Those bars of a job that are worth showing, and how many there are. */
+export interface IBars {
+  bars: IBar[];
+  count: number;
+}
+
+/** The bars that have moved, by call id. */
+export interface IProgress {
+  kind: 'progress';
+  jobs: Record<string, IBars>;
+}
+
+/** Some of a log. */
+export interface ILogPage {
+  /** Of the numbers; another one begins anew. */
+  epoch: string;
+  /** The number of the first piece. */
+  start: number;
+  pieces: ILogPiece[];
+  state: 'queued' | 'running' | 'done' | 'failed' | 'lost';
+}
+
+export interface ILogPiece {
+  kind: 'stdout' | 'stderr' | 'display' | 'error';
+  text: string;
 }
 
 /** Everything that the panel shows, at one moment. */
@@ -57,6 +124,10 @@ export interface ISnapshot {
   gateway: IGateway;
   nodes: INode[];
   jobs: IJob[];
+  /** Jobs beside these. */
+  more: number;
+  /** The last jobs that are over, the newest first. */
+  ended: IEndedJob[];
   /** The number of the message; a delta has the next one. */
   seq: number;
   /** The number of the newest sample of the history. */
@@ -73,8 +144,11 @@ export interface IDelta {
   nodes?: INode[];
   gone?: string[];
   jobs?: IJob[];
-  /** Call ids. */
-  ended?: string[];
+  /** Call ids of jobs that are no more. */
+  over?: string[];
+  more?: number;
+  /** Those that were not told before. */
+  ended?: IEndedJob[];
 }
 
 /** Samples in percents, a second apart; null for what is not known. */
@@ -96,7 +170,7 @@ export interface IUnavailable {
 }
 
 export type Message =
-  { kind: 'connecting' } | ISnapshot | IDelta | IUnavailable;
+  { kind: 'connecting' } | ISnapshot | IDelta | IProgress | IUnavailable;
 
 /** The only thing that the browser says: try again now. */
 export type Request = { kind: 'retry' };

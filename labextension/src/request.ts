@@ -18,6 +18,23 @@ export interface IStreamHandlers {
 
 export type OpenStream = (handlers: IStreamHandlers) => IStream;
 
+/** Ask the server extension; `path` is below `easyremote/`. */
+export async function ask<T>(
+  settings: ServerConnection.ISettings,
+  path: string,
+  init: RequestInit = {}
+): Promise<T> {
+  const url = URLExt.join(settings.baseUrl, 'easyremote', path);
+  const response = await ServerConnection.makeRequest(url, init, settings);
+  const body = (await response.json().catch(() => ({}))) as T & {
+    message?: string;
+  };
+  if (!response.ok) {
+    throw new Error(body.message ?? `${response.status}`);
+  }
+  return body;
+}
+
 /** Open a stream of messages from the Jupyter server of these settings. */
 export function openStream(
   settings: ServerConnection.ISettings,

@@ -7,18 +7,18 @@ import { Message } from '@lumino/messaging';
 import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
 import * as React from 'react';
 import { Footer } from './footer/footer';
+import { Jobs } from './jobs/section';
 import { Nodes } from './nodes/nodes';
 import { OptionsModel, Section } from './options';
-import { Running } from './running/running';
 import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
-import { ISectionProps } from './ui/state';
+import { IJobSectionProps } from './ui/state';
 
 /** Heights of the sections, relative to each other. */
 const SIZES = [2, 1];
 
 export class EasyRemotePanel extends SidePanel {
-  constructor(props: ISectionProps, translator: ITranslator) {
+  constructor(props: IJobSectionProps, translator: ITranslator) {
     super({ translator });
     const { model, options, trans } = props;
     this._model = model;
@@ -30,7 +30,7 @@ export class EasyRemotePanel extends SidePanel {
     this.addClass('jp-EasyRemote-panel');
 
     this._addSection('nodes', trans.__('Nodes'), <Nodes {...props} />);
-    this._addSection('running', trans.__('Running'), <Running {...props} />);
+    this._addSection('jobs', trans.__('Jobs'), <Jobs {...props} />);
     options.changed.connect(this._onOptions);
     this._onOptions();
 

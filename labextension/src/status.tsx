@@ -1,4 +1,4 @@
-/** The plugin of the status bar item: how many nodes are online. */
+/** The plugin of the status bar item: how many nodes are online, and how far one's jobs have come. */
 
 import {
   JupyterFrontEnd,
@@ -14,13 +14,16 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 import { CommandIDs } from './commands';
+import { percent } from './format';
+import { meanShare } from './jobs/jobs';
 import { IConnectionModel } from './tokens';
 import { remoteIcon } from './ui/icons';
-import { useConnection } from './ui/state';
+import { ProgressBar } from './ui/progressBar';
+import { useBars, useConnection } from './ui/state';
 
 export const status: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:status',
-  description: 'The number of nodes online, in the status bar.',
+  description: 'The nodes online and the jobs that run, in the status bar.',
   autoStart: true,
   requires: [IConnectionModel],
   optional: [IStatusBar, ITranslator], // Notebook 7 has no status bar
@@ -60,8 +63,14 @@ function Item({
 }): React.ReactElement {
   const state = useConnection(model);
   const nodes = state.kind === 'snapshot' ? state.nodes : [];
+  const bars = useBars(model);
   const count = nodes.filter(node => node.state === 'online').length;
   const text = trans._n('%1 node online', '%1 nodes online', count, count);
+  const running =
+    state.kind === 'snapshot'
+      ? state.jobs.filter(job => job.state === 'running')
+      : [];
+  const share = meanShare(running, bars);
   return (
     <button
       title={trans.__('EasyRemote: show the nodes')}
@@ -71,6 +80,22 @@ function Item({
     >
       <remoteIcon.react tag="span" width="14px" height="14px" />
       {text}
+      {running.length > 0 && (
+        <>
+          {' · '}
+          {trans.__('%1 running', running.length)}
+        </>
+      )}
+      {share !== null && (
+        <>
+          <ProgressBar
+            share={share}
+            label={trans.__('Progress of the jobs')}
+            text={percent(share)}
+          />
+          {percent(share)}
+        </>
+      )}
     </button>
   );
 }

@@ -3,18 +3,23 @@
 import { Token } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal } from '@lumino/signaling';
-import { IDelta, Message } from './protocol';
+import { IJobActions as IActionsOfJobs } from './jobs/actions';
+import { IBars, IDelta, IProgress, Message } from './protocol';
 
 /** The id of the widget, for the shell. */
 export const PANEL_ID = 'easyremote-panel';
 
 /** The newest message, or that the Jupyter server itself does not answer. */
-export type State = Exclude<Message, IDelta> | { kind: 'disconnected' };
+export type State =
+  Exclude<Message, IDelta | IProgress> | { kind: 'disconnected' };
 
 /** The state of the connection to the gateway, as the Jupyter server tells it. */
 export interface IConnectionModel extends IDisposable {
   readonly state: State;
   readonly stateChanged: ISignal<IConnectionModel, void>;
+  /** The bars of the jobs that run, by call id; another map after each change. */
+  readonly bars: ReadonlyMap<string, IBars>;
+  readonly barsChanged: ISignal<IConnectionModel, void>;
   /** Keep the state up to date until the lease is disposed. */
   acquire(): IDisposable;
   /** Try again now. */
@@ -24,4 +29,11 @@ export interface IConnectionModel extends IDisposable {
 export const IConnectionModel = new Token<IConnectionModel>(
   'easyremote:IConnectionModel',
   'The state of the connection to the EasyRemote gateway: nodes and running calls.'
+);
+
+export type IJobActions = IActionsOfJobs;
+
+export const IJobActions = new Token<IJobActions>(
+  'easyremote:IJobActions',
+  'What can be done with a job of EasyRemote: cancel it, read its log, go to its cell.'
 );

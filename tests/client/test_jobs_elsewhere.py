@@ -51,7 +51,7 @@ def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
     with pytest.raises(RemoteError, match="KeyboardInterrupt|^$"):
         job.result(LIMIT)
     assert not elsewhere.stop(job.call_id)
-    wait_until(lambda: shown(elsewhere)[job.call_id].get("code") == "raised")
+    wait_until(lambda: shown(elsewhere)[job.call_id].get("code") == "cancelled")
 
 
 def test_a_kill_ends_the_session_too(client: Client, elsewhere: Client) -> None:

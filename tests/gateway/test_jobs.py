@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from easyremote.gateway.jobs import LIMIT, jobs_of
+from easyremote.gateway.jobs import LIMIT, is_work, jobs_of
 from tests.gateway.desk import Desk
 
 
@@ -61,6 +61,15 @@ def test_of_very_many_jobs_those_that_run_are_shown_and_the_rest_is_counted() ->
     shown = jobs(desk)
     assert column(shown, "function", "state")[:2] == [("f", "dispatched"), ("cell", "dispatched")]
     assert (len(shown["jobs"]), shown["more"]) == (LIMIT, 11)
+
+
+def test_questions_about_other_calls_are_no_jobs_and_no_work() -> None:
+    desk = Desk()
+    node, client = desk.node("n", "$cell", "$output"), desk.client()
+    client.submit("$cell")
+    client.submit("$output")
+    assert column(jobs(desk), "function") == [("cell",)]
+    assert [is_work(name) for name in node.node.active] == [True, False]
 
 
 def test_what_is_over_tells_how_long_ago() -> None:

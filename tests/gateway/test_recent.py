@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easyremote.gateway.recent import LENGTH, WORTH_KEEPING
-from easyremote.protocol.messages import Finished
+from easyremote.protocol.messages import Cancel, Finished
 from tests.gateway.desk import Desk, payload
 
 
@@ -24,6 +24,16 @@ def test_cells_are_kept_with_how_they_ended_the_newest_first() -> None:
     assert (newest.seconds, newest.node_id, newest.ended) == (3.0, "n", desk.now)
     assert oldest.origin == "kernel/cell"
     assert ended(desk, "mallory") == []
+
+
+def test_an_interrupt_that_was_wanted_is_told_as_cancelled() -> None:
+    desk = Desk()
+    node, client = desk.node("n", "$cell"), desk.client()
+    number = client.submit("$cell")
+    begun = node.start()
+    client.say(Cancel(number))
+    node.say(Finished(begun.call, payload(b"x"), "raised", fence=begun.fence))
+    assert ended(desk) == [("$cell", "cancelled")]
 
 
 def test_of_functions_only_those_that_took_their_time_are_kept() -> None:

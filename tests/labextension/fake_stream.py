@@ -9,22 +9,44 @@ import msgspec
 from playwright.sync_api import Page, WebSocketRoute
 
 from easyremote_jupyter.server.history import LENGTH, meters
-from easyremote_jupyter.server.messages import Gateway, Gpu, Job, Node, Snapshot, encode
+from easyremote_jupyter.server.messages import (
+    Bar,
+    Bars,
+    EndedJob,
+    Gateway,
+    Gpu,
+    Job,
+    Node,
+    Progress,
+    Snapshot,
+    encode,
+)
 
 GIB = 2**30
 GATEWAY = Gateway("my-vps:8080", "3.0.0")
 
 
 class FakeStream:
-    """Takes the place of the server's stream in a page, and sends one snapshot."""
+    """Takes the place of the server's stream in a page, and sends one snapshot, and bars."""
 
-    def __init__(self, page: Page, nodes: list[Node], jobs: list[Job] | None = None) -> None:
+    def __init__(
+        self,
+        page: Page,
+        nodes: list[Node],
+        jobs: list[Job] | None = None,
+        ended: list[EndedJob] | None = None,
+        bars: dict[str, Bars] | None = None,
+    ) -> None:
         history = {node.node_id: [_wave(value) for value in meters(node)] for node in nodes}
-        self._text = encode(Snapshot(GATEWAY, nodes, jobs or [], 0, LENGTH, history))
+        snapshot = Snapshot(
+            GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH, history=history
+        )
+        self._texts = [encode(snapshot), encode(Progress(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
 
     def _open(self, socket: WebSocketRoute) -> None:
-        socket.send(self._text)
+        for text in self._texts:
+            socket.send(text)
 
 
 def node(node_id: str, **changes: Any) -> Node:
@@ -35,6 +57,11 @@ def node(node_id: str, **changes: Any) -> Node:
         memory_used=11 * GIB,
         memory_total=64 * GIB,
     )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def bar(desc: str, n: float, total: float | None = 100, **changes: Any) -> Bar:
+    plain = Bar(desc, 0, desc, n, "it", 42.0, "running", total, 1.5)
     return msgspec.structs.replace(plain, **changes)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from easyremote_jupyter.server.messages import Job
+from easyremote_jupyter.server.messages import Bars, EndedJob, Job
 from tests import processes
 from tests.labextension.conftest import LABEXTENSION
-from tests.labextension.fake_stream import FakeStream, gpu, node
+from tests.labextension.fake_stream import FakeStream, bar, gpu, node
 from tests.labextension.test_panel import open_panel, picture
 
 pytestmark = pytest.mark.timeout(120)
@@ -40,10 +40,28 @@ NODES = [
 ]
 JOBS = [
     Job("a1", "train", "gpu-node", "running", 200.0),
-    Job("a2", "cell", "gpu-node", "running", 7500.0),
-    Job("a3", "embed", "gpu-node", "queued", 12.0),
-    Job("a4", "embed", "gpu-node", "queued", 9.0),
+    Job("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
+    Job("a3", "embed", "gpu-node", "queued", 12.0, place=1),
+    Job("a4", "embed", "gpu-node", "queued", 9.0, place=2),
+    Job("a5", MARKUP, LONG, "running", 9.0),
 ]
+ENDED = [
+    EndedJob("b1", "cell", "gpu-node", "raised", 12.0, 70.0, "kernel/cell"),
+    EndedJob("b2", "cell", "office-mac", "", 3700.0, 7300.0),
+    EndedJob("b3", "embed", "gpu-node", "cancelled", 2.0, 90_000.0),
+]
+BARS = {
+    "a2": Bars(
+        [
+            bar("epochs", 3, 10, eta=754.0, postfix="loss=0.12"),
+            bar("batches", 61, 128, position=1, eta=12.0),
+            bar("bytes", 2.2e9, None, position=2, unit="B", scaled=True),
+            bar("check", 10, 10, state="done"),
+            bar(MARKUP, 150, 100, state="failed"),
+        ],
+        500,
+    )
+}
 
 
 def violations(page: Page, selector: str) -> list[str]:
@@ -56,6 +74,10 @@ def violations(page: Page, selector: str) -> list[str]:
     ]
 
 
+def jobs(panel: Locator) -> Locator:
+    return panel.get_by_role("tree", name="Jobs").get_by_role("treeitem")
+
+
 def rows(panel: Locator) -> Locator:
     return panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
 
@@ -65,13 +87,19 @@ def test_axe_finds_nothing_to_complain_about(
     page: Page, lab: processes.Jupyter, theme: str
 ) -> None:
     processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {theme}"})
-    FakeStream(page, NODES, JOBS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS)
+    page.set_viewport_size({"width": 1280, "height": 1000})
     panel = open_panel(page, lab)
     first = rows(panel).filter(has_text="gpu-node")
     first.focus()
     page.keyboard.press("ArrowRight")
     expect(panel.get_by_text("Functions: train, embed")).to_be_visible()
-    expect(panel.get_by_text("2. in your queue")).to_be_visible()
+    expect(panel.get_by_text("2. in the queue")).to_be_visible()
+    page.mouse.move(700, 300)
+    picture(page, f"calm-{theme.lower().replace(' ', '-')}")
+    jobs(panel).filter(has_text="cell").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(panel.get_by_role("button", name="Replay")).to_be_visible()
     picture(page, f"full-{theme.lower().replace(' ', '-')}")
     assert violations(page, "#easyremote-panel") == []
     assert violations(page, ".jp-EasyRemote-status") == []
@@ -95,11 +123,11 @@ def chinese(lab: processes.Jupyter) -> Iterator[None]:
 def test_the_panel_is_chinese_where_jupyterlab_is(
     page: Page, lab: processes.Jupyter, chinese: None
 ) -> None:
-    FakeStream(page, NODES, JOBS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS)
     panel = open_panel(page, lab)
     expect(panel.get_by_role("searchbox", name="搜索节点")).to_be_visible()
     expect(panel.get_by_role("status")).to_have_text("已连接")
-    expect(page.locator(".jp-EasyRemote-status")).to_have_text("4 个节点在线")
+    expect(page.locator(".jp-EasyRemote-status")).to_contain_text("4 个节点在线")
     picture(page, "chinese")
 
 
@@ -113,7 +141,7 @@ def test_a_name_with_markup_is_text(page: Page, lab: processes.Jupyter) -> None:
 def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
     page: Page, lab: processes.Jupyter
 ) -> None:
-    FakeStream(page, NODES, JOBS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS)
     panel = open_panel(page, lab)
     page.set_viewport_size({"width": 1280, "height": 1000})
     split = page.locator("#jp-main-split-panel > .lm-SplitPanel-handle").first
@@ -136,7 +164,7 @@ def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
 
 def test_forced_colours_and_reduced_motion_are_honoured(page: Page, lab: processes.Jupyter) -> None:
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    FakeStream(page, NODES, JOBS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS)
     panel = open_panel(page, lab)
     bar = panel.locator(".jp-EasyRemote-bar > div").first
     expect(bar).to_have_css("transition-duration", "0s")

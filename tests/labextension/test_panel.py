@@ -108,14 +108,15 @@ def test_a_node_has_live_bars_and_its_running_call_is_shown(
             expect(node_row(panel, "office-mac")).to_contain_text("idle")
             for node_id in ("gpu-node", "office-mac"):
                 expect_live_bars(node_row(panel, node_id), node_id)
-            running = panel.get_by_role("list", name="Running").get_by_role("listitem")
+            running = panel.get_by_role("tree", name="Jobs").get_by_role("treeitem")
             expect(running).to_contain_text("hold")
             expect(running).to_contain_text("gpu-node")
             picture(page, f"panel-{theme.lower()}")
 
         gate.touch()
         job.result(timeout=20)
-        expect(panel.get_by_text("Nothing is running.")).to_be_visible(timeout=FOLLOWS_MS)
+        over = running.get_by_role("img", name="done")
+        expect(over).to_be_visible(timeout=FOLLOWS_MS)
 
 
 def test_a_key_that_the_gateway_refuses_is_named_as_the_reason(

@@ -3,7 +3,8 @@
 import * as React from 'react';
 import { explain, nothingToShow } from '../nothing';
 import { Explanation } from '../ui/explanation';
-import { ISectionProps, useConnection, useOptions } from '../ui/state';
+import { meanShare } from '../jobs/jobs';
+import { ISectionProps, useBars, useConnection, useOptions } from '../ui/state';
 import { Tree } from '../ui/tree';
 import { NodeRow, rowHeight } from './row';
 import { select } from './select';
@@ -13,6 +14,7 @@ export function Nodes(props: ISectionProps): React.ReactElement {
   const { model, options, actions, trans } = props;
   const state = useConnection(model);
   const choice = useOptions(options);
+  const bars = useBars(model);
   const [query, setQuery] = React.useState('');
   const nothing = nothingToShow(state);
   if (nothing !== null || state.kind !== 'snapshot') {
@@ -52,6 +54,7 @@ export function Nodes(props: ISectionProps): React.ReactElement {
         heightOf={rowHeight}
         label={trans.__('Nodes')}
         className="jp-EasyRemote-nodes"
+        kind="node"
         onEnter={node => {
           actions.insert(node.node_id);
         }}
@@ -65,6 +68,10 @@ export function Nodes(props: ISectionProps): React.ReactElement {
           <NodeRow
             node={node}
             history={state.history[node.node_id]}
+            share={meanShare(
+              state.jobs.filter(job => job.node_id === node.node_id),
+              bars
+            )}
             {...row}
             actions={actions}
             trans={trans}

@@ -7,6 +7,7 @@ import { INodeActions } from '../actions';
 import { roughly, memory, percent } from '../format';
 import { elapsed } from '../merge';
 import { IGpu, INode, Series } from '../protocol';
+import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
 import { Meter } from '../ui/meter';
 import { Shape, StateShape } from '../ui/shape';
@@ -36,12 +37,15 @@ export function rowHeight(node: INode, isExpanded: boolean): number {
 export function NodeRow({
   node,
   history = [],
+  share,
   isExpanded,
   tabIndex,
   actions,
   trans
 }: IRow & {
   node: INode;
+  /** How far my jobs there have come, 0 to 1, where that is known. */
+  share: number | null;
   /** The last five minutes, in the order of the meters. */
   history?: Series[];
   actions: INodeActions;
@@ -78,6 +82,13 @@ export function NodeRow({
         <Resources node={node} history={history} trans={trans} />
       )}
       {isExpanded && <Details node={node} trans={trans} />}
+      {share !== null && (
+        <ProgressBar
+          share={share}
+          label={trans.__('Progress on %1', node.node_id)}
+          text={percent(share)}
+        />
+      )}
     </div>
   );
 }

@@ -2,13 +2,14 @@
 
 import * as React from 'react';
 
-/** A disc is well, a ring waits, a broken ring is in doubt, a cross is off. */
-export type Shape = 'well' | 'waiting' | 'doubt' | 'off';
+/** A disc is well, a ring waits, a broken ring is in doubt, a tick is done, a cross is off. */
+export type Shape = 'well' | 'waiting' | 'doubt' | 'done' | 'off';
 
 const PATHS: Record<Shape, React.ReactElement> = {
   well: <circle cx="4" cy="4" r="3.5" fill="currentColor" />,
   waiting: <circle cx="4" cy="4" r="2.9" {...stroke('0')} />,
   doubt: <circle cx="4" cy="4" r="2.9" {...stroke('3 1.55')} />,
+  done: <path d="M1 4.4l2.1 2.1L7.2 1.7" {...stroke('0')} />,
   off: <path d="M1.2 1.2l5.6 5.6M6.8 1.2l-5.6 5.6" {...stroke('0')} />
 };
 

@@ -4,7 +4,9 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 import { INodeActions } from '../actions';
+import { IJobActions } from '../jobs/actions';
 import { IOptions, OptionsModel } from '../options';
+import { IBars } from '../protocol';
 import { IConnectionModel, State } from '../tokens';
 
 /** What every section of the panel gets. */
@@ -15,9 +17,19 @@ export interface ISectionProps {
   trans: TranslationBundle;
 }
 
+/** What the section of the jobs gets. */
+export interface IJobSectionProps extends ISectionProps {
+  jobActions: IJobActions;
+}
+
 /** The state of the model; the view is drawn again when it changes. */
 export function useConnection(model: IConnectionModel): State {
   return useSignal(model.stateChanged, () => model.state);
+}
+
+/** The bars of the jobs that run; the view is drawn again when one moves. */
+export function useBars(model: IConnectionModel): ReadonlyMap<string, IBars> {
+  return useSignal(model.barsChanged, () => model.bars);
 }
 
 /** The options; the view is drawn again when they change. */
@@ -25,7 +37,7 @@ export function useOptions(options: OptionsModel): IOptions {
   return useSignal(options.changed, () => options.value);
 }
 
-function useSignal<S, T>(signal: ISignal<S, void>, get: () => T): T {
+export function useSignal<S, T>(signal: ISignal<S, void>, get: () => T): T {
   const subscribe = React.useCallback(
     (redraw: () => void) => {
       signal.connect(redraw);

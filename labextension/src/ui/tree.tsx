@@ -21,10 +21,13 @@ export interface ITreeProps<T> {
   render: (item: T, row: IRow) => React.ReactElement;
   label: string;
   className: string;
+  /** What the rows are: each has its key as `data-KIND`, for menus. */
+  kind: 'node' | 'job' | 'function';
   /** What Enter does. */
   onEnter: (item: T) => void;
   onCopy: (item: T) => void;
-  onDragStart: (item: T, event: React.DragEvent) => void;
+  onDelete?: (item: T) => void;
+  onDragStart?: (item: T, event: React.DragEvent) => void;
 }
 
 export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
@@ -82,6 +85,8 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
       props.onEnter(item);
     } else if (event.key === 'c' && (event.ctrlKey || event.metaKey)) {
       props.onCopy(item);
+    } else if (event.key === 'Delete' && props.onDelete) {
+      props.onDelete(item);
     } else {
       return;
     }
@@ -110,14 +115,14 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
               key={key}
               role="treeitem"
               className="jp-EasyRemote-treeItem"
-              data-node={key}
+              {...{ [`data-${props.kind}`]: key }}
               aria-label={props.nameOf(item)}
               aria-level={1}
               aria-setsize={items.length}
               aria-posinset={row + 1}
               aria-expanded={isExpanded}
               tabIndex={tabIndex}
-              draggable
+              draggable={props.onDragStart !== undefined}
               style={{ transform: `translateY(${tops[row]}px)` }}
               onFocus={() => {
                 setActive(key);
@@ -129,7 +134,7 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
                 onKeyDown(event, row);
               }}
               onDragStart={event => {
-                props.onDragStart(item, event);
+                props.onDragStart?.(item, event);
               }}
             >
               {props.render(item, { isExpanded, tabIndex })}

@@ -32,7 +32,7 @@ class FakeJob:
         self.answer: dict[str, Any] | Exception = {"state": "done"}
         self.is_cancelled = False
 
-    async def events(self) -> AsyncIterator[dict[str, Any]]:
+    async def events_async(self) -> AsyncIterator[dict[str, Any]]:
         while (event := await self.script.get()) is not None:
             yield event
 

@@ -1,0 +1,212 @@
+/** What can be done with a job, from wherever it is shown. */
+
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import {
+  Clipboard,
+  Dialog,
+  Notification,
+  showDialog
+} from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { ISignal, Signal } from '@lumino/signaling';
+import { codeCell } from '../cell';
+import { CommandIDs } from '../commands';
+import { findCell, IFoundCell, insertBelow, notebookOf } from '../notebook';
+import { ask } from '../request';
+import { AnyJob, originOf, titleOf } from './jobs';
+
+export interface IJobActions {
+  /** Jobs that were told to stop, and have not ended yet. */
+  readonly stopping: ReadonlySet<string>;
+  readonly changed: ISignal<IJobActions, void>;
+  /** What the job is called: by its cell, where that is open here. */
+  title(job: AnyJob): string;
+  /** The cell that it came from, where that is open here. */
+  cell(job: AnyJob): IFoundCell | null;
+  /** Interrupt it, as the stop button does. */
+  cancel(job: AnyJob): Promise<void>;
+  /** End it with its process, and so with the variables there, if the user means it. */
+  kill(job: AnyJob): Promise<void>;
+  /** Follow what it prints. */
+  showLog(job: AnyJob): void;
+  /** Show the cell that it came from; its notebook is opened, if need be. */
+  goToCell(job: AnyJob): Promise<void>;
+  /** Have what it has shown in the notebook once more, by a cell of its own. */
+  replay(job: AnyJob): void;
+  /** Copy the traceback. */
+  copyError(job: AnyJob): Promise<void>;
+}
+
+export class JobActions implements IJobActions {
+  constructor(app: JupyterFrontEnd, trans: TranslationBundle) {
+    this._app = app;
+    this._trans = trans;
+  }
+
+  get stopping(): ReadonlySet<string> {
+    return this._stopping;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  title(job: AnyJob): string {
+    let title = this._titles.get(job.call_id);
+    if (title === undefined) {
+      const source = this.cell(job)?.cell.model.sharedModel.getSource();
+      title = titleOf(job, source, this._trans.__('cell'));
+      if (source !== undefined) {
+        this._titles.set(job.call_id, title); // as it was when it was sent
+      }
+    }
+    return title;
+  }
+
+  cell(job: AnyJob): IFoundCell | null {
+    const { cellId } = originOf(job);
+    return cellId === '' ? null : findCell(this._app.shell, cellId);
+  }
+
+  async cancel(job: AnyJob): Promise<void> {
+    await this._stop(job, 'cancel');
+  }
+
+  async kill(job: AnyJob): Promise<void> {
+    const { button } = await showDialog({
+      title: this._trans.__('End the job with its session?'),
+      body: this._trans.__(
+        'The process of %1 on %2 is ended at once, and the variables there are lost.',
+        this.title(job),
+        job.node_id ?? '?'
+      ),
+      buttons: [
+        Dialog.cancelButton({ label: this._trans.__('Keep It') }),
+        Dialog.warnButton({ label: this._trans.__('End It') })
+      ]
+    });
+    if (button.accept) {
+      await this._stop(job, 'kill');
+    }
+  }
+
+  showLog(job: AnyJob): void {
+    void this._app.commands.execute(CommandIDs.jobLog, {
+      callId: job.call_id,
+      title: this.title(job)
+    });
+  }
+
+  async goToCell(job: AnyJob): Promise<void> {
+    const found = this.cell(job) ?? (await this._open(job));
+    if (found === null) {
+      Notification.info(
+        this._trans.__('The notebook of this job is not known here.')
+      );
+      return;
+    }
+    const { panel, notebook, index } = found;
+    this._app.shell.activateById(panel.id);
+    notebook.activeCellIndex = index;
+    notebook.mode = 'command';
+    await notebook.scrollToItem?.(index, 'center');
+    notebook.activate();
+  }
+
+  replay(job: AnyJob): void {
+    const found = this.cell(job);
+    const notebook =
+      found?.notebook ?? notebookOf(this._app.shell.currentWidget);
+    if (notebook === null) {
+      Notification.info(
+        this._trans.__('Open a notebook first: the output goes there.')
+      );
+      return;
+    }
+    if (found !== null) {
+      this._app.shell.activateById(found.panel.id);
+    }
+    insertBelow(
+      notebook,
+      found?.index ?? notebook.activeCellIndex,
+      codeCell(`%remote_job ${job.call_id.slice(0, 8)} --follow`)
+    );
+    void this._app.commands.execute('notebook:run-cell');
+  }
+
+  async copyError(job: AnyJob): Promise<void> {
+    await this._tell(async () => {
+      const { error } = await ask<{ error: string }>(
+        this._app.serviceManager.serverSettings,
+        `jobs/${job.call_id}/error`
+      );
+      Clipboard.copyToSystem(error);
+      Notification.info(this._trans.__('Copied: %1', lastLine(error)), {
+        autoClose: 1500
+      });
+    });
+  }
+
+  /** Forget what is over. */
+  settle(present: ReadonlySet<string>): void {
+    const left = [...this._stopping].filter(each => present.has(each));
+    if (left.length < this._stopping.size) {
+      this._stopping = new Set(left);
+      this._changed.emit();
+    }
+  }
+
+  private async _stop(job: AnyJob, how: 'cancel' | 'kill'): Promise<void> {
+    this._stopping = new Set([...this._stopping, job.call_id]);
+    this._changed.emit();
+    const isTold = await this._tell(async () => {
+      await ask(
+        this._app.serviceManager.serverSettings,
+        `jobs/${job.call_id}/${how}`,
+        { method: 'POST' }
+      );
+    });
+    if (!isTold) {
+      this.settle(new Set([...this._stopping].filter(e => e !== job.call_id)));
+    }
+  }
+
+  /** Open the notebook whose kernel ran the job. */
+  private async _open(job: AnyJob): Promise<IFoundCell | null> {
+    const { kernelId } = originOf(job);
+    const { sessions } = this._app.serviceManager;
+    await sessions.refreshRunning();
+    for (const session of sessions.running()) {
+      if (kernelId !== '' && session.kernel?.id === kernelId) {
+        const widget: unknown = await this._app.commands.execute(
+          'docmanager:open',
+          { path: session.path }
+        );
+        await (widget as { revealed?: Promise<void> } | undefined)?.revealed;
+        return this.cell(job);
+      }
+    }
+    return null;
+  }
+
+  /** Do it, and tell of what went wrong; whether nothing did. */
+  private async _tell(action: () => Promise<void>): Promise<boolean> {
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      Notification.error(error instanceof Error ? error.message : '');
+      return false;
+    }
+  }
+
+  private readonly _app: JupyterFrontEnd;
+  private readonly _trans: TranslationBundle;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _titles = new Map<string, string>();
+  private _stopping: ReadonlySet<string> = new Set();
+}
+
+function lastLine(text: string): string {
+  return text.slice(text.lastIndexOf('\n') + 1);
+}
