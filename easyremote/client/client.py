@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -218,6 +218,29 @@ class Client(Executor):
             function, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
         )
 
+    def call_plain(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a registered function with plain values only, both ways.
+
+        Parameters
+        ----------
+        function
+            The name under which it was registered.
+        arguments
+            By name; what JSON can hold. The value comes back as such, too: nothing is pickled.
+        node_id, timeout
+            As of `call`.
+        """
+        body = msgspec.json.encode(arguments)
+        dumped = Dumped([body], len(body))
+        return self.start(function, dumped, node_id=node_id, timeout=timeout, encoding="json")
+
     def start(
         self,
         function: str,
@@ -230,6 +253,7 @@ class Client(Executor):
         run_timeout: float | None = None,
         hold: float | None = None,
         origin: str = "",
+        encoding: str = "pickle5",
         stream: bool = False,
         snapshot: bool = False,
     ) -> RemoteJob[Any]:
@@ -243,7 +267,7 @@ class Client(Executor):
         connected, io = self._ensure_connected()
         call_id = os.urandom(16)
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
-        job = kind(self, function, call_id)
+        job = kind(self, function, call_id, encoding)
         submit = Submit(
             *(0, call_id, node_id, function, Payload(), session),
             timeout=limit or 0.0,
@@ -267,7 +291,7 @@ class Client(Executor):
         size: int,
     ) -> None:
         now = time.monotonic()
-        job._call = connected.core.submit(submit, parts, size, "pickle5", job, now)
+        job._call = connected.core.submit(submit, parts, size, job.encoding, job, now)
 
     def cancel_call(self, job: RemoteJob[Any], *, kill: bool) -> None:
         """Stop a call; `RemoteJob.cancel` is the way to do it."""

@@ -42,7 +42,11 @@ class NodeInfo(msgspec.Struct, frozen=True):
 
 
 class FunctionInfo(msgspec.Struct, frozen=True):
-    """A function that a node offers. ``timeout`` in seconds, 0 for none."""
+    """A function that a node offers.
+
+    ``timeout`` in seconds, 0 for none. ``parameters``: JSON Schema of the object of its arguments,
+    empty where it can't be called with names alone.
+    """
 
     node_id: str
     name: str
@@ -55,3 +59,4 @@ class FunctionInfo(msgspec.Struct, frozen=True):
     public: bool = False
     auth_required: bool = False
     tags: tuple[str, ...] = ()
+    parameters: str = ""

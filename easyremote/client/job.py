@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
-from easyremote.errors import CallCancelled, EasyRemoteError, UsageError, from_wire
+from easyremote.errors import CallCancelled, EasyRemoteError, ProtocolError, UsageError, from_wire
 from easyremote.protocol.caller import OutstandingCall, unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import dump, load
@@ -73,7 +73,9 @@ class RemoteJob(Future[T], Generic[T]):
     the node, not only the waiting.
     """
 
-    def __init__(self, client: Client, function: str, call_id: bytes) -> None:
+    def __init__(
+        self, client: Client, function: str, call_id: bytes, encoding: str = "pickle5"
+    ) -> None:
         super().__init__()
         self._condition = _Condition()
         self._client = client
@@ -86,6 +88,8 @@ class RemoteJob(Future[T], Generic[T]):
         #: Items come, although it was called as a plain function.
         self._is_generator = False
         self.function = function
+        #: What its arguments travel in, and so its value.
+        self.encoding = encoding
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
         #: The node that runs it, once that is known.
@@ -250,7 +254,7 @@ class RemoteJob(Future[T], Generic[T]):
                 self._loaded = None, UsageError(_IS_GENERATOR.format(self._shown_name))
             elif self._loaded is None:
                 outcome: Any = super().result()  # what finish() sets, at this moment at the latest
-                self._loaded = _load_outcome(*outcome)
+                self._loaded = _load_outcome(*outcome, expected=self.encoding)
             return self._loaded
 
     @property
@@ -370,9 +374,15 @@ def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
             job.cancel()
 
 
-def _load_outcome(code: str, encoding: str, body: Buffer) -> tuple[Any, EasyRemoteError | None]:
+def _load_outcome(
+    code: str, encoding: str, body: Buffer, *, expected: str
+) -> tuple[Any, EasyRemoteError | None]:
     if code:
         return None, from_wire(*unpack_error(body))
+    if encoding == "json":
+        return msgspec.json.decode(body), None
+    if expected == "json":
+        return None, ProtocolError(f"a call in JSON was answered in {encoding}")
     if encoding == "msgpack":  # the gateway's own answers
         return msgspec.msgpack.decode(body), None
     try:

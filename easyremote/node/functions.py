@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from easyremote.errors import UsageError
+from easyremote.node.parameters import parameters
 from easyremote.protocol.messages import Function
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,6 +100,7 @@ class Functions:
             public=public,
             auth_required=bool(auth_required),
             tags=tuple(tags),
+            parameters=parameters(function),
         )
         registered = RegisteredFunction(function, spec)
         self._functions[name] = registered

@@ -58,6 +58,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     public: whether it is an HTTP endpoint.
     auth_required: whether that endpoint asks for a key.
     tags: free words of its owner.
+    parameters: JSON Schema of the object of its arguments; empty where it can't be called by name.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     public: bool = False
     auth_required: bool = False
     tags: tuple[str, ...] = ()
+    parameters: str = ""
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):

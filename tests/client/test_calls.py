@@ -243,3 +243,13 @@ def test_a_script_ends_although_calls_are_outstanding(gateway: Gateway, node: ob
         timeout=LIMIT,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("3\n", "", 0)
+
+
+def test_a_call_with_plain_values_is_answered_with_plain_values(client: Client) -> None:
+    job = client.call_plain("add", {"a": 1, "b": 2.5}, node_id="gpu-node")
+    assert job.result(LIMIT) == 3.5
+    assert client.call_plain("echo", {"value": {"a": [1, None]}}).result(LIMIT) == {"a": [1, None]}
+    with pytest.raises(RemoteError, match="missing a required argument: 'b'"):
+        client.call_plain("add", {"a": 1}).result(LIMIT)
+    told = client.get_function_info("add")
+    assert told is not None and '"a": {"type": "number"}' in told.parameters
