@@ -34,18 +34,30 @@ from easyremote import Server
 Server(port=int(sys.argv[1])).start()
 """
 
-#: `hold` runs until the file is there: a test that watches a call decides when it ends.
-NODE = """
+#: `hold` runs until the file is there: a test that watches a call decides when it ends. `train`
+#: has hints for a form, and bad intentions in its docstring.
+NODE = '''
 import sys, time
 from pathlib import Path
+from typing import Literal
 from easyremote import ComputeNode
 node = ComputeNode(node_id=sys.argv[1])
 @node.register
 def hold(gate):
     while not Path(gate).exists():
         time.sleep(0.05)
+@node.register
+def train(epochs: int, rate: float = 0.1, kind: Literal["sgd", "adam"] = "adam",
+          names: list[str] = [], verbose: bool = False) -> dict:
+    """Train a model.
+
+    <script>alert(1)</script> <img src=x onerror=alert(1)>
+    """
+    if epochs < 0:
+        raise ValueError("epochs is at least 0")
+    return {"epochs": epochs, "rate": rate, "kind": kind, "names": names, "verbose": verbose}
 node.serve()
-"""
+'''
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,15 @@ from __future__ import annotations
 from jupyter_server.extension.application import ExtensionApp
 
 from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.functions_handlers import (
+    FunctionsHandler,
+    RunHandler,
+    RunResultHandler,
+)
 from easyremote_jupyter.server.handlers import SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
 from easyremote_jupyter.server.logs import Logs
+from easyremote_jupyter.server.runs import Runs
 
 _JOB = r"easyremote/jobs/([0-9a-f]{32})"
 
@@ -24,6 +30,7 @@ class EasyRemoteApp(ExtensionApp):
     def initialize_settings(self) -> None:
         self.feed = Feed()
         self.logs = Logs()
+        self.runs = Runs()
 
     def initialize_handlers(self) -> None:
         feed = {"feed": self.feed}
@@ -34,6 +41,9 @@ class EasyRemoteApp(ExtensionApp):
             (f"{_JOB}/error", JobErrorHandler, feed),
             (f"{_JOB}/cancel", JobStopHandler, {**feed, "how": "cancel"}),
             (f"{_JOB}/kill", JobStopHandler, {**feed, "how": "kill"}),
+            ("easyremote/functions", FunctionsHandler, feed),
+            ("easyremote/functions/run", RunHandler, {**feed, "runs": self.runs}),
+            ("easyremote/runs/([0-9a-f]{32})", RunResultHandler, {**feed, "runs": self.runs}),
             ("easyremote/stream", StreamHandler, feed),
         ]
 

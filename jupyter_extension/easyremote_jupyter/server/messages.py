@@ -178,6 +178,37 @@ class ErrorText(msgspec.Struct):
     error: str  # empty where it did not
 
 
+class Function(msgspec.Struct):
+    """A function that a node offers."""
+
+    node_id: str
+    name: str
+    signature: str
+    doc: str
+    streams: bool  # a generator
+    parameters: msgspec.Raw  # JSON Schema of its arguments; null where a form can't have them
+
+
+class FunctionList(msgspec.Struct):
+    functions: list[Function]
+
+
+class RunRequest(msgspec.Struct):
+    """From the browser: call a function with these arguments."""
+
+    node_id: str
+    function: str
+    arguments: dict[str, Any]
+
+
+class RunResult(msgspec.Struct):
+    """How a run stands."""
+
+    call_id: str
+    state: str  # running, done or failed
+    text: str = ""  # the value as JSON, or the error
+
+
 class Retry(msgspec.Struct, tag_field="kind", tag="retry"):
     """From the browser: try again now."""
 

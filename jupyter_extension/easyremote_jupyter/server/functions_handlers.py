@@ -1,0 +1,105 @@
+"""The paths of functions: what nodes offer, and to run one from a form.
+
+``functions`` lists them; ``functions/run`` starts a call with plain arguments, and wants the
+permission to execute; ``runs/ID`` waits a while for its value. A run is a job like all others, so
+that it is cancelled as one.
+``tests/jupyter_extension/server/test_functions_handlers.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+
+from easyremote.errors import EasyRemoteError
+from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.jobs_handlers import AUTH_RESOURCE, PATIENCE, GatewayHandler
+from easyremote_jupyter.server.messages import (
+    Function,
+    FunctionList,
+    RunRequest,
+    RunResult,
+    Unavailable,
+)
+from easyremote_jupyter.server.runs import Runs
+
+#: The largest request for a run: a form is filled in by hand.
+MAX_BODY = 1_000_000
+
+
+class FunctionsHandler(GatewayHandler):
+    """GET: the functions of all nodes online."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                return self.check(client)
+            found = await asyncio.to_thread(client.list_functions)
+        functions = [
+            Function(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each))
+            for each in found
+        ]
+        self.answer(FunctionList(functions))
+
+
+class RunHandler(GatewayHandler):
+    """POST: call a function with the arguments of a form."""
+
+    def initialize(self, feed: Feed, runs: Runs) -> None:  # type: ignore[override]  # one more
+        self.feed = feed
+        self.runs = runs
+
+    @web.authenticated
+    @authorized("execute", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
+    async def post(self) -> None:
+        if len(self.request.body) > MAX_BODY:
+            raise web.HTTPError(413, "The arguments are too large for a form.")
+        try:
+            wanted = msgspec.json.decode(self.request.body, type=RunRequest)
+        except msgspec.DecodeError as error:
+            raise web.HTTPError(400, f"This is no call of a function: {error}") from None
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                return self.check(client)
+            if wanted.function.startswith("$"):
+                raise web.HTTPError(400, f"{wanted.function!r} is no function of a node.")
+            try:
+                job = await asyncio.to_thread(
+                    client.call_plain, wanted.function, wanted.arguments, node_id=wanted.node_id
+                )
+            except EasyRemoteError as error:
+                raise web.HTTPError(400, str(error)) from None
+        self.runs.add(job)
+        self.answer(RunResult(job.call_id, "running"))
+
+
+class RunResultHandler(GatewayHandler):
+    """GET: the value of a run, or how it failed."""
+
+    def initialize(self, feed: Feed, runs: Runs) -> None:  # type: ignore[override]  # one more
+        self.feed = feed
+        self.runs = runs
+
+    @web.authenticated
+    @authorized
+    async def get(self, call_id: str) -> None:
+        with self.feed.subscribe():  # the client has to stay
+            result = await self.runs.result(call_id, PATIENCE)
+        if result is None:
+            raise web.HTTPError(404, "This run is not known, or it was long ago.")
+        self.answer(result)
+
+
+def schema(function: object) -> msgspec.Raw:
+    """The parameters of a function, as JSON within JSON; null where there are none to show."""
+    text = getattr(function, "parameters", "")
+    try:
+        decoded = msgspec.json.decode(text or "null", type=dict[str, object] | None)
+    except msgspec.DecodeError:
+        decoded = None  # a node can say anything
+    return msgspec.Raw(msgspec.json.encode(decoded))
