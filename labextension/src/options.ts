@@ -2,7 +2,7 @@
 
 import { ISignal, Signal } from '@lumino/signaling';
 
-export type Section = 'nodes' | 'jobs';
+export type Section = 'nodes' | 'functions' | 'jobs';
 
 /** The settings of `schema/panel.json`. */
 export interface IOptions {

@@ -8,6 +8,7 @@ import {
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { NodeActions } from './actions';
+import { FunctionActions } from './functions/actions';
 import { notifyOfEnds } from './notify';
 import { OptionsModel } from './options';
 import { EasyRemotePanel } from './sidebar';
@@ -35,7 +36,14 @@ export const panel: JupyterFrontEndPlugin<void> = {
     const options = new OptionsModel();
     const actions = new NodeActions(app.shell, trans);
     const widget = new EasyRemotePanel(
-      { model, options, actions, jobActions, trans },
+      {
+        model,
+        options,
+        actions,
+        functionActions: new FunctionActions(app, trans),
+        jobActions,
+        trans
+      },
       translator ?? nullTranslator
     );
     notifyOfEnds(model, options, jobActions, () => widget.isVisible, trans);

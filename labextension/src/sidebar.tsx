@@ -7,18 +7,19 @@ import { Message } from '@lumino/messaging';
 import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
 import * as React from 'react';
 import { Footer } from './footer/footer';
+import { Functions } from './functions/section';
 import { Jobs } from './jobs/section';
 import { Nodes } from './nodes/nodes';
 import { OptionsModel, Section } from './options';
 import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
-import { IJobSectionProps } from './ui/state';
+import { IPanelProps } from './ui/state';
 
 /** Heights of the sections, relative to each other. */
-const SIZES = [2, 1];
+const SIZES = [3, 1.2, 1.8];
 
 export class EasyRemotePanel extends SidePanel {
-  constructor(props: IJobSectionProps, translator: ITranslator) {
+  constructor(props: IPanelProps, translator: ITranslator) {
     super({ translator });
     const { model, options, trans } = props;
     this._model = model;
@@ -30,6 +31,11 @@ export class EasyRemotePanel extends SidePanel {
     this.addClass('jp-EasyRemote-panel');
 
     this._addSection('nodes', trans.__('Nodes'), <Nodes {...props} />);
+    this._addSection(
+      'functions',
+      trans.__('Functions'),
+      <Functions {...props} />
+    );
     this._addSection('jobs', trans.__('Jobs'), <Jobs {...props} />);
     options.changed.connect(this._onOptions);
     this._onOptions();

@@ -43,6 +43,7 @@ class FakeStream:
         )
         self._texts = [encode(snapshot), encode(Progress(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
+        page.route("**/easyremote/functions?*", lambda route: route.fulfill(json=functions(nodes)))
 
     def _open(self, socket: WebSocketRoute) -> None:
         for text in self._texts:
@@ -58,6 +59,19 @@ def node(node_id: str, **changes: Any) -> Node:
         memory_total=64 * GIB,
     )
     return msgspec.structs.replace(plain, **changes)
+
+
+def functions(nodes: list[Node]) -> dict[str, Any]:
+    """What the server says of the functions of these nodes."""
+    hints = {"properties": {"data": {}, "epochs": {"type": "integer"}}, "required": ["data"]}
+    plain = {"signature": "(data, epochs=10)", "doc": "", "streams": False, "parameters": hints}
+    return {
+        "functions": [
+            {"node_id": node.node_id, "name": name, **plain}
+            for node in nodes[:5]
+            for name in node.functions
+        ]
+    }
 
 
 def bar(desc: str, n: float, total: float | None = 100, **changes: Any) -> Bar:

@@ -4,6 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 import { INodeActions } from '../actions';
+import { IFunctionActions } from '../functions/actions';
 import { IJobActions } from '../jobs/actions';
 import { IOptions, OptionsModel } from '../options';
 import { IBars } from '../protocol';
@@ -21,6 +22,14 @@ export interface ISectionProps {
 export interface IJobSectionProps extends ISectionProps {
   jobActions: IJobActions;
 }
+
+/** What the section of the functions gets. */
+export interface IFunctionSectionProps extends ISectionProps {
+  functionActions: IFunctionActions;
+}
+
+/** What the panel gets: what any of its sections wants. */
+export type IPanelProps = IJobSectionProps & IFunctionSectionProps;
 
 /** The state of the model; the view is drawn again when it changes. */
 export function useConnection(model: IConnectionModel): State {

@@ -1,0 +1,105 @@
+/** What can be done with a function of a node. */
+
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import { Clipboard, Notification } from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { codeCell } from '../cell';
+import { insertBelow, notebookOf } from '../notebook';
+import { ask } from '../request';
+import { callCell, IFunction } from './functions';
+
+/** How a run stands. */
+export interface IRun {
+  call_id: string;
+  state: 'running' | 'done' | 'failed';
+  /** The value as JSON, or the error. */
+  text: string;
+}
+
+export interface IFunctionActions {
+  /** All functions of the nodes online. */
+  list(): Promise<IFunction[]>;
+  /** Put a cell that calls it below the active one. */
+  insert(fn: IFunction): void;
+  copy(fn: IFunction): void;
+  /** Call it; `onRun` hears of it at once, and of its end. */
+  run(
+    fn: IFunction,
+    values: Record<string, unknown>,
+    onRun: (run: IRun) => void
+  ): Promise<void>;
+  cancel(run: IRun): Promise<void>;
+}
+
+export class FunctionActions implements IFunctionActions {
+  constructor(app: JupyterFrontEnd, trans: TranslationBundle) {
+    this._app = app;
+    this._trans = trans;
+  }
+
+  async list(): Promise<IFunction[]> {
+    const { functions } = await this._ask<{ functions: IFunction[] }>(
+      'functions'
+    );
+    return functions;
+  }
+
+  insert(fn: IFunction): void {
+    const notebook = notebookOf(this._app.shell.currentWidget);
+    if (notebook === null) {
+      Notification.info(
+        this._trans.__(
+          'Open a notebook first: the call of %1 goes there.',
+          fn.name
+        )
+      );
+      return;
+    }
+    insertBelow(notebook, notebook.activeCellIndex, codeCell(callCell(fn)));
+    notebook.mode = 'edit';
+  }
+
+  copy(fn: IFunction): void {
+    Clipboard.copyToSystem(fn.name);
+    Notification.info(this._trans.__('Copied: %1', fn.name), {
+      autoClose: 1500
+    });
+  }
+
+  async run(
+    { node_id, name }: IFunction,
+    values: Record<string, unknown>,
+    onRun: (run: IRun) => void
+  ): Promise<void> {
+    try {
+      const body = JSON.stringify({
+        node_id,
+        function: name,
+        arguments: values
+      });
+      let run = await this._ask<IRun>('functions/run', {
+        method: 'POST',
+        body
+      });
+      onRun(run);
+      while (run.state === 'running') {
+        run = await this._ask<IRun>(`runs/${run.call_id}`);
+      }
+      onRun(run);
+    } catch (error) {
+      const text = error instanceof Error ? error.message : '';
+      onRun({ call_id: '', state: 'failed', text });
+    }
+  }
+
+  async cancel({ call_id }: IRun): Promise<void> {
+    await this._ask(`jobs/${call_id}/cancel`, { method: 'POST' });
+  }
+
+  private _ask<T>(path: string, init?: RequestInit): Promise<T> {
+    return ask<T>(this._app.serviceManager.serverSettings, path, init);
+  }
+
+  private readonly _app: JupyterFrontEnd;
+  private readonly _trans: TranslationBundle;
+}

@@ -1,0 +1,199 @@
+/** The section of the functions: what nodes offer, and a form to call one. */
+
+import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+import { State } from '../tokens';
+import { IconButton } from '../ui/iconButton';
+import { IFunctionSectionProps, useConnection } from '../ui/state';
+import { IRow, Tree } from '../ui/tree';
+import { Form } from './form';
+import { fieldsOf, IFunction, search } from './functions';
+
+/** Pixels, as `style/functions.css` has them: the list must know before it draws. */
+const NODE = 24;
+const HEAD = 28;
+const LINE = 16;
+const MARGIN = 8;
+/** Lines of documentation that are shown without scrolling. */
+const LINES = 10;
+
+export function Functions(props: IFunctionSectionProps): React.ReactElement {
+  const { model, functionActions, trans } = props;
+  const state = useConnection(model);
+  const [query, setQuery] = React.useState('');
+  const [chosen, setChosen] = React.useState<IFunction | null>(null);
+  const all = useFunctions(state, functionActions.list.bind(functionActions));
+  if (state.kind !== 'snapshot') {
+    return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
+  }
+  if (chosen !== null) {
+    return (
+      <Form
+        fn={chosen}
+        actions={functionActions}
+        onBack={() => {
+          setChosen(null);
+        }}
+        trans={trans}
+      />
+    );
+  }
+  if (all.length === 0) {
+    return (
+      <p className="jp-EasyRemote-empty">
+        {trans.__('No node online has registered a function.')}
+      </p>
+    );
+  }
+  const shown = search(all, query);
+  const firsts = new Set(
+    shown.filter(
+      (fn, index) => index === 0 || fn.node_id !== shown[index - 1].node_id
+    )
+  );
+  return (
+    <>
+      <div className="jp-EasyRemote-toolbar">
+        <input
+          type="search"
+          className="jp-EasyRemote-search"
+          aria-label={trans.__('Search functions')}
+          placeholder={trans.__('Search functions')}
+          value={query}
+          onChange={event => {
+            setQuery(event.target.value);
+          }}
+        />
+      </div>
+      <Tree
+        items={shown}
+        keyOf={fn => `${fn.node_id}/${fn.name}`}
+        nameOf={fn => `${fn.name}, ${fn.node_id}`}
+        heightOf={(fn, isExpanded) =>
+          HEAD + (firsts.has(fn) ? NODE : 0) + (isExpanded ? docHeight(fn) : 0)
+        }
+        label={trans.__('Functions')}
+        className="jp-EasyRemote-functions"
+        kind="function"
+        onEnter={fn => {
+          functionActions.insert(fn);
+        }}
+        onCopy={fn => {
+          functionActions.copy(fn);
+        }}
+        render={(fn, row) => (
+          <FunctionRow
+            fn={fn}
+            isFirst={firsts.has(fn)}
+            {...row}
+            {...props}
+            onRun={() => {
+              setChosen(fn);
+            }}
+          />
+        )}
+      />
+    </>
+  );
+}
+
+function FunctionRow({
+  fn,
+  isFirst,
+  isExpanded,
+  tabIndex,
+  functionActions,
+  onRun,
+  trans
+}: IRow &
+  IFunctionSectionProps & {
+    fn: IFunction;
+    /** Whether it is the first of its node. */
+    isFirst: boolean;
+    onRun: () => void;
+  }): React.ReactElement {
+  return (
+    <>
+      {isFirst && (
+        <div className="jp-EasyRemote-group" dir="auto">
+          {fn.node_id}
+        </div>
+      )}
+      <div className="jp-EasyRemote-functionHead" title={fn.signature}>
+        <span className="jp-EasyRemote-function" dir="auto">
+          {fn.name}
+          <span>{fn.signature}</span>
+        </span>
+        <span className="jp-EasyRemote-actions">
+          <IconButton
+            icon={addBelowIcon}
+            label={trans.__('Insert a call of %1', fn.name)}
+            tabIndex={tabIndex}
+            onClick={() => {
+              functionActions.insert(fn);
+            }}
+          />
+          {fieldsOf(fn) !== null && (
+            <IconButton
+              icon={runIcon}
+              label={trans.__('Run %1', fn.name)}
+              tabIndex={tabIndex}
+              onClick={onRun}
+            />
+          )}
+        </span>
+      </div>
+      {isExpanded && (
+        <div
+          className="jp-EasyRemote-doc"
+          tabIndex={0}
+          style={{ height: docHeight(fn) - MARGIN }}
+        >
+          {docOf(fn).join('\n')}
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The functions, asked for anew when a node comes, goes, or offers others. */
+function useFunctions(
+  state: State,
+  list: () => Promise<IFunction[]>
+): IFunction[] {
+  const [functions, setFunctions] = React.useState<IFunction[]>([]);
+  const asked = React.useRef(list);
+  const key =
+    state.kind === 'snapshot'
+      ? JSON.stringify(
+          state.nodes
+            .filter(node => node.state === 'online')
+            .map(node => [node.node_id, node.functions])
+        )
+      : '';
+  React.useEffect(() => {
+    let isCurrent = true;
+    if (key !== '') {
+      asked.current().then(
+        found => {
+          if (isCurrent) {
+            setFunctions(found);
+          }
+        },
+        () => undefined // the state of the connection says what is the matter
+      );
+    }
+    return () => {
+      isCurrent = false;
+    };
+  }, [key]);
+  return functions;
+}
+
+function docOf(fn: IFunction): string[] {
+  return [`${fn.name}${fn.signature}`, ...fn.doc.split('\n')];
+}
+
+function docHeight(fn: IFunction): number {
+  return Math.min(docOf(fn).length, LINES) * LINE + 2 * MARGIN;
+}
