@@ -104,6 +104,8 @@ def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locat
     page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}&reset")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(len(made))
+    # JupyterLab forgets a run that is asked for while the kernel is being connected.
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     return page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputWrapper")

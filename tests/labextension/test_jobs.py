@@ -169,6 +169,22 @@ def test_the_cell_of_a_job_is_found_when_its_notebook_was_closed(
     picture(page, "replayed")
 
 
+def test_a_job_is_among_what_runs_in_jupyterlab_and_shutting_it_down_cancels_it(
+    page: Page, lab: processes.Jupyter, node: None
+) -> None:
+    outputs = run_all(page, lab, "sessions", BARS)
+    page.locator('.jp-SideBar [data-id="jp-running-sessions"]').click()
+    listed = page.locator("#jp-running-sessions .jp-RunningSessions-item").filter(
+        has_text="for epoch in tqdm"
+    )
+    expect(listed).to_have_count(1, timeout=STARTS_MS)
+    picture(page, "running-panel")
+    listed.hover()
+    listed.locator(".jp-RunningSessions-itemShutdown").click()
+    expect(outputs.nth(1)).to_contain_text("KeyboardInterrupt", timeout=STARTS_MS)
+    expect(listed).to_have_count(0)
+
+
 def test_a_kill_asks_first_and_ends_the_session(
     page: Page, lab: processes.Jupyter, node: None
 ) -> None:
