@@ -260,7 +260,9 @@ class Client(Executor):
         """Submit a call whose arguments are a payload already.
 
         ``hold``: seconds that it goes on when this process is gone, below 0 until it is over.
-        ``origin``: what it is known by in `watch`, to find the place that it came from.
+        ``encoding``: how the arguments are written; the answer must be written like them, where
+        that is not ``pickle5``. ``origin``: what it is known by in `watch`, to find the place that
+        it came from.
         """
         limit = timeout if timeout is not None else self._timeout
         check_call(function, node_id, limit)

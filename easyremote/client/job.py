@@ -385,6 +385,9 @@ def _load_outcome(
         return None, ProtocolError(f"a call in JSON was answered in {encoding}")
     if encoding == "msgpack":  # the gateway's own answers
         return msgspec.msgpack.decode(body), None
+    if expected != "pickle5":
+        text = f"A plain answer was asked for, and one in {encoding} came; it was not opened."
+        return None, ProtocolError(text)
     try:
         return load(body), None
     except EasyRemoteError as error:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import msgspec
+
 from easyremote.client.client import Client
 from easyremote.client.files import Channel, missing, send
 from easyremote.client.job import RemoteJob
@@ -134,6 +136,30 @@ class Session:
             )
         return answer
 
+    def ask_plainly(self, *request: str, queue_timeout: float) -> dict[str, Any]:
+        """Ask for what needs no pickle on the way back: ``"list"``, or ``"delete", NAME``.
+
+        For who must not run what a node or its cells would put into one. It waits behind a cell
+        that runs, for at most `queue_timeout` seconds, and starts no session.
+
+        Raises
+        ------
+        NotFound
+            There is no such session any more, or no such variable.
+        CallTimeout
+            A cell still runs there.
+        """
+        body = msgspec.msgpack.encode(request)
+        job: RemoteJob[dict[str, Any]] = self._client.start(
+            "$session",
+            Dumped([body], len(body)),
+            node_id=self.node_id,
+            session=self.name,
+            queue_timeout=queue_timeout,
+            encoding="msgpack",
+        )
+        return job.result()
+
     def open(self, answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """The values of an answer, and why those that can't be rebuilt here stay there.
 
@@ -195,6 +221,21 @@ class Session:
             "$end", Dumped([], 0), node_id=self.node_id, session=self.name, timeout=END_LIMIT
         )
         return job.result()
+
+
+def sessions_on(client: Client, node_id: str) -> list[dict[str, Any]]:
+    """The sessions of this client's key on a node, also of other processes.
+
+    Returns
+    -------
+    list of dict
+        ``session``: its name. ``busy``: whether something runs there. ``waiting``: how many calls
+        wait for that. ``idle``: seconds since it was used last.
+    """
+    job: RemoteJob[list[dict[str, Any]]] = client.start(
+        "$sessions", Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
+    )
+    return job.result()
 
 
 def replay(

@@ -48,11 +48,13 @@ COMM = "$comm"
 HAVE = "$have"
 #: Ends a session's process; answered here.
 END = "$end"
+#: The caller's sessions, plain; answered here, whatever runs in them.
+SESSIONS = "$sessions"
 #: About another call, which their ``session`` names: what it has shown, and the answer to what it
 #: asks. Its process serves them beside it.
 OUTPUT = "$output"
 INPUT = "$input"
-FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, OUTPUT, INPUT, SEND, FILES)
+FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, SESSIONS, OUTPUT, INPUT, SEND, FILES)
 #: Bytes of a hash.
 HASH_SIZE = 32
 #: Calls whose processes are known, for those two.
@@ -203,14 +205,17 @@ class Sessions:
         if call.function == HAVE:
             self._end(call, plain_outcome(self._known_blobs(call)))
             return
+        if call.function == SESSIONS:
+            self._end(call, plain_outcome(self._sessions_of(call.owner)))
+            return
         if call.function in (OUTPUT, INPUT):
             self._place_beside(call)
             return
         if call.function in (SEND, FILES):
             self._place_for_files(call)
             return
-        if call.function == COMM and (call.owner, call.session) not in self._sessions:
-            self._end(call, plain_outcome({"is_open": False}))  # its widgets went with it
+        if (outcome := self._without_session(call)) is not None:
+            self._end(call, outcome)
             return
         if call.function in (CELL, SESSION, COMM):
             self._enqueue(self._session_of(call), call)
@@ -248,6 +253,17 @@ class Sessions:
         process.last_used = time.monotonic()
         call.process = process
         self._send(process, call)
+
+    def _without_session(self, call: RelayedCall) -> Outcome | None:
+        """The outcome of a call that starts no session, where there is none."""
+        if (call.owner, call.session) in self._sessions:
+            return None
+        if call.function == COMM:
+            return plain_outcome({"is_open": False})  # its widgets went with it
+        if call.function == SESSION and call.dispatch.payload.encoding == "msgpack":
+            text = f"Node {self._node_id!r} has no such session any more."
+            return failure("not-found", text, may_have_run=False)
+        return None
 
     def _place_beside(self, call: RelayedCall) -> None:
         """Hand a call about another one to that one's process, now."""
@@ -433,6 +449,20 @@ class Sessions:
         starts = range(0, len(hashes), HASH_SIZE)
         store = BlobStore(call.owner, os.getpid())
         return store.known(hashes[start : start + HASH_SIZE] for start in starts)
+
+    def _sessions_of(self, owner: str) -> list[dict[str, object]]:
+        """What this owner has here: names, whether a cell runs, how many wait, seconds unused."""
+        now = time.monotonic()
+        return [
+            {
+                "session": session,
+                "busy": process.is_busy,
+                "waiting": max(len(process.queue) - 1, 0),
+                "idle": 0.0 if process.is_busy else now - process.last_used,
+            }
+            for (of, session), process in self._sessions.items()
+            if of == owner
+        ]
 
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new one."""

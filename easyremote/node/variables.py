@@ -110,7 +110,11 @@ class Variables:
 
     def _described(self, value: object, size: int | None = None) -> dict[str, Any]:
         size = _rough_size(value) if size is None else size
-        return {"type": type(value).__name__, "size": size, "text": self._shown(value)}
+        described = {"type": type(value).__name__, "size": size, "text": self._shown(value)}
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and all(isinstance(each, int) for each in shape):
+            described["shape"] = shape
+        return described
 
     def _shown(self, value: object) -> str:
         try:
@@ -166,6 +170,15 @@ class Variables:
             return {"process": self._process}
         args = unpack(arguments, self._blob)["args"]
         return {"process": self._process, **_OPERATIONS[operation](self, *args)}
+
+    def serve_plain(self, request: object) -> dict[str, Any]:
+        """Answer who does not unpickle what a session says: ``["list"]``, ``["delete", NAME]``."""
+        match request:
+            case ["list"]:
+                return self.list()
+            case ["delete", str(name)]:
+                return self.delete([name])
+        raise NotFound(f"A session has no plain answer to {request!r}.")
 
     def list(self) -> dict[str, Any]:
         shown = {

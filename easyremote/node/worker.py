@@ -25,6 +25,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from easyremote.node import workplace
 from easyremote.node.blobs import BlobStore
 from easyremote.node.file_calls import FILE_CALLS, FileCalls
@@ -50,6 +52,7 @@ class Work:
     """One call for the main thread."""
 
     held: HeldCall
+    encoding: str
     arguments: Buffer
 
     def take(self) -> Buffer:
@@ -127,7 +130,7 @@ class Worker:
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
         else:
-            self._queue.put(Work(held, arguments))
+            self._queue.put(Work(held, encoding, arguments))
 
     def cancel(self, held: HeldCall, *, kill: bool) -> None:
         """Nobody follows any more; what runs is interrupted by signals."""
@@ -183,7 +186,7 @@ class Worker:
         if not self._owner:
             self._owner = held.owner
             set_resolver(FileStore(held.owner).link)
-        run = self._prepare(held.function)
+        run = self._prepare(held.function, work.encoding)
         self._call_soon(self._begin, held, record := Record())
         self._record = record
         if held.function in ("$cell", "$comm"):
@@ -195,6 +198,8 @@ class Worker:
             # An interrupt that came while this process started waits for its first call.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             value = run(held, work.take())
+            if work.encoding == "msgpack":
+                return plain_outcome(value)
         except KeyboardInterrupt as error:
             return error_outcome(error)
         except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
@@ -211,10 +216,12 @@ class Worker:
         for event in unsent:
             self.emit(event)
 
-    def _prepare(self, function: str) -> Callable[[HeldCall, Buffer], object]:
+    def _prepare(self, function: str, encoding: str) -> Callable[[HeldCall, Buffer], object]:
         """What runs such a call; it has taken over the process's output."""
         if function in self._in_shell:
             self._get_shell()
+            if function == "$session" and encoding == "msgpack":
+                return self._run_plainly
             return self._in_shell[function]
         if self._capture is None:  # cells bring their own, with their shell
             self._capture = Capture(self._printed)
@@ -239,6 +246,10 @@ class Worker:
     def _run_session(self, held: HeldCall, arguments: Buffer) -> object:
         self._running = "it"
         return self._get_shell().variables.serve(load(arguments))
+
+    def _run_plainly(self, held: HeldCall, arguments: Buffer) -> object:
+        self._running = "it"
+        return self._get_shell().variables.serve_plain(msgspec.msgpack.decode(arguments))
 
     def _run_comm(self, held: HeldCall, arguments: Buffer) -> object:
         self._running = "it"
