@@ -25,6 +25,9 @@ GATEWAY_VARIABLE = "EASYREMOTE_GATEWAY"
 KEY_VARIABLE = "EASYREMOTE_API_KEY"
 #: Where keys and connection files are kept; for tests, and for several gateways of one user.
 HOME_VARIABLE = "EASYREMOTE_HOME"
+#: Where an address or a key can be from, in words.
+FROM_LOGIN = "easyremote login"
+FROM_HERE = "the gateway on this machine"
 
 _default_gateway: str | None = None
 
@@ -121,14 +124,7 @@ def find_settings(
     UsageError
         No gateway is configured, or no key for it. The message says how to do it.
     """
-    login, local = read_private(login_file()), read_private(local_file())
-    address, address_from = _first(
-        (gateway, "an argument"),
-        (_default_gateway, "set_default_gateway()"),
-        (os.environ.get(GATEWAY_VARIABLE), f"the variable {GATEWAY_VARIABLE}"),
-        (login.get("gateway"), "easyremote login"),
-        (local.get("gateway"), "the gateway on this machine"),
-    )
+    address, address_from = find_gateway(gateway)
     if not address:
         raise UsageError(
             "No gateway is configured. Start one here: easyremote up. Or, if you have one: "
@@ -137,8 +133,8 @@ def find_settings(
     key, key_from = _first(
         (api_key, "an argument"),
         (os.environ.get(KEY_VARIABLE), f"the variable {KEY_VARIABLE}"),
-        (_key_of(login, address, kind), "easyremote login"),
-        (_key_of(local, address, kind), "the gateway on this machine"),
+        (_key_of(read_private(login_file()), address, kind), FROM_LOGIN),
+        (_key_of(read_private(local_file()), address, kind), FROM_HERE),
     )
     if not key:
         raise UsageError(
@@ -147,6 +143,23 @@ def find_settings(
             f"or set {KEY_VARIABLE}."
         )
     return Settings(address, key, address_from, key_from)
+
+
+def find_gateway(gateway: str | None = None) -> tuple[str, str]:
+    """A gateway's address, and where that is from; both empty where none is configured.
+
+    Parameters
+    ----------
+    gateway
+        What the caller was told; None to look further.
+    """
+    return _first(
+        (gateway, "an argument"),
+        (_default_gateway, "set_default_gateway()"),
+        (os.environ.get(GATEWAY_VARIABLE), f"the variable {GATEWAY_VARIABLE}"),
+        (read_private(login_file()).get("gateway"), FROM_LOGIN),
+        (read_private(local_file()).get("gateway"), FROM_HERE),
+    )
 
 
 def save_login(address: str, key: Key) -> Path:

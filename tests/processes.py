@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,9 @@ def open_node(home: Home, node_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def jupyter(app: str, folder: Path, home: Home, base_url: str = "/") -> Iterator[Jupyter]:
+def jupyter(
+    app: str, folder: Path, home: Home, base_url: str = "/", options: Sequence[str] = ()
+) -> Iterator[Jupyter]:
     """A Jupyter server (`jupyterlab`, `notebook` or `jupyter_server`) with this checkout's panel.
 
     It sees neither the settings nor the kernels of whoever runs the tests.
@@ -146,6 +148,7 @@ def jupyter(app: str, folder: Path, home: Home, base_url: str = "/") -> Iterator
         *(sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}"),
         f"--ServerApp.root_dir={folder / 'files'}",
+        *options,
     ]
     if app != "jupyter_server":
         command.append(f"--LabServerApp.extra_labextensions_path={folder / 'labextensions'}")

@@ -45,7 +45,7 @@ def unload_ipython_extension(ipython: Any) -> None:
             ipython.events.unregister("pre_run_cell", callback)
     companions = ipython.magics_manager.registry.get("Companions")
     if companions is not None:
-        companions.close_panel()
+        companions.close()
     matchers = ipython.Completer.custom_matchers
     matchers[:] = [each for each in matchers if not is_ours(each)]
 

@@ -20,6 +20,7 @@ from easyremote.client.session import Session
 from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError
 
+from .attachment import Attachment
 from .display import one_line_errors
 from .jobs import Jobs
 from .live_panel import LivePanel
@@ -46,6 +47,9 @@ class Companions(Magics):
         untyped.__init__(shell)
         self._places, self._jobs, self._widgets = places, jobs, widgets
         self._panel: LivePanel | None = None
+        self._attachment = Attachment(places)
+        if hasattr(shell, "kernel"):
+            self._attachment.open()
 
     @line_magic
     def remote_nodes(self, line: str) -> NodeTable | None:
@@ -79,7 +83,7 @@ class Companions(Magics):
         words = line.split()
         if words:
             target = self._target([word for word in words if word != "--auto"])
-            self._places.attached, self._places.is_auto = target, "--auto" in words
+            self._places.attach(target, auto="--auto" in words)
         _say(self._attached())
 
     def _target(self, words: list[str]) -> Options:
@@ -95,7 +99,7 @@ class Companions(Magics):
     def remote_detach(self, line: str) -> None:
         """Take ``%remote_attach`` back."""
         _choice("%remote_detach", line, ())
-        self._places.attached, self._places.is_auto = None, False
+        self._places.attach(None)
         _say(self._attached())
 
     @cell_magic
@@ -154,6 +158,11 @@ class Companions(Magics):
             self._panel = LivePanel(easyremote.connect().connect(), self._jobs)
         show: Any = display
         show(self._panel.widget)
+
+    def close(self) -> None:
+        """The extension is unloaded. Safe to repeat."""
+        self._attachment.close()
+        self.close_panel()
 
     def close_panel(self) -> None:
         """Take the panel away, if there is one."""

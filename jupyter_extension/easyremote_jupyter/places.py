@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,9 +175,17 @@ class Places:
         self.attached: Options | None = None
         #: Whether cells without a magic run there, too.
         self.is_auto = False
+        #: Told after each change of the two.
+        self.on_attached: Callable[[], None] | None = None
         self._places: dict[tuple[Client, str, str], Place] = {}
         #: The node that ``any`` stands for, for each ``--where`` and session.
         self._chosen: dict[tuple[str, str], str] = {}
+
+    def attach(self, target: Options | None, *, auto: bool = False) -> None:
+        """Let cells that name no target run there; with None, look for one again."""
+        self.attached, self.is_auto = target, auto
+        if self.on_attached is not None:
+            self.on_attached()
 
     def find(self, options: Options) -> Place:
         """The place that a cell's options mean.

@@ -5,11 +5,29 @@ import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { MimeData } from '@lumino/coreutils';
 import { Drag } from '@lumino/dragdrop';
-import { remoteCell } from './cell';
-import { CELL_MIME, insertCell, notebookOf } from './notebook';
+import { ISignal, Signal } from '@lumino/signaling';
+import { Attachment } from './attach/attachment';
+import { IAttachments } from './attach/attachments';
+import { tellNotLoaded } from './attach/notLoaded';
+import { codeCell, LOADER, remoteCell } from './cell';
+import {
+  CELL_MIME,
+  hasLoader,
+  INotebookPanel,
+  insertRemoteCell,
+  notebookPanel
+} from './notebook';
+
+/** Milliseconds to read a short notice in. */
+const READ_MS = 5000;
 
 export interface INodeActions {
-  /** Put a cell that runs on the node below the active one. */
+  /** The node that the current notebook is attached to. */
+  readonly attached: string | null;
+  readonly attachedChanged: ISignal<INodeActions, void>;
+  /** Attach the current notebook to the node, or detach it from that node. */
+  toggleAttached(nodeId: string): void;
+  /** Put a cell that runs on the node below the active one, or into a new notebook. */
   insert(nodeId: string): void;
   /** Copy the name of the node. */
   copy(nodeId: string): void;
@@ -18,23 +36,56 @@ export interface INodeActions {
 }
 
 export class NodeActions implements INodeActions {
-  constructor(shell: JupyterFrontEnd.IShell, trans: TranslationBundle) {
-    this._shell = shell;
+  constructor(
+    app: JupyterFrontEnd,
+    attachments: IAttachments,
+    trans: TranslationBundle
+  ) {
+    this._app = app;
+    this._attachments = attachments;
     this._trans = trans;
+    app.shell.currentChanged?.connect(this._onCurrent);
+    this._onCurrent();
+  }
+
+  get attached(): string | null {
+    return this._current?.attached?.node ?? null;
+  }
+
+  get attachedChanged(): ISignal<this, void> {
+    return this._attachedChanged;
+  }
+
+  toggleAttached(nodeId: string): void {
+    const { commands, shell } = this._app;
+    const panel = notebookPanel(shell.currentWidget);
+    if (panel === null) {
+      Notification.info(
+        this._trans.__('Open a notebook first, to attach it to %1.', nodeId),
+        { autoClose: READ_MS }
+      );
+      return;
+    }
+    const attachment = this._attachments.of(panel);
+    const isAttached = attachment.attached?.node === nodeId;
+    attachment.attach(isAttached ? null : nodeId);
+    if (!isAttached && attachment.isLoaded === false) {
+      tellNotLoaded(panel, commands, this._trans);
+    }
   }
 
   insert(nodeId: string): void {
-    const notebook = notebookOf(this._shell.currentWidget);
-    if (notebook === null) {
-      Notification.info(
-        this._trans.__(
-          'Open a notebook first: the cell for %1 goes there.',
-          nodeId
-        )
-      );
-    } else {
-      insertCell(notebook, nodeId);
+    const { commands, shell } = this._app;
+    const notebook = notebookPanel(shell.currentWidget);
+    if (notebook !== null) {
+      insertRemoteCell(notebook, nodeId, commands);
+      return;
     }
+    void this._newNotebook().then(created => {
+      if (created !== null) {
+        insertRemoteCell(created, nodeId, commands);
+      }
+    });
   }
 
   copy(nodeId: string): void {
@@ -47,7 +98,10 @@ export class NodeActions implements INodeActions {
   drag(nodeId: string, event: DragEvent): void {
     event.preventDefault(); // JupyterLab has drags of its own
     const mimeData = new MimeData();
-    mimeData.setData(CELL_MIME, [remoteCell(nodeId)]);
+    const notebook = notebookPanel(this._app.shell.currentWidget);
+    const before =
+      notebook === null || hasLoader(notebook) ? [] : [codeCell(LOADER)];
+    mimeData.setData(CELL_MIME, [...before, remoteCell(nodeId)]);
     mimeData.setData('text/plain', nodeId);
     const dragImage = document.createElement('div');
     dragImage.className = 'jp-EasyRemote-dragged';
@@ -63,6 +117,35 @@ export class NodeActions implements INodeActions {
     });
   }
 
-  private readonly _shell: JupyterFrontEnd.IShell;
+  /** A new notebook with the usual kernel, as soon as that runs. */
+  private async _newNotebook(): Promise<INotebookPanel | null> {
+    const { commands, serviceManager } = this._app;
+    const kernelName = serviceManager.kernelspecs.specs?.default;
+    const widget = (await commands.execute('notebook:create-new', {
+      kernelName
+    })) as INotebookPanel;
+    await widget.context.sessionContext.ready;
+    return notebookPanel(widget);
+  }
+
+  private readonly _onCurrent = () => {
+    const panel = notebookPanel(this._app.shell.currentWidget);
+    const current = panel && this._attachments.of(panel);
+    if (current !== this._current) {
+      this._current?.changed.disconnect(this._onAttached);
+      this._current = current;
+      this._current?.changed.connect(this._onAttached);
+      this._onAttached();
+    }
+  };
+
+  private readonly _onAttached = () => {
+    this._attachedChanged.emit();
+  };
+
+  private readonly _app: JupyterFrontEnd;
+  private readonly _attachments: IAttachments;
+  private readonly _attachedChanged = new Signal<this, void>(this);
+  private _current: Attachment | null = null;
   private readonly _trans: TranslationBundle;
 }

@@ -2,10 +2,12 @@
 
 import { ICodeCell } from '@jupyterlab/nbformat';
 
+/** Loads the magics. */
+export const LOADER = '%load_ext easyremote';
+
 /** A cell that runs on a node. */
 export function remoteCell(nodeId: string): ICodeCell {
-  const name = /^[\w.@:-]+$/.test(nodeId) ? nodeId : JSON.stringify(nodeId);
-  return codeCell(`%%remote ${name}\n`);
+  return codeCell(`%%remote ${quoted(nodeId)}\n`);
 }
 
 /** A cell with this source. */
@@ -24,4 +26,9 @@ export function cellTitle(source: string): string {
   const lines = source.split('\n').map(line => line.trim());
   const code = lines.filter(line => line !== '' && !/^(#|%%)/.test(line));
   return code.find(line => !/^(import|from)\s/.test(line)) ?? code.at(0) ?? '';
+}
+
+/** A name as the magics read it. */
+export function quoted(name: string): string {
+  return /^[\w.@:-]+$/.test(name) ? name : JSON.stringify(name);
 }

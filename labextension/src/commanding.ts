@@ -11,10 +11,15 @@ import {
   nullTranslator,
   TranslationBundle
 } from '@jupyterlab/translation';
-import { addBelowIcon, copyIcon } from '@jupyterlab/ui-components';
-import { NodeActions } from './actions';
+import {
+  addBelowIcon,
+  copyIcon,
+  LabIcon,
+  linkIcon
+} from '@jupyterlab/ui-components';
+import { IAttachments } from './attach/attachments';
+import { INodeActions, NodeActions } from './actions';
 import { CommandIDs } from './commands';
-import { notebookOf } from './notebook';
 import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
 
@@ -25,18 +30,19 @@ export const commanding: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:commands',
   description: 'The commands of EasyRemote.',
   autoStart: true,
-  requires: [IConnectionModel],
+  requires: [IConnectionModel, IAttachments],
   optional: [ITranslator, ICommandPalette, ILauncher],
   activate: (
     app: JupyterFrontEnd,
     model: IConnectionModel,
+    attachments: IAttachments,
     translator: ITranslator | null,
     palette: ICommandPalette | null,
     launcher: ILauncher | null
   ) => {
     const trans = (translator ?? nullTranslator).load('easyremote');
     addPanelCommands(app, model, trans);
-    addNodeCommands(app, trans);
+    addNodeCommands(app, new NodeActions(app, attachments, trans), trans);
     for (const command of [CommandIDs.showPanel, CommandIDs.retry]) {
       palette?.addItem({ command, category: 'EasyRemote' });
     }
@@ -72,36 +78,51 @@ function addPanelCommands(
   });
 }
 
-function addNodeCommands(app: JupyterFrontEnd, trans: TranslationBundle): void {
-  const actions = new NodeActions(app.shell, trans);
-  const node = () =>
-    app.contextMenuHitTest(element => element.dataset['node'] !== undefined)
-      ?.dataset['node'];
-  app.commands.addCommand(CommandIDs.insertCell, {
-    label: trans.__('Insert a Cell for This Node'),
-    icon: addBelowIcon,
-    isEnabled: () => notebookOf(app.shell.currentWidget) !== null,
-    execute: () => {
-      const nodeId = node();
-      if (nodeId !== undefined) {
-        actions.insert(nodeId);
+function addNodeCommands(
+  app: JupyterFrontEnd,
+  actions: INodeActions,
+  trans: TranslationBundle
+): void {
+  const add = (
+    command: string,
+    options: { label: string; icon: LabIcon },
+    execute: (nodeId: string) => void
+  ) => {
+    app.commands.addCommand(command, {
+      ...options,
+      execute: () => {
+        const nodeId = app.contextMenuHitTest(
+          element => element.dataset['node'] !== undefined
+        )?.dataset['node'];
+        if (nodeId !== undefined) {
+          execute(nodeId);
+        }
       }
-    }
-  });
-  app.commands.addCommand(CommandIDs.copyName, {
-    label: trans.__('Copy the Name'),
-    icon: copyIcon,
-    execute: () => {
-      const nodeId = node();
-      if (nodeId !== undefined) {
-        actions.copy(nodeId);
-      }
-    }
-  });
-  for (const [rank, command] of [
+    });
+    app.contextMenu.addItem({ command, selector: ROW });
+  };
+  add(
     CommandIDs.insertCell,
-    CommandIDs.copyName
-  ].entries()) {
-    app.contextMenu.addItem({ command, selector: ROW, rank });
-  }
+    { label: trans.__('Insert a Cell for This Node'), icon: addBelowIcon },
+    nodeId => {
+      actions.insert(nodeId);
+    }
+  );
+  add(
+    CommandIDs.attach,
+    {
+      label: trans.__('Attach the Notebook to This Node, or Detach It'),
+      icon: linkIcon
+    },
+    nodeId => {
+      actions.toggleAttached(nodeId);
+    }
+  );
+  add(
+    CommandIDs.copyName,
+    { label: trans.__('Copy the Name'), icon: copyIcon },
+    nodeId => {
+      actions.copy(nodeId);
+    }
+  );
 }

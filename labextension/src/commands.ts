@@ -2,6 +2,7 @@
 
 export const CommandIDs = {
   insertCell: 'easyremote:insert-cell',
+  attach: 'easyremote:attach',
   copyName: 'easyremote:copy-name',
   showPanel: 'easyremote:show-panel',
   retry: 'easyremote:retry',

@@ -1,12 +1,23 @@
 /** The plugins of the EasyRemote extension. */
 
+import { attachments } from './attach/attachments';
 import { connection } from './connection';
 import { commanding } from './commanding';
 import { jobs } from './jobs/plugin';
 import { sessions } from './jobs/sessions';
 import { panel } from './panel';
 import { status } from './status';
+import { toolbar } from './toolbar';
 
 export * from './tokens';
 
-export default [connection, jobs, panel, commanding, status, sessions];
+export default [
+  connection,
+  attachments,
+  jobs,
+  panel,
+  commanding,
+  status,
+  sessions,
+  toolbar
+];

@@ -5,23 +5,36 @@
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { ICodeCell } from '@jupyterlab/nbformat';
+import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
-import { remoteCell } from './cell';
+import { INotebookContext } from './attach/attachment';
+import { codeCell, LOADER, remoteCell } from './cell';
 
 /** Under this name JupyterLab's notebooks take cells that are dropped. */
 export const CELL_MIME = 'application/vnd.jupyter.cells';
 
 export interface ICell extends Widget {
-  model: { id: string; sharedModel: { getSource(): string } };
+  readonly model: {
+    readonly id: string;
+    readonly sharedModel: { getSource(): string };
+  };
+  readonly ready: Promise<void>;
+  readonly editor: {
+    setCursorPosition(position: { line: number; column: number }): void;
+  } | null;
 }
 
 export interface INotebook extends Widget {
   activeCellIndex: number;
-  model: {
-    sharedModel: { insertCell(index: number, cell: object): unknown };
+  readonly activeCell: ICell | null;
+  readonly widgets: readonly ICell[];
+  readonly model: {
+    readonly sharedModel: {
+      readonly cells: readonly { getSource(): string }[];
+      insertCell(index: number, cell: object): unknown;
+    };
   } | null;
   mode: string;
-  widgets: readonly ICell[];
   activate(): void;
   scrollToItem?(index: number, align?: string): Promise<void>;
 }
@@ -35,12 +48,23 @@ export interface IFoundCell {
   cell: ICell;
 }
 
-/** The notebook in a widget of the main area, or null where it is something else. */
-export function notebookOf(widget: Widget | null): INotebook | null {
+/** The widget of the main area that holds a notebook. */
+export interface INotebookPanel extends Widget {
+  readonly content: INotebook;
+  readonly context: INotebookContext;
+}
+
+/** The notebook panel that a widget of the main area is, or null where it is something else. */
+export function notebookPanel(widget: Widget | null): INotebookPanel | null {
   const content: unknown = (widget as { content?: unknown } | null)?.content;
   const isNotebook =
     content instanceof Widget && content.hasClass('jp-Notebook');
-  return isNotebook ? (content as unknown as INotebook) : null;
+  return isNotebook ? (widget as unknown as INotebookPanel) : null;
+}
+
+/** The notebook in a widget of the main area, or null where it is something else. */
+export function notebookOf(widget: Widget | null): INotebook | null {
+  return notebookPanel(widget)?.content ?? null;
 }
 
 /** The cell with an id, in whichever notebook is open. */
@@ -58,19 +82,77 @@ export function findCell(
   return null;
 }
 
-/** Insert a cell for the node below the active one, ready to be written in. */
-export function insertCell(notebook: INotebook, nodeId: string): void {
-  insertBelow(notebook, notebook.activeCellIndex, remoteCell(nodeId));
-  notebook.mode = 'edit';
-}
-
 /** Insert a cell below another one, and make it the active one. */
 export function insertBelow(
   notebook: INotebook,
   index: number,
   cell: ICodeCell
 ): void {
-  notebook.model?.sharedModel.insertCell(index + 1, cell);
-  notebook.activeCellIndex = index + 1;
+  insertAt(notebook, index + 1, cell);
   notebook.activate();
+}
+
+/** Whether a cell of the notebook loads the magics. */
+export function hasLoader({ content }: INotebookPanel): boolean {
+  const cells = content.model?.sharedModel.cells ?? [];
+  return cells.some(cell => /load_ext\s+easyremote/.test(cell.getSource()));
+}
+
+/**
+ * Insert a cell for the node below the active one (above, if that is empty),
+ * ready to be written in. Where no cell loads the magics, one that does comes
+ * before it, and is run.
+ */
+export function insertRemoteCell(
+  panel: INotebookPanel,
+  nodeId: string,
+  commands: CommandRegistry
+): void {
+  const { content } = panel;
+  const active = content.model?.sharedModel.cells[content.activeCellIndex];
+  let place = content.activeCellIndex;
+  place += active?.getSource() === '' ? 0 : 1;
+  if (!hasLoader(panel)) {
+    insertLoader(panel, place, commands);
+    place += 1;
+  }
+  insertAt(content, place, remoteCell(nodeId));
+  content.mode = 'edit';
+  content.activate();
+  const cell = content.activeCell;
+  void cell?.ready.then(() => {
+    cell.editor?.setCursorPosition({ line: 1, column: 0 });
+  });
+}
+
+/** Insert a cell that loads the magics, and run it. */
+export function insertLoader(
+  panel: INotebookPanel,
+  place: number,
+  commands: CommandRegistry
+): void {
+  insertAt(panel.content, place, codeCell(LOADER));
+  runWhenReady(panel, commands);
+}
+
+/** Run the active cell as soon as there is a kernel; what is active then stays so. */
+function runWhenReady(panel: INotebookPanel, commands: CommandRegistry): void {
+  const { content, context } = panel;
+  const cell = content.activeCell;
+  void context.sessionContext.ready.then(() => {
+    const place = content.widgets.findIndex(each => each === cell);
+    if (place < 0) {
+      return; // it was deleted meanwhile
+    }
+    const { activeCellIndex, mode } = content;
+    content.activeCellIndex = place;
+    void commands.execute('notebook:run-cell');
+    content.activeCellIndex = activeCellIndex;
+    content.mode = mode;
+  });
+}
+
+function insertAt(notebook: INotebook, place: number, cell: object): void {
+  notebook.model?.sharedModel.insertCell(place, cell);
+  notebook.activeCellIndex = place;
 }

@@ -11,11 +11,17 @@ export type Nothing =
   | { why: 'no-nodes'; address: string }
   | { why: IUnavailable['reason']; message: string; retryIn: number };
 
+/** What a command line does, and the command line. */
+export interface IStep {
+  text: string;
+  command: string;
+}
+
 /** A text for people: what is the matter, and the commands that cure it. */
 export interface IExplanation {
   title: string;
   text?: string;
-  steps?: { text: string; command: string }[];
+  steps?: IStep[];
   /** Seconds until the next try, where there is one to wait for. */
   retryIn?: number;
 }

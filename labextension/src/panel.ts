@@ -7,10 +7,13 @@ import {
 } from '@jupyterlab/application';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { IAttachments } from './attach/attachments';
 import { NodeActions } from './actions';
 import { FunctionActions } from './functions/actions';
 import { notifyOfEnds } from './notify';
 import { OptionsModel } from './options';
+import { ask } from './request';
+import { SetupModel } from './setup/model';
 import { EasyRemotePanel } from './sidebar';
 import { IConnectionModel, IJobActions } from './tokens';
 
@@ -22,11 +25,12 @@ export const panel: JupyterFrontEndPlugin<void> = {
   id: ID,
   description: 'The EasyRemote node browser.',
   autoStart: true,
-  requires: [IConnectionModel, IJobActions],
+  requires: [IConnectionModel, IAttachments, IJobActions],
   optional: [ILayoutRestorer, ITranslator, ISettingRegistry],
   activate: (
     app: JupyterFrontEnd,
     model: IConnectionModel,
+    attachments: IAttachments,
     jobActions: IJobActions,
     restorer: ILayoutRestorer | null,
     translator: ITranslator | null,
@@ -34,7 +38,15 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('easyremote');
     const options = new OptionsModel();
-    const actions = new NodeActions(app.shell, trans);
+    const actions = new NodeActions(app, attachments, trans);
+    const { serverSettings } = app.serviceManager;
+    const setup = new SetupModel((path, body) =>
+      ask(
+        serverSettings,
+        path,
+        body && { method: 'POST', body: JSON.stringify(body) }
+      )
+    );
     const widget = new EasyRemotePanel(
       {
         model,
@@ -42,6 +54,7 @@ export const panel: JupyterFrontEndPlugin<void> = {
         actions,
         functionActions: new FunctionActions(app, trans),
         jobActions,
+        setup,
         trans
       },
       translator ?? nullTranslator

@@ -174,3 +174,11 @@ export type Message =
 
 /** The only thing that the browser says: try again now. */
 export type Request = { kind: 'retry' };
+
+/** What can be done where there is no gateway yet, or none that answers. */
+export interface ISetup {
+  /** What "start one here" would start; empty where it would not help. */
+  start: 'gateway' | 'node' | '';
+  /** Whether another gateway can be named. */
+  connect: boolean;
+}

@@ -18,6 +18,17 @@ export interface IStreamHandlers {
 
 export type OpenStream = (handlers: IStreamHandlers) => IStream;
 
+/** What the server extension refused, and why. */
+export class Refusal extends Error {
+  constructor(
+    message: string,
+    /** A word for programs: which field has to change, or what kind of error it is. */
+    readonly reason: string
+  ) {
+    super(message);
+  }
+}
+
 /** Ask the server extension; `path` is below `easyremote/`. */
 export async function ask<T>(
   settings: ServerConnection.ISettings,
@@ -28,9 +39,10 @@ export async function ask<T>(
   const response = await ServerConnection.makeRequest(url, init, settings);
   const body = (await response.json().catch(() => ({}))) as T & {
     message?: string;
+    reason?: string;
   };
   if (!response.ok) {
-    throw new Error(body.message ?? `${response.status}`);
+    throw new Refusal(body.message ?? `${response.status}`, body.reason ?? '');
   }
   return body;
 }
@@ -60,3 +72,6 @@ export function openStream(
     }
   };
 }
+
+/** GET without a body, POST with one; throws a `Refusal`. */
+export type CallServer = <T>(path: string, body?: object) => Promise<T>;

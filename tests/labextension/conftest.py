@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Error, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests import processes
 from tests.browser import ADVICE, executable
@@ -45,6 +54,15 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def is_expected(message: ConsoleMessage) -> bool:
+    """Chromium's note on an answer that the panel shows in place; JupyterLab's on a busy machine.
+
+    The time that it says includes what the plugin waits for; ours await nothing themselves.
+    """
+    is_refusal = "/easyremote/setup/" in message.location["url"] and "status of 4" in message.text
+    return is_refusal or re.search(r" took [\d.]+ms to activate", message.text) is not None
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that fails its test after an error or a warning that comes from our scripts."""
@@ -62,7 +80,7 @@ def page(browser: Browser) -> Iterator[Page]:
             "console",
             lambda message: (
                 note(f"{message.text} at {message.location}")
-                if message.type in ("error", "warning")
+                if message.type in ("error", "warning") and not is_expected(message)
                 else None
             ),
         )
@@ -95,15 +113,22 @@ def gpu_node(home: processes.Home) -> Iterator[None]:
         yield
 
 
-def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
-    """Open a notebook and run it; the outputs of its cells."""
-    made = [nbformat.v4.new_code_cell(c) for c in ("%load_ext easyremote", *cells)]
+def open_notebook(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
+    """Make a notebook and open it; its cells."""
+    made = [nbformat.v4.new_code_cell(c) for c in cells]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = nbformat.v4.new_notebook(cells=made, metadata=kernel)
     nbformat.write(book, lab.log.parent / "files" / f"{name}.ipynb")
     page.goto(f"{lab.url}lab/tree/{name}.ipynb?token={lab.token}&reset")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
-    expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(len(made))
+    shown = page.locator(".jp-Notebook .jp-CodeCell")
+    expect(shown).to_have_count(len(made), timeout=STARTS_MS)
+    return shown
+
+
+def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
+    """Open a notebook and run it; the outputs of its cells."""
+    open_notebook(page, lab, name, "%load_ext easyremote", *cells)
     # JupyterLab forgets a run that is asked for while the kernel is being connected.
     expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()

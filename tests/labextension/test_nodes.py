@@ -48,7 +48,7 @@ def test_the_search_and_the_filters_leave_the_nodes_that_fit(page: Page, panel: 
     expect(rows(panel)).to_have_count(1)
     expect(panel.get_by_text("1 of 3", exact=True)).to_be_visible()
     picture(page, "search")
-    panel.get_by_role("searchbox").fill("")
+    panel.get_by_role("searchbox", name="Search nodes").fill("")
     expect(rows(panel)).to_have_count(3)
     panel.get_by_role("button", name="GPU", exact=True).click()
     expect(panel.get_by_text("No node fits")).to_be_visible()
@@ -93,8 +93,15 @@ def test_a_button_of_the_row_inserts_a_cell_for_the_node(
     row.hover()
     picture(page, "row-actions")
     row.get_by_role("button", name="Insert a cell for attic-10").click()
-    expect(notebook).to_have_count(2)
+    expect(notebook).to_have_count(3)
+    expect(notebook.nth(0)).to_have_text("%load_ext easyremote")
     expect(notebook.nth(1)).to_have_text("%%remote attic-10")
+    expect(notebook.nth(1)).to_be_focused()
+    page.keyboard.type("1 + 1")
+    expect(notebook.nth(1)).to_have_text("%%remote attic-101 + 1")
+    row.hover()
+    row.get_by_role("button", name="Insert a cell for attic-10").click()
+    expect(notebook).to_have_count(4)  # the magics are loaded once
 
 
 def test_the_menu_of_a_row_inserts_a_cell_too(
@@ -110,8 +117,9 @@ def test_a_row_that_is_dragged_into_a_notebook_becomes_a_cell(
     page: Page, panel: Locator, notebook: Locator
 ) -> None:
     rows(panel).filter(has_text="attic-2").drag_to(page.locator(".jp-Notebook .jp-CodeCell"))
-    expect(notebook).to_have_count(2)
+    expect(notebook).to_have_count(3)
     expect(notebook.filter(has_text="%%remote attic-2")).to_have_count(1)
+    expect(notebook.filter(has_text="%load_ext easyremote")).to_have_count(1)
 
 
 def test_a_name_is_copied(page: Page, panel: Locator) -> None:

@@ -31,5 +31,6 @@ def test_the_panel_opens_from_the_view_menu(
         entries = page.locator(".lm-Menu-item")
         entries.filter(has_text="Left Sidebar").hover()
         entries.filter(has_text="Show EasyRemote").click()
-        expect(panel.get_by_text("gpu-node")).to_be_visible(timeout=20_000)
+        nodes = panel.get_by_role("tree", name="Nodes")
+        expect(nodes.get_by_text("gpu-node")).to_be_visible(timeout=20_000)
         expect(panel.get_by_role("status")).to_have_text("Connected")

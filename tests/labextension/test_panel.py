@@ -61,6 +61,7 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
     panel = open_panel(page, lab)
     status = panel.get_by_role("status")
     expect(status).to_have_text("Not configured")
+    panel.get_by_text("In a terminal").click()
     expect(panel.get_by_text("easyremote up", exact=True)).to_be_visible()
     picture(page, "not-configured")
 
@@ -68,6 +69,7 @@ def test_the_panel_follows_a_gateway_from_nothing_to_a_node_and_back(
     with processes.gateway(home, port):
         expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
         expect(panel.get_by_text("No nodes yet")).to_be_visible()
+        panel.get_by_text("In a terminal").click()
         expect(panel.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
         panel.get_by_role("button", name="Copy the command").click()
         expect(panel.get_by_role("button", name="Copied")).to_be_visible()

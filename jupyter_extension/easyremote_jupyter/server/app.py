@@ -9,6 +9,7 @@ from __future__ import annotations
 from jupyter_server.extension.application import ExtensionApp
 
 from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.first_run import FirstRun
 from easyremote_jupyter.server.functions_handlers import (
     FunctionsHandler,
     RunHandler,
@@ -18,6 +19,7 @@ from easyremote_jupyter.server.handlers import SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
 from easyremote_jupyter.server.logs import Logs
 from easyremote_jupyter.server.runs import Runs
+from easyremote_jupyter.server.setup_handlers import ConnectHandler, SetupHandler, StartHandler
 
 _JOB = r"easyremote/jobs/([0-9a-f]{32})"
 
@@ -31,9 +33,11 @@ class EasyRemoteApp(ExtensionApp):
         self.feed = Feed()
         self.logs = Logs()
         self.runs = Runs()
+        self.first_run = FirstRun()
 
     def initialize_handlers(self) -> None:
         feed = {"feed": self.feed}
+        setup = {**feed, "first_run": self.first_run}
         self.handlers += [
             ("easyremote/nodes", SnapshotHandler, {**feed, "part": "nodes"}),
             ("easyremote/jobs", SnapshotHandler, {**feed, "part": "jobs"}),
@@ -44,9 +48,13 @@ class EasyRemoteApp(ExtensionApp):
             ("easyremote/functions", FunctionsHandler, feed),
             ("easyremote/functions/run", RunHandler, {**feed, "runs": self.runs}),
             ("easyremote/runs/([0-9a-f]{32})", RunResultHandler, {**feed, "runs": self.runs}),
+            ("easyremote/setup", SetupHandler, setup),
+            ("easyremote/setup/start", StartHandler, setup),
+            ("easyremote/setup/connect", ConnectHandler, setup),
             ("easyremote/stream", StreamHandler, feed),
         ]
 
     async def stop_extension(self) -> None:
         await self.logs.aclose()
         await self.feed.aclose()
+        await self.first_run.aclose()

@@ -81,6 +81,11 @@ class Feed:
     def is_running(self) -> bool:
         return self._task is not None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the gateway has answered, and goes on answering."""
+        return isinstance(self._newest, Snapshot)
+
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[Subscription]:
         """Watch the gateway for as long as the block lasts."""
@@ -124,6 +129,12 @@ class Feed:
     def retry(self) -> None:
         """Try again now, if the feed waits for its next try."""
         self._retry_now.set()
+
+    def reconnect(self) -> None:
+        """The settings have changed: open another client, if somebody watches."""
+        if self._task is not None:
+            self._stop()
+            self._start()
 
     async def aclose(self) -> None:
         """End the watch and close the client. Idempotent."""

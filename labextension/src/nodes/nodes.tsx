@@ -1,31 +1,57 @@
 /** The section of the nodes: how they are, and how loaded. */
 
 import * as React from 'react';
-import { explain, nothingToShow } from '../nothing';
+import { explain, Nothing, nothingToShow } from '../nothing';
+import { Setup } from '../setup/setup';
 import { Explanation } from '../ui/explanation';
 import { meanShare } from '../jobs/jobs';
-import { ISectionProps, useBars, useConnection, useOptions } from '../ui/state';
+import {
+  ISectionProps,
+  useBars,
+  useConnection,
+  useOptions,
+  useSignal
+} from '../ui/state';
 import { Tree } from '../ui/tree';
 import { NodeRow, rowHeight } from './row';
 import { select } from './select';
 import { Toolbar } from './toolbar';
 
+/** Where another gateway, or a node here, would help. */
+const CURABLE = new Set<Nothing['why'] | undefined>([
+  'no-nodes',
+  'not-configured',
+  'not-authorized',
+  'unreachable'
+]);
+
 export function Nodes(props: ISectionProps): React.ReactElement {
-  const { model, options, actions, trans } = props;
+  const { model, options, actions, setup, trans } = props;
   const state = useConnection(model);
   const choice = useOptions(options);
+  const attached = useSignal(actions.attachedChanged, () => actions.attached);
   const bars = useBars(model);
   const [query, setQuery] = React.useState('');
   const nothing = nothingToShow(state);
   if (nothing !== null || state.kind !== 'snapshot') {
+    const explanation = explain(nothing ?? { why: 'connecting' }, trans);
     return (
       <Explanation
-        explanation={explain(nothing ?? { why: 'connecting' }, trans)}
+        explanation={explanation}
         onRetry={() => {
           model.retry();
         }}
         trans={trans}
-      />
+      >
+        {CURABLE.has(nothing?.why) && (
+          <Setup
+            key={nothing?.why}
+            setup={setup}
+            steps={explanation.steps ?? []}
+            trans={trans}
+          />
+        )}
+      </Explanation>
     );
   }
   const nodes = select(state.nodes, query, choice);
@@ -68,6 +94,7 @@ export function Nodes(props: ISectionProps): React.ReactElement {
           <NodeRow
             node={node}
             history={state.history[node.node_id]}
+            isAttached={node.node_id === attached}
             share={meanShare(
               state.jobs.filter(job => job.node_id === node.node_id),
               bars

@@ -1,7 +1,7 @@
 /** One node: its state, what it is, and its bars. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { addBelowIcon, copyIcon } from '@jupyterlab/ui-components';
+import { addBelowIcon, copyIcon, linkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { INodeActions } from '../actions';
 import { roughly, memory, percent } from '../format';
@@ -40,10 +40,13 @@ export function NodeRow({
   share,
   isExpanded,
   tabIndex,
+  isAttached,
   actions,
   trans
 }: IRow & {
   node: INode;
+  /** Whether the current notebook is attached to it. */
+  isAttached: boolean;
   /** How far my jobs there have come, 0 to 1, where that is known. */
   share: number | null;
   /** The last five minutes, in the order of the meters. */
@@ -58,7 +61,11 @@ export function NodeRow({
         <span className="jp-EasyRemote-name" title={node.node_id} dir="auto">
           {node.node_id}
         </span>
-        <span className="jp-EasyRemote-aside">{activity(node, trans)}</span>
+        <span className="jp-EasyRemote-aside">
+          {isAttached
+            ? trans.__('%1, attached', activity(node, trans))
+            : activity(node, trans)}
+        </span>
         <span className="jp-EasyRemote-actions">
           <IconButton
             icon={addBelowIcon}
@@ -66,6 +73,15 @@ export function NodeRow({
             tabIndex={tabIndex}
             onClick={() => {
               actions.insert(node.node_id);
+            }}
+          />
+          <IconButton
+            icon={linkIcon}
+            label={trans.__('Attach this notebook to %1', node.node_id)}
+            isPressed={isAttached}
+            tabIndex={tabIndex}
+            onClick={() => {
+              actions.toggleAttached(node.node_id);
             }}
           />
           <IconButton

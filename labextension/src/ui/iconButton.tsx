@@ -6,11 +6,14 @@ import * as React from 'react';
 export function IconButton({
   icon,
   label,
+  isPressed,
   tabIndex = 0,
   onClick
 }: {
   icon: LabIcon;
   label: string;
+  /** Whether it is on, where it is a switch. */
+  isPressed?: boolean;
   tabIndex?: 0 | -1;
   onClick: () => void;
 }): React.ReactElement {
@@ -19,6 +22,7 @@ export function IconButton({
       className="jp-EasyRemote-iconButton"
       title={label}
       aria-label={label}
+      aria-pressed={isPressed}
       tabIndex={tabIndex}
       onClick={event => {
         event.stopPropagation();

@@ -8,6 +8,7 @@ import { IFunctionActions } from '../functions/actions';
 import { IJobActions } from '../jobs/actions';
 import { IOptions, OptionsModel } from '../options';
 import { IBars } from '../protocol';
+import { SetupModel } from '../setup/model';
 import { IConnectionModel, State } from '../tokens';
 
 /** What every section of the panel gets. */
@@ -15,6 +16,7 @@ export interface ISectionProps {
   model: IConnectionModel;
   options: OptionsModel;
   actions: INodeActions;
+  setup: SetupModel;
   trans: TranslationBundle;
 }
 
@@ -46,6 +48,7 @@ export function useOptions(options: OptionsModel): IOptions {
   return useSignal(options.changed, () => options.value);
 }
 
+/** What a model says now; the view is drawn again when its signal comes. */
 export function useSignal<S, T>(signal: ISignal<S, void>, get: () => T): T {
   const subscribe = React.useCallback(
     (redraw: () => void) => {

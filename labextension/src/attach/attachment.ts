@@ -1,0 +1,202 @@
+/**
+ * Which node a notebook is attached to: kept in its metadata, and told to its
+ * kernel over a comm that the kernel opens when it loads the magics. No DOM.
+ */
+
+import { Kernel, KernelMessage } from '@jupyterlab/services';
+import { IDisposable } from '@lumino/disposable';
+import { ISignal, Signal } from '@lumino/signaling';
+
+/** The name of the comm, and the key in the metadata. */
+const NAME = 'easyremote';
+
+/** As `easyremote_jupyter/attachment.py` has it. */
+export interface IAttached {
+  node: string;
+  session: string;
+  where: string;
+  /** Whether cells without a magic run there, too. */
+  auto: boolean;
+}
+
+/** What is needed of a notebook's `DocumentRegistry.IContext`. */
+export interface INotebookContext {
+  readonly sessionContext: {
+    readonly ready: Promise<void>;
+    readonly session: {
+      readonly kernel: Kernel.IKernelConnection | null;
+    } | null;
+    readonly kernelChanged: ISignal<unknown, unknown>;
+  };
+  readonly model: {
+    getMetadata(key: string): unknown;
+    setMetadata(key: string, value: unknown): void;
+    deleteMetadata(key: string): void;
+  };
+}
+
+export class Attachment implements IDisposable {
+  constructor(context: INotebookContext) {
+    this._context = context;
+    context.sessionContext.kernelChanged.connect(this._onKernel);
+    void context.sessionContext.ready.then(this._onKernel);
+  }
+
+  /** The kernel's word; before it has one, that of the metadata. */
+  get attached(): IAttached | null {
+    const attached = this._told === undefined ? this._kept : this._told;
+    if (JSON.stringify(attached) !== JSON.stringify(this._attached)) {
+      this._attached = attached;
+    }
+    return this._attached; // the same object for as long as it says the same
+  }
+
+  /** Whether the kernel has loaded the magics; null while there is none to ask. */
+  get isLoaded(): boolean | null {
+    return this._kernel === null ? null : this._comm !== null;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Attach the notebook, or detach it; what is busy hears of it when it is free. */
+  attach(node: string | null, auto = false): void {
+    const attached =
+      node === null ? null : { node, session: '', where: '', auto };
+    this._keep(attached);
+    if (this._comm !== null) {
+      this._told = attached;
+      this._comm.send({ kind: 'attach', attached });
+    }
+    this._changed.emit();
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._context.sessionContext.kernelChanged.disconnect(this._onKernel);
+    this._leave();
+    Signal.clearData(this);
+  }
+
+  private get _kept(): IAttached | null {
+    const all = this._context.model.getMetadata(NAME);
+    const kept = (all as { attached?: Partial<IAttached> } | undefined)
+      ?.attached;
+    if (typeof kept?.node !== 'string') {
+      return null;
+    }
+    const { node, session = '', where = '', auto = false } = kept;
+    return { node, session, where, auto };
+  }
+
+  private _keep(attached: IAttached | null): void {
+    const { model } = this._context;
+    if (attached !== null) {
+      model.setMetadata(NAME, { attached });
+    } else if (model.getMetadata(NAME) !== undefined) {
+      model.deleteMetadata(NAME);
+    }
+  }
+
+  private readonly _onKernel = () => {
+    const kernel = this._context.sessionContext.session?.kernel ?? null;
+    if (kernel === this._kernel || this._isDisposed) {
+      return;
+    }
+    this._leave();
+    this._kernel = kernel;
+    if (kernel !== null) {
+      kernel.registerCommTarget(NAME, this._onOpen);
+      kernel.statusChanged.connect(this._onStatus);
+      void this._find(kernel);
+    }
+    this._changed.emit();
+  };
+
+  /** The kernel has just loaded the magics: what it says is from the file. */
+  private readonly _onOpen = (
+    comm: Kernel.IComm,
+    message: KernelMessage.ICommOpenMsg
+  ) => {
+    this._follow(comm);
+    const { attached } = message.content.data as { attached: IAttached | null };
+    const kept = this._kept;
+    this._told = kept;
+    if (JSON.stringify(kept) !== JSON.stringify(attached)) {
+      comm.send({ kind: 'attach', attached: kept && { ...kept } });
+    }
+    this._changed.emit();
+  };
+
+  /** The kernel may have loaded them before this page came. */
+  private async _find(kernel: Kernel.IKernelConnection): Promise<void> {
+    const { content } = await kernel.requestCommInfo({ target_name: NAME });
+    const id = content.status === 'ok' ? Object.keys(content.comms)[0] : '';
+    if (id && kernel === this._kernel && this._comm === null) {
+      const comm = kernel.createComm(NAME, id);
+      this._follow(comm);
+      comm.send({ kind: 'ask' });
+      this._changed.emit();
+    }
+  }
+
+  private _follow(comm: Kernel.IComm): void {
+    this._comm = comm;
+    comm.onMsg = message => {
+      if (comm !== this._comm) {
+        return; // of a kernel that is not this notebook's any more
+      }
+      const data = message.content.data as { attached: IAttached | null };
+      this._told = data.attached;
+      this._keep(data.attached);
+      this._changed.emit();
+    };
+    comm.onClose = () => {
+      if (comm === this._comm) {
+        this._lose();
+      }
+    };
+  }
+
+  private readonly _onStatus = (_: unknown, status: Kernel.Status) => {
+    if (/restarting|dead|terminating/.test(status)) {
+      this._lose();
+    }
+  };
+
+  /** The magics are no longer there; what the notebook keeps stays. */
+  private _lose(): void {
+    if (this._comm !== null) {
+      this._comm = null;
+      this._told = undefined;
+      this._changed.emit();
+    }
+  }
+
+  private _leave(): void {
+    const kernel = this._kernel;
+    this._kernel = this._comm = null;
+    this._told = undefined;
+    if (kernel !== null && !kernel.isDisposed) {
+      kernel.removeCommTarget(NAME, this._onOpen);
+      kernel.statusChanged.disconnect(this._onStatus);
+    }
+  }
+
+  private readonly _context: INotebookContext;
+  private readonly _changed = new Signal<this, void>(this);
+  private _kernel: Kernel.IKernelConnection | null = null;
+  private _comm: Kernel.IComm | null = null;
+  /** Undefined until the kernel has said it. */
+  private _told: IAttached | null | undefined;
+  private _attached: IAttached | null = null;
+  private _isDisposed = false;
+}

@@ -1,0 +1,29 @@
+/** What to do where a node is attached, and the kernel knows nothing of it. */
+
+import { Notification } from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
+import { LOADER } from '../cell';
+import { insertLoader, INotebookPanel } from '../notebook';
+
+/** Milliseconds to read it in. */
+const READ_MS = 10_000;
+
+export function tellNotLoaded(
+  panel: INotebookPanel,
+  commands: CommandRegistry,
+  trans: TranslationBundle
+): void {
+  const text = trans.__(
+    'It is attached as soon as this notebook runs %1. Where the kernel has no EasyRemote: %2.',
+    LOADER,
+    '%pip install easyremote'
+  );
+  const insert = {
+    label: trans.__('Insert and Run'),
+    callback: () => {
+      insertLoader(panel, 0, commands);
+    }
+  };
+  Notification.warning(text, { autoClose: READ_MS, actions: [insert] });
+}
