@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from easyremote.client.run import run, run_async, session
     from easyremote.config import set_default_gateway
     from easyremote.errors import (
+        CallCancelled,
         CallError,
         CallLost,
         CallTimeout,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from easyremote.serialize.files import file
 
 __all__ = [
+    "CallCancelled",
     "CallError",
     "CallLost",
     "CallTimeout",

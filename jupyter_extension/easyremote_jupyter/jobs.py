@@ -51,7 +51,8 @@ class Entry:
             error = self.job.exception(0)
             if error is None:
                 return "done"
-            return "cancelled" if isinstance(error, CallCancelled) else "failed"
+            is_interrupt = getattr(error, "type_name", "") == "KeyboardInterrupt"
+            return "cancelled" if is_interrupt or isinstance(error, CallCancelled) else "failed"
         if self.is_cancelling:
             return "cancelling"
         return "running" if self.job.running() else "queued"
@@ -175,8 +176,10 @@ class CellJob(Future[Any]):
 
         Raises
         ------
+        CallCancelled
+            It was cancelled.
         CallError
-            It ended without one.
+            It ended without one in another way.
         TimeoutError
             It isn't done yet.
         """
@@ -218,10 +221,18 @@ class CellJob(Future[Any]):
     def _work(self, run: Callable[[], Any]) -> None:
         try:
             self.set_result(run())
+        except KeyboardInterrupt as interrupt:  # of the cell there; here nobody interrupts a thread
+            self.set_exception(interrupt if self._job is None else self._cancelled())
         except BaseException as error:  # noqa: B036 - whatever it is, who asks for the result gets it
             self.set_exception(error)
         finally:
             self._sent.set()
+
+    def _cancelled(self) -> CallCancelled:
+        text = f"Job {self.call_id[:8]} was cancelled: %remote_job {self.call_id[:8]} shows where."
+        error = CallCancelled(text)
+        error._render_traceback_ = lambda: [f"CallCancelled: {text}"]  # type: ignore[attr-defined]  # IPython looks for it
+        return error
 
 
 class JobTable(list[tuple[str, ...]]):

@@ -143,7 +143,14 @@ def test_a_cancelled_job_is_interrupted_and_its_session_lives(kernel: Kernel) ->
     _, job = panel(kernel, "--bg slow", "import time\nprint('on')\ntime.sleep(600)")
     assert "told to stop" in kernel.run(f"%remote_cancel {job}").text()
     shown = kernel.run("slow.result(30)", fails=True)
-    assert shown.reply["ename"] == "KeyboardInterrupt"
+    assert shown.reply["ename"] == "CallCancelled"
+    assert (
+        shown.traceback == f"CallCancelled: Job {job} was cancelled: %remote_job {job} shows where."
+    )
+    assert "Cell In[" in kernel.run(f"%remote_job {job}").text("stderr")
+    caught = "try: await slow\nexcept easyremote.CallCancelled: print('cancelled')"
+    assert kernel.run(f"import easyremote\n{caught}").text() == "cancelled\n"
+    assert "cancelled" in kernel.run("%remote_jobs").value.splitlines()[-1]
     assert kernel.run("%%remote gpu-node\nkept_there").value == "'kept'"
     assert "is over" in kernel.run(f"%remote_cancel {job}").text()
 
@@ -151,7 +158,7 @@ def test_a_cancelled_job_is_interrupted_and_its_session_lives(kernel: Kernel) ->
 def test_a_cell_is_interrupted_while_its_session_starts(kernel: Kernel) -> None:
     _, job = panel(kernel, "-s starting --bg slow", "import time\ntime.sleep(600)")
     kernel.run(f"%remote_cancel {job}")
-    assert kernel.run("slow.result(30)", fails=True).reply["ename"] == "KeyboardInterrupt"
+    assert kernel.run("slow.result(30)", fails=True).reply["ename"] == "CallCancelled"
     assert kernel.run("%%remote gpu-node -s starting\n1 + 1").value == "2"
 
 
