@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import processes
+from tests.conftest import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,3 +35,10 @@ def test_the_panel_opens_from_the_view_menu(
         nodes = panel.get_by_role("tree", name="Nodes")
         expect(nodes.get_by_text("gpu-node")).to_be_visible(timeout=20_000)
         expect(panel.get_by_role("status")).to_have_text("Connected")
+        # Jupyter Server waits long for a kernel that it ends before that has started.
+        wait_until(lambda: kernel_state(served) == "idle")
+
+
+def kernel_state(served: processes.Jupyter) -> str:
+    (kernel,) = processes.get(f"{served.url}api/kernels", served.token)
+    return str(kernel["execution_state"])
