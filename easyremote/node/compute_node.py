@@ -17,8 +17,8 @@ from typing import Any, Self
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
+from easyremote.node.processes import SESSION_IDLE
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
-from easyremote.node.session import SESSION_IDLE
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")

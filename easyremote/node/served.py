@@ -108,7 +108,7 @@ class ServedNode:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._sessions.close()
+            await self._sessions.processes.close()
             self._runner.close()
 
     async def _drain(self) -> None:
@@ -201,4 +201,4 @@ class ServedNode:
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(min(TIDY_INTERVAL, self._session_idle))
-            self._sessions.end_idle(time.monotonic())
+            self._sessions.processes.end_idle(time.monotonic())

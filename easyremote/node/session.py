@@ -16,12 +16,12 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-from easyremote.node.blobs import BlobStore, remove_blobs
-from easyremote.node.environment import INSTALL_VARIABLE
+from easyremote.node.blobs import BlobStore
 from easyremote.node.file_calls import FILES, SEND
 from easyremote.node.folders import remove_folders
 from easyremote.node.outcomes import plain_outcome
 from easyremote.node.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.node.processes import SESSION_IDLE, Processes
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -61,10 +61,6 @@ HASH_SIZE = 32
 KNOWN_CALLS = 1000
 #: An interrupt, then SIGTERM, then SIGKILL: seconds between the first two.
 INTERRUPT_TIMEOUT = 5.0
-#: A session that nobody used for so long is ended.
-SESSION_IDLE = 24 * 3600.0
-#: A pool process that nobody used for so long is ended.
-POOL_IDLE = 60.0
 
 
 class Sessions:
@@ -90,15 +86,15 @@ class Sessions:
         *,
         allow_install: bool = True,
     ) -> None:
-        self._session_idle = session_idle
-        self._environment = {} if allow_install else {INSTALL_VARIABLE: "no"}
-        self._pool_size = pool_size
+        #: What there is of them; who ends those that nobody uses, and all at last.
+        self.processes = Processes(
+            self._serve, pool_size, session_idle, allow_install=allow_install
+        )
         self._node_id = node_id
         self._upstream: Link | None = None
         self._by_id: dict[bytes, RelayedCall] = {}
         self._by_number: dict[int, RelayedCall] = {}
-        self._sessions: dict[tuple[str, str], Process] = {}
-        self._pools: dict[str, list[Process]] = {}
+        #: For the pool of their owner.
         self._waiting: dict[str, deque[RelayedCall]] = {}
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
@@ -206,7 +202,7 @@ class Sessions:
             self._end(call, plain_outcome(self._known_blobs(call)))
             return
         if call.function == SESSIONS:
-            self._end(call, plain_outcome(self._sessions_of(call.owner)))
+            self._end(call, plain_outcome(self.processes.sessions_of(call.owner)))
             return
         if call.function in (OUTPUT, INPUT):
             self._place_beside(call)
@@ -218,45 +214,30 @@ class Sessions:
             self._end(call, outcome)
             return
         if call.function in (CELL, SESSION, COMM):
-            self._enqueue(self._session_of(call), call)
-            return
-        pool = self._pools.setdefault(call.owner, [])
-        free = next((process for process in pool if not process.is_busy), None)
-        if free is None and len(pool) < self._pool_size:
-            free = self._start(call.owner, "")
-            pool.append(free)
-        if free is not None:
+            self._enqueue(self.processes.session(call.owner, call.session), call)
+        elif (free := self.processes.free(call.owner)) is not None:
             self._enqueue(free, call)
         else:
             self._waiting.setdefault(call.owner, deque()).append(call)
 
-    def _session_of(self, call: RelayedCall) -> Process:
-        """The process of the call's session, started where there is none."""
-        key = (call.owner, call.session)
-        if key not in self._sessions:
-            self._sessions[key] = self._start(call.owner, call.session)
-        return self._sessions[key]
-
     def _place_for_files(self, call: RelayedCall) -> None:
         """Hand a call about files to its session's process, or any of its owner's, now."""
-        if call.function == FILES and (call.owner, call.session) not in self._sessions:
+        has_session = self.processes.has_session(call.owner, call.session)
+        if call.function == FILES and not has_session:
             text = f"There is no session {call.session} on {self._node_id!r}, so it has no files."
             self._end(call, failure("not-found", text, may_have_run=False))
             return
         if call.session:
-            process = self._session_of(call)
+            process = self.processes.session(call.owner, call.session)
         else:
-            pool = self._pools.setdefault(call.owner, [])
-            if not pool:
-                pool.append(self._start(call.owner, ""))
-            process = pool[0]
+            process = self.processes.any_pooled(call.owner)
         process.last_used = time.monotonic()
         call.process = process
         self._send(process, call)
 
     def _without_session(self, call: RelayedCall) -> Outcome | None:
         """The outcome of a call that starts no session, where there is none."""
-        if (call.owner, call.session) in self._sessions:
+        if self.processes.has_session(call.owner, call.session):
             return None
         if call.function == COMM:
             return plain_outcome({"is_open": False})  # its widgets went with it
@@ -450,23 +431,9 @@ class Sessions:
         store = BlobStore(call.owner, os.getpid())
         return store.known(hashes[start : start + HASH_SIZE] for start in starts)
 
-    def _sessions_of(self, owner: str) -> list[dict[str, object]]:
-        """What this owner has here: names, whether a cell runs, how many wait, seconds unused."""
-        now = time.monotonic()
-        return [
-            {
-                "session": session,
-                "busy": process.is_busy,
-                "waiting": max(len(process.queue) - 1, 0),
-                "idle": 0.0 if process.is_busy else now - process.last_used,
-            }
-            for (of, session), process in self._sessions.items()
-            if of == owner
-        ]
-
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new one."""
-        process = self._sessions.pop((call.owner, call.session), None)
+        process = self.processes.take_session(call.owner, call.session)
         if process is None or process.task is None:
             self._end(call, plain_outcome(False))
             return
@@ -521,11 +488,6 @@ class Sessions:
 
     # -- processes ---------------------------------------------------------------------------------
 
-    def _start(self, owner: str, session: str) -> Process:
-        process = Process(owner, session, self._environment)
-        process.task = asyncio.create_task(self._serve(process))
-        return process
-
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
         self._gone(process, await process.serve(self._receive_from))
@@ -535,10 +497,7 @@ class Sessions:
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its running call fails, what waited for it gets a new one."""
         process.is_dead = True
-        if self._sessions.get((process.owner, process.session)) is process:
-            del self._sessions[process.owner, process.session]
-        if process in self._pools.get(process.owner, ()):
-            self._pools[process.owner].remove(process)
+        self.processes.remove(process)
         beside = [call for call in process.calls.values() if call not in process.queue]
         running = [call for call in process.queue if call.is_running]
         running += [call for call in beside if not call.is_finished]
@@ -565,24 +524,3 @@ class Sessions:
             f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
             exit_code=exit_code,
         )
-
-    def end_idle(self, now: float) -> None:
-        """End processes that nobody has used for long."""
-        pooled = [process for pool in self._pools.values() for process in pool]
-        for process in [*self._sessions.values(), *pooled]:
-            limit = self._session_idle if process.session else POOL_IDLE
-            holds = any(not call.is_finished for call in process.calls.values()) or process.calls
-            if not process.is_busy and not holds and now - process.last_used > limit:
-                process.signal(signal.SIGTERM)
-
-    async def close(self) -> None:
-        """End all processes."""
-        pooled = [process for pool in self._pools.values() for process in pool]
-        processes = [*self._sessions.values(), *pooled]
-        for process in processes:
-            process.signal(signal.SIGTERM)
-        tasks = [process.task for process in processes if process.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
-        await asyncio.to_thread(remove_blobs, os.getpid())
-        await asyncio.to_thread(remove_folders, os.getpid())
