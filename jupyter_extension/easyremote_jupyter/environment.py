@@ -16,6 +16,7 @@ from easyremote.node.packages import installed
 from .display import one_line_errors
 from .options import parse
 from .places import Places
+from .tables import html_table, text_table
 
 __all__ = ["EnvironmentMagics", "EnvironmentTable"]
 
@@ -64,21 +65,11 @@ class EnvironmentTable(list[Row]):
     def __repr__(self) -> str:
         if not self:
             return self.title
-        rows = [_HEADINGS, *self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([self.title, *lines])
+        return f"{self.title}\n{text_table(_HEADINGS, self)}"
 
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEADINGS)
-        body = "".join(f"<tr>{_cells(row)}</tr>" for row in self)
-        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        table = html_table(_HEADINGS, self, stands_out=lambda row: row.there != row.here)
         return f"<div>{html.escape(self.title)}</div>{table if self else ''}"
-
-
-def _cells(row: Row) -> str:
-    style = "text-align:left" + (";font-weight:bold" if row.there != row.here else "")
-    return "".join(f"<td style='{style}'>{html.escape(each)}</td>" for each in row)
 
 
 @magics_class

@@ -23,6 +23,7 @@ from .display import Output, one_line_errors
 from .job_magics import make_parser
 from .options import parse
 from .places import Place, Places
+from .tables import html_table, text_table
 
 __all__ = ["FileMagics", "FileTable"]
 
@@ -42,17 +43,12 @@ class FileTable(list[RemoteFile]):
     def __repr__(self) -> str:
         if not self:
             return "No files: the session has nothing in outputs/, and none were sent to it."
-        rows = [_HEADINGS, *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, *self._more()])
+        return "\n".join([text_table(_HEADINGS, self._rows()), *self._more()])
 
     def _repr_html_(self) -> str:
         if not self:
             return html.escape(repr(self))
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEADINGS)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
-        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        table = html_table(_HEADINGS, self._rows())
         return table + "".join(f"<div>{line}</div>" for line in self._more())
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -68,10 +64,6 @@ class FileTable(list[RemoteFile]):
 
     def _more(self) -> Sequence[str]:
         return [f"... and {len(self) - SHOWN_MAX:,} more"] if len(self) > SHOWN_MAX else []
-
-
-def _cell(text: str) -> str:
-    return f"<td style='text-align:left'>{html.escape(text)}</td>"
 
 
 def _printable(name: str) -> str:

@@ -7,7 +7,6 @@ cell is at work here. ``tests/jupyter_extension/test_jobs.py`` proves it in real
 
 from __future__ import annotations
 
-import html
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 from easyremote.errors import CallCancelled, UsageError
 
 from .header import elapsed
+from .tables import html_table, text_table
 
 __all__ = ["CellJob", "Entry", "JobTable", "Jobs"]
 
@@ -251,18 +251,12 @@ class JobTable(list[tuple[str, ...]]):
     def __repr__(self) -> str:
         if not self:
             return "No jobs."
-        rows = [self.HEADINGS, *self]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return text_table(self.HEADINGS, self)
 
     def _repr_html_(self) -> str:
         if not self:
             return "No jobs."
-        lines = ["".join(f"<th style='text-align:left'>{name}</th>" for name in self.HEADINGS)]
-        for row in self:
-            cells = (f"<td style='text-align:left'>{html.escape(text)}</td>" for text in row)
-            lines.append("".join(cells))
-        return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+        return html_table(self.HEADINGS, self)
 
 
 def missing(what: str) -> UsageError:

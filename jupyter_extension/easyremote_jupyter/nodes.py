@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,8 @@ from IPython.display import display
 
 from easyremote.client.client import Client
 from easyremote.client.info import NodeInfo
+
+from .tables import html_table, text_table
 
 __all__ = ["NodeTable", "watch_nodes"]
 
@@ -25,24 +26,19 @@ class NodeTable(list[NodeInfo]):
     """A list of nodes that shows itself as a table; columns without an entry are left out."""
 
     def __repr__(self) -> str:
-        rows = self._rows()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join(lines)
+        return text_table(*self._columns())
 
     def _repr_html_(self) -> str:
-        head, *rows = self._rows()
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in head)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(*self._columns())
 
     def as_json(self) -> str:
         """The nodes as JSON, an object each."""
         return msgspec.json.format(msgspec.json.encode(list(self)), indent=2).decode()
 
-    def _rows(self) -> list[tuple[str, ...]]:
+    def _columns(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         columns = list(zip(_HEADINGS, *map(_cells, self), strict=True))
-        return list(zip(*(c for c in columns if not self or any(c[1:])), strict=True))
+        head, *rows = zip(*(c for c in columns if not self or any(c[1:])), strict=True)
+        return head, rows
 
 
 def watch_nodes(client: Client, shell: Any) -> None:
@@ -85,7 +81,3 @@ def _memory(node: NodeInfo) -> str:
 
 def _gpus(gpus: Iterable[Any]) -> str:
     return ", ".join(f"{gpu.name} ({gpu.memory_total / 1e9:.0f} GB)" for gpu in gpus)
-
-
-def _cell(text: str) -> str:
-    return f"<td style='text-align:left'>{html.escape(text)}</td>"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -17,6 +16,7 @@ from .display import Output, one_line_errors
 from .options import Options, parse
 from .places import Place, Places
 from .shipping import load
+from .tables import html_table, text_table
 
 __all__ = ["VariableMagics", "VariableTable"]
 
@@ -29,24 +29,16 @@ class VariableTable(dict[str, dict[str, Any]]):
     """The variables of a session; shows itself as a table."""
 
     def __repr__(self) -> str:
-        rows = [_HEADINGS, *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        return text_table(_HEADINGS, self._rows())
 
     def _repr_html_(self) -> str:
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in _HEADINGS)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows())
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(_HEADINGS, self._rows())
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (name, what["type"], size_text(what["size"]), _short(what["text"]))
             for name, what in sorted(self.items())
         ]
-
-
-def _cell(text: str) -> str:
-    return f"<td style='text-align:left'>{html.escape(text)}</td>"
 
 
 def _short(text: str) -> str:
