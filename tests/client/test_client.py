@@ -142,8 +142,9 @@ def test_a_timeout_stops_shipped_code_too(client: Client, tmp_path: Path) -> Non
         finally:
             Path(folder, "ended").touch()
 
-    with pytest.raises(CallTimeout, match="ran longer than 1 s"):
-        client.ship(forever, (), {}, timeout=1.0).result(LIMIT)
+    client.ship(len, ("its process has started",), {}, node_id="gpu-node").result(LIMIT)
+    with pytest.raises(CallTimeout, match="ran longer than 3 s"):
+        client.ship(forever, (), {}, timeout=3.0).result(LIMIT)
     wait_until((tmp_path / "ended").exists)
 
 

@@ -45,7 +45,7 @@ def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
     client: Client, elsewhere: Client
 ) -> None:
     job = start(client, BARS, "stopped")
-    assert job.next_event(LIMIT) is not None
+    assert next(job.events(LIMIT)) is not None
     assert shown(elsewhere)[job.call_id]["origin"] == "kernel/cell"
     assert elsewhere.stop(job.call_id)
     with pytest.raises(RemoteError, match="KeyboardInterrupt|^$"):
@@ -56,7 +56,7 @@ def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
 
 def test_a_kill_ends_the_session_too(client: Client, elsewhere: Client) -> None:
     job = start(client, BARS, "killed")
-    assert job.next_event(LIMIT) is not None
+    assert next(job.events(LIMIT)) is not None
     assert elsewhere.stop(job.call_id, kill=True)
     with pytest.raises(CallCancelled, match="its process killed"):
         job.result(LIMIT)
@@ -67,7 +67,7 @@ def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
     client: Client, elsewhere: Client
 ) -> None:
     job = start(client, BARS, "followed")
-    assert job.next_event(LIMIT) is not None
+    assert next(job.events(LIMIT)) is not None
 
     async def follow() -> tuple[list[dict[str, Any]], dict[str, Any]]:
         following = replay(elsewhere, "gpu-node", job.call_id, follow=True, bars_only=True)
