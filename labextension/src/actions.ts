@@ -17,9 +17,7 @@ import {
   insertRemoteCell,
   notebookPanel
 } from './notebook';
-
-/** Milliseconds to read a short notice in. */
-const READ_MS = 5000;
+import { GLANCE_MS, READ_MS } from './ui/notices';
 
 export interface INodeActions {
   /** The node that the current notebook is attached to. */
@@ -91,7 +89,7 @@ export class NodeActions implements INodeActions {
   copy(nodeId: string): void {
     Clipboard.copyToSystem(nodeId);
     Notification.info(this._trans.__('Copied: %1', nodeId), {
-      autoClose: 1500
+      autoClose: GLANCE_MS
     });
   }
 

@@ -7,6 +7,7 @@ import { IJobActions } from './jobs/actions';
 import { OptionsModel } from './options';
 import { IEndedJob } from './protocol';
 import { IConnectionModel } from './tokens';
+import { ACT_MS } from './ui/notices';
 
 export function notifyOfEnds(
   model: IConnectionModel,
@@ -50,8 +51,14 @@ function tell(
   };
   const how = job.origin === '' ? {} : { actions: [show] };
   if (job.code === '') {
-    Notification.success(trans.__('%1 is done, after %2.', title, time), how);
+    Notification.success(trans.__('%1 is done, after %2.', title, time), {
+      autoClose: ACT_MS,
+      ...how
+    });
   } else if (job.code !== 'cancelled') {
-    Notification.error(trans.__('%1 has failed, after %2.', title, time), how);
+    Notification.error(trans.__('%1 has failed, after %2.', title, time), {
+      autoClose: false,
+      ...how
+    });
   }
 }

@@ -5,9 +5,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 import { LOADER } from '../cell';
 import { insertLoader, INotebookPanel } from '../notebook';
-
-/** Milliseconds to read it in. */
-const READ_MS = 10_000;
+import { ACT_MS } from '../ui/notices';
 
 export function tellNotLoaded(
   panel: INotebookPanel,
@@ -25,5 +23,5 @@ export function tellNotLoaded(
       insertLoader(panel, 0, commands);
     }
   };
-  Notification.warning(text, { autoClose: READ_MS, actions: [insert] });
+  Notification.warning(text, { autoClose: ACT_MS, actions: [insert] });
 }

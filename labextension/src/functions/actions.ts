@@ -7,6 +7,7 @@ import { codeCell } from '../cell';
 import { insertBelow, notebookOf } from '../notebook';
 import { ask } from '../request';
 import { callCell, IFunction } from './functions';
+import { GLANCE_MS, READ_MS } from '../ui/notices';
 
 /** How a run stands. */
 export interface IRun {
@@ -51,7 +52,8 @@ export class FunctionActions implements IFunctionActions {
         this._trans.__(
           'Open a notebook first: the call of %1 goes there.',
           fn.name
-        )
+        ),
+        { autoClose: READ_MS }
       );
       return;
     }
@@ -62,7 +64,7 @@ export class FunctionActions implements IFunctionActions {
   copy(fn: IFunction): void {
     Clipboard.copyToSystem(fn.name);
     Notification.info(this._trans.__('Copied: %1', fn.name), {
-      autoClose: 1500
+      autoClose: GLANCE_MS
     });
   }
 

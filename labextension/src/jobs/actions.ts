@@ -14,6 +14,7 @@ import { CommandIDs } from '../commands';
 import { findCell, IFoundCell, insertBelow, notebookOf } from '../notebook';
 import { ask } from '../request';
 import { AnyJob, originOf, titleOf } from './jobs';
+import { GLANCE_MS, READ_MS } from '../ui/notices';
 
 export interface IJobActions {
   /** Jobs that were told to stop, and have not ended yet. */
@@ -101,7 +102,8 @@ export class JobActions implements IJobActions {
     const found = this.cell(job) ?? (await this._open(job));
     if (found === null) {
       Notification.info(
-        this._trans.__('The notebook of this job is not known here.')
+        this._trans.__('The notebook of this job is not known here.'),
+        { autoClose: READ_MS }
       );
       return;
     }
@@ -119,7 +121,8 @@ export class JobActions implements IJobActions {
       found?.notebook ?? notebookOf(this._app.shell.currentWidget);
     if (notebook === null) {
       Notification.info(
-        this._trans.__('Open a notebook first: the output goes there.')
+        this._trans.__('Open a notebook first: the output goes there.'),
+        { autoClose: READ_MS }
       );
       return;
     }
@@ -142,7 +145,7 @@ export class JobActions implements IJobActions {
       );
       Clipboard.copyToSystem(error);
       Notification.info(this._trans.__('Copied: %1', lastLine(error)), {
-        autoClose: 1500
+        autoClose: GLANCE_MS
       });
     });
   }
@@ -195,7 +198,9 @@ export class JobActions implements IJobActions {
       await action();
       return true;
     } catch (error) {
-      Notification.error(error instanceof Error ? error.message : '');
+      Notification.error(error instanceof Error ? error.message : '', {
+        autoClose: false
+      });
       return false;
     }
   }
