@@ -54,7 +54,8 @@ class Calls:
         self._recovery = Recovery(self.table, now=now)
         self._born = now
         self._max_payload = max_payload
-        self._is_leaving = False
+        #: The gateway stops: nothing is taken on any more.
+        self.is_leaving = False
 
     def __len__(self) -> int:
         return len(self.table.by_id)
@@ -74,7 +75,7 @@ class Calls:
 
     def leave(self) -> None:
         """The gateway stops: what waits here goes back to its client, for the next gateway."""
-        self._is_leaving = True
+        self.is_leaving = True
         for call in list(self.table.by_id.values()):
             client, number = call.client, call.client_number
             if call.submit is not None and client is not None and not call.suspect_until:
@@ -85,7 +86,7 @@ class Calls:
     def receive_from_client(self, client: Client, message: Message, now: float) -> None:
         """Handle a message of a client."""
         kind = type(message)
-        if kind is Submit and self._is_leaving:
+        if kind is Submit and self.is_leaving:
             client.link.drop(message.payload)  # type: ignore[union-attr]  # narrowed by `kind`
             client.link.send(HandBack((message.call,)))  # type: ignore[union-attr]  # as above
             return

@@ -181,6 +181,9 @@ class _Peer:
             self.link.send(Refused(error.code, error.message))
             raise
         links = self._links
+        if links.calls.is_leaving:  # it was quick to dial again: what it sent would be lost here
+            self.dismiss(GoingAway("the gateway stops"))
+            return
         self.link.open(now)
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))

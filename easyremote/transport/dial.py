@@ -30,6 +30,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
+    GoingAway,
     Hello,
     Message,
     Refused,
@@ -138,6 +139,11 @@ class _Dialled:
         if self.is_open:
             self._owner.receive(message, now)
             return
+        if isinstance(message, GoingAway):
+            raise GatewayUnreachable(
+                f"The gateway at {self._settings.gateway} is about to stop. Try again when it is "
+                "back."
+            )
         if not isinstance(message, Welcome):
             raise ProtocolError(f"{self._settings.gateway} answered HELLO with something else")
         if message.protocol[0] != PROTOCOL[0]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 import psutil
 import pytest
 
 from easyremote.client.client import Client
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.links import Links
+from easyremote.gateway.links import _Peer as Peer
 from easyremote.identity import Key
 from easyremote.protocol.frames import CHUNK_SIZE, MAX_HELLO, MAX_MESSAGE, chunk_header
 from easyremote.protocol.frames import control_record as record
@@ -218,3 +222,16 @@ async def test_two_hundred_megabytes_of_garbage_leave_no_trace(
             await peer.send(*[chunk] * 800)
     client.execute("add", 1, 2)
     assert process.memory_info().rss - before < 30_000_000
+
+
+async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_path: Path) -> None:
+    """What it sent would reach nobody, and nobody would say so."""
+    keys = KeyStore(tmp_path / "keys.db")
+    links = Links(keys)
+    peer, said = Peer(links), list[Message]()
+    peer.link.send = said.append  # type: ignore[method-assign]
+    links.calls.leave()
+    peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
+    assert said == [GoingAway("the gateway stops")]
+    assert not peer.is_client
+    keys.close()

@@ -75,7 +75,7 @@ def test_a_running_job_is_shown_and_can_be_cancelled(kernel: Kernel, front_end: 
     front_end.until(lambda: front_end.find("HTMLModel", value="on gpu-node: running"))
     front_end.click(front_end.find("ButtonModel", description="Cancel"))
     shown = kernel.run("slow.result()", fails=True)
-    assert shown.reply["ename"] == "KeyboardInterrupt"
+    assert shown.reply["ename"] == "CallCancelled"
     for message in shown.messages:
         front_end.take(message)
     front_end.until(lambda: not front_end.find("HTMLModel", value="on gpu-node: "))

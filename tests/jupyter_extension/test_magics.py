@@ -50,13 +50,13 @@ def test_instances_of_the_notebooks_own_classes_go_and_come_back(kernel: Kernel)
         "    @property\n    def is_red(self):\n        return self.color is Color.RED\n"
         "factor = 1\ncar = Car(Color.RED)"
     )
-    shown = kernel.run("%%remote\ncar.doors += 1\nother = Car(Color.RED, 3)\ncar.is_red")
+    shown = kernel.run("%%remote\ncar.doors += 1\nsecond = Car(Color.RED, 3)\ncar.is_red")
     assert (shown.value, shown.text("stderr")) == ("True", "")
-    here = kernel.run("car.wheels(), other.wheels(), other.is_red, type(other) is Car")
+    here = kernel.run("car.wheels(), second.wheels(), second.is_red, type(second) is Car")
     assert here.value == "(5, 3, True, True)"
     # The classes have not changed meanwhile, so nothing is sent that would undo the node's work.
     kernel.run("held = [Car.wheels.__code__.co_consts, Car.__dict__]")
-    shown = kernel.run("%%remote\ncar.doors, other.wheels()")
+    shown = kernel.run("%%remote\ncar.doors, second.wheels()")
     assert (shown.value, shown.text("stderr")) == ("(5, 3)", "")
 
 

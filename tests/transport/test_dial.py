@@ -34,6 +34,7 @@ from easyremote.protocol.messages import (
     Hello,
     Message,
     Refused,
+    Resumed,
     Welcome,
 )
 from easyremote.transport import dial
@@ -164,9 +165,17 @@ async def test_a_refusal_is_the_error_that_the_gateway_names() -> None:
 
 @pytest.mark.asyncio
 async def test_a_first_word_that_is_no_answer_breaks_the_protocol() -> None:
-    async with answering(FakeGateway(GoingAway("soon"))) as address:
+    async with answering(FakeGateway(Resumed(()))) as address:
         error = await dialled(address)
     assert isinstance(error, ProtocolError)
+
+
+@pytest.mark.asyncio
+async def test_a_gateway_that_is_about_to_stop_is_dialled_again() -> None:
+    async with answering(FakeGateway(GoingAway("soon"))) as address:
+        error = await dialled(address)
+    assert isinstance(error, GatewayUnreachable) and not is_fatal(error)
+    assert "is about to stop. Try again when it is back." in str(error)
 
 
 @pytest.mark.asyncio
