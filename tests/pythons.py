@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -20,9 +21,13 @@ INSTALL_LIMIT = 600.0
 
 
 def interpreter(minor: str) -> str | None:
-    """A Python of this version: of pyenv, or on the path."""
-    installed = sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))
-    return str(installed[-1]) if installed else shutil.which(f"python{minor}")
+    """A Python of this version that runs: one of pyenv's, or on the path."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = sorted(map(str, pyenv.glob(f"versions/{minor}.*/bin/python{minor}")), reverse=True)
+    for python in [*found, shutil.which(f"python{minor}")]:
+        if python and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+            return python
+    return None
 
 
 def environment(python: str, folder: Path, needs: list[str] | None = None) -> Path:

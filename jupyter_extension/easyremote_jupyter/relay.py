@@ -9,6 +9,7 @@ comes, the last one stands. ``tests/jupyter_extension/test_relay.py`` proves it.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -25,6 +26,8 @@ __all__ = ["Relay", "Said"]
 #: How long the main thread waits for the message's turn, in seconds.
 TURN_LIMIT = 1.0
 _POLL = 0.05
+
+_log = logging.getLogger("easyremote.notebook")
 
 
 @dataclass(eq=False)
@@ -100,5 +103,7 @@ class Relay:
                 said = self._waiting.popleft()
             try:
                 self._deliver(said)
+            except Exception:  # the boundary: those that wait must not wait for ever
+                _log.exception("InternalError in what a widget was told; please report this.")
             finally:
                 said.is_done.set()

@@ -38,11 +38,11 @@ class BusySession:
 
     def send(self, said: Said) -> None:
         """Send it from a thread, as a kernel's subshell does; it is under way, or waits."""
-        before = len(self.relay._waiting)
+        before, is_first = len(self.relay._waiting), not self.has_begun.is_set()
         thread = threading.Thread(target=self.relay.send, args=(said,))
         self._threads.append(thread)
         thread.start()
-        if not self.has_begun.is_set():
+        if is_first:
             assert self.has_begun.wait(LIMIT)
             return
         while said not in self.relay._waiting and len(self.relay._waiting) == before:
@@ -93,3 +93,18 @@ def test_the_main_thread_waits_only_a_moment_for_a_session_at_work(session: Busy
     assert not said.is_done.is_set()
     assert session.let_go()[1:] in ([], [said])
     assert said.is_done.wait(LIMIT)
+
+
+def test_a_message_that_fails_does_not_hold_up_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    taken = []
+
+    def deliver(said: Said) -> None:
+        taken.append(said)
+        if len(taken) == 1:
+            raise RuntimeError("a fault of ours")
+
+    relay, messages = Relay(deliver), [click(), click()]
+    for said in messages:
+        relay.send(said)
+    assert taken == messages
+    assert "a fault of ours" in caplog.text

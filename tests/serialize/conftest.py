@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import easyremote
+from tests.pythons import interpreter
 
 REPOSITORY = Path(easyremote.__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("program.py")
@@ -49,16 +49,6 @@ def run(python: str, *arguments: str, stdin: str = "", cwd: Path | None = None) 
     return done.stdout
 
 
-def find_python(version: str) -> str | None:
-    """An interpreter of this version: on the PATH, or one of pyenv's."""
-    pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
-    places = sorted(Path(pyenv).glob(f"versions/{version}*/bin/python{version}"))
-    for place in [*map(str, places), shutil.which(f"python{version}")]:
-        if place and subprocess.run([place, "-c", ""], capture_output=True).returncode == 0:
-            return place
-    return None
-
-
 @pytest.fixture(scope="session")
 def python_with_dill(
     tmp_path_factory: pytest.TempPathFactory,
@@ -68,7 +58,7 @@ def python_with_dill(
 
     def find(version: str) -> str:
         if version not in made:
-            base = find_python(version)
+            base = interpreter(version)
             if base is None:
                 pytest.skip(f"no Python {version} on this machine")
             folder = tmp_path_factory.mktemp(f"python{version}")
