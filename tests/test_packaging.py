@@ -45,7 +45,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     run(*command, "--wheel-dir", str(folder), SKIP_JUPYTER_BUILDER="1")
     [path] = folder.glob("easyremote-*.whl")
     with zipfile.ZipFile(path) as archive:
-        return {entry.filename: entry.file_size for entry in archive.infolist()}
+        return {entry.filename: entry.compress_size for entry in archive.infolist()}
 
 
 def test_both_languages_have_one_version() -> None:

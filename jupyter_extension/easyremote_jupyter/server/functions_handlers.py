@@ -23,6 +23,7 @@ from easyremote_jupyter.server.messages import (
     RunRequest,
     RunResult,
     Unavailable,
+    unavailable,
 )
 from easyremote_jupyter.server.runs import Runs
 
@@ -39,7 +40,10 @@ class FunctionsHandler(GatewayHandler):
         async with self.feed.client() as client:
             if isinstance(client, Unavailable):
                 return self.check(client)
-            found = await asyncio.to_thread(client.list_functions)
+            try:
+                found = await asyncio.to_thread(client.list_functions)
+            except EasyRemoteError as error:  # the gateway has just gone
+                return self.check(unavailable(error, 1))
         functions = [
             Function(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each))
             for each in found
