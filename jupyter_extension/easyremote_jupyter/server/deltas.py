@@ -85,11 +85,23 @@ def _steady(node: Node) -> Node:
         for gpu in node.gpus
     ]
     used = _memory(node.memory_used, node.memory_total)
-    return msgspec.structs.replace(node, cpu=_round(node.cpu), memory_used=used, gpus=gpus)
+    return msgspec.structs.replace(
+        node,
+        cpu=_round(node.cpu),
+        memory_used=used,
+        gpus=gpus,
+        received=_rate(node.received),
+        sent=_rate(node.sent),
+    )
 
 
 def _round(share: float | None) -> float | None:
     return None if share is None else round(share, 2)
+
+
+def _rate(rate: float | None) -> float | None:
+    """In whole kB: what a machine chats by itself is less."""
+    return None if rate is None else round(rate / 1000) * 1000.0
 
 
 def _memory(used: int | None, total: int | None) -> int | None:

@@ -82,6 +82,7 @@ def test_jitter_that_no_eye_sees_is_no_change() -> None:
     total = 1000 * MEMORY_STEP
     before = node("a", cpu=0.101, memory_used=5 * MEMORY_STEP + 1, memory_total=total)
     after = node("a", cpu=0.104, memory_used=5 * MEMORY_STEP + 900, memory_total=total)
+    before.sent, after.sent = 9700.0, 10_200.0
     [_, delta] = told(snapshot(before), snapshot(after))
     assert delta.nodes == []
 
