@@ -5,7 +5,7 @@ import { addBelowIcon, copyIcon, linkIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { INodeActions } from '../actions';
 import { roughly, memory, percent } from '../format';
-import { elapsed } from '../merge';
+import { elapsed, gpuSeries } from '../merge';
 import { IGpu, INode, Series } from '../protocol';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
@@ -139,7 +139,7 @@ function Resources({
           node={node}
           gpu={gpu}
           index={index}
-          history={history.slice(2 + 2 * index)}
+          history={gpuSeries(history, index)}
           trans={trans}
         />
       ))}
