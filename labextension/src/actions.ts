@@ -10,6 +10,7 @@ import { Attachment } from './attach/attachment';
 import { IAttachments } from './attach/attachments';
 import { tellNotLoaded } from './attach/notLoaded';
 import { codeCell, LOADER, remoteCell } from './cell';
+import { CommandIDs } from './commands';
 import {
   CELL_MIME,
   hasLoader,
@@ -27,6 +28,10 @@ export interface INodeActions {
   toggleAttached(nodeId: string): void;
   /** Put a cell that runs on the node below the active one, or into a new notebook. */
   insert(nodeId: string): void;
+  /** Whether there is a place for the pages of nodes. */
+  readonly canOpen: boolean;
+  /** Show the page of the node. */
+  open(nodeId: string): void;
   /** Copy the name of the node. */
   copy(nodeId: string): void;
   /** The drag of a node begins: as a cell into a notebook, as its name elsewhere. */
@@ -84,6 +89,16 @@ export class NodeActions implements INodeActions {
         insertRemoteCell(created, nodeId, commands);
       }
     });
+  }
+
+  get canOpen(): boolean {
+    return this._app.commands.hasCommand(CommandIDs.openNode);
+  }
+
+  open(nodeId: string): void {
+    if (this.canOpen) {
+      void this._app.commands.execute(CommandIDs.openNode, { nodeId });
+    }
   }
 
   copy(nodeId: string): void {

@@ -3,6 +3,7 @@
 export const CommandIDs = {
   insertCell: 'easyremote:insert-cell',
   attach: 'easyremote:attach',
+  openNode: 'easyremote:open-node',
   copyName: 'easyremote:copy-name',
   showPanel: 'easyremote:show-panel',
   retry: 'easyremote:retry',

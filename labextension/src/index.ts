@@ -5,6 +5,7 @@ import { connection } from './connection';
 import { commanding } from './commanding';
 import { jobs } from './jobs/plugin';
 import { sessions } from './jobs/sessions';
+import { nodePage } from './page/plugin';
 import { panel } from './panel';
 import { status } from './status';
 import { toolbar } from './toolbar';
@@ -16,6 +17,7 @@ export default [
   attachments,
   jobs,
   panel,
+  nodePage,
   commanding,
   status,
   sessions,

@@ -68,7 +68,7 @@ export function SessionTree({
   list,
   hasGroups,
   trans
-}: ISessionSectionProps & {
+}: Pick<ISessionSectionProps, 'sessions' | 'sessionActions' | 'trans'> & {
   known: ISessionsState;
   list: readonly ISession[];
   /** Whether the name of each node stands above its sessions. */
