@@ -8,15 +8,16 @@ import { INode, Series } from '../protocol';
 import { Chart } from './chart';
 import { peak, scaled, top } from './scale';
 
+interface IOfNode {
+  node: INode;
+  trans: TranslationBundle;
+}
+
 export function Charts({
   node,
   history,
   trans
-}: {
-  node: INode;
-  history: Series[];
-  trans: TranslationBundle;
-}): React.ReactElement {
+}: IOfNode & { history: Series[] }): React.ReactElement {
   const [cpu = [], ram = []] = history;
   const common = { node, trans };
   return (
@@ -57,12 +58,10 @@ export function Charts({
   );
 }
 
-interface IMeter {
-  node: INode;
+interface IMeter extends IOfNode {
   title: string;
   detail?: string;
   series: Series;
-  trans: TranslationBundle;
 }
 
 function Share({
@@ -120,11 +119,7 @@ function Network({
   node,
   history,
   trans
-}: {
-  node: INode;
-  history: Series[];
-  trans: TranslationBundle;
-}): React.ReactElement {
+}: IOfNode & { history: Series[] }): React.ReactElement {
   const [, , received = [], sent = []] = history;
   const whole = top(received, sent);
   const rate = (value: number | null) =>

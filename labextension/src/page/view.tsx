@@ -139,8 +139,8 @@ function Known({
             />
           ) : (
             <p>
-              {isOffline || !node.runs_code
-                ? trans.__('None of this key.')
+              {isOffline
+                ? trans.__('Not known while it is offline.')
                 : nothing(known, trans)}
             </p>
           )}
