@@ -68,6 +68,13 @@ export class Attachment implements IDisposable {
     return this._comm === null ? null : this._session;
   }
 
+  /** `isLoaded`, as soon as the kernel is there and has said it. */
+  async whenKnown(): Promise<boolean | null> {
+    await this._context.sessionContext.ready;
+    await this._asked;
+    return this.isLoaded;
+  }
+
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -128,7 +135,8 @@ export class Attachment implements IDisposable {
     if (kernel !== null) {
       kernel.registerCommTarget(NAME, this._onOpen);
       kernel.statusChanged.connect(this._onStatus);
-      void this._find(kernel);
+      // A kernel that goes away before it answers has nothing to say.
+      this._asked = this._find(kernel).catch(() => undefined);
     }
     this._changed.emit();
   };
@@ -208,6 +216,7 @@ export class Attachment implements IDisposable {
   private readonly _context: INotebookContext;
   private readonly _changed = new Signal<this, void>(this);
   private _kernel: Kernel.IKernelConnection | null = null;
+  private _asked: Promise<void> = Promise.resolve();
   private _comm: Kernel.IComm | null = null;
   /** Undefined until the kernel has said it. */
   private _told: IAttached | null | undefined;
