@@ -29,19 +29,21 @@ export const nodePage: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:node-page',
   description: 'A page for each node.',
   autoStart: true,
-  // Where there is no main area with tabs there is no place for pages.
-  requires: [ILabShell, IConnectionModel, IAttachments, IJobActions],
-  optional: [ILayoutRestorer, ICommandPalette, ITranslator],
+  requires: [IConnectionModel, IAttachments, IJobActions],
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette, ITranslator],
   activate: (
     app: JupyterFrontEnd,
-    shell: ILabShell,
     model: IConnectionModel,
     attachments: IAttachments,
     jobActions: IJobActions,
+    shell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null,
     translator: ITranslator | null
   ) => {
+    if (shell === null) {
+      return; // Notebook 7 has no tabs for pages
+    }
     const trans = (translator ?? nullTranslator).load('easyremote');
     const tracker = new WidgetTracker<NodeWidget>({
       namespace: 'easyremote-node'
