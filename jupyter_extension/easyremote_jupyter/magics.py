@@ -287,7 +287,7 @@ The variables that it reads are sent along; those that it assigns come back.
 
 
 def _is_news(name: str, what: dict[str, Any]) -> bool:
-    """Whether to say that it stays: of a widget, which is shown and works here, there is no need."""
+    """Whether to say that it stays; of a widget, which is shown and works here, it is none."""
     return bool(name) and "is_widget" not in what
 
 
