@@ -10,9 +10,11 @@ import { Attachment } from './attach/attachment';
 import { IAttachments } from './attach/attachments';
 import { tellNotLoaded } from './attach/notLoaded';
 import { codeCell, LOADER, remoteCell } from './cell';
+import { activeCell, moveCells } from './magic/move';
 import {
   CELL_MIME,
   hasLoader,
+  ICell,
   INotebookPanel,
   insertRemoteCell,
   notebookPanel
@@ -27,6 +29,8 @@ export interface INodeActions {
   toggleAttached(nodeId: string): void;
   /** Put a cell that runs on the node below the active one, or into a new notebook. */
   insert(nodeId: string): void;
+  /** Make cells run on the node: those that were dropped on it, or the active one. */
+  move(nodeId: string, cells?: readonly ICell[]): void;
   /** Copy the name of the node. */
   copy(nodeId: string): void;
   /** The drag of a node begins: as a cell into a notebook, as its name elsewhere. */
@@ -84,6 +88,16 @@ export class NodeActions implements INodeActions {
         insertRemoteCell(created, nodeId, commands);
       }
     });
+  }
+
+  move(nodeId: string, cells?: readonly ICell[]): void {
+    const active = activeCell(this._app);
+    moveCells(
+      this._app,
+      cells ?? (active ? [active] : []),
+      nodeId,
+      this._trans
+    );
   }
 
   copy(nodeId: string): void {
