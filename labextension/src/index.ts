@@ -3,6 +3,7 @@
 import { attachments } from './attach/attachments';
 import { connection } from './connection';
 import { commanding } from './commanding';
+import { completer } from './completer';
 import { jobs } from './jobs/plugin';
 import { sessions } from './jobs/sessions';
 import { panel } from './panel';
@@ -17,6 +18,7 @@ export default [
   jobs,
   panel,
   commanding,
+  completer,
   status,
   sessions,
   toolbar
