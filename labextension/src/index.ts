@@ -6,6 +6,7 @@ import { commanding } from './commanding';
 import { completer } from './completer';
 import { jobs } from './jobs/plugin';
 import { sessions } from './jobs/sessions';
+import { settings } from './settings';
 import { panel } from './panel';
 import { status } from './status';
 import { toolbar } from './toolbar';
@@ -13,6 +14,7 @@ import { toolbar } from './toolbar';
 export * from './tokens';
 
 export default [
+  settings,
   connection,
   attachments,
   jobs,

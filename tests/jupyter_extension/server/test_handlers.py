@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from easyremote.identity import Key
+from easyremote_jupyter.server.handlers import paced
 from tests import processes
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -30,8 +31,9 @@ class Browser:
         async with self.session.get(self.url + path, headers=self.login) as response:
             return response.status, await response.json()
 
-    def stream(self, **headers: str) -> Any:
-        return self.session.ws_connect(f"{self.url}stream", headers={**self.login, **headers})
+    def stream(self, query: str = "", **headers: str) -> Any:
+        url = f"{self.url}stream{query}"
+        return self.session.ws_connect(url, headers={**self.login, **headers})
 
 
 @pytest_asyncio.fixture
@@ -86,6 +88,31 @@ async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browse
         async with browser.stream() as two:
             [cpu, ram] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
     assert len(cpu) == len(ram) >= 3
+
+
+async def test_a_tab_that_wishes_for_less_gets_the_load_less_often(browser: Browser) -> None:
+    async with asyncio.timeout(LIMIT):
+        while (await browser.get("nodes"))[1]["nodes"][0]["cpu"] is None:
+            pass
+    async with browser.stream() as quick, browser.stream("?pace=3600") as slow:
+        async with asyncio.timeout(LIMIT):
+            first = await receive_until(slow, "snapshot")
+            seen = 0
+            while seen < 2:  # two states of the load
+                delta = await receive_until(quick, "delta")
+                seen += bool(delta.get("nodes"))
+            told = [first]
+            while told[-1]["sample"] < delta["sample"]:
+                told.append(await receive_until(slow, "delta"))
+    assert not any(each.get("nodes") for each in told[1:])
+
+
+@pytest.mark.parametrize(
+    ("wish", "pace"),
+    [("", 1.0), ("2.5", 2.5), ("0", 0.5), ("-1", 0.5), ("1e9", 60), ("x", 1.0), ("nan", 0.5)],
+)
+async def test_the_server_has_limits_for_what_a_tab_may_wish(wish: str, pace: float) -> None:
+    assert paced(wish) == pace
 
 
 @pytest.mark.parametrize("path", ["nodes", "jobs", "stream"])
