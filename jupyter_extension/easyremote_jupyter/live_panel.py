@@ -135,8 +135,10 @@ class _JobRow:
 
     def __init__(self, widgets: ModuleType, call_id: str, cancel: Callable[[str], None]) -> None:
         self._call_id, self._cancel = call_id, cancel
-        self._text = widgets.HTML()
-        self._button = widgets.Button(description="Cancel", tooltip="Interrupt it")
+        self._text = widgets.HTML(layout=widgets.Layout(flex="1 1 auto"))
+        self._button = widgets.Button(
+            description="Cancel", tooltip="Interrupt it", layout=widgets.Layout(width="auto")
+        )
         self._button.on_click(self._on_click)
         self.box = widgets.HBox([self._button, self._text])
 

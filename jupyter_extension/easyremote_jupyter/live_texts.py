@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from easyremote.progress import Progress
+
 from .bars import bars_html, bars_text
 from .header import elapsed
 from .live_source import Live
@@ -22,7 +24,10 @@ __all__ = ["Section", "Title", "folds", "head", "job_html", "nodes_html", "page_
 
 #: How many jobs that are over are told.
 RECENT = 5
-_DOTS = {"online": "🟢", "suspect": "🟡"}
+_DOTS = {
+    "online": "var(--jp-success-color1,green)",
+    "suspect": "var(--jp-warn-color1,orange)",
+}
 _ENDS = {"": "done", "cancelled": "cancelled", "timeout": "out of time", "lost": "lost"}
 _WEAK = "color:var(--jp-ui-font-color2,gray)"
 #: Gives what a job is called here.
@@ -61,7 +66,7 @@ def nodes_html(nodes: Sequence[Node]) -> str:
     if not nodes:
         return f'<div style="{_WEAK}">No nodes yet: easyremote node, where there is a GPU.</div>'
     lines = "".join(
-        f"<tr><td>{_DOTS.get(node.state, '⚪')} <b>{html.escape(node.node_id)}</b> "
+        f"<tr><td>{_dot(node)} <b>{html.escape(node.node_id)}</b> "
         f"{html.escape(_activity(node))}</td>{_meters(node)}</tr>"
         for node in sorted(nodes, key=lambda node: node.node_id)
     )
@@ -70,7 +75,7 @@ def nodes_html(nodes: Sequence[Node]) -> str:
 
 def job_html(job: Job, title: str, bars: Bars | None) -> str:
     """A job that runs or waits, with its bars."""
-    shown = bars_html([msgspec.to_builtins(bar) for bar in bars.bars]) if bars else ""
+    shown = bars_html(_plain(bars)) if bars else ""
     return f"<div>{html.escape(_job(job, title))}</div>{shown}"
 
 
@@ -132,10 +137,28 @@ def page_text(live: Live, title: Title) -> str:
     for job in live.snapshot.jobs if live.snapshot else []:
         lines.append(f"{_job(job, title(job))} (%remote_cancel {job.call_id[:8]})")
         if bars := live.bars.get(job.call_id):
-            lines.append(bars_text([msgspec.to_builtins(bar) for bar in bars.bars]))
+            lines.append(bars_text(_plain(bars)))
     for section in folds(live, title):
         lines += ["", section.title, section.as_text()]
     return "\n".join(lines)
+
+
+def _plain(bars: Bars) -> list[Progress]:
+    """The bars as those that draw them take them: counts are whole numbers again."""
+    return [
+        msgspec.to_builtins(bar)
+        | {"n": _whole(bar.n), "total": bar.total if bar.total is None else _whole(bar.total)}
+        for bar in bars.bars
+    ]
+
+
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _dot(node: Node) -> str:
+    colour = _DOTS.get(node.state, "var(--jp-ui-font-color2,gray)")
+    return f'<span style="color:{colour}">{"●" if node.state == "online" else "○"}</span>'
 
 
 def _activity(node: Node) -> str:

@@ -4,6 +4,7 @@ import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { State } from '../tokens';
 import { IconButton } from '../ui/iconButton';
+import { SearchField } from '../ui/searchField';
 import { IFunctionSectionProps, useConnection } from '../ui/state';
 import { IRow, Tree } from '../ui/tree';
 import { Form } from './form';
@@ -54,15 +55,10 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
   return (
     <>
       <div className="jp-EasyRemote-toolbar">
-        <input
-          type="search"
-          className="jp-EasyRemote-search"
-          aria-label={trans.__('Search functions')}
-          placeholder={trans.__('Search functions')}
-          value={query}
-          onChange={event => {
-            setQuery(event.target.value);
-          }}
+        <SearchField
+          label={trans.__('Search functions')}
+          query={query}
+          onQuery={setQuery}
         />
       </div>
       <Tree
