@@ -6,6 +6,7 @@ before anything is sent. ``tests/test_identity.py`` proves it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -95,9 +96,16 @@ def read_private(path: Path) -> dict[str, Any]:
         The file is damaged.
     """
     try:
-        data: dict[str, Any] = json.loads(path.read_text())
+        stamp = path.stat()
+        return _read(path, stamp.st_ino, stamp.st_mtime_ns, stamp.st_size).copy()
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}); delete it and log in again.") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path, *stamp: int) -> dict[str, Any]:
+    """The file with this stamp: each cell asks for it, and it hardly ever changes."""
+    data: dict[str, Any] = json.loads(path.read_text())
     return data

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from easyremote.client.client import Client
 from easyremote.config import read_private
 
 PROGRAM = Path(__file__).parent / "node_program.py"
+PANEL = Path(__file__).resolve().parents[1] / "labextension"
 #: Seconds in which a process answers, or a condition comes true; generous, for a busy machine.
 LIMIT = 60.0
+#: Seconds for a build of the panel; below the limit of a test.
+PANEL_LIMIT = 110.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,22 @@ def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("gpu-node")
     yield process
     end(process)
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The panel, built as the wheel's build does it, once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    run = base if worker_id == "master" else base.parent
+    built = run / "panel-is-built"
+    with FileLock(run / "panel.lock", timeout=PANEL_LIMIT):
+        if not built.exists():
+            here = str(Path(sys.executable).parent)  # jlpm and node live beside this Python
+            environment = {**os.environ, "PATH": here + os.pathsep + os.environ["PATH"]}
+            command = [f"{here}/jlpm", "build:prod"]
+            subprocess.run(command, cwd=PANEL, env=environment, check=True, timeout=PANEL_LIMIT)
+            built.touch()
+    return PANEL / "dist"
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from filelock import FileLock
+
 from easyremote.node.environment import find_uv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -37,12 +39,15 @@ def environment(python: str, folder: Path, needs: list[str] | None = None) -> Pa
         needs = project["dependencies"]
     mark, own = folder / "installed", folder / "env" / "bin" / "python"
     wanted = hashlib.sha256(json.dumps([python, needs]).encode()).hexdigest()
-    if not mark.exists() or mark.read_text() != wanted:
-        for command in (
-            [find_uv(), "venv", "--clear", "--python", python, str(folder / "env")],
-            [find_uv(), "pip", "install", "--python", str(own), *needs],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT)
-            assert done.returncode == 0, done.stderr
-        mark.write_text(wanted)
+    with FileLock(folder / "lock", timeout=INSTALL_LIMIT):  # another worker may be at it
+        if not mark.exists() or mark.read_text() != wanted:
+            for command in (
+                [find_uv(), "venv", "--clear", "--python", python, str(folder / "env")],
+                [find_uv(), "pip", "install", "--python", str(own), *needs],
+            ):
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=INSTALL_LIMIT
+                )
+                assert done.returncode == 0, done.stderr
+            mark.write_text(wanted)
     return own

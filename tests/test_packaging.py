@@ -38,8 +38,8 @@ def run(*command: str, cwd: Path = REPOSITORY, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """The files of the wheel and their sizes; the panel is taken as it was built last."""
+def wheel(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """The files of the wheel, with the panel that was built for this run, and their sizes."""
     folder = tmp_path_factory.mktemp("wheel")
     command = ("python", "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation")
     run(*command, "--wheel-dir", str(folder), SKIP_JUPYTER_BUILDER="1")

@@ -76,7 +76,6 @@ class Client(Executor):
         self._connected: Connected | None = None
         self._io: IOThread | None = None
         self._is_closed = False
-        self._pythons: dict[str, tuple[int, int] | None] = {}
         self._roster = Roster(self)
         _open_clients.add(self)
 
@@ -368,10 +367,8 @@ class Client(Executor):
         """The node's Python version; None where it is not known, or several will do."""
         if not node_id:
             return None
-        if node_id not in self._pythons:
-            for node in self.list_nodes():
-                self._pythons[node.node_id] = _minor(node.python)
-        return self._pythons.get(node_id)
+        pythons = (node.python for node in self.known_nodes() if node.node_id == node_id)
+        return _minor(next(pythons, ""))
 
     # -- Executor ----------------------------------------------------------------------------------
 

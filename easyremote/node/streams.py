@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 __all__ = ["Capture"]
 
 _CHUNK = 65536
+_LIBC = ctypes.CDLL(None)
 
 
 class _Pipe:
@@ -153,7 +154,7 @@ class Capture:
 
     def flush(self) -> None:
         """Publish what C code and ended children have written."""
-        ctypes.CDLL(None).fflush(None)
+        _LIBC.fflush(None)
         for pipe in self._pipes:
             pipe.drain()
             pipe.flush()

@@ -114,6 +114,8 @@ class Variables:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple) and all(isinstance(each, int) for each in shape):
             described["shape"] = shape
+        if _is_widget(value):
+            described["is_widget"] = True
         return described
 
     def _shown(self, value: object) -> str:
@@ -311,6 +313,11 @@ class Parcel:
             "imports": self._imports,
             "kept": self._kept,
         }
+
+
+def _is_widget(value: object) -> bool:
+    widgets = sys.modules.get("ipywidgets")  # not loaded: there are none
+    return widgets is not None and isinstance(value, widgets.Widget)
 
 
 def _packed(values: dict[str, Any]) -> Packed:

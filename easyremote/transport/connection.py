@@ -129,9 +129,11 @@ class Connection:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._last_words()
-            self.link.close()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._last_words()
+            finally:  # cancelled here, too, by a server whose peer has gone
+                self.link.close()
 
     def end(self, reason: str) -> None:
         """Close from this side: what is queued leaves, then `run` returns."""

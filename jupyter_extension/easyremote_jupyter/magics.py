@@ -280,9 +280,15 @@ The variables that it reads are sent along; those that it assigns come back.
             if module in sys.modules:  # importing it here could take long, and wasn't asked for
                 space[renames.get(name, name)] = sys.modules[module]
         place.held.note((touched | set(values)).difference(answer["gone"]), space)
-        if (kept := [name for name in answer["kept"] if name]) and not options.quiet:
-            show_notice(_kept({name: answer["kept"][name] for name in kept}, place.session.node_id))
+        kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
+        if kept and not options.quiet:
+            show_notice(_kept(kept, place.session.node_id))
         return answer
+
+
+def _is_news(name: str, what: dict[str, Any]) -> bool:
+    """Whether to say that it stays: of a widget, which is shown and works here, there is no need."""
+    return bool(name) and "is_widget" not in what
 
 
 def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:

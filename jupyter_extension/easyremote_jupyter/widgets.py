@@ -23,6 +23,10 @@ from .watch import watch
 
 __all__ = ["Widgets"]
 
+#: By it a page that is loaded anew asks for all widgets at once, and this kernel's ipywidgets knows
+#: its own only. Where nobody answers, a front end asks the kernel for its comms, and each for its
+#: state: so those on nodes are there, too.
+_ALL_STATES = "jupyter.widget.control"
 _ENDED = "The session on {} has ended, and this widget with it: run its cell again.\n"
 
 
@@ -49,6 +53,7 @@ class Widgets:
         if self._kernel is None:
             return
         manager = self._kernel.comm_manager
+        manager.targets.pop(_ALL_STATES, None)  # ipywidgets registers it whenever it is imported
         comm = manager.comms.get(event["comm_id"])
         if comm is None and event["type"] == "comm_open":
             names = event["comm_id"], event["target_name"], event["process"]

@@ -8,7 +8,7 @@ import { Drag } from '@lumino/dragdrop';
 import { ISignal, Signal } from '@lumino/signaling';
 import { Attachment } from './attach/attachment';
 import { IAttachments } from './attach/attachments';
-import { tellNotLoaded } from './attach/notLoaded';
+import { tellWhereNotLoaded } from './attach/notLoaded';
 import { codeCell, LOADER, remoteCell } from './cell';
 import { activeCell, moveCells } from './magic/move';
 import {
@@ -71,8 +71,8 @@ export class NodeActions implements INodeActions {
     const attachment = this._attachments.of(panel);
     const isAttached = attachment.attached?.node === nodeId;
     attachment.attach(isAttached ? null : nodeId);
-    if (!isAttached && attachment.isLoaded === false) {
-      tellNotLoaded(panel, commands, this._trans);
+    if (!isAttached) {
+      void tellWhereNotLoaded(attachment, panel, commands, this._trans);
     }
   }
 

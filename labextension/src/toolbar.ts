@@ -7,7 +7,7 @@ import {
 import { IToolbarWidgetRegistry } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IAttachments } from './attach/attachments';
-import { tellNotLoaded } from './attach/notLoaded';
+import { tellWhereNotLoaded } from './attach/notLoaded';
 import { Picker } from './attach/picker';
 import { INotebookPanel } from './notebook';
 import { IConnectionModel } from './tokens';
@@ -29,10 +29,10 @@ export const toolbar: JupyterFrontEndPlugin<void> = {
     // `schema/toolbar.json` says where it stands.
     registry?.addFactory<INotebookPanel>('Notebook', 'easyremote', panel => {
       const attachment = attachments.of(panel);
-      const onNotLoaded = () => {
-        tellNotLoaded(panel, commands, trans);
+      const onAttached = () => {
+        void tellWhereNotLoaded(attachment, panel, commands, trans);
       };
-      return new Picker({ attachment, model, onNotLoaded, trans });
+      return new Picker({ attachment, model, onAttached, trans });
     });
   }
 };

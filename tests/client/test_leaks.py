@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 
@@ -12,7 +13,8 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
-from tests.conftest import LIMIT, Gateway, wait_until
+from easyremote.node.served import DRAIN_TIMEOUT
+from tests.conftest import LIMIT, Gateway, end, wait_until
 
 ROUNDS = 50
 
@@ -35,6 +37,21 @@ def test_fifty_clients_leave_neither_descriptors_nor_threads(
         one_round()
     wait_until(lambda: here.num_fds() <= descriptors)
     wait_until(lambda: threading.active_count() <= threads)
+
+
+def test_clients_that_go_while_they_send_leave_no_call_that_a_stopping_node_waits_for(
+    gateway: Gateway,
+) -> None:
+    process = gateway.start_node("brief")
+    for _ in range(10):
+        with gateway.client() as client:
+            client.connect()
+            client.call("echo", (b"x" * 300_000,), node_id="brief")
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(DRAIN_TIMEOUT / 2) == 0
+    finally:
+        end(process)
 
 
 def test_fifty_refused_clients_leave_nothing(gateway: Gateway) -> None:

@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,29 +24,47 @@ from tests.pythons import INSTALL_LIMIT, MINORS, REPOSITORY, environment, interp
 
 
 @pytest.fixture(scope="module", params=MINORS)
-def far_node(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[str]:
-    """The id of a node that runs on another Python."""
-    minor: str = request.param
+def minor(request: pytest.FixtureRequest) -> str:
+    """Another version of Python."""
+    version: str = request.param
+    return version
+
+
+@pytest.fixture(scope="module")
+def far_python(request: pytest.FixtureRequest, minor: str) -> Path:
+    """A Python of that version, with what we depend on."""
     python = interpreter(minor)
     if python is None:
         pytest.skip(f"there is no Python {minor} on this machine (pyenv install {minor})")
     assert request.config.cache is not None
-    own = environment(python, request.config.cache.mkdir(f"python-{minor}"))
+    return environment(python, request.config.cache.mkdir(f"python-{minor}"))
+
+
+@pytest.fixture(scope="module")
+def far_node(gateway: Gateway, minor: str, far_python: Path) -> Iterator[str]:
+    """The id of a node that runs on another Python."""
     node_id = f"node-{minor}"
+    with running(far_python, node_id, gateway):
+        yield node_id
+
+
+@contextmanager
+def running(python: Path, node_id: str, gateway: Gateway) -> Iterator[None]:
+    """A node on this Python, when it is online, until it is gone for the gateway, too."""
     process = subprocess.Popen(
-        [str(own), "-m", "easyremote.node", "--node-id", node_id, str(PROGRAM)],
+        [str(python), "-m", "easyremote.node", "--node-id", node_id, str(PROGRAM)],
         env=gateway.environment() | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    client = gateway.client()
-    try:
-        wait_until(lambda: node_id in online(client) or process.poll() is not None)
-        yield node_id
-    finally:
-        client.close()
-        end(process)
+    with gateway.client() as client:
+        try:
+            wait_until(lambda: node_id in online(client) or process.poll() is not None)
+            yield
+        finally:
+            end(process)
+            wait_until(lambda: node_id not in online(client))
 
 
 pytestmark = pytest.mark.timeout(INSTALL_LIMIT)
@@ -177,3 +197,36 @@ def test_a_cells_error_shows_its_own_line(gateway: Gateway, far_node: str) -> No
     shown = run_cells(gateway, f"%%remote {far_node}\na = 1\nb = 0\na / b\nc = 2")
     assert re.search(r"-> \d a / b", shown), shown
     assert "ZeroDivisionError: division by zero" in shown
+
+
+def test_a_node_that_comes_back_on_another_python_is_sent_what_it_can_read(
+    gateway: Gateway, far_python: Path
+) -> None:
+    def its_python(x: int) -> tuple[int, str]:
+        return x + 1, platform.python_version().rsplit(".", 1)[0]
+
+    with gateway.client() as client:
+        with running(Path(sys.executable), "moved", gateway):
+            assert client.ship(its_python, (1,), {}, node_id="moved").result(LIMIT)[0] == 2
+        with running(far_python, "moved", gateway):
+            value, python = client.ship(its_python, (1,), {}, node_id="moved").result(LIMIT)
+    assert (value, python in MINORS) == (2, True)
+
+
+def test_files_go_there_and_come_back(gateway: Gateway, far_node: str, tmp_path: Path) -> None:
+    (tmp_path / "numbers.csv").write_text("1\n2\n3\n")
+    (tmp_path / "words.txt").write_text("from here")
+    shown = run_cells(
+        gateway,
+        f"%cd -q {tmp_path}",
+        "import easyremote\nnumbers = easyremote.file('numbers.csv')",
+        f"%%remote {far_node} --file words.txt -o total\n"
+        "import os\ntotal = sum(map(int, open(numbers)))\n"
+        "os.makedirs('outputs', exist_ok=True)\n"
+        "_ = open('outputs/out.txt', 'w').write(open('words.txt').read() + ' and back')",
+        f"%remote_fetch {far_node} out.txt",
+        "print('total', total)",
+    )
+    assert "total 6" in shown
+    fetched = list(tmp_path.rglob("out.txt"))
+    assert [path.read_text() for path in fetched] == ["from here and back"], shown

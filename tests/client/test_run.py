@@ -91,6 +91,20 @@ def test_bars_are_drawn_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.split() == ["0", "1", "2"]
 
 
+def test_a_widget_is_shown_as_text_and_stays_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with easyremote.session("gpu-node") as session:
+        shown = session.run(
+            "import ipywidgets\nlevel = ipywidgets.IntSlider(5)\n"
+            "level.observe(lambda change: print('moved to', change.new), 'value')\n"
+            "display(level)\nlevel"
+        )
+        assert isinstance(shown, RemoteRef)
+        session.run("level.value = 7")
+    out = capsys.readouterr().out
+    assert "IntSlider(value=5" in out
+    assert "moved to 7" in out
+
+
 def test_top_level_await_works() -> None:
     assert easyremote.run("import asyncio\nawait asyncio.sleep(0, 'awaited')") == "awaited"
 

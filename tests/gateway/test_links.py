@@ -72,7 +72,7 @@ async def test_another_major_version_is_refused_and_both_are_named(gateway: Gate
     [
         ("client", "", "asks for a key, and none was given"),
         ("client", "hunter2", "not an EasyRemote key"),
-        ("client", str(Key.generate("client")), "does not accept the key"),
+        ("client", "another gateway's", "does not accept the key"),
         ("client", "the node's", "is a node key; a client key is needed"),
         ("node", "the client's", "is a client key; a node key is needed"),
     ],
@@ -80,6 +80,7 @@ async def test_another_major_version_is_refused_and_both_are_named(gateway: Gate
 async def test_a_wrong_key_is_refused_and_told_why(
     gateway: Gateway, role: str, key: str, words: str
 ) -> None:
+    key = str(Key.generate("client")) if key == "another gateway's" else key
     for kind in ("node", "client"):
         key = gateway.keys[kind] if key == f"the {kind}'s" else key
     refused, _, reason = await answers(gateway, hello(gateway, role, key=key))

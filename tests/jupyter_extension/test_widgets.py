@@ -74,6 +74,14 @@ class FrontEnd:
             if message["content"].get("execution_state") == "idle":
                 return shown
 
+    def opens(self, target: str) -> bool:
+        """Whether the kernel takes a comm with this target that the front end opens."""
+        client = self.kernel._client
+        content = {"comm_id": "new", "target_name": target, "data": {}}
+        message = client.session.msg("comm_open", content, metadata={"version": "1.0.0"})
+        client.session.send(client.shell_channel.socket, message)
+        return not self.until_idle(message["header"]["msg_id"]).of("comm_close")
+
     def set(self, comm_id: str, **state: Any) -> Shown:
         return self.say(comm_id, {"method": "update", "state": state, "buffer_paths": []})
 
@@ -145,6 +153,31 @@ def test_interact_shows_anew_what_a_moved_slider_makes(front: FrontEnd) -> None:
     moved = front.set(slider, value=6)
     assert "".join(m["text"] for m in caught(front, moved)) == "square 36\n"
     assert moved.of("clear_output") == [{"wait": True}]
+
+
+def test_controls_and_their_output_can_be_laid_out_apart(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote\nfrom ipywidgets import HBox, IntSlider, interactive_output\n"
+        "from IPython.display import display\n"
+        "base = IntSlider(2, description='base', continuous_update=False)\n"
+        "power = IntSlider(3, description='power')\n"
+        "def show(base, power): print(base ** power)\n"
+        "shown = interactive_output(show, {'base': base, 'power': power})\n"
+        "display(HBox([base, power]), shown)"
+    )
+    assert "".join(m["text"] for m in caught(front, shown)) == "8\n"
+    base, power = front.find(description="base"), front.find(description="power")
+    # What the front end goes by: it sends the value when the handle is let go.
+    assert [front.models[each]["continuous_update"] for each in (base, power)] == [False, True]
+    moved = front.set(base, value=5)
+    assert "".join(m["text"] for m in caught(front, moved)) == "125\n"
+
+
+def test_that_widgets_stay_on_the_node_is_no_news(front: FrontEnd) -> None:
+    shown = front.run("%%remote\nimport ipywidgets as w\nquiet = w.Button()\nfile = open('f', 'w')")
+    assert "file (TextIOWrapper)" in shown.text("stderr")
+    assert "quiet" not in shown.text("stderr")
+    assert "Button" in str(front.run("quiet").value)
 
 
 def test_a_button_prints_into_an_output_and_its_error_is_shown_there(front: FrontEnd) -> None:
@@ -223,3 +256,17 @@ def test_a_message_to_a_widget_whose_session_has_died_is_answered_with_one_line(
     answered = front.set(text, value="x")
     assert "has ended, and this widget with it: run its cell again.\n" in answered.text("stderr")
     assert text not in front.models
+
+
+def test_a_front_end_that_comes_anew_asks_each_widget_for_its_state(front: FrontEnd) -> None:
+    """Not all at once: this kernel's own ipywidgets would answer that, for its own widgets only."""
+    front.run("import ipywidgets\nmine = ipywidgets.IntText(3)\nmine")
+    front.run(
+        "%%remote\nimport ipywidgets as w\nlevel = w.IntSlider(1, description='again')\nlevel"
+    )
+    level = front.find(description="again")
+    front.set(level, value=7)
+    assert front.opens("jupyter.widget.control") is False
+    front.models[level]["value"] = 0
+    front.say(level, {"method": "request_state"})
+    assert front.models[level]["value"] == 7

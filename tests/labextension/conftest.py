@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,16 +28,6 @@ PAGE_LIMIT_MS = 30_000
 expect.set_options(timeout=PAGE_LIMIT_MS)
 #: A kernel and a session start, both in a busy machine.
 STARTS_MS = 60_000
-
-
-@pytest.fixture(scope="session")
-def bundle() -> Path:
-    """The panel, built as the wheel's build does it."""
-    here = str(Path(sys.executable).parent)  # jlpm and node live beside this Python
-    environment = {**os.environ, "PATH": here + os.pathsep + os.environ["PATH"]}
-    command = [f"{here}/jlpm", "build:prod"]
-    subprocess.run(command, cwd=LABEXTENSION, env=environment, check=True, timeout=120)
-    return LABEXTENSION / "dist"
 
 
 @pytest.fixture(scope="module")

@@ -54,3 +54,20 @@ def test_a_slider_that_is_dragged_and_a_button_that_is_pressed_work(
     expect(output).to_contain_text("pressed Press")
     output.get_by_role("button", name="Press").click()
     expect(output.get_by_text("pressed Press\npressed Press")).to_be_visible()
+
+
+def test_widgets_go_on_after_the_page_was_loaded_anew(
+    page: Page, lab: processes.Jupyter, gpu_node: None
+) -> None:
+    # This kernel has widgets of its own, too: it would answer for those alone.
+    own = "import ipywidgets\nmine = ipywidgets.IntText(3, description='mine')\nmine"
+    output = run_all(page, lab, "widgets-anew", own, CELL)
+    expect(output.nth(2)).to_contain_text("square 16", timeout=STARTS_MS)
+    page.keyboard.press("Control+s")
+    expect(page.locator(".jp-mod-dirty")).to_have_count(0)
+    page.goto(page.url.partition("?")[0])
+    expect(output.nth(1).locator("input[type=number]")).to_have_value("3", timeout=STARTS_MS)
+    drag(page, output.nth(2).locator(".noUi-handle"), 400)
+    expect(output.nth(2)).to_contain_text("square 100")
+    output.nth(2).get_by_role("button", name="Press").click()
+    expect(output.nth(2)).to_contain_text("pressed Press")

@@ -76,6 +76,27 @@ async function open(
 }
 
 describe('what a notebook is attached to', () => {
+  it('knows whether the magics are loaded once the kernel has said so', async () => {
+    let answer: (content: object) => void = () => undefined;
+    const kernel = new Kernel(['theirs']);
+    kernel.requestCommInfo = () =>
+      new Promise(resolve => {
+        answer = resolve;
+      });
+    const { attachment } = await open(kernel);
+    const known = attachment.whenKnown();
+    expect(attachment.isLoaded).toBe(false); // as far as one can see
+    answer({ content: { status: 'ok', comms: { theirs: {} } } });
+    expect(await known).toBe(true);
+  });
+
+  it('knows it of a kernel that never answers, too', async () => {
+    const kernel = new Kernel();
+    kernel.requestCommInfo = () => Promise.reject(new Error('disposed'));
+    const { attachment } = await open(kernel);
+    expect(await attachment.whenKnown()).toBe(false);
+  });
+
   it('is what its metadata say, until the kernel loads the magics', async () => {
     const kernel = new Kernel();
     const { attachment } = await open(kernel, { node: 'gpu-node' });

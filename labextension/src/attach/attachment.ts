@@ -62,6 +62,13 @@ export class Attachment implements IDisposable {
     return this._kernel === null ? null : this._comm !== null;
   }
 
+  /** `isLoaded`, as soon as the kernel is there and has said it. */
+  async whenKnown(): Promise<boolean | null> {
+    await this._context.sessionContext.ready;
+    await this._asked;
+    return this.isLoaded;
+  }
+
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -126,7 +133,8 @@ export class Attachment implements IDisposable {
     if (kernel !== null) {
       kernel.registerCommTarget(NAME, this._onOpen);
       kernel.statusChanged.connect(this._onStatus);
-      void this._find(kernel);
+      // A kernel that goes away before it answers has nothing to say.
+      this._asked = this._find(kernel).catch(() => undefined);
     }
     this._changed.emit();
   };
@@ -210,6 +218,7 @@ export class Attachment implements IDisposable {
   private readonly _defaultNode: () => string;
   private readonly _changed = new Signal<this, void>(this);
   private _kernel: Kernel.IKernelConnection | null = null;
+  private _asked: Promise<void> = Promise.resolve();
   private _comm: Kernel.IComm | null = null;
   /** Undefined until the kernel has said it. */
   private _told: IAttached | null | undefined;

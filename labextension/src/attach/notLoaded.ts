@@ -6,12 +6,17 @@ import { CommandRegistry } from '@lumino/commands';
 import { LOADER } from '../cell';
 import { insertLoader, INotebookPanel } from '../notebook';
 import { ACT_MS } from '../ui/notices';
+import { Attachment } from './attachment';
 
-export function tellNotLoaded(
+export async function tellWhereNotLoaded(
+  attachment: Attachment,
   panel: INotebookPanel,
   commands: CommandRegistry,
   trans: TranslationBundle
-): void {
+): Promise<void> {
+  if ((await attachment.whenKnown()) !== false) {
+    return;
+  }
   const text = trans.__(
     'It is attached as soon as this notebook runs %1. Where the kernel has no EasyRemote: %2.',
     LOADER,

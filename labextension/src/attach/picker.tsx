@@ -11,8 +11,8 @@ import { Attachment, IAttached } from './attachment';
 export interface IPickerProps {
   attachment: Attachment;
   model: IConnectionModel;
-  /** What has to be done so that the kernel takes part. */
-  onNotLoaded: () => void;
+  /** It was attached here, and not by the kernel. */
+  onAttached: () => void;
   trans: TranslationBundle;
 }
 
@@ -33,7 +33,7 @@ export class Picker extends ReactWidget {
 function Choices({
   attachment,
   model,
-  onNotLoaded,
+  onAttached,
   trans
 }: IPickerProps): React.ReactElement {
   const state = useConnection(model);
@@ -65,8 +65,8 @@ function Choices({
         const [how, ...words] = event.target.value.split(' ');
         const node = words.join(' ');
         attachment.attach(node || null, how === 'all');
-        if (node && attachment.isLoaded === false) {
-          onNotLoaded();
+        if (node) {
+          onAttached();
         }
       }}
     >
