@@ -24,10 +24,8 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
   const [query, setQuery] = React.useState('');
   const [chosen, setChosen] = React.useState<IFunction | null>(null);
   const all = useFunctions(state, functionActions.list.bind(functionActions));
-  if (state.kind !== 'snapshot') {
-    return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
-  }
   if (chosen !== null) {
+    // Also while the gateway is away: what was filled in stays.
     return (
       <Form
         fn={chosen}
@@ -38,6 +36,9 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
         trans={trans}
       />
     );
+  }
+  if (state.kind !== 'snapshot') {
+    return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
   }
   if (all.length === 0) {
     return (
@@ -144,6 +145,9 @@ function FunctionRow({
           className="jp-EasyRemote-doc"
           tabIndex={0}
           style={{ height: docHeight(fn) - MARGIN }}
+          onKeyDown={event => {
+            event.stopPropagation(); // the arrow keys scroll it
+          }}
         >
           {docOf(fn).join('\n')}
         </div>

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -88,6 +90,24 @@ async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browse
         async with browser.stream() as two:
             [cpu, ram] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
     assert len(cpu) == len(ram) >= 3
+
+
+async def test_twenty_tabs_make_one_connection_to_the_gateway(
+    browser: Browser, home: processes.Home
+) -> None:
+    port = int(home.local["gateway"].rpartition(":")[2])
+    async with contextlib.AsyncExitStack() as stack:
+        tabs = [await stack.enter_async_context(browser.stream()) for _ in range(20)]
+        for tab in tabs:
+            await receive_until(tab, "snapshot")
+        for tab in tabs:  # each goes on to get what changes
+            await receive_until(tab, "delta")
+        peers = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.raddr and each.raddr.port == port and each.status == psutil.CONN_ESTABLISHED
+        ]
+    assert len(peers) == 2  # the node, and the Jupyter server
 
 
 async def test_a_tab_that_wishes_for_less_gets_the_load_less_often(browser: Browser) -> None:
