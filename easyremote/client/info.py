@@ -20,8 +20,11 @@ class GpuInfo(msgspec.Struct, frozen=True):
 class NodeInfo(msgspec.Struct, frozen=True):
     """A node, as the gateway sees it.
 
-    ``since``: seconds since it came or went. ``cpu`` (a fraction of all cores) and ``memory_used``
-    are known only while somebody watches the nodes. Memory is in bytes.
+    ``since``: seconds since it came or went. ``cpu`` (a fraction of all cores), ``memory_used`` and
+    the bytes a second that it has ``received`` and ``sent`` are known only while somebody watches
+    the nodes. Memory is in bytes. What its owner allows: ``runs_code``, ``installs`` (packages, for
+    a session), ``slots`` (plain functions at a time), ``processes`` (shipped ones, of one key), and
+    ``session_idle``, the seconds after which a session that nobody uses is ended.
     """
 
     node_id: str
@@ -33,11 +36,16 @@ class NodeInfo(msgspec.Struct, frozen=True):
     runs_code: bool = False
     running: int = 0
     slots: int = 0
+    installs: bool = False
+    session_idle: float | None = None
+    processes: int | None = None
     cpu: float | None = None
     cores: int | None = None
     memory_used: int | None = None
     memory_total: int | None = None
     gpus: tuple[GpuInfo, ...] = ()
+    received: float | None = None
+    sent: float | None = None
     labels: tuple[str, ...] = ()
 
 

@@ -45,7 +45,7 @@ class Session:
     def __init__(self, client: Client, node_id: str, name: str | None = None) -> None:
         self._client = client
         self.node_id = node_id
-        self.name = name or _name_of_this_process()
+        self.name = name or own_name()
         #: Values that nobody refers to any more: their processes and numbers.
         self._released: deque[tuple[str, int]] = deque()
 
@@ -140,21 +140,23 @@ class Session:
         """Ask for what needs no pickle on the way back: ``"list"``, or ``"delete", NAME``.
 
         For who must not run what a node or its cells would put into one. It waits behind a cell
-        that runs, for at most `queue_timeout` seconds, and starts no session.
+        that runs, for at most `queue_timeout` seconds, starts no session, and is no use of one:
+        its idle time goes on.
 
         Raises
         ------
         NotFound
             There is no such session any more, or no such variable.
         CallTimeout
-            A cell still runs there.
+            A cell still runs there; or a value takes for ever to say what it is.
         """
         body = msgspec.msgpack.encode(request)
         job: RemoteJob[dict[str, Any]] = self._client.start(
-            "$session",
+            "$variables",
             Dumped([body], len(body)),
             node_id=self.node_id,
             session=self.name,
+            timeout=queue_timeout + END_LIMIT,
             queue_timeout=queue_timeout,
             encoding="msgpack",
         )
@@ -217,25 +219,32 @@ class Session:
 
         The next cell starts it anew. Safe to repeat.
         """
+        return self._replace("$end")
+
+    def restart(self) -> bool:
+        """`end` it, and start it anew at once, empty; False where there is none."""
+        return self._replace("$restart")
+
+    def _replace(self, how: str) -> bool:
         job: RemoteJob[bool] = self._client.start(
-            "$end", Dumped([], 0), node_id=self.node_id, session=self.name, timeout=END_LIMIT
+            how, Dumped([], 0), node_id=self.node_id, session=self.name, timeout=END_LIMIT
         )
         return job.result()
 
 
-def sessions_on(client: Client, node_id: str) -> list[dict[str, Any]]:
-    """The sessions of this client's key on a node, also of other processes.
+def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[list[dict[str, Any]]]:
+    """Ask a node for the sessions of this client's key, also of other processes.
 
     Returns
     -------
-    list of dict
-        ``session``: its name. ``busy``: whether something runs there. ``waiting``: how many calls
-        wait for that. ``idle``: seconds since it was used last.
+    RemoteJob
+        Of a list of dicts. ``session``: its name. ``busy``: whether something runs there.
+        ``waiting``: how many calls wait for that. ``idle``: seconds since it was used last.
+        ``origin``: where its newest cell came from, as that was told.
     """
-    job: RemoteJob[list[dict[str, Any]]] = client.start(
+    return client.start(
         "$sessions", Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
     )
-    return job.result()
 
 
 def replay(
@@ -273,7 +282,8 @@ def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
     return job.result()
 
 
-def _name_of_this_process() -> str:
+def own_name() -> str:
+    """The session of this process, where none is named."""
     global _own_name, _own_pid
     if _own_pid != os.getpid():
         _own_name, _own_pid = secrets.token_hex(8), os.getpid()

@@ -304,6 +304,7 @@ class Calls:
                 call.owner,
                 queue_timeout=_left(call.queue_deadline, now),
                 run_timeout=submit.run_timeout,
+                origin=call.origin,
             )
         )
         if call.deadline:

@@ -50,8 +50,8 @@ class Node:
     mean_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
-    #: Free words of its owner.
-    labels: tuple[str, ...] = ()
+    #: What it has said of itself.
+    said: Register = field(default_factory=lambda: Register((), 0))
     #: What its machine has; how busy that is, is not known of it.
     machine: Resources | None = None
     #: When it came, or went.
@@ -127,7 +127,7 @@ class Nodes:
     def offer(self, node: Node, message: Register) -> None:
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
-        node.labels = message.labels
+        node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
         self.changed(node)

@@ -28,6 +28,8 @@ from easyremote.protocol.streams import Relay
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
+#: About a session's variables, for who looks on: plain, and no use of the session.
+VARIABLES = "$variables"
 #: Between SIGTERM and SIGKILL, in seconds.
 TERMINATE_TIMEOUT = 2.0
 
@@ -58,6 +60,11 @@ class RelayedCall:
     stopping: Outcome | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
+    @property
+    def is_use(self) -> bool:
+        """Whether its session is used by it, and not only looked at."""
+        return self.function != VARIABLES
+
 
 class Process:
     """One process that runs shipped code, and its link."""
@@ -72,6 +79,8 @@ class Process:
         self.queue: deque[RelayedCall] = deque()
         self.calls: dict[int, RelayedCall] = {}
         self.last_used = time.monotonic()
+        #: Where the newest call came from that says so.
+        self.origin = ""
         self.is_dead = False
 
     @property

@@ -97,17 +97,15 @@ class Processes:
             self._pools[process.owner].remove(process)
 
     def sessions_of(self, owner: str) -> list[dict[str, object]]:
-        """What this owner has here: names, whether a cell runs, how many wait, seconds unused."""
+        """What this owner has here: names, whether a cell runs, how many wait, seconds unused.
+
+        ``origin`` is that of the newest cell.
+        """
         now = time.monotonic()
         return [
-            {
-                "session": session,
-                "busy": process.is_busy,
-                "waiting": max(len(process.queue) - 1, 0),
-                "idle": 0.0 if process.is_busy else now - process.last_used,
-            }
-            for (of, session), process in self._sessions.items()
-            if of == owner
+            _described(process, now)
+            for process in self._sessions.values()
+            if process.owner == owner
         ]
 
     def end_idle(self, now: float) -> None:
@@ -131,3 +129,14 @@ class Processes:
         process = Process(owner, session, self._environment)
         process.task = asyncio.create_task(self._serve(process))
         return process
+
+
+def _described(process: Process, now: float) -> dict[str, object]:
+    uses = sum(call.is_use for call in process.queue)
+    return {
+        "session": process.session,
+        "busy": uses > 0,
+        "waiting": max(uses - 1, 0),
+        "idle": 0.0 if uses else now - process.last_used,
+        "origin": process.origin,
+    }

@@ -1,8 +1,12 @@
-"""CPU, RAM and GPUs of this machine, measured only while somebody looks."""
+"""CPU, RAM, GPUs and network of this machine, measured only while somebody looks.
+
+``tests/node/test_resources.py`` proves it.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import psutil
@@ -16,6 +20,7 @@ class ResourceMeter:
     def __init__(self) -> None:
         self._nvml = _load_nvml()
         psutil.cpu_percent()  # the first reading is the start of the first interval
+        self._counted = _Traffic()
 
     def machine(self) -> tuple[int, int, tuple[Gpu, ...]]:
         """What the machine has: cores, bytes of memory, GPUs."""
@@ -24,12 +29,16 @@ class ResourceMeter:
     def read(self) -> Resources:
         """How the machine is doing since the last reading."""
         memory = psutil.virtual_memory()
+        before, self._counted = self._counted, _Traffic()
+        received, sent = self._counted.since(before)
         return Resources(
             cpu=psutil.cpu_percent() / 100,
             cores=os.cpu_count() or 1,
             memory_used=memory.total - memory.available,
             memory_total=memory.total,
             gpus=self._gpus(),
+            received=received,
+            sent=sent,
         )
 
     def _gpus(self) -> tuple[Gpu, ...]:
@@ -48,6 +57,25 @@ class ResourceMeter:
             text = name.decode() if isinstance(name, bytes) else str(name)
             gpus.append(Gpu(text, use, int(memory.used), int(memory.total)))
         return tuple(gpus)
+
+
+class _Traffic:
+    """Bytes that this machine has exchanged with others until now."""
+
+    def __init__(self) -> None:
+        self._now = time.monotonic()
+        # What a machine says to itself is no load on its network.
+        loops = {name for name, at in psutil.net_if_stats().items() if "loopback" in at.flags}
+        counters = psutil.net_io_counters(pernic=True)
+        others = [each for name, each in counters.items() if name not in loops]
+        self._received = sum(each.bytes_recv for each in others)
+        self._sent = sum(each.bytes_sent for each in others)
+
+    def since(self, before: _Traffic) -> tuple[float, float]:
+        """Bytes a second, in and out; an interface that went away takes its count with it."""
+        seconds = max(self._now - before._now, 0.001)
+        received = max(self._received - before._received, 0) / seconds
+        return received, max(self._sent - before._sent, 0) / seconds
 
 
 def _load_nvml() -> Any:

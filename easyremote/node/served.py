@@ -76,6 +76,8 @@ class ServedNode:
         self._allow_code = allow_code
         self._labels = labels
         self._session_idle = session_idle
+        self._allow_install = allow_install
+        self._processes = os.cpu_count() or 1
         self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
         self._online = online
         self._instance = os.urandom(16)
@@ -86,7 +88,7 @@ class ServedNode:
         self._runner.bind(asyncio.get_running_loop())
         self._callee = self._runner.callee
         self._sessions = Sessions(
-            os.cpu_count() or 1, node_id, session_idle, allow_install=allow_install
+            self._processes, node_id, session_idle, allow_install=allow_install
         )
         self._named: tuple[list[HeldCall], list[RelayedCall]] = ([], [])
 
@@ -156,7 +158,8 @@ class ServedNode:
         specs = [function.spec for function in self._functions]
         if self._allow_code:
             specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in FUNCTIONS]
-        self.link.send(Register(tuple(specs), self._slots, self._labels, *self._machine))
+        policy = self._allow_code and self._allow_install, self._session_idle, self._processes
+        self.link.send(Register(tuple(specs), self._slots, self._labels, *self._machine, *policy))
 
     def receive(self, message: Message, now: float) -> None:
         match message:

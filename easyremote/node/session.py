@@ -20,7 +20,7 @@ from easyremote.node.blobs import BlobStore
 from easyremote.node.file_calls import FILES, SEND
 from easyremote.node.folders import remove_folders
 from easyremote.node.outcomes import plain_outcome
-from easyremote.node.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.node.process import TERMINATE_TIMEOUT, VARIABLES, Process, RelayedCall
 from easyremote.node.processes import SESSION_IDLE, Processes
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
@@ -46,15 +46,19 @@ SESSION = "$session"
 COMM = "$comm"
 #: Which blobs of the caller's are here: hashes, one after the other; answered here.
 HAVE = "$have"
-#: Ends a session's process; answered here.
+#: Ends a session's process; answered here. So is the other, which starts another one.
 END = "$end"
+RESTART = "$restart"
 #: The caller's sessions, plain; answered here, whatever runs in them.
 SESSIONS = "$sessions"
 #: About another call, which their ``session`` names: what it has shown, and the answer to what it
 #: asks. Its process serves them beside it.
 OUTPUT = "$output"
 INPUT = "$input"
-FUNCTIONS = (CELL, CALL, SESSION, COMM, HAVE, END, SESSIONS, OUTPUT, INPUT, SEND, FILES)
+FUNCTIONS = (
+    *(CELL, CALL, SESSION, VARIABLES, COMM, HAVE, END, RESTART, SESSIONS),
+    *(OUTPUT, INPUT, SEND, FILES),
+)
 #: Bytes of a hash.
 HASH_SIZE = 32
 #: Calls whose processes are known, for those two.
@@ -195,7 +199,7 @@ class Sessions:
 
     def _place(self, call: RelayedCall) -> None:
         """Give the call to its session's process, or to one of its owner's pool."""
-        if call.function == END:
+        if call.function in (END, RESTART):
             self._end_session(call)
             return
         if call.function == HAVE:
@@ -213,7 +217,7 @@ class Sessions:
         if (outcome := self._without_session(call)) is not None:
             self._end(call, outcome)
             return
-        if call.function in (CELL, SESSION, COMM):
+        if call.function in (CELL, SESSION, VARIABLES, COMM):
             self._enqueue(self.processes.session(call.owner, call.session), call)
         elif (free := self.processes.free(call.owner)) is not None:
             self._enqueue(free, call)
@@ -241,7 +245,7 @@ class Sessions:
             return None
         if call.function == COMM:
             return plain_outcome({"is_open": False})  # its widgets went with it
-        if call.function == SESSION and call.dispatch.payload.encoding == "msgpack":
+        if call.function == VARIABLES:
             text = f"Node {self._node_id!r} has no such session any more."
             return failure("not-found", text, may_have_run=False)
         return None
@@ -263,12 +267,13 @@ class Sessions:
         if len(self._known) > KNOWN_CALLS:
             self._known.popitem(last=False)
         process.queue.append(call)
+        process.origin = call.dispatch.origin or process.origin
+        _note_use(process, call)
         if len(process.queue) == 1:
             self._run_next(process)
 
     def _run_next(self, process: Process) -> None:
         """Send the first of the queue to the process."""
-        process.last_used = time.monotonic()
         if not process.queue:
             waiting = self._waiting.get(process.owner)
             if waiting and not process.session and not process.is_dead:
@@ -351,6 +356,7 @@ class Sessions:
         call.is_running = False
         if call in process.queue:
             process.queue.remove(call)
+            _note_use(process, call)
             self._run_next(process)
 
     def _send_again(self, call: RelayedCall) -> None:
@@ -446,6 +452,8 @@ class Sessions:
 
         def ended(_: object) -> None:
             timer.cancel()
+            if call.function == RESTART:
+                self.processes.session(call.owner, call.session).origin = process.origin
             self._end(call, plain_outcome(True))
 
         process.task.add_done_callback(ended)
@@ -524,3 +532,9 @@ class Sessions:
             f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
             exit_code=exit_code,
         )
+
+
+def _note_use(process: Process, call: RelayedCall) -> None:
+    """Its idle time begins anew, unless the call only looks at it."""
+    if call.is_use:
+        process.last_used = time.monotonic()

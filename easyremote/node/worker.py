@@ -88,6 +88,7 @@ class Worker:
         self._in_shell = {
             "$cell": self._run_cell,
             "$session": self._run_session,
+            "$variables": self._run_plainly,
             "$comm": self._run_comm,
         }
         #: Of the call that takes to the notebook what widgets say, while one runs.
@@ -186,7 +187,7 @@ class Worker:
         if not self._owner:
             self._owner = held.owner
             set_resolver(FileStore(held.owner).link)
-        run = self._prepare(held.function, work.encoding)
+        run = self._prepare(held.function)
         self._call_soon(self._begin, held, record := Record())
         self._record = record
         if held.function in ("$cell", "$comm"):
@@ -216,12 +217,10 @@ class Worker:
         for event in unsent:
             self.emit(event)
 
-    def _prepare(self, function: str, encoding: str) -> Callable[[HeldCall, Buffer], object]:
+    def _prepare(self, function: str) -> Callable[[HeldCall, Buffer], object]:
         """What runs such a call; it has taken over the process's output."""
         if function in self._in_shell:
             self._get_shell()
-            if function == "$session" and encoding == "msgpack":
-                return self._run_plainly
             return self._in_shell[function]
         if self._capture is None:  # cells bring their own, with their shell
             self._capture = Capture(self._printed)

@@ -172,6 +172,9 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     labels: free words of its owner, by which it can be chosen.
     cores: how many its machine has.
     gpus: each of them.
+    installs: whether sessions may have packages installed for them.
+    session_idle: seconds after which a session that nobody uses is ended, 0 where it isn't said.
+    processes: how many shipped functions of one owner it runs at a time, 0 where it isn't said.
     """
 
     functions: tuple[Function, ...]
@@ -180,6 +183,9 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     cores: int = 0
     memory_total: int = 0
     gpus: tuple[Gpu, ...] = ()
+    installs: bool = False
+    session_idle: float = 0.0
+    processes: int = 0
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
@@ -224,6 +230,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     owner: whose it is (the id of the key), so that sessions of two owners never meet.
     queue_timeout: seconds that it may wait there for its turn, 0 for no limit of its own.
     run_timeout: as in SUBMIT.
+    origin: as in SUBMIT; told to the same owner only.
     """
 
     call: int
@@ -236,6 +243,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     owner: str = ""
     queue_timeout: float = 0.0
     run_timeout: float = 0.0
+    origin: str = ""
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -383,6 +391,8 @@ class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
     cpu: as a fraction of all cores.
     cores: how many there are.
     gpus: each of them.
+    received: bytes a second from other machines, below 0 where that isn't known.
+    sent: bytes a second to other machines, likewise.
     """
 
     cpu: float
@@ -390,6 +400,8 @@ class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
     memory_used: int
     memory_total: int
     gpus: tuple[Gpu, ...] = ()
+    received: float = -1.0
+    sent: float = -1.0
 
 
 Message = (

@@ -53,7 +53,12 @@ _VERSIONS = {"easyremote": "1.0.0", "python": "3.11.9"}
 EXAMPLES: tuple[Message, ...] = (
     Hello((1, 0), "node", "en_0123", "gpu-node", _ID, 2.5, _VERSIONS),
     Welcome((1, 0), _ID, _VERSIONS, (), 2**31, 1000),
-    Register((Function("add", "Add.", "(a, b)", 30.0, tags=("math",)),), 4),
+    Register(
+        (Function("add", "Add.", "(a, b)", 30.0, tags=("math",)),),
+        4,
+        session_idle=3600.0,
+        processes=2,
+    ),
     Submit(1, _ID, "gpu-node", "add", Payload("json", 5, b"[1,2]"), "", 30.0, 10.0),
     Dispatch(7, _ID, 3, "add", Payload("json", 5, b"[1,2]"), "", 29.5, "alice"),
     Started(7),
@@ -70,7 +75,7 @@ EXAMPLES: tuple[Message, ...] = (
     Attach(7),
     HandBack((7,)),
     Watch(on=True),
-    Resources(0.5, 8, 2**30, 2**34, (Gpu("A100", 0.25, 2**32, 2**35),)),
+    Resources(0.5, 8, 2**30, 2**34, (Gpu("A100", 0.25, 2**32, 2**35),), 2048.0, 512.0),
     Ping(5),
     Pong(5),
     GoingAway("the gateway stops"),

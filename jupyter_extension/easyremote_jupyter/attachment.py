@@ -1,7 +1,8 @@
 """What is attached, shared with the notebook's front end over a comm.
 
 The comm is opened as soon as the extension is loaded, so a front end knows that it is, and says
-which node the notebook keeps in its metadata. Cells that wait in the queue already come before
+which node the notebook keeps in its metadata; it is told, too, which session on a node is this
+kernel's own. Cells that wait in the queue already come before
 that: for them it is read from the notebook's file, which Jupyter servers name to their kernels.
 From then on each side tells the other: a choice in the toolbar attaches here, ``%remote_attach`` in
 a cell shows in the toolbar. Nothing is run, and no gateway is asked: that a node is not there is
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+
+from easyremote.client.session import own_name
 
 from .options import Options
 from .places import Places
@@ -108,10 +111,8 @@ class Attachment:
 
     def _state(self) -> dict[str, Any]:
         target, auto = self._places.attached, self._places.is_auto
-        if target is None:
-            return {"attached": None}
-        attached = Attached(target.node, target.session, target.where, auto)
-        return {"attached": msgspec.to_builtins(attached)}
+        attached = target and Attached(target.node, target.session, target.where, auto)
+        return {"attached": msgspec.to_builtins(attached), "session": own_name()}
 
 
 def _kept(path: str) -> Attached | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from easyremote.client.client import Client
 from easyremote.client.info import FunctionInfo
-from easyremote.client.session import sessions_on
+from easyremote.client.session import ask_for_sessions
 from easyremote.errors import EasyRemoteError
 
 from .server.feed import Feed
@@ -43,7 +43,7 @@ class Live:
     #: By call id.
     bars: dict[str, Bars] = field(default_factory=dict)
     functions: list[FunctionInfo] = field(default_factory=list)
-    #: With the node of each; see `sessions_on`.
+    #: With the node of each; see `ask_for_sessions`.
     sessions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -118,5 +118,5 @@ class LiveSource:
         nodes = [n.node_id for n in client.list_nodes() if n.state == "online" and n.runs_code]
         for node_id in nodes[:MAX_ASKED]:
             with contextlib.suppress(EasyRemoteError):  # it has just gone
-                found += [(node_id, each) for each in sessions_on(client, node_id)]
+                found += [(node_id, each) for each in ask_for_sessions(client, node_id).result()]
         self._live.sessions = found

@@ -10,6 +10,7 @@ import { Attachment } from './attach/attachment';
 import { IAttachments } from './attach/attachments';
 import { tellWhereNotLoaded } from './attach/notLoaded';
 import { codeCell, LOADER, remoteCell } from './cell';
+import { CommandIDs } from './commands';
 import { activeCell, moveCells } from './magic/move';
 import {
   CELL_MIME,
@@ -31,6 +32,10 @@ export interface INodeActions {
   insert(nodeId: string): void;
   /** Make cells run on the node: those that were dropped on it, or the active one. */
   move(nodeId: string, cells?: readonly ICell[]): void;
+  /** Whether there is a place for the pages of nodes. */
+  readonly canOpen: boolean;
+  /** Show the page of the node. */
+  open(nodeId: string): void;
   /** Copy the name of the node. */
   copy(nodeId: string): void;
   /** The drag of a node begins: as a cell into a notebook, as its name elsewhere. */
@@ -98,6 +103,16 @@ export class NodeActions implements INodeActions {
       nodeId,
       this._trans
     );
+  }
+
+  get canOpen(): boolean {
+    return this._app.commands.hasCommand(CommandIDs.openNode);
+  }
+
+  open(nodeId: string): void {
+    if (this.canOpen) {
+      void this._app.commands.execute(CommandIDs.openNode, { nodeId });
+    }
   }
 
   copy(nodeId: string): void {

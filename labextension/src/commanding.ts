@@ -26,7 +26,7 @@ import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
 
 /** The rows of nodes, for the context menu. */
-const ROW = '.jp-EasyRemote-nodes [role="treeitem"]';
+export const NODE_ROW = '.jp-EasyRemote-nodes [role="treeitem"]';
 
 export const commanding: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:commands',
@@ -81,6 +81,13 @@ function addPanelCommands(
   });
 }
 
+/** The node whose menu is open. */
+export function pointedNode(app: JupyterFrontEnd): string | undefined {
+  return app.contextMenuHitTest(
+    element => element.dataset['node'] !== undefined
+  )?.dataset['node'];
+}
+
 function addNodeCommands(
   app: JupyterFrontEnd,
   actions: INodeActions,
@@ -94,15 +101,13 @@ function addNodeCommands(
     app.commands.addCommand(command, {
       ...options,
       execute: () => {
-        const nodeId = app.contextMenuHitTest(
-          element => element.dataset['node'] !== undefined
-        )?.dataset['node'];
+        const nodeId = pointedNode(app);
         if (nodeId !== undefined) {
           execute(nodeId);
         }
       }
     });
-    app.contextMenu.addItem({ command, selector: ROW });
+    app.contextMenu.addItem({ command, selector: NODE_ROW });
   };
   add(
     CommandIDs.insertCell,

@@ -5,6 +5,7 @@ export const CommandIDs = {
   attach: 'easyremote:attach',
   moveCell: 'easyremote:move-cell',
   moveCellHere: 'easyremote:move-cell-here',
+  openNode: 'easyremote:open-node',
   copyName: 'easyremote:copy-name',
   showPanel: 'easyremote:show-panel',
   retry: 'easyremote:retry',

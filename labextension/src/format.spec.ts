@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { memory, percent, roughly, stopwatch } from './format';
+import { bytes, memory, percent, roughly, stopwatch } from './format';
 
 describe('format', () => {
   it('rounds a share to whole percents', () => {
@@ -10,6 +10,15 @@ describe('format', () => {
   it('gives memory one decimal, until that is noise', () => {
     expect(memory(3.14 * 2 ** 30, 8 * 2 ** 30)).toBe('3.1 / 8.0\u202fGiB');
     expect(memory(12 * 2 ** 30, 512 * 2 ** 30)).toBe('12.0 / 512\u202fGiB');
+  });
+
+  it.each([
+    [0, '0\u202fB'],
+    [999, '999\u202fB'],
+    [1234, '1.23\u202fkB'],
+    [2.4e9, '2.4\u202fGB']
+  ])('says how large %d bytes are in their largest unit', (size, text) => {
+    expect(bytes(size)).toBe(text);
   });
 
   it.each([

@@ -23,6 +23,12 @@ export function memory(used: number, total: number): string {
   return `${gib(used)} / ${gib(total)}\u202fGiB`;
 }
 
+/** `28 B`, `1.2 kB`, `2.4 GB`: a size, at a glance. */
+export function bytes(size: number): string {
+  const [least, letter] = SCALES.find(([least]) => size >= least) ?? [1, ''];
+  return `${significant(size / least)}\u202f${letter}B`;
+}
+
 /** `45 s`, `3 min`, `2 h`, `4 d`: how long, at a glance. */
 export function roughly(seconds: number): string {
   for (const [size, unit] of UNITS) {

@@ -7,6 +7,7 @@ import { completer } from './completer';
 import { jobs } from './jobs/plugin';
 import { sessions } from './jobs/sessions';
 import { settings } from './settings';
+import { nodePage } from './page/plugin';
 import { panel } from './panel';
 import { status } from './status';
 import { toolbar } from './toolbar';
@@ -19,6 +20,7 @@ export default [
   attachments,
   jobs,
   panel,
+  nodePage,
   commanding,
   completer,
   status,

@@ -43,14 +43,18 @@ describe('merge', () => {
     expect(history).toEqual({
       a: [
         [40, 42, 90, 90],
-        [25, 25, 25, 25]
+        [25, 25, 25, 25],
+        [1200, 0, null, null],
+        [3, 3, null, null]
       ],
       b: [
         [10, 10, 10],
-        [50, 50, 50]
+        [50, 50, 50],
+        [0, null, null],
+        [0, null, null]
       ]
     });
-    expect(after(3).history['c']).toEqual([[null], [null]]);
+    expect(after(3).history['c']).toEqual([[null], [null], [null], [null]]);
     expect(after(3).history['b']).toBeUndefined();
   });
 
@@ -84,9 +88,12 @@ describe('meters', () => {
       { name: 'A100', use: 0.25, memory_used: 1, memory_total: 2 },
       { name: 'A100', use: null, memory_used: null, memory_total: 2 }
     ];
-    expect(meters({ ...SNAPSHOT.nodes[0], gpus })).toEqual([
+    const network = { received: 1_234_567, sent: 400 };
+    expect(meters({ ...SNAPSHOT.nodes[0], gpus, ...network })).toEqual([
       42,
       25,
+      1235,
+      0,
       25,
       50,
       null,
@@ -96,6 +103,6 @@ describe('meters', () => {
 
   it('of what is offline are not known', () => {
     const node = { ...SNAPSHOT.nodes[0], state: 'offline' };
-    expect(meters(node)).toEqual([null, null]);
+    expect(meters(node)).toEqual([null, null, null, null]);
   });
 });

@@ -49,19 +49,29 @@ export function merge(
   };
 }
 
-/** CPU and RAM of a node, then use and memory of each GPU, in percents. */
+/**
+ * CPU and RAM of a node in percents, what it receives and sends in kB a second,
+ * then use and memory of each GPU in percents.
+ */
 export function meters(node: INode): Series {
   if (node.state === 'offline') {
-    return [null, null, ...node.gpus.flatMap(() => [null, null])];
+    return new Array<null>(4 + 2 * node.gpus.length).fill(null);
   }
   return [
     percents(node.cpu, 1),
     percents(node.memory_used, node.memory_total),
+    kilo(node.received),
+    kilo(node.sent),
     ...node.gpus.flatMap(gpu => [
       percents(gpu.use, 1),
       percents(gpu.memory_used, gpu.memory_total)
     ])
   ];
+}
+
+/** Use and memory of one GPU, of all series of its node. */
+export function gpuSeries(history: Series[], index: number): Series[] {
+  return history.slice(4 + 2 * index, 6 + 2 * index);
 }
 
 /** Seconds that something has lasted by now, by the clock of this page alone. */
@@ -121,4 +131,8 @@ function percents(value: number | null, whole: number | null): number | null {
     return null;
   }
   return Math.min(Math.max(Math.round((100 * value) / whole), 0), 100);
+}
+
+function kilo(rate: number | null): number | null {
+  return rate === null ? null : Math.round(rate / 1000);
 }

@@ -2,7 +2,7 @@
 
 import { ISignal, Signal } from '@lumino/signaling';
 
-export type Section = 'nodes' | 'functions' | 'jobs';
+export type Section = 'nodes' | 'functions' | 'jobs' | 'sessions';
 
 /** The settings of `schema/panel.json`. */
 export interface IOptions {

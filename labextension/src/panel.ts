@@ -10,7 +10,9 @@ import { IAttachments } from './attach/attachments';
 import { NodeActions } from './actions';
 import { FunctionActions } from './functions/actions';
 import { notifyOfEnds } from './notify';
-import { ask } from './request';
+import { caller } from './request';
+import { SessionActions } from './sessions/actions';
+import { SessionsModel } from './sessions/model';
 import { SetupModel } from './setup/model';
 import { EasyRemotePanel } from './sidebar';
 import { IConnectionModel, IJobActions, IOptionsModel } from './tokens';
@@ -35,14 +37,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('easyremote');
     const actions = new NodeActions(app, attachments, trans);
-    const { serverSettings } = app.serviceManager;
-    const setup = new SetupModel((path, body) =>
-      ask(
-        serverSettings,
-        path,
-        body && { method: 'POST', body: JSON.stringify(body) }
-      )
-    );
+    const call = caller(app.serviceManager.serverSettings);
+    const setup = new SetupModel(call);
     const widget = new EasyRemotePanel(
       {
         model,
@@ -50,6 +46,8 @@ export const panel: JupyterFrontEndPlugin<void> = {
         actions,
         functionActions: new FunctionActions(app, trans),
         jobActions,
+        sessions: new SessionsModel(model, call),
+        sessionActions: new SessionActions(app, attachments, trans),
         setup,
         trans
       },

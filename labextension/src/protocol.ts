@@ -35,7 +35,18 @@ export interface INode {
   memory_used: number | null;
   memory_total: number | null;
   gpus: IGpu[];
+  /** Bytes a second, from and to other machines. */
+  received: number | null;
+  sent: number | null;
   labels: string[];
+  /** Whether cells and shipped functions run there. */
+  runs_code: boolean;
+  /** Whether a session may have packages installed. */
+  installs: boolean;
+  /** Seconds after which a session that nobody uses is ended. */
+  session_idle: number | null;
+  /** Shipped functions of one key that run at a time. */
+  processes: number | null;
   /** Not from the server: when it came, in milliseconds of this page's clock. */
   heard?: number;
 }
@@ -132,7 +143,7 @@ export interface ISnapshot {
   seq: number;
   /** The number of the newest sample of the history. */
   sample: number;
-  /** By node: a series for each meter, CPU and RAM first, then each GPU. */
+  /** By node: a series for each meter, as `meters` in merge.ts has them. */
   history: Partial<Record<string, Series[]>>;
 }
 
@@ -151,7 +162,46 @@ export interface IDelta {
   ended?: IEndedJob[];
 }
 
-/** Samples in percents, a second apart; null for what is not known. */
+/** A session on a node. */
+export interface ISession {
+  node_id: string;
+  session: string;
+  /** Whether something runs there. */
+  busy: boolean;
+  /** Calls that wait for that. */
+  waiting: number;
+  /** Seconds since it was used last. */
+  idle: number;
+  /** `kernel/cell` of its newest cell, where that is known. */
+  origin: string;
+  /** As of a node. */
+  heard?: number;
+}
+
+export interface ISessionList {
+  sessions: ISession[];
+  /** Nodes that did not answer. */
+  silent: string[];
+}
+
+export interface IVariable {
+  name: string;
+  type: string;
+  /** In bytes, roughly. */
+  size: number;
+  /** Its repr, shortened. */
+  text: string;
+  /** Of an array. */
+  shape: number[] | null;
+}
+
+/** What is in a session; nothing is said of it while something runs there. */
+export interface IVariableList {
+  busy: boolean;
+  variables: IVariable[];
+}
+
+/** Samples in percents, or in kB a second, a second apart; null for what is not known. */
 export type Series = (number | null)[];
 
 /** Why there is nothing to show. */

@@ -30,6 +30,11 @@ export class Refusal extends Error {
   }
 }
 
+/** Why something went wrong, for people. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
 /** Ask the server extension; `path` is below `easyremote/`. */
 export async function ask<T>(
   settings: ServerConnection.ISettings,
@@ -79,3 +84,9 @@ export function openStream(
 
 /** GET without a body, POST with one; throws a `Refusal`. */
 export type CallServer = <T>(path: string, body?: object) => Promise<T>;
+
+/** Ask the server extension of these settings. */
+export function caller(settings: ServerConnection.ISettings): CallServer {
+  return (path, body) =>
+    ask(settings, path, body && { method: 'POST', body: JSON.stringify(body) });
+}

@@ -1,7 +1,7 @@
 /** The wire samples that the Python tests write and read too. */
 
 import { readFileSync } from 'node:fs';
-import { Message } from './protocol';
+import { ISessionList, IVariableList, Message } from './protocol';
 
 /** A message by the name of its sample. */
 export function sample(name: string): Message {
@@ -12,6 +12,12 @@ export function sample(name: string): Message {
 export function exchange(): Message[] {
   return read('exchange') as Message[];
 }
+
+/** Answers of the paths of sessions. */
+export const samples = {
+  sessions: read('sessions') as ISessionList,
+  variables: read('variables') as IVariableList
+};
 
 function read(name: string): unknown {
   const folder = '../../tests/jupyter_extension/server/samples/';

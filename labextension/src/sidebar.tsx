@@ -12,12 +12,13 @@ import { Jobs } from './jobs/section';
 import { acceptCells } from './magic/drop';
 import { Nodes } from './nodes/nodes';
 import { OptionsModel, Section } from './options';
+import { Sessions } from './sessions/section';
 import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
 import { IPanelProps } from './ui/state';
 
 /** Heights of the sections, relative to each other. */
-const SIZES = [3, 1.2, 1.8];
+const SIZES = [3, 1.2, 1.8, 1.2];
 
 export class EasyRemotePanel extends SidePanel {
   constructor(props: IPanelProps, translator: ITranslator) {
@@ -42,6 +43,7 @@ export class EasyRemotePanel extends SidePanel {
       <Functions {...props} />
     );
     this._addSection('jobs', trans.__('Jobs'), <Jobs {...props} />);
+    this._addSection('sessions', trans.__('Sessions'), <Sessions {...props} />);
     options.changed.connect(this._onOptions);
     this._onOptions();
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.client.session import Session, sessions_on
+from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallTimeout, NotFound, ProtocolError
 from easyremote.serialize.values import dump
 from tests.conftest import Gateway, wait_until
@@ -51,6 +51,35 @@ def test_a_session_that_is_busy_says_so_and_its_variables_wait(
     gate.touch()
     job.result()
     session.ask_plainly("list", queue_timeout=30)
+
+
+def test_a_look_at_a_session_is_no_use_of_it(client: Client) -> None:
+    session = Session(client, "gpu-node", "looked-at")
+    session.submit_cell(REQUEST | {"code": "1"}, origin="kernel/cell").result()
+    wait_until(lambda: described(client, "looked-at")["idle"] > 0.3)
+    session.ask_plainly("list", queue_timeout=30)
+    told = described(client, "looked-at")
+    assert (told["idle"] > 0.3, told["origin"]) == (True, "kernel/cell")
+    jobs = next(iter(client.watch()))
+    assert "variables" not in {job["function"] for job in (*jobs["jobs"], *jobs["ended"])}
+
+
+def test_a_session_is_restarted_empty_and_stays_whose_it_is(client: Client) -> None:
+    session = Session(client, "gpu-node", "restarted")
+    assert not session.restart()
+    session.submit_cell(REQUEST | {"code": "x = 1"}, origin="kernel/cell").result()
+    assert session.restart()
+    assert described(client, "restarted")["origin"] == "kernel/cell"
+    assert session.ask_plainly("list", queue_timeout=30) == {"variables": {}}
+
+
+def sessions_on(client: Client, node_id: str) -> list[dict[str, Any]]:
+    return ask_for_sessions(client, node_id).result()
+
+
+def described(client: Client, name: str) -> dict[str, Any]:
+    [told] = [each for each in sessions_on(client, "gpu-node") if each["session"] == name]
+    return told
 
 
 def test_who_looks_on_starts_no_session(client: Client) -> None:

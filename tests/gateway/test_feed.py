@@ -10,6 +10,7 @@ import pytest
 from easyremote.gateway.feed import CHANGES_LIMIT, UNSEEN_LIMIT, Feed
 from easyremote.protocol.messages import (
     Cancel,
+    Dispatch,
     Event,
     Finished,
     Function,
@@ -68,15 +69,26 @@ def test_nodes_are_told_with_what_they_offer_and_how_they_are(desk: Watched) -> 
 def test_what_a_machine_has_is_known_before_anybody_watches_how_busy_it_is(desk: Watched) -> None:
     node = desk.node("gpu-node", "$cell")
     card = Gpu("A", 0.9, 1, 2)
-    node.say(Register((Function("$cell"),), 1, ("fast",), 8, 20, (card,)))
+    node.say(Register((Function("$cell"),), 1, ("fast",), 8, 20, (card,), True, 60.0, 2))
     client = desk.client()
     (told,) = nodes_answer(desk, client)["nodes"]
     assert (told["cores"], told["memory_total"], told["labels"]) == (8, 20, ["fast"])
     assert told["gpus"][0]["name"] == "A"
-    assert (told["cpu"], told["memory_used"]) == (None, None)
+    assert (told["cpu"], told["memory_used"], told["received"]) == (None, None, None)
+    assert (told["installs"], told["session_idle"], told["processes"]) == (True, 60.0, 2)
     node.say(Register((Function("$cell"),), 1))  # of an older version: it doesn't say
     (told,) = nodes_answer(desk, client)["nodes"]
     assert (told["cores"], told["memory_total"], told["labels"]) == (None, None, [])
+    assert (told["installs"], told["session_idle"], told["processes"]) == (False, None, None)
+    node.say(Resources(0.5, 8, 10, 20, (), 3000.0, 0.0))
+    (told,) = nodes_answer(desk, client)["nodes"]
+    assert (told["received"], told["sent"]) == (3000.0, 0.0)
+
+
+def test_where_a_call_came_from_goes_with_it_to_its_node(desk: Watched) -> None:
+    node, client = desk.node("n", "$cell"), desk.client()
+    client.submit("$cell", origin="kernel/cell")
+    assert node.only(Dispatch).origin == "kernel/cell"
 
 
 def test_everybody_sees_only_his_own_jobs(desk: Watched) -> None:

@@ -26,6 +26,7 @@ class FrontEnd:
         (opened,) = shown.of("comm_open")
         assert opened["target_name"] == "easyremote"
         self.told = [opened["data"]["attached"]]
+        self.session = opened["data"]["session"]
         self.comm_id = opened["comm_id"]
 
     def send(self, **data: Any) -> None:
@@ -52,6 +53,15 @@ class FrontEnd:
 def front_end(kernel: Kernel) -> FrontEnd:
     kernel.run("%remote_detach")
     return FrontEnd(kernel)
+
+
+def test_the_front_end_is_told_which_session_is_the_kernels_own(
+    kernel: Kernel, front_end: FrontEnd
+) -> None:
+    kernel.run("%%remote gpu-node\nmine = 1")
+    asked = "from easyremote.client.session import ask_for_sessions\nimport easyremote\n"
+    asked += "print(ask_for_sessions(easyremote.connect(), 'gpu-node').result())"
+    assert f"'session': '{front_end.session}'" in kernel.run(asked).text()
 
 
 def test_what_a_cell_attaches_the_front_end_is_told(front_end: FrontEnd) -> None:

@@ -103,6 +103,15 @@ def gpu_node(home: processes.Home) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=["Light", "Dark", "Dark High Contrast"])
+def theme(lab: processes.Jupyter, request: pytest.FixtureRequest) -> Iterator[str]:
+    """JupyterLab in each of its themes; what a picture of it is called by."""
+    name = str(request.param)
+    processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {name}"})
+    yield name.lower().replace(" ", "-")
+    processes.write_settings(lab.log.parent, "themes", {"theme": "JupyterLab Light"})
+
+
 def open_notebook(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
     """Make a notebook and open it; its cells."""
     made = [nbformat.v4.new_code_cell(c) for c in cells]

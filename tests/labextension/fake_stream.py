@@ -95,6 +95,7 @@ def _wave(value: int | None) -> list[int | None]:
     """Five minutes that end at a value."""
     if value is None:
         return [None] * LENGTH
-    swing = 12 * abs(math.sin(value))
+    most = 100 if value <= 100 else 2 * value  # the network has no whole
+    swing = most * 0.12 * abs(math.sin(value))
     past = [value + swing * math.sin((LENGTH - i) / 17) for i in range(1, LENGTH + 1)]
-    return [min(max(round(each), 0), 100) for each in past]
+    return [min(max(round(each), 0), most) for each in past]

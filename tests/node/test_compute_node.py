@@ -143,6 +143,8 @@ def test_labels_and_the_machine_are_told_to_those_who_choose_a_node(gateway: Gat
     with made(gateway, "labelled", labels=["fast", "room-2"]):
         (told,) = (each for each in client.list_nodes() if each.node_id == "labelled")
     assert told.labels == ("fast", "room-2")
+    assert (told.installs, told.session_idle) == (False, 24 * 3600.0)
+    assert told.processes == os.cpu_count()
     assert told.cores == os.cpu_count()
     assert told.memory_total == psutil.virtual_memory().total
     client.close()

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from easyremote import ComputeNode
-from easyremote.node import served
+from easyremote.node import resources, served
 from easyremote.node.resources import ResourceMeter
 from easyremote.protocol.messages import Gpu, Resources
 from tests.conftest import LIMIT, Gateway, wait_until
@@ -57,6 +57,31 @@ def test_the_machine_is_measured() -> None:
     assert reading.cores == psutil.cpu_count()
     assert reading.memory_total == psutil.virtual_memory().total
     assert 0 < reading.memory_used < reading.memory_total
+    assert reading.received >= 0 and reading.sent >= 0
+
+
+def test_the_network_is_told_in_bytes_a_second_without_what_the_machine_says_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def counted(received: int, sent: int) -> None:
+        count = SimpleNamespace(bytes_recv=received, bytes_sent=sent)
+        own = SimpleNamespace(bytes_recv=10**12 + received, bytes_sent=10**12)
+        counters = {"lo": own, "eth0": count, "wlan0": count}
+        monkeypatch.setattr(psutil, "net_io_counters", lambda pernic: counters)
+
+    flags = {"lo": "up,loopback,running", "eth0": "up,running", "wlan0": "up"}
+    states = {name: SimpleNamespace(flags=each) for name, each in flags.items()}
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: states)
+    now = iter([100.0, 102.0, 103.0])
+    monkeypatch.setattr(resources, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    counted(1000, 500)
+    meter = ResourceMeter()
+    counted(5000, 500)
+    reading = meter.read()
+    assert (reading.received, reading.sent) == (4000.0, 0.0)
+    counted(10, 510)  # begun anew
+    reading = meter.read()
+    assert (reading.received, reading.sent) == (0.0, 20.0)
 
 
 def test_gpus_are_told_by_name_use_and_memory_and_a_lost_one_is_left_out(

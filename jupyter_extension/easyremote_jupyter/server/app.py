@@ -19,6 +19,12 @@ from easyremote_jupyter.server.handlers import SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
 from easyremote_jupyter.server.logs import Logs
 from easyremote_jupyter.server.runs import Runs
+from easyremote_jupyter.server.sessions_handlers import (
+    SessionReplaceHandler,
+    SessionsHandler,
+    VariableDeleteHandler,
+    VariablesHandler,
+)
 from easyremote_jupyter.server.setup_handlers import ConnectHandler, SetupHandler, StartHandler
 
 _JOB = r"easyremote/jobs/([0-9a-f]{32})"
@@ -48,6 +54,11 @@ class EasyRemoteApp(ExtensionApp):
             ("easyremote/functions", FunctionsHandler, feed),
             ("easyremote/functions/run", RunHandler, {**feed, "runs": self.runs}),
             ("easyremote/runs/([0-9a-f]{32})", RunResultHandler, {**feed, "runs": self.runs}),
+            ("easyremote/sessions", SessionsHandler, feed),
+            ("easyremote/sessions/variables", VariablesHandler, feed),
+            ("easyremote/sessions/delete", VariableDeleteHandler, feed),
+            ("easyremote/sessions/restart", SessionReplaceHandler, {**feed, "how": "restart"}),
+            ("easyremote/sessions/end", SessionReplaceHandler, {**feed, "how": "end"}),
             ("easyremote/setup", SetupHandler, setup),
             ("easyremote/setup/start", StartHandler, setup),
             ("easyremote/setup/connect", ConnectHandler, setup),

@@ -80,7 +80,8 @@ def _is_known(new: T, old: T | None, clock: str) -> bool:
 def _as_loaded_as(old: Node | None, new: Node) -> Node:
     if old is None or old.cpu is None or (old.state, len(old.gpus)) != (new.state, len(new.gpus)):
         return new
-    return msgspec.structs.replace(new, cpu=old.cpu, memory_used=old.memory_used, gpus=old.gpus)
+    metrics = ("cpu", "memory_used", "gpus", "received", "sent")
+    return msgspec.structs.replace(new, **{name: getattr(old, name) for name in metrics})
 
 
 def _left(old: Iterable[str], new: Iterable[str]) -> list[str]:
@@ -97,11 +98,23 @@ def _steady(node: Node) -> Node:
         for gpu in node.gpus
     ]
     used = _memory(node.memory_used, node.memory_total)
-    return msgspec.structs.replace(node, cpu=_round(node.cpu), memory_used=used, gpus=gpus)
+    return msgspec.structs.replace(
+        node,
+        cpu=_round(node.cpu),
+        memory_used=used,
+        gpus=gpus,
+        received=_rate(node.received),
+        sent=_rate(node.sent),
+    )
 
 
 def _round(share: float | None) -> float | None:
     return None if share is None else round(share, 2)
+
+
+def _rate(rate: float | None) -> float | None:
+    """In whole kB: what a machine chats by itself is less."""
+    return None if rate is None else round(rate / 1000) * 1000.0
 
 
 def _memory(used: int | None, total: int | None) -> int | None:

@@ -27,9 +27,6 @@ from easyremote_jupyter.server.messages import (
 )
 from easyremote_jupyter.server.runs import Runs
 
-#: The largest request for a run: a form is filled in by hand.
-MAX_BODY = 1_000_000
-
 
 class FunctionsHandler(GatewayHandler):
     """GET: the functions of all nodes online."""
@@ -45,7 +42,10 @@ class FunctionsHandler(GatewayHandler):
             except EasyRemoteError as error:  # the gateway has just gone
                 return self.check(unavailable(error, 1))
         functions = [
-            Function(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each))
+            Function(
+                *(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each)),
+                *(each.timeout, each.max_concurrency, each.public),
+            )
             for each in found
         ]
         self.answer(FunctionList(functions))
@@ -61,12 +61,7 @@ class RunHandler(GatewayHandler):
     @web.authenticated
     @authorized("execute", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
     async def post(self) -> None:
-        if len(self.request.body) > MAX_BODY:
-            raise web.HTTPError(413, "The arguments are too large for a form.")
-        try:
-            wanted = msgspec.json.decode(self.request.body, type=RunRequest)
-        except msgspec.DecodeError as error:
-            raise web.HTTPError(400, f"This is no call of a function: {error}") from None
+        wanted = self.read(RunRequest)
         async with self.feed.client() as client:
             if isinstance(client, Unavailable):
                 return self.check(client)

@@ -1,7 +1,8 @@
 """The last five minutes of every node: what the sparklines show as soon as the panel opens.
 
-One sample for each snapshot of the gateway, so about one a second, in whole percents. All series
-end at the newest sample; one of a node that came later is shorter. It knows nothing of browsers.
+One sample for each snapshot of the gateway, so about one a second, in whole percents; those of the
+network in kB a second, because they have no whole. All series end at the newest sample; one of a
+node that came later is shorter. It knows nothing of browsers.
 ``tests/jupyter_extension/server/test_history.py`` proves it.
 """
 
@@ -49,10 +50,13 @@ class History:
 
 
 def meters(node: Node) -> list[int | None]:
-    """CPU and RAM of a node, then use and memory of each GPU, in percents; None for unknown."""
+    """CPU and RAM of a node, what it receives and sends, then use and memory of each GPU."""
     if node.state == "offline":
-        return [None for _ in range(2 + 2 * len(node.gpus))]
-    values = [_percent(node.cpu, 1), _percent(node.memory_used, node.memory_total)]
+        return [None for _ in range(4 + 2 * len(node.gpus))]
+    values = [
+        *(_percent(node.cpu, 1), _percent(node.memory_used, node.memory_total)),
+        *(_kilo(node.received), _kilo(node.sent)),
+    ]
     for gpu in node.gpus:
         values += [_percent(gpu.use, 1), _percent(gpu.memory_used, gpu.memory_total)]
     return values
@@ -62,6 +66,10 @@ def _percent(value: float | None, whole: float | None) -> int | None:
     if value is None or not whole:
         return None
     return min(max(int(100 * value / whole + 0.5), 0), 100)
+
+
+def _kilo(rate: float | None) -> int | None:
+    return None if rate is None else round(rate / 1000)
 
 
 def _new_rings(count: int) -> list[deque[int | None]]:

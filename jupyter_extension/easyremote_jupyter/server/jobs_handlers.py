@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from jupyter_server.auth.decorator import authorized
@@ -30,7 +30,11 @@ from easyremote_jupyter.server.messages import (
     Unavailable,
 )
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 AUTH_RESOURCE = "easyremote"
+#: The largest request: what it has was written by hand.
+MAX_BODY = 1_000_000
 #: How long a request for a log waits for more of it: shorter than any proxy's patience.
 PATIENCE = 20.0
 
@@ -47,6 +51,15 @@ class GatewayHandler(APIHandler):
         """Answer 503 with the reason where there is no gateway."""
         if isinstance(word, Unavailable):
             raise web.HTTPError(503, word.message, reason=word.reason)
+
+    def read(self, kind: type[T]) -> T:
+        """What the browser sent, which is refused where it is something else."""
+        if len(self.request.body) > MAX_BODY:
+            raise web.HTTPError(413, "This is too large for what is written by hand.")
+        try:
+            return msgspec.json.decode(self.request.body, type=kind)
+        except msgspec.DecodeError as error:
+            raise web.HTTPError(400, f"This is not what the panel sends: {error}") from None
 
     def answer(self, what: msgspec.Struct) -> None:
         self.finish(msgspec.json.encode(what))

@@ -25,7 +25,7 @@ from easyremote.errors import (
 Reason = Literal["not-configured", "not-authorized", "unreachable", "version-mismatch", "failed"]
 
 
-#: Samples in percents, a second apart; None for what is not known.
+#: Samples in percents, or in kB a second, a second apart; None for what is not known.
 Series = list[int | None]
 
 
@@ -55,7 +55,13 @@ class Node(msgspec.Struct):
     memory_used: int | None = None  # bytes
     memory_total: int | None = None
     gpus: list[Gpu] = []
+    received: float | None = None  # bytes a second, from and to other machines
+    sent: float | None = None
     labels: list[str] = []
+    runs_code: bool = False  # cells and shipped functions
+    installs: bool = False  # packages, for a session
+    session_idle: float | None = None  # seconds after which an unused session is ended
+    processes: int | None = None  # shipped functions of one key at a time
 
 
 class Job(msgspec.Struct):
@@ -178,6 +184,56 @@ class ErrorText(msgspec.Struct):
     error: str  # empty where it did not
 
 
+class Session(msgspec.Struct):
+    """A session on a node, of the server's own key."""
+
+    node_id: str
+    session: str
+    busy: bool  # something runs there
+    waiting: int  # calls that wait for that
+    idle: float  # seconds since it was used last
+    origin: str = ""  # of its newest cell: kernel/cell
+
+
+class SessionList(msgspec.Struct):
+    sessions: list[Session]
+    silent: list[str]  # nodes that did not answer
+
+
+class Variable(msgspec.Struct):
+    name: str
+    type: str
+    size: int  # bytes, roughly
+    text: str  # its repr, shortened
+    shape: list[int] | None = None  # of an array
+
+
+class VariableList(msgspec.Struct):
+    """What is in a session; nothing is said of it while something runs there."""
+
+    busy: bool
+    variables: list[Variable] = []
+
+
+class SessionRequest(msgspec.Struct):
+    """From the browser: do something to this session."""
+
+    node_id: str
+    session: str
+
+
+class DeleteRequest(SessionRequest):
+    """From the browser: delete this variable of it."""
+
+    name: str
+
+
+class Done(msgspec.Struct):
+    """The answer to what was done to a session."""
+
+    done: bool  # False where there was none any more
+
+
 class Function(msgspec.Struct):
     """A function that a node offers."""
 
@@ -187,6 +243,9 @@ class Function(msgspec.Struct):
     doc: str
     streams: bool  # a generator
     parameters: msgspec.Raw  # JSON Schema of its arguments; null where a form can't have them
+    timeout: float  # seconds that a call may run, 0 for no limit
+    max_concurrency: int  # calls at a time, 0 for as many as the node's slots
+    public: bool  # an HTTP endpoint of the gateway
 
 
 class FunctionList(msgspec.Struct):

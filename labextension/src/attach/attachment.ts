@@ -19,6 +19,13 @@ export interface IAttached {
   auto: boolean;
 }
 
+/** What the kernel says. */
+interface IWord {
+  attached: IAttached | null;
+  /** Its own session on a node. */
+  session?: string;
+}
+
 /** What is needed of a notebook's `DocumentRegistry.IContext`. */
 export interface INotebookContext {
   readonly sessionContext: {
@@ -60,6 +67,11 @@ export class Attachment implements IDisposable {
   /** Whether the kernel has loaded the magics; null while there is none to ask. */
   get isLoaded(): boolean | null {
     return this._kernel === null ? null : this._comm !== null;
+  }
+
+  /** The session on a node that is the kernel's own; null where it has not told. */
+  get session(): string | null {
+    return this._comm === null ? null : this._session;
   }
 
   /** `isLoaded`, as soon as the kernel is there and has said it. */
@@ -145,7 +157,8 @@ export class Attachment implements IDisposable {
     message: KernelMessage.ICommOpenMsg
   ) => {
     this._follow(comm);
-    const { attached } = message.content.data as { attached: IAttached | null };
+    const { attached, session } = message.content.data as unknown as IWord;
+    this._session = session ?? null;
     const node = this._defaultNode();
     if (node !== '' && this._metadata === undefined && attached === null) {
       this.attach(node);
@@ -177,9 +190,10 @@ export class Attachment implements IDisposable {
       if (comm !== this._comm) {
         return; // of a kernel that is not this notebook's any more
       }
-      const data = message.content.data as { attached: IAttached | null };
-      this._told = data.attached;
-      this._keep(data.attached);
+      const { attached, session } = message.content.data as unknown as IWord;
+      this._told = attached;
+      this._session = session ?? null;
+      this._keep(attached);
       this._changed.emit();
     };
     comm.onClose = () => {
@@ -223,5 +237,6 @@ export class Attachment implements IDisposable {
   /** Undefined until the kernel has said it. */
   private _told: IAttached | null | undefined;
   private _attached: IAttached | null = null;
+  private _session: string | null = null;
   private _isDisposed = false;
 }

@@ -5,7 +5,7 @@ import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { codeCell } from '../cell';
 import { insertBelow, notebookOf } from '../notebook';
-import { ask } from '../request';
+import { ask, messageOf } from '../request';
 import { callCell, IFunction } from './functions';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 
@@ -89,8 +89,7 @@ export class FunctionActions implements IFunctionActions {
       }
       onRun(run);
     } catch (error) {
-      const text = error instanceof Error ? error.message : '';
-      onRun({ call_id: '', state: 'failed', text });
+      onRun({ call_id: '', state: 'failed', text: messageOf(error) });
     }
   }
 

@@ -15,6 +15,9 @@ const TRAIN: IFunction = {
   signature: '(epochs: int, rate: float = 0.1)',
   doc: 'Train a model.',
   streams: false,
+  timeout: 0,
+  max_concurrency: 0,
+  public: false,
   parameters: {
     properties: {
       epochs: { type: 'integer' },

@@ -15,6 +15,12 @@ export interface IFunction {
   doc: string;
   /** Whether it is a generator. */
   streams: boolean;
+  /** Seconds that a call may run; 0 for no limit. */
+  timeout: number;
+  /** Calls at a time; 0 for as many as its node has slots. */
+  max_concurrency: number;
+  /** Whether it is an HTTP endpoint of the gateway. */
+  public: boolean;
   /** Of the object of its arguments; null where a form can't have them. */
   parameters: {
     properties?: Record<string, ISchema>;

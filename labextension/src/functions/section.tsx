@@ -157,7 +157,7 @@ function FunctionRow({
 }
 
 /** The functions, asked for anew when a node comes, goes, or offers others. */
-function useFunctions(
+export function useFunctions(
   state: State,
   list: () => Promise<IFunction[]>
 ): IFunction[] {

@@ -12,7 +12,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { codeCell } from '../cell';
 import { CommandIDs } from '../commands';
 import { findCell, IFoundCell, insertBelow, notebookOf } from '../notebook';
-import { ask } from '../request';
+import { ask, messageOf } from '../request';
 import { AnyJob, originOf, titleOf } from './jobs';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 
@@ -198,9 +198,7 @@ export class JobActions implements IJobActions {
       await action();
       return true;
     } catch (error) {
-      Notification.error(error instanceof Error ? error.message : '', {
-        autoClose: false
-      });
+      Notification.error(messageOf(error), { autoClose: false });
       return false;
     }
   }

@@ -2,7 +2,7 @@
 
 import * as React from 'react';
 import { elapsed } from '../merge';
-import { IBars } from '../protocol';
+import { IBars, INode, ISnapshot } from '../protocol';
 import {
   IJobSectionProps,
   useBars,
@@ -17,59 +17,20 @@ import { JobRow, rowHeight } from './row';
 const RECENT = 20;
 
 export function Jobs(props: IJobSectionProps): React.ReactElement {
-  const { model, jobActions, trans } = props;
+  const { model, trans } = props;
   const state = useConnection(model);
-  const bars = useBars(model);
-  const stopping = useSignal(jobActions.changed, () => jobActions.stopping);
   if (state.kind !== 'snapshot') {
     return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
   }
-  const jobs: AnyJob[] = [
-    ...arranged(state.jobs),
-    ...state.ended.slice(0, RECENT)
-  ];
+  const jobs = listed(state);
   if (jobs.length === 0) {
     return (
       <p className="jp-EasyRemote-empty">{trans.__('Nothing is running.')}</p>
     );
   }
-  const nodes = new Map(state.nodes.map(node => [node.node_id, node]));
   return (
     <>
-      <Tree
-        items={jobs}
-        keyOf={job => job.call_id}
-        nameOf={job => jobActions.title(job)}
-        heightOf={(job, isExpanded) =>
-          rowHeight(bars.get(job.call_id), isExpanded)
-        }
-        label={trans.__('Jobs')}
-        className="jp-EasyRemote-jobs"
-        kind="job"
-        onEnter={job => {
-          jobActions.showLog(job);
-        }}
-        onCopy={job => {
-          void jobActions.copyError(job);
-        }}
-        onDelete={job => {
-          if ('state' in job) {
-            void jobActions.cancel(job);
-          }
-        }}
-        render={(job, row) => (
-          <JobRow
-            job={job}
-            bars={bars.get(job.call_id) ?? NO_BARS}
-            node={nodes.get(job.node_id ?? '')}
-            isStopping={stopping.has(job.call_id)}
-            seconds={lasted(job)}
-            {...row}
-            actions={jobActions}
-            trans={trans}
-          />
-        )}
-      />
+      <JobTree {...props} jobs={jobs} nodes={state.nodes} />
       {state.more > 0 && (
         <p className="jp-EasyRemote-empty">
           {trans._n('%1 more waits', '%1 more wait', state.more, state.more)}
@@ -77,6 +38,63 @@ export function Jobs(props: IJobSectionProps): React.ReactElement {
       )}
     </>
   );
+}
+
+/** Jobs, as they are listed in the panel and on the page of a node. */
+export function JobTree({
+  jobs,
+  nodes,
+  model,
+  jobActions,
+  trans
+}: Pick<IJobSectionProps, 'model' | 'jobActions' | 'trans'> & {
+  jobs: AnyJob[];
+  nodes: readonly INode[];
+}): React.ReactElement {
+  const bars = useBars(model);
+  const stopping = useSignal(jobActions.changed, () => jobActions.stopping);
+  const byId = new Map(nodes.map(node => [node.node_id, node]));
+  return (
+    <Tree
+      items={jobs}
+      keyOf={job => job.call_id}
+      nameOf={job => jobActions.title(job)}
+      heightOf={(job, isExpanded) =>
+        rowHeight(bars.get(job.call_id), isExpanded)
+      }
+      label={trans.__('Jobs')}
+      className="jp-EasyRemote-jobs"
+      kind="job"
+      onEnter={job => {
+        jobActions.showLog(job);
+      }}
+      onCopy={job => {
+        void jobActions.copyError(job);
+      }}
+      onDelete={job => {
+        if ('state' in job) {
+          void jobActions.cancel(job);
+        }
+      }}
+      render={(job, row) => (
+        <JobRow
+          job={job}
+          bars={bars.get(job.call_id) ?? NO_BARS}
+          node={byId.get(job.node_id ?? '')}
+          isStopping={stopping.has(job.call_id)}
+          seconds={lasted(job)}
+          {...row}
+          actions={jobActions}
+          trans={trans}
+        />
+      )}
+    />
+  );
+}
+
+/** Those that run, those that wait, and the last that are over. */
+export function listed({ jobs, ended }: ISnapshot): AnyJob[] {
+  return [...arranged(jobs), ...ended.slice(0, RECENT)];
 }
 
 const NO_BARS: IBars = { bars: [], count: 0 };

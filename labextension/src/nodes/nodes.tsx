@@ -84,6 +84,9 @@ export function Nodes(props: ISectionProps): React.ReactElement {
         onEnter={node => {
           actions.insert(node.node_id);
         }}
+        onOpen={node => {
+          actions.open(node.node_id);
+        }}
         onCopy={node => {
           actions.copy(node.node_id);
         }}

@@ -1,23 +1,23 @@
 /** One node: its state, what it is, and its bars. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { addBelowIcon, copyIcon, linkIcon } from '@jupyterlab/ui-components';
+import {
+  addBelowIcon,
+  copyIcon,
+  launchIcon,
+  linkIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { INodeActions } from '../actions';
-import { roughly, memory, percent } from '../format';
-import { elapsed } from '../merge';
+import { memory, percent } from '../format';
+import { gpuSeries } from '../merge';
 import { IGpu, INode, Series } from '../protocol';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
 import { Meter } from '../ui/meter';
-import { Shape, StateShape } from '../ui/shape';
+import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
-
-const SHAPES: Partial<Record<string, Shape>> = {
-  online: 'well',
-  suspect: 'doubt',
-  offline: 'off'
-};
+import { activity, shapeOf, versions } from './texts';
 
 /** Pixels, as `style/index.css` has them: the list must know before it draws. */
 const HEAD = 42;
@@ -57,7 +57,7 @@ export function NodeRow({
   return (
     <div className={`jp-EasyRemote-node jp-mod-${node.state}`}>
       <div className="jp-EasyRemote-nodeHead">
-        <StateShape shape={SHAPES[node.state] ?? 'waiting'} />
+        <StateShape shape={shapeOf(node)} />
         <span className="jp-EasyRemote-name" title={node.node_id} dir="auto">
           {node.node_id}
         </span>
@@ -92,6 +92,16 @@ export function NodeRow({
               actions.copy(node.node_id);
             }}
           />
+          {actions.canOpen && (
+            <IconButton
+              icon={launchIcon}
+              label={trans.__('Open the page of %1', node.node_id)}
+              tabIndex={tabIndex}
+              onClick={() => {
+                actions.open(node.node_id);
+              }}
+            />
+          )}
         </span>
       </div>
       {node.state !== 'offline' && (
@@ -139,7 +149,7 @@ function Resources({
           node={node}
           gpu={gpu}
           index={index}
-          history={history.slice(2 + 2 * index)}
+          history={gpuSeries(history, index)}
           trans={trans}
         />
       ))}
@@ -227,23 +237,6 @@ function Memory({
   );
 }
 
-/** What the node is busy with, or what is the matter with it, in a few words. */
-function activity(node: INode, trans: TranslationBundle): string {
-  const lasted = elapsed(node.since, node.heard, Date.now());
-  switch (node.state) {
-    case 'online':
-      return node.running === 0
-        ? trans.__('idle')
-        : trans.__('%1 of %2 running', node.running, node.slots);
-    case 'suspect':
-      return trans.__('silent for %1', roughly(lasted));
-    case 'offline':
-      return trans.__('offline for %1', roughly(lasted));
-    default:
-      return node.state;
-  }
-}
-
 function detailLines(node: INode): number {
   return (
     1 + (node.functions.length > 0 ? 1 : 0) + (node.labels.length > 0 ? 1 : 0)
@@ -258,11 +251,7 @@ function Details({
   node: INode;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const versions = [`Python ${node.python}`, `EasyRemote ${node.version}`];
-  if (node.cores !== null) {
-    versions.push(trans._n('%1 core', '%1 cores', node.cores, node.cores));
-  }
-  const lines = [versions.join(' · ')];
+  const lines = [versions(node, trans)];
   if (node.functions.length > 0) {
     lines.push(trans.__('Functions: %1', node.functions.join(', ')));
   }

@@ -2,8 +2,6 @@
 
 import { Series } from '../protocol';
 
-/** More points than pixels show nothing more: each is the highest of a few samples. */
-const SAMPLES_A_POINT = 5;
 /** The line is a pixel thick: half of it lies beyond its middle. */
 const MARGIN = 0.75;
 
@@ -12,10 +10,12 @@ export function path(
   series: Series,
   length: number,
   width: number,
-  height: number
+  height: number,
+  /** Points closer than pixels show nothing more: each is the highest of a few samples. */
+  samplesAPoint = 5
 ): string {
-  const step = (width * SAMPLES_A_POINT) / length;
-  const points = highest(series);
+  const step = (width * samplesAPoint) / length;
+  const points = highest(series, samplesAPoint);
   const left = width - (points.length - 1) * step;
   let isDown = false;
   return points
@@ -36,11 +36,11 @@ export function path(
 }
 
 /** The highest of each few samples, counted from the newest. */
-function highest(series: Series): Series {
+function highest(series: Series, count: number): Series {
   const points: Series = [];
-  for (let end = series.length; end > 0; end -= SAMPLES_A_POINT) {
+  for (let end = series.length; end > 0; end -= count) {
     const known = series
-      .slice(Math.max(end - SAMPLES_A_POINT, 0), end)
+      .slice(Math.max(end - count, 0), end)
       .filter(value => value !== null);
     points.unshift(known.length > 0 ? Math.max(...known) : null);
   }

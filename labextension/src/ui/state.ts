@@ -8,6 +8,8 @@ import { IFunctionActions } from '../functions/actions';
 import { IJobActions } from '../jobs/actions';
 import { IOptions, OptionsModel } from '../options';
 import { IBars } from '../protocol';
+import { ISessionActions } from '../sessions/actions';
+import { SessionsModel } from '../sessions/model';
 import { SetupModel } from '../setup/model';
 import { IConnectionModel, State } from '../tokens';
 
@@ -30,8 +32,16 @@ export interface IFunctionSectionProps extends ISectionProps {
   functionActions: IFunctionActions;
 }
 
+/** What the section of the sessions gets. */
+export interface ISessionSectionProps extends ISectionProps {
+  sessions: SessionsModel;
+  sessionActions: ISessionActions;
+}
+
 /** What the panel gets: what any of its sections wants. */
-export type IPanelProps = IJobSectionProps & IFunctionSectionProps;
+export type IPanelProps = IJobSectionProps &
+  IFunctionSectionProps &
+  ISessionSectionProps;
 
 /** The state of the model; the view is drawn again when it changes. */
 export function useConnection(model: IConnectionModel): State {

@@ -1,6 +1,7 @@
 /** A long list as a tree: only what can be seen is drawn, and arrow keys move through it. */
 
 import * as React from 'react';
+import { ITreeRow, treeRows } from './rows';
 import { moved, offsets, reveal, visible } from './window';
 
 /** Rows that are drawn before the height of the list is known. */
@@ -22,9 +23,16 @@ export interface ITreeProps<T> {
   label: string;
   className: string;
   /** What the rows are: each has its key as `data-KIND`, for menus. */
-  kind: 'node' | 'job' | 'function';
-  /** What Enter does. */
-  onEnter: (item: T) => void;
+  kind: 'node' | 'job' | 'function' | 'session';
+  /** What stands below an item that is expanded; without it, only that item itself grows. */
+  childrenOf?: (item: T) => readonly T[];
+  /** Which items are expanded, by key, where somebody else has to know that, too. */
+  expanded?: ReadonlySet<string>;
+  onExpand?: (item: T, isExpanded: boolean) => void;
+  /** What Enter does; else it expands. */
+  onEnter?: (item: T) => void;
+  /** What Alt+Enter and a double click do. */
+  onOpen?: (item: T) => void;
   onCopy: (item: T) => void;
   onDelete?: (item: T) => void;
   onDragStart?: (item: T, event: React.DragEvent) => void;
@@ -32,57 +40,79 @@ export interface ITreeProps<T> {
 
 export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
   const { items, keyOf, heightOf, label } = props;
-  const [expanded, setExpanded] = React.useState<ReadonlySet<string>>(
-    new Set()
-  );
+  const [own, setOwn] = React.useState<ReadonlySet<string>>(new Set());
+  const expanded = props.expanded ?? own;
   const [active, setActive] = React.useState<string | null>(null);
   const { box, scroll, height, onScroll } = useScroll();
+  const all = treeRows(items, item =>
+    expanded.has(keyOf(item)) ? props.childrenOf?.(item) : undefined
+  );
   const tops = offsets(
-    items.map(item => heightOf(item, expanded.has(keyOf(item))))
+    all.map(({ item }) => heightOf(item, expanded.has(keyOf(item))))
   );
   const [first, last] = visible(tops, scroll, height);
   const activeRow = Math.max(
-    items.findIndex(item => keyOf(item) === active),
+    all.findIndex(({ item }) => keyOf(item) === active),
     0
   );
-  const rows = items.map((_, row) => row).slice(first, last);
-  if (items.length > 0 && (activeRow < first || activeRow >= last)) {
-    rows.push(activeRow); // the tab key must find it
+  const drawn = all.map((_, row) => row).slice(first, last);
+  if (all.length > 0 && (activeRow < first || activeRow >= last)) {
+    drawn.push(activeRow); // the tab key must find it
   }
 
-  const expand = (key: string, isExpanded: boolean) => {
-    const next = new Set(expanded);
-    if (isExpanded) {
-      next.add(key);
-    } else {
-      next.delete(key);
+  const expand = ({ item, level }: ITreeRow<T>, isExpanded: boolean) => {
+    if (level > 1) {
+      return;
     }
-    setExpanded(next);
+    const next = new Set(own);
+    if (isExpanded) {
+      next.add(keyOf(item));
+    } else {
+      next.delete(keyOf(item));
+    }
+    setOwn(next);
+    props.onExpand?.(item, isExpanded);
   };
 
   const move = (row: number) => {
-    setActive(keyOf(items[row]));
+    setActive(keyOf(all[row].item));
     box.current?.scrollTo({ top: reveal(tops, row, scroll, height) });
     // The row may be drawn only now.
     requestAnimationFrame(() => {
-      box.current
-        ?.querySelector<HTMLElement>(`[aria-posinset="${row + 1}"]`)
-        ?.focus();
+      box.current?.querySelector<HTMLElement>(`[data-row="${row}"]`)?.focus();
     });
   };
 
+  // A row that goes while it has the focus leaves it to the next one.
+  const focused = React.useRef(-1);
+  React.useEffect(() => {
+    const isLost = document.activeElement === document.body;
+    if (focused.current >= 0 && isLost && all.length > 0) {
+      move(Math.min(focused.current, all.length - 1));
+    }
+  });
+
   const onKeyDown = (event: React.KeyboardEvent, row: number) => {
-    const item = items[row];
-    const target = moved(event.key, row, items.length);
+    const { item, level, position } = all[row];
+    const isExpanded = expanded.has(keyOf(item));
+    const target = moved(event.key, row, all.length);
     if (event.target !== event.currentTarget && target === null) {
       return; // it is for a button of the row
     }
     if (target !== null) {
       move(target);
+    } else if (event.key === 'ArrowLeft' && level > 1) {
+      move(row - position);
+    } else if (event.key === 'ArrowRight' && isExpanded) {
+      move(all[row + 1]?.level > 1 ? row + 1 : row);
     } else if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') {
-      expand(keyOf(item), event.key === 'ArrowRight');
-    } else if (event.key === 'Enter') {
+      expand(all[row], event.key === 'ArrowRight');
+    } else if (event.key === 'Enter' && event.altKey && props.onOpen) {
+      props.onOpen(item);
+    } else if (event.key === 'Enter' && props.onEnter) {
       props.onEnter(item);
+    } else if (event.key === 'Enter') {
+      expand(all[row], !isExpanded);
     } else if (event.key === 'c' && (event.ctrlKey || event.metaKey)) {
       props.onCopy(item);
     } else if (event.key === 'Delete' && props.onDelete) {
@@ -101,13 +131,9 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
       onScroll={onScroll}
       data-lm-dragscroll={true}
     >
-      <div
-        role="tree"
-        aria-label={label}
-        style={{ height: tops[items.length] }}
-      >
-        {rows.map(row => {
-          const item = items[row];
+      <div role="tree" aria-label={label} style={{ height: tops[all.length] }}>
+        {drawn.map(row => {
+          const { item, level, position, size } = all[row];
           const key = keyOf(item);
           const isExpanded = expanded.has(key);
           const tabIndex = row === activeRow ? 0 : -1;
@@ -118,18 +144,26 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
               className="jp-EasyRemote-treeItem"
               {...{ [`data-${props.kind}`]: key }}
               aria-label={props.nameOf(item)}
-              aria-level={1}
-              aria-setsize={items.length}
-              aria-posinset={row + 1}
-              aria-expanded={isExpanded}
+              data-row={row}
+              aria-level={level}
+              aria-setsize={size}
+              aria-posinset={position}
+              aria-expanded={level > 1 ? undefined : isExpanded}
               tabIndex={tabIndex}
               draggable={props.onDragStart !== undefined}
               style={{ transform: `translateY(${tops[row]}px)` }}
               onFocus={() => {
                 setActive(key);
+                focused.current = row;
+              }}
+              onBlur={() => {
+                focused.current = -1;
               }}
               onClick={() => {
-                expand(key, !isExpanded);
+                expand(all[row], !isExpanded);
+              }}
+              onDoubleClick={() => {
+                props.onOpen?.(item);
               }}
               onKeyDown={event => {
                 onKeyDown(event, row);

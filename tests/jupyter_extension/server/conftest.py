@@ -1,13 +1,22 @@
-"""One gateway, one node and one Jupyter server for the tests of the handlers."""
+"""One gateway, one node and one Jupyter server for the tests of the handlers.
+
+And the same again with a node that runs cells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+import pytest_asyncio
 
+from easyremote.client.client import Client
 from tests import processes
+
+#: Seconds for an answer: of a session that starts, too.
+LIMIT = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +44,37 @@ def unconfigured_jupyter(tmp_path: Path) -> Iterator[processes.Jupyter]:
     home = processes.Home(tmp_path / "home")
     with processes.jupyter("jupyter_server", tmp_path / "server", home) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def cells_home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
+    return processes.Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def cells(cells_home: processes.Home) -> Iterator[Client]:
+    """A client, and a node that runs its cells."""
+    with (
+        processes.gateway(cells_home, processes.free_port()),
+        processes.open_node(cells_home, "cells"),
+        Client(cells_home.local["gateway"], cells_home.local["keys"]["client"]) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def cells_jupyter(
+    cells_home: processes.Home, cells: Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[processes.Jupyter]:
+    folder = tmp_path_factory.mktemp("jupyter") / "server"
+    with processes.jupyter("jupyter_server", folder, cells_home, base_url="/user/ada/") as served:
+        yield served
+
+
+@pytest_asyncio.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """What a browser has: also the cookies of an address that is no name."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    limit = aiohttp.ClientTimeout(total=LIMIT)
+    async with aiohttp.ClientSession(timeout=limit, cookie_jar=jar) as session:
+        yield session

@@ -40,7 +40,7 @@ def told(*messages: Snapshot | Connecting | Unavailable) -> list[Any]:
 
 
 def test_an_exchange_is_as_its_sample_says() -> None:
-    history = {"a": [[40, 42], [25, 25]], "b": [[10], [50]]}
+    history = {"a": [[40, 42], [25, 25], [1200, 0], [3, 3]], "b": [[10], [50], [0], [0]]}
     busy = {"running": 1, "memory_used": 1000}
     new = Node("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
     a2 = Job("a2", "train", "c", "queued", 0.1, place=1)
@@ -94,6 +94,7 @@ def test_jitter_that_no_eye_sees_is_no_change() -> None:
     total = 1000 * MEMORY_STEP
     before = node("a", cpu=0.101, memory_used=5 * MEMORY_STEP + 1, memory_total=total)
     after = node("a", cpu=0.104, memory_used=5 * MEMORY_STEP + 900, memory_total=total)
+    before.sent, after.sent = 9700.0, 10_200.0
     [_, delta] = told(snapshot(before), snapshot(after))
     assert delta.nodes == []
 

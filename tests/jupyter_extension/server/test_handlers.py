@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
-import pytest_asyncio
 
 from easyremote.identity import Key
 from easyremote_jupyter.server.handlers import paced
@@ -36,13 +34,6 @@ class Browser:
     def stream(self, query: str = "", **headers: str) -> Any:
         url = f"{self.url}stream{query}"
         return self.session.ws_connect(url, headers={**self.login, **headers})
-
-
-@pytest_asyncio.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=LIMIT)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield session
 
 
 @pytest.fixture
@@ -80,6 +71,8 @@ async def test_the_stream_begins_whole_and_goes_on_with_what_changes(browser: Br
             message, [node] = delta, delta.get("nodes", [node])
     assert 0 <= node["cpu"] <= 1
     assert 0 < node["memory_used"] < node["memory_total"]
+    assert node["received"] >= 0
+    assert (node["runs_code"], node["installs"], node["session_idle"]) == (False, False, 86400.0)
 
 
 async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browser) -> None:
@@ -88,8 +81,8 @@ async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browse
         for _ in range(2):
             await receive_until(one, "delta")
         async with browser.stream() as two:
-            [cpu, ram] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
-    assert len(cpu) == len(ram) >= 3
+            [cpu, *others] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
+    assert len(cpu) == len(others[-1]) >= 3
 
 
 async def test_twenty_tabs_make_one_connection_to_the_gateway(
@@ -133,28 +126,6 @@ async def test_a_tab_that_wishes_for_less_gets_the_load_less_often(browser: Brow
 )
 async def test_the_server_has_limits_for_what_a_tab_may_wish(wish: str, pace: float) -> None:
     assert paced(wish) == pace
-
-
-@pytest.mark.parametrize("path", ["nodes", "jobs", "stream"])
-async def test_nobody_gets_anything_without_logging_in(browser: Browser, path: str) -> None:
-    browser.login = {}
-    if path == "stream":
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await browser.stream()
-        assert refused.value.status == 403
-    else:
-        status, body = await browser.get(path)
-        assert status == 403
-        assert "nodes" not in body
-
-
-async def test_a_page_of_another_origin_gets_no_stream(browser: Browser) -> None:
-    # A browser sends its cookie along wherever the page comes from; here the token is no cookie,
-    # so the origin alone must not be enough to be let in either.
-    browser.login = {}
-    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await browser.stream(Origin="http://elsewhere.example")
-    assert refused.value.status == 403
 
 
 async def test_no_part_of_the_key_is_in_what_a_browser_gets(

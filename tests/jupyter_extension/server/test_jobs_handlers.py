@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from easyremote.client.client import Client
 from easyremote.client.job import RemoteJob
@@ -30,37 +28,9 @@ for _ in tqdm(range(10_000), desc="epochs"):
 """
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
-    return processes.Home(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def cells(home: processes.Home) -> Iterator[Client]:
-    """A client, and a node that runs its cells."""
-    with (
-        processes.gateway(home, processes.free_port()),
-        processes.open_node(home, "cells"),
-        Client(home.local["gateway"], home.local["keys"]["client"]) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(scope="module")
-def jupyter(
-    home: processes.Home, cells: Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[processes.Jupyter]:
-    folder = tmp_path_factory.mktemp("jupyter") / "server"
-    with processes.jupyter("jupyter_server", folder, home, base_url="/user/ada/") as served:
-        yield served
-
-
-@pytest_asyncio.fixture
-async def browser(jupyter: processes.Jupyter) -> AsyncIterator[Browser]:
-    jar = aiohttp.CookieJar(unsafe=True)  # of addresses that are no names, too
-    limit = aiohttp.ClientTimeout(total=LIMIT)
-    async with aiohttp.ClientSession(timeout=limit, cookie_jar=jar) as session:
-        yield Browser(jupyter, session)
+@pytest.fixture
+def browser(cells_jupyter: processes.Jupyter, session: aiohttp.ClientSession) -> Browser:
+    return Browser(cells_jupyter, session)
 
 
 def start(client: Client, code: str, session: str) -> RemoteJob[dict[str, Any]]:
@@ -169,45 +139,10 @@ async def test_a_number_that_is_none_is_refused(browser: Browser, cells: Client,
     assert status == 400
 
 
-JOB_PATHS = [("GET", "log"), ("GET", "error"), ("POST", "cancel"), ("POST", "kill")]
-
-
-@pytest.mark.parametrize(("method", "path"), JOB_PATHS)
-async def test_nobody_gets_anything_without_logging_in(
-    browser: Browser, cells: Client, method: str, path: str
-) -> None:
-    url = f"{browser.url}jobs/{'0' * 32}/{path}"
-    async with browser.session.request(method, url) as response:
-        assert response.status == 403
-
-
-@pytest.mark.parametrize(("method", "path"), JOB_PATHS)
-@pytest.mark.parametrize("has_xsrf", [False, True])
-async def test_a_page_of_another_origin_gets_nothing_with_the_users_cookie(
-    browser: Browser,
-    jupyter: processes.Jupyter,
-    cells: Client,
-    method: str,
-    path: str,
-    has_xsrf: bool,
-) -> None:
-    async with browser.session.get(f"{jupyter.url}tree?token={jupyter.token}") as response:
-        cookies = {cookie.key: cookie.value for cookie in browser.session.cookie_jar}
-        assert response.status in (200, 404)
-    assert any(name.startswith("username-") for name in cookies), cookies
-    url = f"{browser.url}jobs/{'0' * 32}/{path}"
-    headers = {"Origin": "https://evil.example"}
-    if has_xsrf:
-        headers["X-XSRFToken"] = cookies["_xsrf"]
-    async with browser.session.request(method, url, headers=headers) as response:
-        assert response.status in (403, 404)
-        assert "stopped" not in await response.text()
-
-
 async def test_no_part_of_the_key_is_in_any_answer(
-    browser: Browser, cells: Client, home: processes.Home
+    browser: Browser, cells: Client, cells_home: processes.Home
 ) -> None:
-    key = Key.parse(home.local["keys"]["client"])
+    key = Key.parse(cells_home.local["keys"]["client"])
     job = start(cells, "import os; print(dict(os.environ)); 1/0", "key")
     await listed(browser, job.call_id)
     texts = [(await whole_log(browser, job.call_id))[0]]

@@ -32,6 +32,13 @@ def test_bars_and_pages_of_a_log_are_written_as_their_samples_say() -> None:
     assert json.loads(msgspec.json.encode(page)) == sample("log")
 
 
+def test_sessions_and_their_variables_are_written_as_their_samples_say() -> None:
+    sessions = msgspec.convert(sample("sessions"), messages.SessionList)
+    assert json.loads(msgspec.json.encode(sessions)) == sample("sessions")
+    variables = msgspec.convert(sample("variables"), messages.VariableList)
+    assert json.loads(msgspec.json.encode(variables)) == sample("variables")
+
+
 def test_a_retry_is_read_from_its_sample() -> None:
     msgspec.convert(sample("retry"), messages.Retry)
 

@@ -1,0 +1,43 @@
+/** A node in a few words, wherever it is shown. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import { roughly } from '../format';
+import { elapsed } from '../merge';
+import { INode } from '../protocol';
+import { Shape } from '../ui/shape';
+
+const SHAPES: Partial<Record<string, Shape>> = {
+  online: 'well',
+  suspect: 'doubt',
+  offline: 'off'
+};
+
+export function shapeOf({ state }: INode): Shape {
+  return SHAPES[state] ?? 'waiting';
+}
+
+/** What the node is busy with, or what is the matter with it, in a few words. */
+export function activity(node: INode, trans: TranslationBundle): string {
+  const lasted = elapsed(node.since, node.heard, Date.now());
+  switch (node.state) {
+    case 'online':
+      return node.running === 0
+        ? trans.__('idle')
+        : trans.__('%1 of %2 running', node.running, node.slots);
+    case 'suspect':
+      return trans.__('silent for %1', roughly(lasted));
+    case 'offline':
+      return trans.__('offline for %1', roughly(lasted));
+    default:
+      return node.state;
+  }
+}
+
+/** What runs there, and on how many cores. */
+export function versions(node: INode, trans: TranslationBundle): string {
+  const parts = [`Python ${node.python}`, `EasyRemote ${node.version}`];
+  if (node.cores !== null) {
+    parts.push(trans._n('%1 core', '%1 cores', node.cores, node.cores));
+  }
+  return parts.join(' · ');
+}

@@ -1,0 +1,97 @@
+/** What the owner of a node allows, and who is there, in words. No DOM. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import { roughly } from '../format';
+import { IFunction } from '../functions/functions';
+import { INode, ISnapshot } from '../protocol';
+
+/** A sentence for each rule that the node has told of. */
+export function policy(node: INode, trans: TranslationBundle): string[] {
+  const sentences = [
+    node.runs_code
+      ? trans.__(
+          'Cells and shipped functions of every client key run here, in processes of their own.'
+        )
+      : trans.__(
+          'Only the functions that it has registered run here: no cells, no shipped code.'
+        ),
+    trans._n(
+      '%1 call of its functions runs at a time; more wait for their turn.',
+      '%1 calls of its functions run at a time; more wait for their turn.',
+      node.slots,
+      node.slots
+    )
+  ];
+  if (!node.runs_code) {
+    return sentences;
+  }
+  if (node.processes !== null) {
+    sentences.push(
+      trans._n(
+        '%1 shipped function of a key runs at a time, and one cell in each session.',
+        '%1 shipped functions of a key run at a time, and one cell in each session.',
+        node.processes,
+        node.processes
+      )
+    );
+  }
+  sentences.push(
+    node.installs
+      ? trans.__(
+          'A session may have packages installed for itself, with %1.',
+          '%%remote --with'
+        )
+      : trans.__(
+          'No packages are installed for a session: its owner forbids it.'
+        )
+  );
+  if (node.session_idle !== null) {
+    sentences.push(
+      trans.__(
+        'A session that nobody uses for %1 is ended, and its variables with it.',
+        roughly(node.session_idle)
+      )
+    );
+  }
+  return sentences;
+}
+
+/** Whose work is there: of others one learns no more than that there is some. */
+export function users(
+  node: INode,
+  { jobs }: ISnapshot,
+  trans: TranslationBundle
+): string {
+  const own = jobs.filter(
+    job => job.node_id === node.node_id && job.state !== 'queued'
+  ).length;
+  const others = Math.max(node.running - own, 0);
+  const parts: string[] = [];
+  if (own > 0) {
+    parts.push(trans._n('%1 job of this key', '%1 jobs of this key', own, own));
+  }
+  if (others > 0) {
+    parts.push(
+      trans._n('%1 job of another key', '%1 jobs of other keys', others, others)
+    );
+  }
+  return parts.length === 0 ? trans.__('Nobody, now.') : parts.join(', ');
+}
+
+/** What a call of the function has to keep to. */
+export function limits(fn: IFunction, trans: TranslationBundle): string {
+  const parts: string[] = [];
+  if (fn.max_concurrency > 0) {
+    parts.push(trans.__('%1 at a time', fn.max_concurrency));
+  }
+  if (fn.timeout > 0) {
+    parts.push(trans.__('for %1 at most', roughly(fn.timeout)));
+  }
+  if (fn.streams) {
+    parts.push(trans.__('item by item'));
+  }
+  if (fn.public) {
+    parts.push(trans.__('also over HTTP'));
+  }
+  return parts.join(', ');
+}

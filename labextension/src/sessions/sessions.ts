@@ -1,0 +1,62 @@
+/** What can be told of sessions and their variables beyond what the server says. No DOM. */
+
+import { ISession, IVariable } from '../protocol';
+import { State } from '../tokens';
+
+/** As a kernel names the session that is its own. */
+const OWN_NAME = /^[0-9a-f]{16}$/;
+/** Those jobs that can change what is in a session. */
+const CHANGES = new Set(['cell', 'widget', 'variables', 'unknown']);
+
+export function keyOf({ node_id, session }: ISession): string {
+  return `${node_id}/${session}`;
+}
+
+/** The name that somebody gave it, or null where it has the one of its kernel. */
+export function givenName({ session }: ISession): string | null {
+  return OWN_NAME.test(session) ? null : session;
+}
+
+/** What changes when a session may be another than before: nodes, and jobs that begin or end. */
+export function signature(state: State, nodeId: string | null): string {
+  if (state.kind !== 'snapshot') {
+    return '';
+  }
+  const isMeant = (each: { node_id: string | null }) =>
+    nodeId === null || each.node_id === nodeId;
+  const nodes = state.nodes.filter(
+    node => node.state === 'online' && node.runs_code && isMeant(node)
+  );
+  const jobs = state.jobs.filter(
+    job => CHANGES.has(job.function) && isMeant(job)
+  );
+  const ended = state.ended.filter(
+    job => CHANGES.has(job.function) && isMeant(job)
+  );
+  return JSON.stringify([
+    nodes.map(node => node.node_id),
+    jobs.map(job => [job.call_id, job.state]),
+    ended.map(job => job.call_id)
+  ]);
+}
+
+/** The line that brings a variable into the notebook with this session of its own. */
+export function pullCell(
+  session: ISession,
+  name: string,
+  ownSession: string | null
+): string {
+  const isOwn = session.session === ownSession;
+  const target = isOwn ? session.node_id : keyOf(session);
+  return `%remote_get ${target} ${name}`;
+}
+
+/** Whether the magics can name it. */
+export function isName({ name }: IVariable): boolean {
+  return /^[\p{L}_][\p{L}\p{N}_]*$/u.test(name);
+}
+
+/** `int64 (3, 4)`: its type, and the shape of an array. */
+export function typeText({ type, shape }: IVariable): string {
+  return shape === null ? type : `${type} (${shape.join(', ')})`;
+}

@@ -1,0 +1,58 @@
+/** A question in the place where it comes up: by mouse, or Enter and Escape. */
+
+import { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+export function Confirm({
+  text,
+  action,
+  onYes,
+  onNo,
+  trans
+}: {
+  text: string;
+  /** What the button says that does it. */
+  action: string;
+  onYes: () => void;
+  onNo: () => void;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const close = (element: Element, act: () => void) => {
+    // The focus must not go with the buttons.
+    element.closest<HTMLElement>('[role="treeitem"]')?.focus();
+    act();
+  };
+  const button = (label: string, act: () => void, isFirst: boolean) => (
+    <button
+      autoFocus={isFirst}
+      onClick={event => {
+        event.stopPropagation();
+        close(event.currentTarget, act);
+      }}
+    >
+      {label}
+    </button>
+  );
+  return (
+    <div
+      className="jp-EasyRemote-confirm"
+      role="group"
+      aria-label={text}
+      onClick={event => {
+        event.stopPropagation();
+      }}
+      onKeyDown={event => {
+        if (event.key === 'Escape') {
+          event.stopPropagation();
+          close(event.currentTarget, onNo);
+        }
+      }}
+    >
+      <span title={text}>{text}</span>
+      <div>
+        {button(action, onYes, true)}
+        {button(trans.__('Keep'), onNo, false)}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,180 @@
+"""The page of a node: opened in each way, live, offline, and there again after a reload."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, Request, expect
+
+from easyremote_jupyter.server.messages import EndedJob, Job
+from tests import processes
+from tests.labextension.conftest import STARTS_MS, run_all
+from tests.labextension.fake_stream import FakeStream, gpu, node
+from tests.labextension.test_look import MARKUP, violations
+from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
+from tests.labextension.test_sessions import fake_sessions
+
+pytestmark = pytest.mark.timeout(180)
+
+BUSY = {
+    "running": 4,
+    "cpu": 0.62,
+    "received": 12_345_678.0,
+    "sent": 430_000.0,
+    "runs_code": True,
+    "installs": True,
+    "session_idle": 86_400.0,
+    "processes": 16,
+    "labels": ["a100", MARKUP],
+}
+NODES = [
+    node("gpu-node", gpus=[gpu(0.97, 71), gpu(0.35, 22)], functions=["train", "embed"], **BUSY),
+    node("attic", state="offline", since=9000.0, functions=["train"]),
+    node("office-mac"),
+]
+JOBS = [
+    Job("a1", "train", "gpu-node", "running", 200.0),
+    Job("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
+    Job("a3", "embed", "gpu-node", "queued", 12.0, place=1),
+    Job("a4", "embed", "office-mac", "running", 9.0),
+]
+ENDED = [EndedJob("b1", "cell", "gpu-node", "raised", 12.0, 70.0, "kernel/cell")]
+
+
+def page_of(page: Page, node_id: str) -> Locator:
+    return page.locator(".jp-EasyRemote-page").filter(has=page.get_by_role("heading", name=node_id))
+
+
+def part(shown: Locator, title: str) -> Locator:
+    return shown.get_by_role("region", name=title)
+
+
+def test_axe_finds_nothing_to_complain_about(
+    page: Page, lab: processes.Jupyter, theme: str
+) -> None:
+    page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+    FakeStream(page, NODES, JOBS, ENDED)
+    fake_sessions(page)
+    page.set_viewport_size({"width": 1280, "height": 1250})
+    node_row(open_panel(page, lab), "gpu-node").dblclick()
+    shown = page_of(page, "gpu-node")
+    expect(shown).to_contain_text(MARKUP)
+    charts = shown.get_by_role("img", name="in the last 5 minutes")
+    expect(charts).to_have_count(7)
+    expect(part(shown, "Load")).to_contain_text("in 12.3\u202fMB/s")
+    for line in charts.locator("path:not(.jp-EasyRemote-grid)").all():
+        expect(line).to_have_attribute("d", re.compile(r"^M[\d. ]+L"))
+    expect(part(shown, "Used by")).to_contain_text("2 jobs of this key, 2 jobs of other keys")
+    expect(part(shown, "What its owner allows")).to_contain_text("nobody uses for 1\u202fd is ended")
+    expect(part(shown, "Used by").get_by_role("treeitem")).to_have_count(4)
+    expect(part(shown, "Functions")).to_contain_text("train(data, epochs=10)")
+    expect(part(shown, "Sessions").get_by_role("treeitem").first).to_be_visible()
+    page.mouse.move(1270, 700)
+    picture(page, f"node-page-{theme}")
+    assert violations(page, ".jp-EasyRemote-page") == []
+
+
+def test_it_is_opened_by_keyboard_menu_button_and_palette(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    FakeStream(page, NODES)
+    fake_sessions(page)
+    panel = open_panel(page, lab)
+    node_row(panel, "gpu-node").focus()
+    page.keyboard.press("Alt+Enter")
+    expect(page_of(page, "gpu-node")).to_be_visible()
+    node_row(panel, "attic").click(button="right")
+    page.get_by_role("menuitem", name="Open Its Page").click()
+    attic = page_of(page, "attic")
+    expect(attic).to_contain_text("It is offline. This is what it said last.")
+    expect(part(attic, "Functions")).to_contain_text("train")
+    node_row(panel, "gpu-node").hover()
+    node_row(panel, "gpu-node").get_by_role("button", name="Open the page of gpu-node").click()
+    expect(page_of(page, "gpu-node")).to_be_visible()
+    expect(page.locator(".jp-EasyRemote-page")).to_have_count(2)  # one for each node
+    page.keyboard.press("Control+Shift+c")
+    page.locator(".lm-CommandPalette-input").fill("page of office")
+    page.keyboard.press("Enter")
+    expect(page_of(page, "office-mac")).to_be_visible()
+
+
+def test_it_says_so_where_nobody_knows_the_node(page: Page, lab: processes.Jupyter) -> None:
+    FakeStream(page, NODES)
+    fake_sessions(page)
+    node_row(open_panel(page, lab), "office-mac").dblclick()
+    expect(page_of(page, "office-mac")).to_be_visible()
+    expect_saved(page)
+    FakeStream(page, NODES[:1])
+    page.goto(f"{lab.url}lab?token={lab.token}")
+    expect(page_of(page, "office-mac")).to_contain_text("The gateway does not know this node.")
+
+
+def expect_saved(page: Page) -> None:
+    """JupyterLab saves its layout a second after a change."""
+    with page.expect_response(
+        lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"
+    ):
+        page.locator('.jp-SideBar [data-id="filebrowser"]').click()
+
+
+def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
+    page: Page, lab: processes.Jupyter, home: processes.Home, gpu_node: None
+) -> None:
+    run_all(page, lab, "used", "%%remote gpu-node\nx = [1, 2]")
+    page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
+    node_row(page.locator("#easyremote-panel"), "gpu-node").focus()
+    page.keyboard.press("Alt+Enter")
+    shown = page_of(page, "gpu-node")
+    network = shown.get_by_role("img", name=re.compile(r"Network of gpu-node.*receives \d"))
+    expect(network).to_be_visible(timeout=FOLLOWS_MS)
+    session = part(shown, "Sessions").get_by_role("treeitem").filter(has_text="used.ipynb")
+    expect(session).to_be_visible(timeout=STARTS_MS)
+    expect(part(shown, "What its owner allows")).to_contain_text("Cells and shipped functions")
+    expect_saved(page)
+
+    page.goto(f"{lab.url}lab?token={lab.token}")
+    tab = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab").filter(has_text="gpu-node")
+    tab.click()
+    expect(network).to_be_visible(timeout=FOLLOWS_MS)
+    session.focus()
+    page.keyboard.press("Enter")
+    variable = part(shown, "Sessions").get_by_role("treeitem").filter(has_text="list")
+    expect(variable).to_be_visible()
+    picture(page, "node-page-live")
+    variable.focus()
+    page.keyboard.press("Enter")
+    pulled = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="%remote_get gpu-node x")
+    expect(pulled).to_have_count(1)
+
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/easyremote/sessions?" in request.url:
+            asked.append(request.url)
+
+    tab.click()
+    tab.locator(".lm-TabBar-tabCloseIcon").click()
+    expect(shown).to_have_count(0)
+    page.on("request", note)
+    page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
+    with page.expect_response(lambda answer: "/easyremote/sessions?" in answer.url):
+        run = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
+        run.locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+    assert not any("node=" in url for url in asked), asked
+
+
+def test_what_was_known_stays_when_the_node_goes(
+    page: Page, lab: processes.Jupyter, home: processes.Home, gpu_node: None
+) -> None:
+    with processes.open_node(home, "passing"):
+        node_row(open_panel(page, lab), "passing").dblclick(timeout=FOLLOWS_MS)
+        shown = page_of(page, "passing")
+        cpu = shown.get_by_role("img", name=re.compile(r"CPU of passing.*now \d"))
+        expect(cpu).to_be_visible(timeout=FOLLOWS_MS)
+    expect(shown).to_contain_text("It is offline.", timeout=FOLLOWS_MS)
+    expect(part(shown, "What its owner allows")).to_contain_text("nobody uses for 1\u202fd is ended")
+    expect(shown.get_by_role("img", name=re.compile(r"CPU of passing.*now –"))).to_be_visible()
+    picture(page, "node-page-offline")
+    assert violations(page, ".jp-EasyRemote-page") == []
