@@ -11,7 +11,6 @@ from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from IPython.display import display
 
 import easyremote
 from easyremote.client.diagnosis import diagnose
@@ -140,9 +139,10 @@ class Companions(Magics):
 
     @line_magic
     def remote_panel(self, line: str) -> None:
-        """Show the nodes and what runs, live, as widgets.
+        """Show the nodes and what runs, live; also functions, sessions, and what has ended.
 
-        A second one takes the place of the first.
+        With ipywidgets each job has a button to cancel it. A second panel takes the place of the
+        first.
 
         --close   take it away
         """
@@ -155,9 +155,7 @@ class Companions(Magics):
                 raise UsageError(
                     "%remote_panel needs a notebook. Here: %remote_nodes --watch, %remote_jobs."
                 )
-            self._panel = LivePanel(easyremote.connect().connect(), self._jobs)
-        show: Any = display
-        show(self._panel.widget)
+            self._panel = LivePanel(self.shell, easyremote.connect().connect(), self._jobs)
 
     def close(self) -> None:
         """The extension is unloaded. Safe to repeat."""

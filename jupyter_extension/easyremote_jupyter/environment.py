@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import line_magic, magics_class
 
 from easyremote.node.packages import installed
 
 from .display import one_line_errors
 from .options import parse
-from .places import Places
+from .place_magics import PlaceMagics
 from .tables import html_table, text_table
 
 __all__ = ["EnvironmentMagics", "EnvironmentTable"]
@@ -73,15 +73,8 @@ class EnvironmentTable(list[Row]):
 
 
 @magics_class
-class EnvironmentMagics(Magics):
+class EnvironmentMagics(PlaceMagics):
     """See the module."""
-
-    shell: Any
-
-    def __init__(self, shell: Any, places: Places) -> None:
-        untyped: Any = super()
-        untyped.__init__(shell)
-        self._places = places
 
     @line_magic
     def remote_env(self, line: str) -> EnvironmentTable:

@@ -11,9 +11,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import line_magic, magics_class
 
 from easyremote.client.fetch import RemoteFile, fetch, listed
 from easyremote.client.refs import size_text
@@ -22,7 +21,8 @@ from easyremote.errors import NotFound, UsageError
 from .display import Output, one_line_errors
 from .job_magics import make_parser
 from .options import parse
-from .places import Place, Places
+from .place_magics import PlaceMagics
+from .places import Place
 from .tables import html_table, text_table
 
 __all__ = ["FileMagics", "FileTable"]
@@ -71,15 +71,8 @@ def _printable(name: str) -> str:
 
 
 @magics_class
-class FileMagics(Magics):
+class FileMagics(PlaceMagics):
     """See the module."""
-
-    shell: Any
-
-    def __init__(self, shell: Any, places: Places) -> None:
-        untyped: Any = super()
-        untyped.__init__(shell)
-        self._places = places
 
     @line_magic
     def remote_files(self, line: str) -> FileTable:

@@ -20,7 +20,7 @@ from easyremote.client.session import replay
 from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 
 from .display import Output, one_line_errors, show_notice
-from .jobs import Jobs, JobTable, missing
+from .jobs import Jobs, JobTable, missing, stop
 from .watch import watch
 
 __all__ = ["JobMagics", "make_parser"]
@@ -101,20 +101,23 @@ class JobMagics(Magics):
     def remote_cancel(self, line: str) -> None:
         """Interrupt a job: ``%remote_cancel ID [--kill]``.
 
+        ID is what ``%remote_jobs --all`` shows, or the name of a background job; a job of another
+        notebook of the same key will do as well.
+
         --kill    end the process it runs in, and with it its session and the variables there
         """
         with one_line_errors():
             wanted = _CANCEL.parse_args(shlex.split(line))
-            entry = self._jobs.find(wanted.job)
-            if entry is None:
-                raise missing(wanted.job)
-            if entry.job.done():
-                sys.stdout.write(f"Job {entry.call_id[:8]} is over: {entry.state}.\n")
-                return
-            entry.is_cancelling = True
-            (entry.job.kill if wanted.kill else entry.job.interrupt)()
-            what = "killed, and its session" if wanted.kill else "told to stop"
-            sys.stdout.write(f"Job {entry.call_id[:8]} on {entry.node_id} is {what}.\n")
+            call_id, where, state = self._known(wanted.job)
+            if state is None and not stop(
+                easyremote.connect(), self._jobs, call_id, kill=wanted.kill
+            ):
+                state = "it has just ended"
+        if state is not None:
+            sys.stdout.write(f"Job {call_id[:8]} is over: {state}.\n")
+            return
+        what = "killed, and its session" if wanted.kill else "told to stop"
+        sys.stdout.write(f"Job {call_id[:8]} on {where} is {what}.\n")
 
     # -- inside
 
@@ -127,12 +130,24 @@ class JobMagics(Magics):
 
     def _elsewhere(self) -> list[dict[str, Any]]:
         ours = {entry.call_id for entry in self._jobs}
-        stream = easyremote.connect().watch()
-        try:
-            jobs = next(stream)["jobs"]
-        finally:
-            stream.close()
+        jobs = _snapshot()["jobs"]
         return [job for job in jobs if job["call_id"] not in ours and job["function"] == "cell"]
+
+    def _known(self, what: str) -> tuple[str, str, str | None]:
+        """A job of this notebook, or of any other of the same key: its id, where, and its end."""
+        entry = self._jobs.find(what)
+        if entry is not None:
+            return entry.call_id, entry.node_id, entry.state if entry.job.done() else None
+        snapshot = _snapshot()
+        found = [job for job in snapshot["jobs"] if job["call_id"].startswith(what)]
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} jobs begin with {what!r}: write more of the id.")
+        if found:
+            return found[0]["call_id"], found[0]["node_id"] or "any node", None
+        for job in snapshot.get("ended", ()):
+            if job["call_id"].startswith(what):
+                return job["call_id"], job["node_id"] or "any node", job["code"] or "done"
+        raise missing(what)
 
     def _places(self, what: str) -> list[tuple[str, str]]:
         """Where to ask for a job, and by which id."""
@@ -172,6 +187,15 @@ class JobMagics(Magics):
             else:
                 lines = [f"{type(error).__name__}: {error}"]
             sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _snapshot() -> dict[str, Any]:
+    """What the gateway knows now of the jobs of this key."""
+    stream = easyremote.connect().watch()
+    try:
+        return next(stream)
+    finally:
+        stream.close()
 
 
 class _Replay(Output):

@@ -13,14 +13,17 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from easyremote.errors import CallCancelled, UsageError
 
 from .header import elapsed
 from .tables import html_table, text_table
 
-__all__ = ["CellJob", "Entry", "JobTable", "Jobs"]
+if TYPE_CHECKING:
+    from easyremote.client.client import Client
+
+__all__ = ["CellJob", "Entry", "JobTable", "Jobs", "missing", "stop"]
 
 #: How many jobs that are over are listed.
 KEPT = 100
@@ -257,6 +260,14 @@ class JobTable(list[tuple[str, ...]]):
         if not self:
             return "No jobs."
         return html_table(self.HEADINGS, self)
+
+
+def stop(client: Client, jobs: Jobs, call_id: str, *, kill: bool = False) -> bool:
+    """Stop a job of the same key, of whichever notebook; whether there was one to stop."""
+    entry = jobs.find(call_id)
+    if entry is not None:
+        entry.is_cancelling = True
+    return client.stop(call_id, kill=kill)
 
 
 def missing(what: str) -> UsageError:

@@ -1,7 +1,8 @@
-"""``%remote_panel``: the nodes and what runs, as widgets, where there is no JupyterLab sidebar.
+"""``%remote_panel``: the nodes and what runs, where there is no JupyterLab sidebar.
 
-A thread of its own takes the gateway's snapshots and changes the widgets, so they move while a cell
-runs; ipykernel's output socket is made for that. Only what has changed is published, once a second.
+With ipywidgets each job has a button, and functions and sessions fold; without, it is one display
+of HTML and text, and says how to cancel. Both are drawn by the thread of `LiveSource`, so they move
+while a cell runs; ipykernel's output socket is made for that. Only what has changed is published.
 A click on a button comes through the kernel as any other widget's does: between two cells.
 ``tests/jupyter_extension/test_live_panel.py`` proves it in a real kernel.
 """
@@ -9,156 +10,148 @@ A click on a button comes through the kernel as any other widget's does: between
 from __future__ import annotations
 
 import html
-import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
+from uuid import uuid4
 
-import msgspec
+from IPython.display import display
 
 from easyremote.client.client import Client
-from easyremote.client.info import NodeInfo
-from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
+from easyremote.errors import EasyRemoteError
 
-from .header import elapsed
-from .jobs import Jobs
+from .jobs import Jobs, stop
+from .live_source import Live, LiveSource
+from .live_texts import Title, folds, head, job_html, nodes_html, page_html, page_text
+from .server.messages import EndedJob, Job
 
-__all__ = ["LivePanel", "load_widgets"]
-
-_WITHOUT = "Without it: %remote_nodes --watch, %remote_jobs."
+__all__ = ["LivePanel"]
 
 
 class LivePanel:
-    """The panel of one notebook.
+    """The panel of one notebook, in the output of the cell that makes it.
 
     Parameters
     ----------
+    shell
+        The IPython shell of the notebook.
     client
         Whose gateway is shown.
     jobs
-        Those of this notebook, which can be cancelled here.
+        Those of this notebook, whose titles are known.
     """
 
-    def __init__(self, client: Client, jobs: Jobs) -> None:
-        self._widgets = load_widgets()
-        self._jobs = jobs
-        self._nodes: dict[str, _NodeRow] = {}
-        self._running: dict[str, _JobRow] = {}
-        self._status = self._widgets.HTML(f"<b>{html.escape(client.settings.gateway)}</b>")
-        self._node_box, self._job_box = self._widgets.VBox(), self._widgets.VBox()
-        #: What is displayed.
-        self.widget = self._widgets.VBox([self._status, self._node_box, self._job_box])
-        self._stream = client.watch()
-        threading.Thread(target=self._follow, name="easyremote-panel", daemon=True).start()
+    def __init__(self, shell: Any, client: Client, jobs: Jobs) -> None:
+        def title(job: Job | EndedJob) -> str:
+            entry = jobs.find(job.call_id)
+            return entry.title if entry is not None else job.function
+
+        def cancel(call_id: str) -> None:
+            stop(client, jobs, call_id)
+
+        self._view: _View
+        try:
+            import ipywidgets
+        except ImportError:
+            self._view = _Page(shell.display_pub, title)
+        else:
+            self._view = _Widgets(ipywidgets, title, cancel)
+        self._source = LiveSource(client, self._view.draw)
 
     def close(self) -> None:
         """Take it away, and watch no more. Safe to repeat."""
-        self._stream.close()
-        _close(self.widget)
+        self._source.close()
+        self._view.close()
 
-    def _follow(self) -> None:
-        try:
-            for snapshot in self._stream:
-                self._show(snapshot)
-        except CallCancelled:
-            pass  # it was closed
-        except EasyRemoteError as error:
-            text = html.escape(f"{type(error).__name__}: {error}")
-            self._status.value = f"<b>{text}</b> Show it again: %remote_panel"
 
-    def _show(self, snapshot: dict[str, Any]) -> None:
-        nodes = {node["node_id"]: msgspec.convert(node, NodeInfo) for node in snapshot["nodes"]}
-        jobs = {job["call_id"]: job for job in snapshot["jobs"] if job["function"][:1] != "$"}
-        self._arrange(self._node_box, self._nodes, nodes, self._node_row)
-        self._arrange(self._job_box, self._running, jobs, self._job_row)
-        for node_id, row in self._nodes.items():
-            row.show(nodes[node_id])
-        for call_id, job_row in self._running.items():
-            job_row.show(jobs[call_id])
+class _View(Protocol):
+    def draw(self, live: Live) -> None: ...
+    def close(self) -> None: ...
 
-    def _arrange(
-        self, box: Any, rows: dict[str, Any], wanted: dict[str, Any], make: Callable[[str], Any]
-    ) -> None:
-        """A row for each that is wanted, and for no other."""
-        if rows.keys() == wanted.keys():
+
+class _Page:
+    """One display that is replaced by the next one."""
+
+    def __init__(self, publisher: Any, title: Title) -> None:
+        self._publisher, self._title = publisher, title
+        self._transient = {"display_id": uuid4().hex}
+        self._drawn = ""
+        self._publish("EasyRemote: connecting ...", "EasyRemote: connecting ...", update=False)
+
+    def draw(self, live: Live) -> None:
+        text = page_text(live, self._title)
+        if text != self._drawn:
+            self._drawn = text
+            self._publish(text, page_html(live, self._title), update=True)
+
+    def close(self) -> None:
+        """What was shown last stays, as any output does."""
+
+    def _publish(self, text: str, page: str, *, update: bool) -> None:
+        data = {"text/plain": text, "text/html": page}
+        self._publisher.publish(data, {}, transient=self._transient, update=update)
+
+
+class _Widgets:
+    """Widgets: a row for each job, the rest as HTML."""
+
+    def __init__(self, widgets: ModuleType, title: Title, cancel: Callable[[str], None]) -> None:
+        self._widgets, self._title, self._cancel = widgets, title, cancel
+        self._head, self._nodes = widgets.HTML(), widgets.HTML()
+        self._jobs = widgets.VBox()
+        self._rows: dict[str, _JobRow] = {}
+        self._more = [widgets.HTML(), widgets.HTML(), widgets.HTML()]
+        more = widgets.Accordion(self._more, titles=("Recent", "Functions", "Sessions"))
+        self._all = widgets.VBox([self._head, self._nodes, self._jobs, more])
+        show: Any = display
+        show(self._all)
+
+    def draw(self, live: Live) -> None:
+        self._head.value = f"<b>{html.escape(head(live))}</b>"
+        snapshot = live.snapshot
+        self._nodes.value = nodes_html(snapshot.nodes) if snapshot is not None else ""
+        self._arrange({job.call_id: job for job in snapshot.jobs} if snapshot is not None else {})
+        for job in snapshot.jobs if snapshot is not None else []:
+            self._rows[job.call_id].show(job, self._title(job), live)
+        for fold, section in zip(self._more, folds(live, self._title), strict=True):
+            fold.value = section.as_html()
+
+    def close(self) -> None:
+        _close(self._all)
+
+    def _arrange(self, jobs: dict[str, Job]) -> None:
+        """A row for each that runs or waits, and for no other."""
+        if self._rows.keys() == jobs.keys():
             return
-        for key in rows.keys() - wanted.keys():
-            _close(rows.pop(key).box)
-        for key in wanted:
-            if key not in rows:
-                rows[key] = make(key)
-        box.children = [rows[key].box for key in sorted(rows)]
-
-    def _node_row(self, node_id: str) -> _NodeRow:
-        return _NodeRow(self._widgets)
-
-    def _job_row(self, call_id: str) -> _JobRow:
-        entry = self._jobs.find(call_id)
-        return _JobRow(self._widgets, entry)
-
-
-class _NodeRow:
-    """A node: its name, how busy its machine is, what it has."""
-
-    def __init__(self, widgets: ModuleType) -> None:
-        self._name = widgets.HTML(layout=widgets.Layout(width="16em"))
-        self._cpu = _bar(widgets, "CPU")
-        self._memory = _bar(widgets, "RAM")
-        self._text = widgets.HTML()
-        self.box = widgets.HBox([self._name, self._cpu, self._memory, self._text])
-
-    def show(self, node: NodeInfo) -> None:
-        dot = "🟢" if node.state == "online" else "⚪"
-        self._name.value = f"{dot} <b>{html.escape(node.node_id)}</b> {html.escape(node.state)}"
-        self._cpu.value = round(node.cpu or 0.0, 2)
-        total = node.memory_total or 0
-        self._memory.value = round((node.memory_used or 0) / total, 2) if total else 0.0
-        has = [f"{node.running} running", *(f"{node.cores} cores" for _ in range(bool(node.cores)))]
-        has += [f"{total / 1e9:.1f} GB"] if total else []
-        has += [f"{gpu.name} {gpu.use:.0%}" for gpu in node.gpus]
-        self._text.value = html.escape(", ".join(has))
+        for call_id in self._rows.keys() - jobs.keys():
+            _close(self._rows.pop(call_id).box)
+        for call_id in jobs.keys() - self._rows.keys():
+            self._rows[call_id] = _JobRow(self._widgets, call_id, self._cancel)
+        self._jobs.children = [self._rows[call_id].box for call_id in jobs]
 
 
 class _JobRow:
-    """A job; with a button, if it is one of this notebook."""
+    """A job, and a button to stop it."""
 
-    def __init__(self, widgets: ModuleType, entry: Any) -> None:
-        self._entry = entry
-        self._text = widgets.HTML()
-        self._button = widgets.Button(description="Cancel", disabled=entry is None)
-        self._button.tooltip = "Interrupt it" if entry else "It was started elsewhere"
-        self._button.on_click(self._cancel)
+    def __init__(self, widgets: ModuleType, call_id: str, cancel: Callable[[str], None]) -> None:
+        self._call_id, self._cancel = call_id, cancel
+        self._text = widgets.HTML(layout=widgets.Layout(flex="1 1 auto"))
+        self._button = widgets.Button(
+            description="Cancel", tooltip="Interrupt it", layout=widgets.Layout(width="auto")
+        )
+        self._button.on_click(self._on_click)
         self.box = widgets.HBox([self._button, self._text])
 
-    def show(self, job: dict[str, Any]) -> None:
-        title = self._entry.title if self._entry is not None else job["function"]
-        state = self._entry.state if self._entry is not None else job["state"]
-        where = job["node_id"] or "any node"
-        text = f"{title} on {where}: {state}, {elapsed(job['seconds'])}"
-        self._text.value = html.escape(text)
+    def show(self, job: Job, title: str, live: Live) -> None:
+        self._text.value = job_html(job, title, live.bars.get(job.call_id))
 
-    def _cancel(self, button: Any) -> None:
-        self._entry.is_cancelling = True
-        self._entry.job.interrupt()
-        button.disabled = True
-
-
-def load_widgets() -> ModuleType:
-    """ipywidgets, which not everybody has.
-
-    Raises
-    ------
-    UsageError
-        It isn't installed; what to do.
-    """
-    try:
-        import ipywidgets
-    except ImportError:
-        raise UsageError(
-            f"%remote_panel needs ipywidgets: pip install ipywidgets. {_WITHOUT}"
-        ) from None
-    module: ModuleType = ipywidgets
-    return module
+    def _on_click(self, button: Any) -> None:
+        try:
+            self._cancel(self._call_id)
+            button.disabled = True
+        except EasyRemoteError as error:
+            button.tooltip = f"{type(error).__name__}: {error}"
+            button.button_style = "danger"
 
 
 def _close(widget: Any) -> None:
@@ -166,8 +159,3 @@ def _close(widget: Any) -> None:
     for child in getattr(widget, "children", ()):
         _close(child)
     widget.close()
-
-
-def _bar(widgets: ModuleType, name: str) -> Any:
-    layout = widgets.Layout(width="14em")
-    return widgets.FloatProgress(value=0.0, min=0.0, max=1.0, description=name, layout=layout)

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import line_magic, magics_class
 
 from easyremote.client.refs import size_text
 
 from .display import Output, one_line_errors
 from .options import Options, parse
-from .places import Place, Places
+from .place_magics import PlaceMagics
+from .places import Place
 from .shipping import load
 from .tables import html_table, text_table
 
@@ -47,15 +48,8 @@ def _short(text: str) -> str:
 
 
 @magics_class
-class VariableMagics(Magics):
+class VariableMagics(PlaceMagics):
     """See the module."""
-
-    shell: Any
-
-    def __init__(self, shell: Any, places: Places) -> None:
-        untyped: Any = super()
-        untyped.__init__(shell)
-        self._places = places
 
     @line_magic
     def remote_vars(self, line: str) -> VariableTable:

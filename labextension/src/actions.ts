@@ -11,9 +11,11 @@ import { IAttachments } from './attach/attachments';
 import { tellWhereNotLoaded } from './attach/notLoaded';
 import { codeCell, LOADER, remoteCell } from './cell';
 import { CommandIDs } from './commands';
+import { activeCell, moveCells } from './magic/move';
 import {
   CELL_MIME,
   hasLoader,
+  ICell,
   INotebookPanel,
   insertRemoteCell,
   notebookPanel
@@ -28,6 +30,8 @@ export interface INodeActions {
   toggleAttached(nodeId: string): void;
   /** Put a cell that runs on the node below the active one, or into a new notebook. */
   insert(nodeId: string): void;
+  /** Make cells run on the node: those that were dropped on it, or the active one. */
+  move(nodeId: string, cells?: readonly ICell[]): void;
   /** Whether there is a place for the pages of nodes. */
   readonly canOpen: boolean;
   /** Show the page of the node. */
@@ -89,6 +93,16 @@ export class NodeActions implements INodeActions {
         insertRemoteCell(created, nodeId, commands);
       }
     });
+  }
+
+  move(nodeId: string, cells?: readonly ICell[]): void {
+    const active = activeCell(this._app);
+    moveCells(
+      this._app,
+      cells ?? (active ? [active] : []),
+      nodeId,
+      this._trans
+    );
   }
 
   get canOpen(): boolean {

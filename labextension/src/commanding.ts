@@ -20,6 +20,8 @@ import {
 import { IAttachments } from './attach/attachments';
 import { INodeActions, NodeActions } from './actions';
 import { CommandIDs } from './commands';
+import { addMoveCommand } from './magic/commands';
+import { activeCell } from './magic/move';
 import { IConnectionModel, PANEL_ID } from './tokens';
 import { remoteIcon } from './ui/icons';
 
@@ -43,6 +45,7 @@ export const commanding: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('easyremote');
     addPanelCommands(app, model, trans);
     addNodeCommands(app, new NodeActions(app, attachments, trans), trans);
+    addMoveCommand(app, model, palette, trans);
     for (const command of [CommandIDs.showPanel, CommandIDs.retry]) {
       palette?.addItem({ command, category: 'EasyRemote' });
     }
@@ -92,7 +95,7 @@ function addNodeCommands(
 ): void {
   const add = (
     command: string,
-    options: { label: string; icon: LabIcon },
+    options: { label: string; icon?: LabIcon; isEnabled?: () => boolean },
     execute: (nodeId: string) => void
   ) => {
     app.commands.addCommand(command, {
@@ -111,6 +114,16 @@ function addNodeCommands(
     { label: trans.__('Insert a Cell for This Node'), icon: addBelowIcon },
     nodeId => {
       actions.insert(nodeId);
+    }
+  );
+  add(
+    CommandIDs.moveCellHere,
+    {
+      label: trans.__('Make the Active Cell Run on This Node'),
+      isEnabled: () => activeCell(app) !== null
+    },
+    nodeId => {
+      actions.move(nodeId);
     }
   );
   add(

@@ -3,6 +3,8 @@
 export const CommandIDs = {
   insertCell: 'easyremote:insert-cell',
   attach: 'easyremote:attach',
+  moveCell: 'easyremote:move-cell',
+  moveCellHere: 'easyremote:move-cell-here',
   openNode: 'easyremote:open-node',
   copyName: 'easyremote:copy-name',
   showPanel: 'easyremote:show-panel',

@@ -6,18 +6,24 @@ import {
 } from '@jupyterlab/application';
 import { ConnectionModel } from './model';
 import { openStream } from './request';
-import { IConnectionModel } from './tokens';
+import { IConnectionModel, IOptionsModel } from './tokens';
 
 export const connection: JupyterFrontEndPlugin<IConnectionModel> = {
   id: 'easyremote:connection',
   description: 'The state of the connection to the EasyRemote gateway.',
   autoStart: true,
   provides: IConnectionModel,
-  activate: (app: JupyterFrontEnd) => {
+  requires: [IOptionsModel],
+  activate: (app: JupyterFrontEnd, options: IOptionsModel) => {
     const { serverSettings } = app.serviceManager;
-    const model = new ConnectionModel(handlers =>
-      openStream(serverSettings, handlers)
+    const model = new ConnectionModel((handlers, pace) =>
+      openStream(serverSettings, handlers, pace)
     );
+    const keepPace = () => {
+      model.pace = options.value.metricsInterval;
+    };
+    options.changed.connect(keepPace);
+    keepPace();
     document.addEventListener('visibilitychange', () => {
       model.standby = document.hidden;
     });

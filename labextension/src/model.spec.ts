@@ -7,11 +7,15 @@ import { State } from './tokens';
 
 /** The other end of the streams that a model opens. */
 class FakeServer {
-  streams: { handlers: IStreamHandlers; sent: Request[]; closed: boolean }[] =
-    [];
+  streams: {
+    handlers: IStreamHandlers;
+    pace: number;
+    sent: Request[];
+    closed: boolean;
+  }[] = [];
 
-  open = (handlers: IStreamHandlers) => {
-    const stream = { handlers, sent: [] as Request[], closed: false };
+  open = (handlers: IStreamHandlers, pace: number) => {
+    const stream = { handlers, pace, sent: [] as Request[], closed: false };
     this.streams.push(stream);
     return {
       send: (request: Request) => stream.sent.push(request),
@@ -51,6 +55,21 @@ describe('ConnectionModel', () => {
   it('opens no stream before somebody wants one', () => {
     expect(server.streams).toHaveLength(0);
     expect(model.state).toEqual({ kind: 'connecting' });
+  });
+
+  it('opens a stream anew where another pace is wished for', () => {
+    model.pace = 5;
+    expect(server.streams).toHaveLength(0);
+    const lease = model.acquire();
+    expect(server.newest.pace).toBe(5);
+    model.pace = 5;
+    expect(server.streams).toHaveLength(1);
+    model.pace = 10;
+    expect(server.streams.map(({ closed }) => closed)).toEqual([true, false]);
+    expect(server.newest.pace).toBe(10);
+    lease.dispose();
+    model.pace = 1;
+    expect(server.streams).toHaveLength(2);
   });
 
   it('shares one stream among all leases and closes it after the last', () => {

@@ -2,6 +2,7 @@
 
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
+import { DEFAULTS } from './options';
 import { merge, received } from './merge';
 import { IBars, IDelta, Message } from './protocol';
 import { IStream, OpenStream } from './request';
@@ -48,6 +49,20 @@ export class ConnectionModel implements IConnectionModel {
     this._update();
   }
 
+  get pace(): number {
+    return this._pace;
+  }
+
+  set pace(seconds: number) {
+    if (seconds === this._pace) {
+      return;
+    }
+    this._pace = seconds;
+    if (this._stream !== null) {
+      this._connect(); // a stream keeps the pace that it began with
+    }
+  }
+
   acquire(): IDisposable {
     this._leases += 1;
     this._update();
@@ -85,19 +100,22 @@ export class ConnectionModel implements IConnectionModel {
 
   private _connect(): void {
     this._disconnect();
-    const stream = this._open({
-      onMessage: message => {
-        if (stream === this._stream) {
-          this._failures = 0;
-          this._receive(message);
+    const stream = this._open(
+      {
+        onMessage: message => {
+          if (stream === this._stream) {
+            this._failures = 0;
+            this._receive(message);
+          }
+        },
+        onEnd: () => {
+          if (stream === this._stream) {
+            this._fail();
+          }
         }
       },
-      onEnd: () => {
-        if (stream === this._stream) {
-          this._fail();
-        }
-      }
-    });
+      this._pace
+    );
     this._stream = stream;
   }
 
@@ -172,6 +190,7 @@ export class ConnectionModel implements IConnectionModel {
   private _stream: IStream | null = null;
   private _timer: ReturnType<typeof setTimeout> | null = null;
   private _failures = 0;
+  private _pace = DEFAULTS.metricsInterval;
   private _leases = 0;
   private _standby = false;
   private _isDisposed = false;

@@ -16,7 +16,11 @@ export const CELL_MIME = 'application/vnd.jupyter.cells';
 export interface ICell extends Widget {
   readonly model: {
     readonly id: string;
-    readonly sharedModel: { getSource(): string };
+    readonly type: string;
+    readonly sharedModel: {
+      getSource(): string;
+      updateSource(start: number, end: number, text: string): void;
+    };
   };
   readonly ready: Promise<void>;
   readonly editor: {
@@ -95,7 +99,12 @@ export function insertBelow(
 /** Whether a cell of the notebook loads the magics. */
 export function hasLoader({ content }: INotebookPanel): boolean {
   const cells = content.model?.sharedModel.cells ?? [];
-  return cells.some(cell => /load_ext\s+easyremote/.test(cell.getSource()));
+  return cells.some(cell => isLoader(cell.getSource()));
+}
+
+/** Whether a cell with this source loads the magics. */
+export function isLoader(source: string): boolean {
+  return /load_ext\s+easyremote/.test(source);
 }
 
 /**

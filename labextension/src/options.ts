@@ -10,6 +10,10 @@ export interface IOptions {
   onlyOnline: boolean;
   onlyGpu: boolean;
   hiddenSections: Section[];
+  /** Seconds. */
+  metricsInterval: number;
+  /** Empty for none. */
+  defaultNode: string;
   /** Seconds; 0 for never. */
   notifyAfter: number;
 }
@@ -19,6 +23,8 @@ export const DEFAULTS: IOptions = {
   onlyOnline: false,
   onlyGpu: false,
   hiddenSections: [],
+  metricsInterval: 1,
+  defaultNode: '',
   notifyAfter: 60
 };
 

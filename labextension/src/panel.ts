@@ -5,41 +5,37 @@ import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IAttachments } from './attach/attachments';
 import { NodeActions } from './actions';
 import { FunctionActions } from './functions/actions';
 import { notifyOfEnds } from './notify';
-import { OptionsModel } from './options';
 import { caller } from './request';
 import { SessionActions } from './sessions/actions';
 import { SessionsModel } from './sessions/model';
 import { SetupModel } from './setup/model';
 import { EasyRemotePanel } from './sidebar';
-import { IConnectionModel, IJobActions } from './tokens';
+import { IConnectionModel, IJobActions, IOptionsModel } from './tokens';
 
 /** 501 to 899 is the range for third parties. */
 const RANK = 600;
-const ID = 'easyremote:panel';
 
 export const panel: JupyterFrontEndPlugin<void> = {
-  id: ID,
+  id: 'easyremote:panel',
   description: 'The EasyRemote node browser.',
   autoStart: true,
-  requires: [IConnectionModel, IAttachments, IJobActions],
-  optional: [ILayoutRestorer, ITranslator, ISettingRegistry],
+  requires: [IConnectionModel, IAttachments, IJobActions, IOptionsModel],
+  optional: [ILayoutRestorer, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     model: IConnectionModel,
     attachments: IAttachments,
     jobActions: IJobActions,
+    options: IOptionsModel,
     restorer: ILayoutRestorer | null,
-    translator: ITranslator | null,
-    registry: ISettingRegistry | null
+    translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load('easyremote');
-    const options = new OptionsModel();
     const actions = new NodeActions(app, attachments, trans);
     const call = caller(app.serviceManager.serverSettings);
     const setup = new SetupModel(call);
@@ -60,8 +56,5 @@ export const panel: JupyterFrontEndPlugin<void> = {
     notifyOfEnds(model, options, jobActions, () => widget.isVisible, trans);
     restorer?.add(widget, widget.id);
     app.shell.add(widget, 'left', { rank: RANK });
-    void registry?.load(ID).then(settings => {
-      options.bind(settings);
-    });
   }
 };

@@ -16,7 +16,8 @@ export interface IStreamHandlers {
   onEnd: () => void;
 }
 
-export type OpenStream = (handlers: IStreamHandlers) => IStream;
+/** `pace` is the wish of `IConnectionModel`. */
+export type OpenStream = (handlers: IStreamHandlers, pace: number) => IStream;
 
 /** What the server extension refused, and why. */
 export class Refusal extends Error {
@@ -55,11 +56,14 @@ export async function ask<T>(
 /** Open a stream of messages from the Jupyter server of these settings. */
 export function openStream(
   settings: ServerConnection.ISettings,
-  { onMessage, onEnd }: IStreamHandlers
+  { onMessage, onEnd }: IStreamHandlers,
+  pace: number
 ): IStream {
   const { WebSocket, appendToken, token, wsUrl } = settings;
-  const query =
-    appendToken && token ? URLExt.objectToQueryString({ token }) : '';
+  const query = URLExt.objectToQueryString({
+    pace: String(pace),
+    ...(appendToken && token ? { token } : {})
+  });
   const socket = new WebSocket(URLExt.join(wsUrl, 'easyremote/stream') + query);
   socket.onmessage = (event: MessageEvent<string>) => {
     onMessage(JSON.parse(event.data) as Message);

@@ -9,6 +9,7 @@ import * as React from 'react';
 import { Footer } from './footer/footer';
 import { Functions } from './functions/section';
 import { Jobs } from './jobs/section';
+import { acceptCells } from './magic/drop';
 import { Nodes } from './nodes/nodes';
 import { OptionsModel, Section } from './options';
 import { Sessions } from './sessions/section';
@@ -31,7 +32,11 @@ export class EasyRemotePanel extends SidePanel {
     this.title.caption = 'EasyRemote';
     this.addClass('jp-EasyRemote-panel');
 
-    this._addSection('nodes', trans.__('Nodes'), <Nodes {...props} />);
+    const nodes = <Nodes {...props} />;
+    const { node } = this._addSection('nodes', trans.__('Nodes'), nodes);
+    acceptCells(node, (cells, nodeId) => {
+      props.actions.move(nodeId, cells);
+    });
     this._addSection(
       'functions',
       trans.__('Functions'),
@@ -82,12 +87,13 @@ export class EasyRemotePanel extends SidePanel {
     name: Section,
     label: string,
     view: React.ReactElement
-  ): void {
+  ): Widget {
     const section = ReactWidget.create(view);
     section.addClass('jp-EasyRemote-section');
     section.addClass(`jp-mod-${name}`);
     section.title.label = label;
     this._sections.set(name, section);
+    return section;
   }
 
   /** Have those sections in the panel that are not hidden by the settings. */

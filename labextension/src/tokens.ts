@@ -4,6 +4,7 @@ import { Token } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal } from '@lumino/signaling';
 import { IJobActions as IActionsOfJobs } from './jobs/actions';
+import { OptionsModel } from './options';
 import { IBars, IDelta, IProgress, Message } from './protocol';
 
 /** The id of the widget, for the shell. */
@@ -20,6 +21,8 @@ export interface IConnectionModel extends IDisposable {
   /** The bars of the jobs that run, by call id; another map after each change. */
   readonly bars: ReadonlyMap<string, IBars>;
   readonly barsChanged: ISignal<IConnectionModel, void>;
+  /** Seconds between two states of the load of nodes that are wished for. */
+  pace: number;
   /** Keep the state up to date until the lease is disposed. */
   acquire(): IDisposable;
   /** Try again now. */
@@ -29,6 +32,13 @@ export interface IConnectionModel extends IDisposable {
 export const IConnectionModel = new Token<IConnectionModel>(
   'easyremote:IConnectionModel',
   'The state of the connection to the EasyRemote gateway: nodes and running calls.'
+);
+
+export type IOptionsModel = OptionsModel;
+
+export const IOptionsModel = new Token<IOptionsModel>(
+  'easyremote:IOptionsModel',
+  'The settings of EasyRemote.'
 );
 
 export type IJobActions = IActionsOfJobs;

@@ -155,6 +155,18 @@ def test_a_cancelled_job_is_interrupted_and_its_session_lives(kernel: Kernel) ->
     assert "is over" in kernel.run(f"%remote_cancel {job}").text()
 
 
+def test_a_job_of_another_notebook_is_cancelled_by_its_id(gateway: Gateway, kernel: Kernel) -> None:
+    other = Kernel(notebook_environment(gateway))
+    try:
+        _, job = panel(other, "--bg slow", "import time\ntime.sleep(600)")
+        told = kernel.run(f"%remote_cancel {job}").text()
+        assert told == f"Job {job} on gpu-node is told to stop.\n"
+        assert other.run("slow.result(30)", fails=True).reply["ename"] == "CallCancelled"
+        wait_until(lambda: "is over: cancelled" in kernel.run(f"%remote_cancel {job}").text())
+    finally:
+        other.close()
+
+
 def test_a_cell_is_interrupted_while_its_session_starts(kernel: Kernel) -> None:
     _, job = panel(kernel, "-s starting --bg slow", "import time\ntime.sleep(600)")
     kernel.run(f"%remote_cancel {job}")

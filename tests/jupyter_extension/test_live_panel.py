@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.conftest import LIMIT
+from easyremote.errors import CallCancelled
+from tests.conftest import LIMIT, Gateway
 from tests.jupyter_extension.conftest import Kernel
 
 
@@ -61,11 +62,12 @@ def front_end(kernel: Kernel) -> FrontEnd:
     return made
 
 
-def test_nodes_have_bars_that_move_without_a_cell(front_end: FrontEnd) -> None:
-    front_end.until(lambda: front_end.find("HTMLModel", value="<b>gpu-node</b> online"))
-    memory = front_end.until(lambda: front_end.find("FloatProgressModel", description="RAM"))
-    front_end.until(lambda: 0 < front_end.models[memory]["value"] <= 1)
-    assert front_end.find("FloatProgressModel", description="CPU")
+def test_nodes_are_shown_with_their_load_and_what_folds_below_them(front_end: FrontEnd) -> None:
+    front_end.until(lambda: front_end.find("HTMLModel", value="<b>gpu-node</b> idle"))
+    front_end.until(lambda: front_end.find("HTMLModel", value="CPU"))
+    front_end.until(lambda: front_end.find("HTMLModel", value="RAM"))
+    front_end.until(lambda: front_end.find("HTMLModel", value="add(a"))
+    assert front_end.find("AccordionModel", titles="Sessions")
 
 
 def test_a_running_job_is_shown_and_can_be_cancelled(kernel: Kernel, front_end: FrontEnd) -> None:
@@ -99,12 +101,56 @@ def test_a_second_panel_takes_the_place_of_the_first(kernel: Kernel, front_end: 
     assert kernel.run(threads).value == "0"
 
 
-def test_without_ipywidgets_it_says_what_to_install(kernel: Kernel) -> None:
+def test_a_job_has_its_bars_and_its_session_is_listed(kernel: Kernel, front_end: FrontEnd) -> None:
+    code = (
+        "import time\nfrom tqdm import tqdm\nfor _ in tqdm(range(9), desc='steps'): time.sleep(60)"
+    )
+    started = kernel.run(f"%%remote gpu-node -s shown --bg stepping\n{code}")
+    for message in started.messages:
+        front_end.take(message)
+    front_end.until(lambda: front_end.find("HTMLModel", value="steps: "))
+    front_end.until(lambda: front_end.find("HTMLModel", value="shown"))
+    kernel.run("%remote_cancel stepping")
+
+
+def test_a_job_of_another_notebook_is_cancelled_too(
+    gateway: Gateway, kernel: Kernel, front_end: FrontEnd
+) -> None:
+    with gateway.client() as elsewhere:
+        job = elsewhere.submit(_sleep, 600)
+        front_end.until(lambda: front_end.find("HTMLModel", value="shipped on gpu-node: running"))
+        front_end.click(front_end.find("ButtonModel", description="Cancel"))
+        with pytest.raises((CallCancelled, KeyboardInterrupt)):
+            job.result(LIMIT)
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@pytest.fixture
+def without_ipywidgets(kernel: Kernel) -> Iterator[None]:
     kernel.run("import sys\nheld = sys.modules.get('ipywidgets')\nsys.modules['ipywidgets'] = None")
-    try:
-        shown = kernel.run("%remote_panel", fails=True)
-        assert "needs ipywidgets: pip install ipywidgets. Without it: %remote_nodes --watch" in (
-            shown.text("stderr")
-        )
-    finally:
-        kernel.run("sys.modules.pop('ipywidgets')\nif held: sys.modules['ipywidgets'] = held")
+    yield
+    kernel.run("%remote_panel --close\nsys.modules.pop('ipywidgets')")
+    kernel.run("if held: sys.modules['ipywidgets'] = held")
+
+
+def test_without_ipywidgets_it_is_one_display_that_says_how_to_cancel(
+    kernel: Kernel, without_ipywidgets: None
+) -> None:
+    shown = kernel.run("%remote_panel")
+    (first,) = shown.of("display_data")
+    assert first["data"]["text/plain"] == "EasyRemote: connecting ..."
+    kernel.run("%%remote gpu-node --bg slow\nimport time\nwhile True: time.sleep(0.01)")
+    job = kernel.run("slow.call_id[:8]").value.strip("'")
+    deadline, data = time.monotonic() + LIMIT, first["data"]
+    while f"(%remote_cancel {job})" not in data["text/plain"]:
+        assert time.monotonic() < deadline, data
+        content = kernel._client.get_iopub_msg(timeout=LIMIT)["content"]
+        if content.get("transient") == first["transient"]:
+            data = content["data"]
+    assert "gpu-node: 1 of " in data["text/plain"]
+    assert f"%remote_cancel {job}" in data["text/html"]
+    assert "<summary>Functions</summary>" in data["text/html"]
+    kernel.run("%remote_cancel slow")

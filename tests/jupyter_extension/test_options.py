@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +112,11 @@ def test_the_help_has_every_option_and_examples() -> None:
 def test_any_is_a_target_of_an_expression() -> None:
     line = 'any --where "gpu>=1" --dry-run f(x)'
     assert split(line, {"gpu", "any"}) == (line.removesuffix("f(x)"), "f(x)")
+
+
+def test_the_panel_knows_which_options_have_a_value() -> None:
+    source = (Path(__file__).parents[2] / "labextension" / "src" / "magic" / "line.ts").read_text()
+    listed = re.search(r"VALUED = \[(.*?)\]", source, re.DOTALL)
+    assert listed is not None
+    valued = [action.option_strings for action in PARSER._actions if action.nargs != 0]
+    assert set(re.findall(r"'(.*?)'", listed[1])) == {name for names in valued for name in names}

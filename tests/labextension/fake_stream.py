@@ -43,7 +43,15 @@ class FakeStream:
         )
         self._texts = [encode(snapshot), encode(Progress(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
-        page.route("**/easyremote/functions?*", lambda route: route.fulfill(json=functions(nodes)))
+        self._doc = ""
+        page.route(
+            "**/easyremote/functions?*",
+            lambda route: route.fulfill(json=functions(nodes, self._doc)),
+        )
+
+    def document(self, doc: str) -> None:
+        """What the functions say of themselves, before the page is opened."""
+        self._doc = doc
 
     def _open(self, socket: WebSocketRoute) -> None:
         for text in self._texts:
@@ -61,10 +69,10 @@ def node(node_id: str, **changes: Any) -> Node:
     return msgspec.structs.replace(plain, **changes)
 
 
-def functions(nodes: list[Node]) -> dict[str, Any]:
+def functions(nodes: list[Node], doc: str) -> dict[str, Any]:
     """What the server says of the functions of these nodes."""
     hints = {"properties": {"data": {}, "epochs": {"type": "integer"}}, "required": ["data"]}
-    plain = {"signature": "(data, epochs=10)", "doc": "", "streams": False, "parameters": hints}
+    plain = {"signature": "(data, epochs=10)", "doc": doc, "streams": False, "parameters": hints}
     return {
         "functions": [
             {"node_id": node.node_id, "name": name, **plain}

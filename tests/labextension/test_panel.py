@@ -24,6 +24,7 @@ FOLLOWS_MS = 20_000
 def open_panel(page: Page, lab: processes.Jupyter) -> Locator:
     page.goto(f"{lab.url}lab?token={lab.token}&reset")
     page.locator("#jupyterlab-splash").wait_for(state="detached")
+    expect(page.locator(".jp-Launcher")).to_be_visible()  # it takes the focus when it comes
     page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
     panel = page.locator("#easyremote-panel")
     expect(panel).to_be_visible()

@@ -34,13 +34,19 @@ class Deltas:
         self._history = history
         self._told: Snapshot | None = None
 
-    def next(self, message: Message) -> Message | Delta:
-        """The form in which a message of the feed goes to this browser."""
+    def next(self, message: Message, *, has_metrics: bool = True) -> Message | Delta:
+        """The form in which a message of the feed goes to this browser.
+
+        Without metrics, the load of nodes stays as it was told last.
+        """
         told, self._told = self._told, None
         if not isinstance(message, Snapshot):
             return message
         seq = told.seq + 1 if told is not None else 0
         nodes = [_steady(node) for node in message.nodes]
+        if told is not None and not has_metrics:
+            known = {node.node_id: node for node in told.nodes}
+            nodes = [_as_loaded_as(known.get(node.node_id), node) for node in nodes]
         new = msgspec.structs.replace(message, nodes=nodes, seq=seq)
         self._told = new
         if told is None or told.gateway != new.gateway:
@@ -69,6 +75,13 @@ def _is_known(new: T, old: T | None, clock: str) -> bool:
     if old is None or getattr(new, clock) < getattr(old, clock):
         return False
     return msgspec.structs.replace(old, **{clock: getattr(new, clock)}) == new
+
+
+def _as_loaded_as(old: Node | None, new: Node) -> Node:
+    if old is None or old.cpu is None or (old.state, len(old.gpus)) != (new.state, len(new.gpus)):
+        return new
+    metrics = ("cpu", "memory_used", "gpus", "received", "sent")
+    return msgspec.structs.replace(new, **{name: getattr(old, name) for name in metrics})
 
 
 def _left(old: Iterable[str], new: Iterable[str]) -> list[str]:

@@ -1,9 +1,10 @@
 """The paths under ``{base_url}easyremote/``: two to read, one to watch.
 
 ``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with a snapshot,
-then what changes, twice a second at most. All of them want a logged-in user, and authorisation to
-read the resource ``easyremote``. It is a fixed list of paths: nothing that a browser sends
-becomes an address, and no key is in any byte that it gets.
+then what changes, twice a second at most, and the load of nodes as often as ``?pace=SECONDS``
+wishes. All of them want a logged-in user, and authorisation to read the resource ``easyremote``.
+It is a fixed list of paths: nothing that a browser sends becomes an address, and no key is in any
+byte that it gets.
 ``tests/jupyter_extension/server/test_handlers.py`` proves it.
 """
 
@@ -31,6 +32,9 @@ AUTH_RESOURCE = "easyremote"
 #: Seconds between two snapshots to one browser, and between two states of its bars.
 SNAPSHOT_INTERVAL = 0.5
 PROGRESS_INTERVAL = 0.1
+#: Seconds between two states of the load of nodes; a browser may wish for others within limits.
+METRICS_INTERVAL = 1.0
+METRICS_LIMITS = (SNAPSHOT_INTERVAL, 60.0)
 #: The only message that a browser sends is a few bytes long.
 MAX_MESSAGE_BYTES = 1024
 
@@ -74,6 +78,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     def open(self, *args: str, **kwargs: str) -> None:
         super().open(*args, **kwargs)
+        self._pace = paced(self.get_argument("pace", ""))
         self._writer = asyncio.create_task(self._write(), name="easyremote-stream")
 
     def on_message(self, message: str | bytes) -> None:
@@ -90,14 +95,28 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def _write(self) -> None:
         with self.feed.subscribe() as subscription, contextlib.suppress(WebSocketClosedError):
-            deltas, next_snapshot = Deltas(lambda: self.feed.history.series()), 0.0
+            deltas = Deltas(lambda: self.feed.history.series())
+            next_snapshot = next_metrics = 0.0
             while True:
                 await subscription.wait()
                 # Each write waits while the browser is slow; what is newer replaces the rest then.
                 now = time.monotonic()
                 if now >= next_snapshot and (message := subscription.take_message()) is not None:
                     next_snapshot = now + SNAPSHOT_INTERVAL
-                    await self.write_message(encode(deltas.next(message)))
+                    has_metrics = now >= next_metrics
+                    if has_metrics:
+                        next_metrics = now + self._pace - SNAPSHOT_INTERVAL / 2  # it may be early
+                    await self.write_message(encode(deltas.next(message, has_metrics=has_metrics)))
                 if (progress := subscription.take_progress()) is not None:
                     await self.write_message(encode(progress))
                 await asyncio.sleep(PROGRESS_INTERVAL)
+
+
+def paced(wish: str) -> float:
+    """Seconds between two states of the load, as a browser wishes and the limits allow."""
+    try:
+        seconds = float(wish)
+    except ValueError:
+        return METRICS_INTERVAL
+    least, most = METRICS_LIMITS
+    return min(most, max(least, seconds))  # in this order, what is no number is the least

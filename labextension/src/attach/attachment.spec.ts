@@ -50,7 +50,11 @@ class Kernel {
   private _callback: (comm: Comm, message: object) => void = () => undefined;
 }
 
-async function open(kernel: Kernel | null, kept?: object) {
+async function open(
+  kernel: Kernel | null,
+  kept?: object | null,
+  defaultNode = ''
+) {
   const metadata = new Map<string, unknown>();
   if (kept !== undefined) {
     metadata.set('easyremote', { attached: kept });
@@ -66,7 +70,7 @@ async function open(kernel: Kernel | null, kept?: object) {
     deleteMetadata: (key: string) => metadata.delete(key)
   };
   const context = { sessionContext, model } as unknown as INotebookContext;
-  const attachment = new Attachment(context);
+  const attachment = new Attachment(context, () => defaultNode);
   await new Promise(resolve => setTimeout(resolve));
   return { attachment, metadata, sessionContext };
 }
@@ -144,6 +148,28 @@ describe('what a notebook is attached to', () => {
     attachment.attach(null);
     expect(comm.sent[1]).toEqual({ kind: 'attach', attached: null });
     expect(metadata.size).toBe(0);
+  });
+
+  it('is the default node where the notebook has never said otherwise', async () => {
+    const kernel = new Kernel();
+    const { attachment, metadata } = await open(kernel, undefined, 'gpu-node');
+    expect(attachment.attached).toBeNull(); // nothing is written into what is only read
+    expect(metadata.size).toBe(0);
+    const comm = kernel.load(null);
+    expect(comm.sent).toEqual([{ kind: 'attach', attached: GPU_NODE }]);
+    expect(attachment.attached).toEqual(GPU_NODE);
+    attachment.attach(null);
+    expect(metadata.get('easyremote')).toEqual({ attached: null });
+    kernel.statusChanged.emit('restarting');
+    expect(kernel.load(null).sent).toEqual([]);
+    expect(attachment.attached).toBeNull();
+  });
+
+  it('is not the default node where it is another one', async () => {
+    const kernel = new Kernel();
+    await open(kernel, { node: 'other' }, 'gpu-node');
+    const [told] = kernel.load(null).sent as { attached: IAttached }[];
+    expect(told.attached.node).toBe('other');
   });
 
   it('stays with the notebook when its kernel restarts', async () => {

@@ -42,9 +42,15 @@ export interface INotebookContext {
   };
 }
 
+/** What a notebook keeps; null where it is not to be attached to the default node. */
+interface IMetadata {
+  attached?: Partial<IAttached> | null;
+}
+
 export class Attachment implements IDisposable {
-  constructor(context: INotebookContext) {
+  constructor(context: INotebookContext, defaultNode: () => string) {
     this._context = context;
+    this._defaultNode = defaultNode;
     context.sessionContext.kernelChanged.connect(this._onKernel);
     void context.sessionContext.ready.then(this._onKernel);
   }
@@ -106,9 +112,7 @@ export class Attachment implements IDisposable {
   }
 
   private get _kept(): IAttached | null {
-    const all = this._context.model.getMetadata(NAME);
-    const kept = (all as { attached?: Partial<IAttached> } | undefined)
-      ?.attached;
+    const kept = this._metadata?.attached;
     if (typeof kept?.node !== 'string') {
       return null;
     }
@@ -120,9 +124,15 @@ export class Attachment implements IDisposable {
     const { model } = this._context;
     if (attached !== null) {
       model.setMetadata(NAME, { attached });
-    } else if (model.getMetadata(NAME) !== undefined) {
+    } else if (this._defaultNode() !== '' && this._metadata !== undefined) {
+      model.setMetadata(NAME, { attached }); // or the default would come back
+    } else if (this._metadata !== undefined) {
       model.deleteMetadata(NAME);
     }
+  }
+
+  private get _metadata(): IMetadata | undefined {
+    return this._context.model.getMetadata(NAME) as IMetadata | undefined;
   }
 
   private readonly _onKernel = () => {
@@ -149,6 +159,11 @@ export class Attachment implements IDisposable {
     this._follow(comm);
     const { attached, session } = message.content.data as unknown as IWord;
     this._session = session ?? null;
+    const node = this._defaultNode();
+    if (node !== '' && this._metadata === undefined && attached === null) {
+      this.attach(node);
+      return;
+    }
     const kept = this._kept;
     this._told = kept;
     if (JSON.stringify(kept) !== JSON.stringify(attached)) {
@@ -214,6 +229,7 @@ export class Attachment implements IDisposable {
   }
 
   private readonly _context: INotebookContext;
+  private readonly _defaultNode: () => string;
   private readonly _changed = new Signal<this, void>(this);
   private _kernel: Kernel.IKernelConnection | null = null;
   private _asked: Promise<void> = Promise.resolve();

@@ -1,8 +1,12 @@
 /** The attachments of all open notebooks, made when they are first asked for. */
 
-import { JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
 import { Token } from '@lumino/coreutils';
 import { INotebookPanel } from '../notebook';
+import { IOptionsModel } from '../tokens';
 import { Attachment } from './attachment';
 
 export interface IAttachments {
@@ -19,13 +23,17 @@ export const attachments: JupyterFrontEndPlugin<IAttachments> = {
   description: 'Which node each notebook is attached to.',
   autoStart: true,
   provides: IAttachments,
-  activate: () => {
+  requires: [IOptionsModel],
+  activate: (_: JupyterFrontEnd, options: IOptionsModel) => {
     const known = new WeakMap<INotebookPanel, Attachment>();
     return {
       of: panel => {
         let attachment = known.get(panel);
         if (attachment === undefined) {
-          const made = (attachment = new Attachment(panel.context));
+          const made = (attachment = new Attachment(
+            panel.context,
+            () => options.value.defaultNode
+          ));
           known.set(panel, made);
           panel.disposed.connect(() => {
             made.dispose();

@@ -64,12 +64,17 @@ export function Form({
         />
       ))}
       <div className="jp-EasyRemote-formButtons">
-        <button type="submit" disabled={isRunning}>
+        <button
+          type="submit"
+          className="jp-EasyRemote-button"
+          disabled={isRunning}
+        >
           {trans.__('Run')}
         </button>
         {isRunning && run.call_id !== '' && (
           <button
             type="button"
+            className="jp-EasyRemote-button"
             onClick={() => {
               void actions.cancel(run);
             }}

@@ -4,6 +4,7 @@ import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { State } from '../tokens';
 import { IconButton } from '../ui/iconButton';
+import { SearchField } from '../ui/searchField';
 import { IFunctionSectionProps, useConnection } from '../ui/state';
 import { IRow, Tree } from '../ui/tree';
 import { Form } from './form';
@@ -23,10 +24,8 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
   const [query, setQuery] = React.useState('');
   const [chosen, setChosen] = React.useState<IFunction | null>(null);
   const all = useFunctions(state, functionActions.list.bind(functionActions));
-  if (state.kind !== 'snapshot') {
-    return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
-  }
   if (chosen !== null) {
+    // Also while the gateway is away: what was filled in stays.
     return (
       <Form
         fn={chosen}
@@ -37,6 +36,9 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
         trans={trans}
       />
     );
+  }
+  if (state.kind !== 'snapshot') {
+    return <p className="jp-EasyRemote-empty">{trans.__('Not connected.')}</p>;
   }
   if (all.length === 0) {
     return (
@@ -54,15 +56,10 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
   return (
     <>
       <div className="jp-EasyRemote-toolbar">
-        <input
-          type="search"
-          className="jp-EasyRemote-search"
-          aria-label={trans.__('Search functions')}
-          placeholder={trans.__('Search functions')}
-          value={query}
-          onChange={event => {
-            setQuery(event.target.value);
-          }}
+        <SearchField
+          label={trans.__('Search functions')}
+          query={query}
+          onQuery={setQuery}
         />
       </div>
       <Tree
@@ -148,6 +145,9 @@ function FunctionRow({
           className="jp-EasyRemote-doc"
           tabIndex={0}
           style={{ height: docHeight(fn) - MARGIN }}
+          onKeyDown={event => {
+            event.stopPropagation(); // the arrow keys scroll it
+          }}
         >
           {docOf(fn).join('\n')}
         </div>

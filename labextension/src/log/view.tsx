@@ -8,6 +8,7 @@ import {
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { IconButton } from '../ui/iconButton';
+import { SearchField } from '../ui/searchField';
 import { useSignal } from '../ui/state';
 import { ILine, LogModel, matches } from './model';
 
@@ -48,20 +49,15 @@ export function LogView(props: ILogViewProps): React.ReactElement {
   return (
     <>
       <div className="jp-EasyRemote-logTools">
-        <input
-          type="search"
-          className="jp-EasyRemote-search"
-          aria-label={trans.__('Search the log')}
-          placeholder={trans.__('Search the log')}
-          value={query}
-          onChange={event => {
-            setQuery(event.target.value);
+        <SearchField
+          label={trans.__('Search the log')}
+          query={query}
+          onQuery={next => {
+            setQuery(next);
             setCurrent(0);
           }}
-          onKeyDown={event => {
-            if (event.key === 'Enter') {
-              step(event.shiftKey ? -1 : goal === null ? 0 : 1);
-            }
+          onEnter={isBackwards => {
+            step(isBackwards ? -1 : goal === null ? 0 : 1);
           }}
         />
         <span className="jp-EasyRemote-aside" role="status">

@@ -3,6 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import { IOptions } from '../options';
+import { SearchField } from '../ui/searchField';
 import { Choice } from './select';
 
 export interface IToolbarProps {
@@ -27,15 +28,10 @@ export function Toolbar({
 }: IToolbarProps): React.ReactElement {
   return (
     <div className="jp-EasyRemote-toolbar">
-      <input
-        type="search"
-        className="jp-EasyRemote-search"
-        aria-label={trans.__('Search nodes')}
-        placeholder={trans.__('Search nodes')}
-        value={query}
-        onChange={event => {
-          onQuery(event.target.value);
-        }}
+      <SearchField
+        label={trans.__('Search nodes')}
+        query={query}
+        onQuery={onQuery}
       />
       <div className="jp-EasyRemote-chips">
         <Chip

@@ -129,6 +129,7 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
       ref={box}
       className={`jp-EasyRemote-tree ${props.className}`}
       onScroll={onScroll}
+      data-lm-dragscroll={true}
     >
       <div role="tree" aria-label={label} style={{ height: tops[all.length] }}>
         {drawn.map(row => {

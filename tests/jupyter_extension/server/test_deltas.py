@@ -57,6 +57,18 @@ def test_an_exchange_is_as_its_sample_says() -> None:
     assert exchange == json.loads((SAMPLES / "exchange.json").read_text())
 
 
+def test_without_metrics_only_the_load_stays_as_it_was_told() -> None:
+    deltas = Deltas(lambda: {})
+    deltas.next(snapshot(node("a"), node("b")))
+    busy = snapshot(node("a", cpu=0.9), node("b", cpu=0.9, running=1), node("c", cpu=0.9))
+    delta: Any = deltas.next(busy, has_metrics=False)
+    assert [(n.node_id, n.cpu, n.running) for n in delta.nodes] == [("b", 0.1, 1), ("c", 0.9, 0)]
+    gone: Any = deltas.next(snapshot(node("a", state="suspect", cpu=0.9)), has_metrics=False)
+    assert [(n.node_id, n.state, n.cpu) for n in gone.nodes] == [("a", "suspect", 0.9)]
+    later: Any = deltas.next(snapshot(node("a", state="suspect", cpu=0.8)))
+    assert [n.cpu for n in later.nodes] == [0.8]
+
+
 def test_time_that_goes_on_is_no_change() -> None:
     later = msgspec.structs.replace(A1, seconds=13.3)
     [_, delta] = told(snapshot(node("a"), jobs=(A1,)), snapshot(node("a", 2.0), jobs=(later,)))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from easyremote.identity import Key
+from easyremote_jupyter.server.handlers import paced
 from tests import processes
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
@@ -28,8 +31,9 @@ class Browser:
         async with self.session.get(self.url + path, headers=self.login) as response:
             return response.status, await response.json()
 
-    def stream(self, **headers: str) -> Any:
-        return self.session.ws_connect(f"{self.url}stream", headers={**self.login, **headers})
+    def stream(self, query: str = "", **headers: str) -> Any:
+        url = f"{self.url}stream{query}"
+        return self.session.ws_connect(url, headers={**self.login, **headers})
 
 
 @pytest.fixture
@@ -79,6 +83,49 @@ async def test_a_tab_that_comes_later_gets_the_samples_of_before(browser: Browse
         async with browser.stream() as two:
             [cpu, *others] = (await receive_until(two, "snapshot"))["history"]["gpu-node"]
     assert len(cpu) == len(others[-1]) >= 3
+
+
+async def test_twenty_tabs_make_one_connection_to_the_gateway(
+    browser: Browser, home: processes.Home
+) -> None:
+    port = int(home.local["gateway"].rpartition(":")[2])
+    async with contextlib.AsyncExitStack() as stack:
+        tabs = [await stack.enter_async_context(browser.stream()) for _ in range(20)]
+        for tab in tabs:
+            await receive_until(tab, "snapshot")
+        for tab in tabs:  # each goes on to get what changes
+            await receive_until(tab, "delta")
+        peers = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.raddr and each.raddr.port == port and each.status == psutil.CONN_ESTABLISHED
+        ]
+    assert len(peers) == 2  # the node, and the Jupyter server
+
+
+async def test_a_tab_that_wishes_for_less_gets_the_load_less_often(browser: Browser) -> None:
+    async with asyncio.timeout(LIMIT):
+        while (await browser.get("nodes"))[1]["nodes"][0]["cpu"] is None:
+            pass
+    async with browser.stream() as quick, browser.stream("?pace=3600") as slow:
+        async with asyncio.timeout(LIMIT):
+            first = await receive_until(slow, "snapshot")
+            seen = 0
+            while seen < 2:  # two states of the load
+                delta = await receive_until(quick, "delta")
+                seen += bool(delta.get("nodes"))
+            told = [first]
+            while told[-1]["sample"] < delta["sample"]:
+                told.append(await receive_until(slow, "delta"))
+    assert not any(each.get("nodes") for each in told[1:])
+
+
+@pytest.mark.parametrize(
+    ("wish", "pace"),
+    [("", 1.0), ("2.5", 2.5), ("0", 0.5), ("-1", 0.5), ("1e9", 60), ("x", 1.0), ("nan", 0.5)],
+)
+async def test_the_server_has_limits_for_what_a_tab_may_wish(wish: str, pace: float) -> None:
+    assert paced(wish) == pace
 
 
 async def test_no_part_of_the_key_is_in_what_a_browser_gets(
