@@ -19,8 +19,7 @@ import psutil
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from tests import processes
-from tests.benchmarks.ours import IDLE_NODES
-from tests.benchmarks.serving import cpu_share, python, resident_mb, wait_for
+from tests.benchmarks.serving import cpu_share, line, python, resident_mb
 from tests.browser import executable
 
 #: Seconds over which the cost at rest is taken.
@@ -72,11 +71,10 @@ def measured(count: int) -> list[tuple[str, str, str]]:
     """The rows of the table for so many nodes."""
     with tempfile.TemporaryDirectory() as folder:
         home = processes.Home(Path(folder))
-        with processes.gateway(home, processes.free_port()) as address:
+        with processes.gateway(home, processes.free_port()):
             os.environ["EASYREMOTE_HOME"] = str(home.path)
-            with python("-c", IDLE_NODES, str(count)):
-                url = f"http://{address}/healthz"
-                wait_for(lambda: processes.get(url)["nodes"] == count, f"{count} nodes")
+            with python("-m", "tests.benchmarks.links", str(count)) as links:
+                line(links)  # all are there
                 with processes.jupyter("jupyterlab", Path(folder) / "lab", home) as lab:
                     return in_browser(lab, count)
 
