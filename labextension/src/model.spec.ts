@@ -142,19 +142,28 @@ describe('ConnectionModel', () => {
   it('hides one lost stream, and tells of the second', () => {
     model.acquire();
     server.say(sample('snapshot'));
-    server.newest.handlers.onEnd();
+    server.newest.handlers.onEnd('disconnected');
     expect(model.state.kind).toBe('snapshot');
     vi.advanceTimersByTime(1000);
     expect(server.streams).toHaveLength(2);
-    server.newest.handlers.onEnd();
+    server.newest.handlers.onEnd('disconnected');
     expect(model.state.kind).toBe('disconnected');
+  });
+
+  it('tells at once that the server extension is not there, and looks again', () => {
+    model.acquire();
+    server.newest.handlers.onEnd('not-installed');
+    expect(model.state.kind).toBe('not-installed');
+    vi.advanceTimersByTime(1000);
+    server.say(sample('snapshot'));
+    expect(states).toEqual(['not-installed', 'snapshot']);
   });
 
   it('waits longer after each failure, and half a minute at most', () => {
     model.acquire();
     const delays = [1, 2, 4, 8, 16, 30, 30];
     for (const [index, seconds] of delays.entries()) {
-      server.newest.handlers.onEnd();
+      server.newest.handlers.onEnd('disconnected');
       vi.advanceTimersByTime(seconds * 1000 - 1);
       expect(server.streams).toHaveLength(index + 1);
       vi.advanceTimersByTime(1);
@@ -164,10 +173,10 @@ describe('ConnectionModel', () => {
 
   it('starts with short waits again once a message came', () => {
     model.acquire();
-    server.newest.handlers.onEnd();
+    server.newest.handlers.onEnd('disconnected');
     vi.advanceTimersByTime(1000);
     server.say(sample('snapshot'));
-    server.newest.handlers.onEnd();
+    server.newest.handlers.onEnd('disconnected');
     vi.advanceTimersByTime(1000);
     expect(server.streams).toHaveLength(3);
   });
@@ -188,7 +197,7 @@ describe('ConnectionModel', () => {
     model.standby = true;
     model.standby = false;
     old.handlers.onMessage(sample('snapshot'));
-    old.handlers.onEnd();
+    old.handlers.onEnd('disconnected');
     expect(model.state.kind).toBe('connecting');
     vi.advanceTimersByTime(60_000);
     expect(server.streams).toHaveLength(2);
@@ -202,7 +211,7 @@ describe('ConnectionModel', () => {
 
   it('tries at once itself where the stream is lost', () => {
     model.acquire();
-    server.newest.handlers.onEnd();
+    server.newest.handlers.onEnd('disconnected');
     model.retry();
     expect(server.streams).toHaveLength(2);
     vi.advanceTimersByTime(60_000);

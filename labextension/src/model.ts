@@ -5,7 +5,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { DEFAULTS } from './options';
 import { merge, received } from './merge';
 import { IBars, IDelta, Message } from './protocol';
-import { IStream, OpenStream } from './request';
+import { Ended, IStream, OpenStream } from './request';
 import { IConnectionModel, State } from './tokens';
 
 /** Milliseconds before the first new try; each further one waits twice as long. */
@@ -108,9 +108,9 @@ export class ConnectionModel implements IConnectionModel {
             this._receive(message);
           }
         },
-        onEnd: () => {
+        onEnd: why => {
           if (stream === this._stream) {
-            this._fail();
+            this._fail(why);
           }
         }
       },
@@ -154,15 +154,15 @@ export class ConnectionModel implements IConnectionModel {
     }
   }
 
-  private _fail(): void {
+  private _fail(why: Ended): void {
     this._stream = null;
     const delay = Math.min(FIRST_DELAY_MS * 2 ** this._failures, MAX_DELAY_MS);
     this._failures += 1;
     this._timer = setTimeout(() => {
       this._connect();
     }, delay);
-    if (this._failures > QUIET_FAILURES) {
-      this._setState({ kind: 'disconnected' });
+    if (why === 'not-installed' || this._failures > QUIET_FAILURES) {
+      this._setState({ kind: why });
     }
   }
 

@@ -20,6 +20,7 @@ function snapshot(nodes: INode[]): State {
 const REASONS: [State, string][] = [
   [{ kind: 'connecting' }, 'Connecting…'],
   [{ kind: 'disconnected' }, 'The Jupyter server does not answer'],
+  [{ kind: 'not-installed' }, 'This Jupyter server has no EasyRemote'],
   [snapshot([]), 'No nodes yet'],
   [unavailable('not-configured'), 'No gateway yet'],
   [unavailable('not-authorized'), 'The gateway refused the key'],

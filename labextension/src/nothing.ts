@@ -2,12 +2,13 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import { IUnavailable } from './protocol';
+import { Ended } from './request';
 import { State } from './tokens';
 
 /** A discriminated union: each reason carries what its text needs. */
 export type Nothing =
   | { why: 'connecting' }
-  | { why: 'disconnected' }
+  | { why: Ended }
   | { why: 'no-nodes'; address: string }
   | { why: IUnavailable['reason']; message: string; retryIn: number };
 
@@ -31,6 +32,7 @@ export function nothingToShow(state: State): Nothing | null {
   switch (state.kind) {
     case 'connecting':
     case 'disconnected':
+    case 'not-installed':
       return { why: state.kind };
     case 'unavailable':
       return {
@@ -57,6 +59,22 @@ export function explain(
       return {
         title: trans.__('The Jupyter server does not answer'),
         text: trans.__('The nodes come back as soon as it does.')
+      };
+    case 'not-installed':
+      return {
+        title: trans.__('This Jupyter server has no EasyRemote'),
+        steps: [
+          {
+            text: trans.__(
+              'Install it in the environment of the Jupyter server, and start that again:'
+            ),
+            command: "pip install 'easyremote[lab]'"
+          },
+          {
+            text: trans.__('Where it is installed, it may be disabled:'),
+            command: 'jupyter server extension enable easyremote_jupyter'
+          }
+        ]
       };
     case 'no-nodes':
       return {

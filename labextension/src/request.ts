@@ -10,10 +10,13 @@ export interface IStream {
   close(): void;
 }
 
+/** The Jupyter server is away, or it has no server extension of EasyRemote. */
+export type Ended = 'disconnected' | 'not-installed';
+
 export interface IStreamHandlers {
   onMessage: (message: Message) => void;
   /** The stream ended, or never began; not called after `close()`. */
-  onEnd: () => void;
+  onEnd: (why: Ended) => void;
 }
 
 /** `pace` is the wish of `IConnectionModel`. */
@@ -68,7 +71,17 @@ export function openStream(
   socket.onmessage = (event: MessageEvent<string>) => {
     onMessage(JSON.parse(event.data) as Message);
   };
-  socket.onclose = onEnd;
+  let isClosed = false;
+  let hasBegun = false;
+  socket.onopen = () => {
+    hasBegun = true;
+  };
+  socket.onclose = async () => {
+    const why = hasBegun ? 'disconnected' : await whyRefused(settings);
+    if (!isClosed) {
+      onEnd(why);
+    }
+  };
   return {
     send: request => {
       if (socket.readyState === WebSocket.OPEN) {
@@ -76,10 +89,24 @@ export function openStream(
       }
     },
     close: () => {
+      isClosed = true;
       socket.onmessage = socket.onclose = null;
       socket.close();
     }
   };
+}
+
+/** Browsers don't tell how an upgrade was answered: 404 is said to other requests, too. */
+async function whyRefused(
+  settings: ServerConnection.ISettings
+): Promise<Ended> {
+  const url = URLExt.join(settings.baseUrl, 'easyremote/nodes');
+  try {
+    const { status } = await ServerConnection.makeRequest(url, {}, settings);
+    return status === 404 ? 'not-installed' : 'disconnected';
+  } catch {
+    return 'disconnected'; // no answer at all
+  }
 }
 
 /** GET without a body, POST with one; throws a `Refusal`. */

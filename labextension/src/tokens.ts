@@ -6,13 +6,13 @@ import { ISignal } from '@lumino/signaling';
 import { IJobActions as IActionsOfJobs } from './jobs/actions';
 import { OptionsModel } from './options';
 import { IBars, IDelta, IProgress, Message } from './protocol';
+import { Ended } from './request';
 
 /** The id of the widget, for the shell. */
 export const PANEL_ID = 'easyremote-panel';
 
-/** The newest message, or that the Jupyter server itself does not answer. */
-export type State =
-  Exclude<Message, IDelta | IProgress> | { kind: 'disconnected' };
+/** The newest message, or why there is none: the Jupyter server itself. */
+export type State = Exclude<Message, IDelta | IProgress> | { kind: Ended };
 
 /** The state of the connection to the gateway, as the Jupyter server tells it. */
 export interface IConnectionModel extends IDisposable {

@@ -51,6 +51,8 @@ def test_row_toolbar_and_cell_agree_on_what_is_attached_and_a_new_kernel_is_atta
     expect(row).to_contain_text("attached")
     expect(picker(page)).to_have_value("remote gpu-node")
     expect(page.get_by_text("as soon as this notebook runs %load_ext easyremote")).to_be_visible()
+    notice = page.get_by_text("Where the kernel has no EasyRemote: %pip install easyremote.")
+    expect(notice.first).to_be_visible()
     picture(page, "attach-not-loaded")
     assert violations(page, ".jp-EasyRemote-picker") == []
     run_selected(page, cells, 0)

@@ -162,6 +162,24 @@ def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
     assert wide == 0
 
 
+def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at_first(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    long = [EndedJob(f"c{i}", LONG, "attic", code, 99.0, 9.0) for i, code in enumerate(("", "lost"))]
+    FakeStream(page, NODES, JOBS, [*ENDED, *long])
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    panel = open_panel(page, lab)
+    words = panel.locator(".jp-EasyRemote-jobHead .jp-mod-word")
+    expect(words.filter(has_text="lost")).to_be_visible()
+    picture(page, "words-of-jobs")
+    cut = words.evaluate_all(
+        "words => words.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+    )
+    assert cut == []
+    box = panel.bounding_box()
+    assert box is not None and box["width"] < 260
+
+
 def test_forced_colours_and_reduced_motion_are_honoured(page: Page, lab: processes.Jupyter) -> None:
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
     FakeStream(page, NODES, JOBS, ENDED, BARS)

@@ -27,6 +27,8 @@ function summary(
       return { shape: 'waiting', text: trans.__('Connecting…') };
     case 'disconnected':
       return { shape: 'off', text: trans.__('Jupyter server lost') };
+    case 'not-installed':
+      return { shape: 'off', text: trans.__('Not installed') };
     case 'snapshot':
       return {
         shape: 'well',

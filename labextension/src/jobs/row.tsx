@@ -68,7 +68,9 @@ export function JobRow(props: IJobRowProps): React.ReactElement {
         <span className="jp-EasyRemote-function" dir="auto">
           {title}
         </span>
-        <span className="jp-EasyRemote-aside">
+        <span
+          className={`jp-EasyRemote-aside ${isRunning ? '' : 'jp-mod-word'}`}
+        >
           {isRunning ? job.node_id : word}
         </span>
         <span className="jp-EasyRemote-elapsed">{stopwatch(seconds)}</span>

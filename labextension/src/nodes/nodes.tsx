@@ -4,6 +4,7 @@ import * as React from 'react';
 import { explain, Nothing, nothingToShow } from '../nothing';
 import { Setup } from '../setup/setup';
 import { Explanation } from '../ui/explanation';
+import { Steps } from '../ui/steps';
 import { meanShare } from '../jobs/jobs';
 import {
   ISectionProps,
@@ -35,6 +36,7 @@ export function Nodes(props: ISectionProps): React.ReactElement {
   const nothing = nothingToShow(state);
   if (nothing !== null || state.kind !== 'snapshot') {
     const explanation = explain(nothing ?? { why: 'connecting' }, trans);
+    const { steps = [] } = explanation;
     return (
       <Explanation
         explanation={explanation}
@@ -43,13 +45,12 @@ export function Nodes(props: ISectionProps): React.ReactElement {
         }}
         trans={trans}
       >
-        {CURABLE.has(nothing?.why) && (
-          <Setup
-            key={nothing?.why}
-            setup={setup}
-            steps={explanation.steps ?? []}
-            trans={trans}
-          />
+        {CURABLE.has(nothing?.why) ? (
+          <Setup key={nothing?.why} setup={setup} steps={steps} trans={trans} />
+        ) : (
+          steps.length > 0 && (
+            <Steps steps={steps} isFolded={false} trans={trans} />
+          )
         )}
       </Explanation>
     );
