@@ -97,7 +97,8 @@ async def test_a_late_tab_has_the_bars_at_once(browser: Browser, cells: Client) 
         async with browser.stream() as two:
             kinds = [(await two.receive_json())["kind"] for _ in range(2)]
     assert kinds == ["snapshot", "progress"]
-    await post(browser, f"jobs/{job.call_id}/kill")
+    answer = await post(browser, f"jobs/{job.call_id}/kill")
+    assert answer == (200, {"stopped": True})
     assert "its process killed" in str(job.exception(LIMIT))
 
 
