@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -49,7 +50,7 @@ def test_files_of_the_option_are_opened_there_under_their_paths(
         "found = open('data/a.bin', 'rb').read(), open('b.bin', 'rb').read()\nos.listdir()"
     )
     assert {"data", "b.bin", "c.bin", "outputs"} <= set(json.loads(shown.value.replace("'", '"')))
-    assert kernel.run("found").value == repr((a, b))
+    assert ast.literal_eval(kernel.run("found").value or "") == (a, b)
     assert shown.text("stderr") == ""
     assert kernel.run("%remote gpu-node --file b.bin len(open('b.bin').name)").value == "5"
 

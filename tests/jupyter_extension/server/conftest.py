@@ -19,12 +19,12 @@ from tests import processes
 LIMIT = 60.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
     return processes.Home(tmp_path_factory.mktemp("home"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def jupyter(
     home: processes.Home, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[processes.Jupyter]:
