@@ -134,7 +134,10 @@ def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
     expect_saved(page)
 
     page.goto(f"{lab.url}lab?token={lab.token}")
-    tab = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab").filter(has_text="gpu-node")
+    tabs = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab")
+    tabs.filter(has_text="used.ipynb").click()
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
+    tab = tabs.filter(has_text="gpu-node")
     tab.click()
     expect(network).to_be_visible(timeout=FOLLOWS_MS)
     session.focus()
