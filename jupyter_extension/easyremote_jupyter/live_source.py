@@ -1,7 +1,7 @@
 """What ``%remote_panel`` shows, kept up to date: the sidebar's own feed, in a thread of the kernel.
 
-Nodes, jobs and bars come as they do for the sidebar; functions and sessions are asked for when
-nodes come or go, and every few seconds. It draws nothing: whoever shows it is called, on the
+Nodes, jobs and bars come as they do for the sidebar; functions and sessions are asked for every few
+seconds. It draws nothing: whoever shows it is called, on the
 thread, with all of it. ``tests/jupyter_extension/test_live_panel.py`` proves it in a real kernel.
 """
 
@@ -114,9 +114,10 @@ class LiveSource:
 
     def _ask_now(self, client: Client) -> None:
         self._live.functions = client.list_functions()
+        nodes = [n.node_id for n in client.known_nodes() if n.state == "online" and n.runs_code]
+        asked = {node_id: ask_for_sessions(client, node_id) for node_id in nodes[:MAX_ASKED]}
         found = []
-        nodes = [n.node_id for n in client.list_nodes() if n.state == "online" and n.runs_code]
-        for node_id in nodes[:MAX_ASKED]:
+        for node_id, answer in asked.items():
             with contextlib.suppress(EasyRemoteError):  # it has just gone
-                found += [(node_id, each) for each in ask_for_sessions(client, node_id).result()]
+                found += [(node_id, each) for each in answer.result()]
         self._live.sessions = found

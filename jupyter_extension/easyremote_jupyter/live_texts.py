@@ -83,7 +83,13 @@ def _recent(live: Live, title: Title) -> Section:
     """The last jobs that are over."""
     ended = live.snapshot.ended[:RECENT] if live.snapshot else []
     rows = [
-        (job.call_id[:8], title(job), job.node_id or "", _ENDS.get(job.code, "failed"), _ran(job))
+        (
+            job.call_id[:8],
+            title(job),
+            job.node_id or "",
+            _ENDS.get(job.code, "failed"),
+            elapsed(job.seconds),
+        )
         for job in ended
     ]
     return Section("Recent", ("Job", "Cell", "Node", "End", "Time"), rows, "Nothing has run yet.")
@@ -171,10 +177,6 @@ def _job(job: Job, title: str) -> str:
     place = f", {job.place}. in the queue" if job.place is not None else ""
     where = job.node_id or "any node"
     return f"{title} on {where}: {job.state}{place}, {elapsed(job.seconds)}"
-
-
-def _ran(job: EndedJob) -> str:
-    return elapsed(job.seconds)
 
 
 def _shares(node: Node) -> list[tuple[str, float]]:

@@ -16,13 +16,17 @@ from tornado import web
 
 from easyremote.errors import EasyRemoteError
 from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.jobs_handlers import AUTH_RESOURCE, PATIENCE, GatewayHandler
+from easyremote_jupyter.server.gateway_handler import (
+    AUTH_RESOURCE,
+    PATIENCE,
+    GatewayHandler,
+    refusal,
+)
 from easyremote_jupyter.server.messages import (
     Function,
     FunctionList,
     RunRequest,
     RunResult,
-    Unavailable,
     unavailable,
 )
 from easyremote_jupyter.server.runs import Runs
@@ -34,13 +38,11 @@ class FunctionsHandler(GatewayHandler):
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             try:
                 found = await asyncio.to_thread(client.list_functions)
             except EasyRemoteError as error:  # the gateway has just gone
-                return self.check(unavailable(error, 1))
+                raise refusal(unavailable(error, 1)) from None
         functions = [
             Function(
                 *(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each)),
@@ -62,9 +64,7 @@ class RunHandler(GatewayHandler):
     @authorized("execute", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
     async def post(self) -> None:
         wanted = self.read(RunRequest)
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             if wanted.function.startswith("$"):
                 raise web.HTTPError(400, f"{wanted.function!r} is no function of a node.")
             try:

@@ -19,16 +19,16 @@ from typing import Any, Literal
 import msgspec
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized, ws_authenticated
-from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from easyremote_jupyter.server.deltas import Deltas
 from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.messages import Retry, Unavailable, encode
+from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
+from easyremote_jupyter.server.messages import Retry, encode
 
-AUTH_RESOURCE = "easyremote"
 #: Seconds between two snapshots to one browser, and between two states of its bars.
 SNAPSHOT_INTERVAL = 0.5
 PROGRESS_INTERVAL = 0.1
@@ -39,22 +39,17 @@ METRICS_LIMITS = (SNAPSHOT_INTERVAL, 60.0)
 MAX_MESSAGE_BYTES = 1024
 
 
-class SnapshotHandler(APIHandler):
+class SnapshotHandler(GatewayHandler):
     """GET: one part of the newest snapshot, or 503 and the reason why there is none."""
 
-    auth_resource = AUTH_RESOURCE
-
-    def initialize(self, feed: Feed, part: Literal["nodes", "jobs"]) -> None:
+    def initialize(self, feed: Feed, part: Literal["nodes", "jobs"]) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.part = part
 
     @web.authenticated
     @authorized
     async def get(self) -> None:
-        message = await self.feed.first_word()
-        if isinstance(message, Unavailable):
-            raise web.HTTPError(503, message.message, reason=message.reason)
-        self.finish(msgspec.json.encode({self.part: getattr(message, self.part)}))
+        self.finish(msgspec.json.encode({self.part: getattr(await self.snapshot(), self.part)}))
 
 
 class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal
 
-import msgspec
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from easyremote.errors import EasyRemoteError
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.following import replay
+from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, PATIENCE, GatewayHandler
 from easyremote_jupyter.server.logs import Logs, error_text
 from easyremote_jupyter.server.messages import (
     EndedJob,
@@ -29,40 +28,6 @@ from easyremote_jupyter.server.messages import (
     Stopped,
     Unavailable,
 )
-
-T = TypeVar("T", bound=msgspec.Struct)
-
-AUTH_RESOURCE = "easyremote"
-#: The largest request: what it has was written by hand.
-MAX_BODY = 1_000_000
-#: How long a request for a log waits for more of it: shorter than any proxy's patience.
-PATIENCE = 20.0
-
-
-class GatewayHandler(APIHandler):
-    """A request that goes on to the gateway, by the one client that there is."""
-
-    auth_resource = AUTH_RESOURCE
-
-    def initialize(self, feed: Feed) -> None:
-        self.feed = feed
-
-    def check(self, word: object) -> None:
-        """Answer 503 with the reason where there is no gateway."""
-        if isinstance(word, Unavailable):
-            raise web.HTTPError(503, word.message, reason=word.reason)
-
-    def read(self, kind: type[T]) -> T:
-        """What the browser sent, which is refused where it is something else."""
-        if len(self.request.body) > MAX_BODY:
-            raise web.HTTPError(413, "This is too large for what is written by hand.")
-        try:
-            return msgspec.json.decode(self.request.body, type=kind)
-        except msgspec.DecodeError as error:
-            raise web.HTTPError(400, f"This is not what the panel sends: {error}") from None
-
-    def answer(self, what: msgspec.Struct) -> None:
-        self.finish(msgspec.json.encode(what))
 
 
 class JobLogHandler(GatewayHandler):
@@ -78,9 +43,7 @@ class JobLogHandler(GatewayHandler):
         start = self.get_argument("start", "0")
         if not start.isascii() or not start.isdigit():
             raise web.HTTPError(400, "start is the number of a piece.")
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             node_id = node_of(await self.feed.first_word(), call_id)
             log = self.logs.get(client, call_id, partial(replay, client, node_id, call_id))
             await self.logs.trim()
@@ -94,9 +57,7 @@ class JobErrorHandler(GatewayHandler):
     @web.authenticated
     @authorized
     async def get(self, call_id: str) -> None:
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             node_id = node_of(await self.feed.first_word(), call_id)
             try:
                 told = await (await replay(client, node_id, call_id, follow=False, bars_only=True))
@@ -115,9 +76,7 @@ class JobStopHandler(GatewayHandler):
     @web.authenticated
     @authorized("execute", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
     async def post(self, call_id: str) -> None:
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             stopped = await asyncio.to_thread(client.stop, call_id, kill=self.how == "kill")
         self.answer(Stopped(stopped))
 

@@ -19,15 +19,13 @@ from tornado import web
 
 from easyremote.errors import CallTimeout, EasyRemoteError, NotFound
 from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.jobs_handlers import AUTH_RESOURCE, GatewayHandler
+from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
 from easyremote_jupyter.server.messages import (
     DeleteRequest,
     Done,
     Session,
     SessionList,
     SessionRequest,
-    Snapshot,
-    Unavailable,
     Variable,
     VariableList,
 )
@@ -49,9 +47,7 @@ class _SessionHandler(GatewayHandler):
 
         if not wanted.session:  # which would be the one of this process
             raise web.HTTPError(400, "No session is named.")
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             session = RemoteSession(client, wanted.node_id, wanted.session)
             try:
                 return await asyncio.to_thread(act, session)
@@ -70,17 +66,12 @@ class SessionsHandler(GatewayHandler):
     @authorized
     async def get(self) -> None:
         only = self.get_argument("node", None)
-        word = await self.feed.first_word()
-        self.check(word)
-        assert isinstance(word, Snapshot), "the other one is answered"
         nodes = [
             node.node_id
-            for node in word.nodes
+            for node in (await self.snapshot()).nodes
             if node.state == "online" and node.runs_code and only in (None, node.node_id)
         ]
-        async with self.feed.client() as client:
-            if isinstance(client, Unavailable):
-                return self.check(client)
+        async with self.gateway() as client:
             answers = await asyncio.gather(*(_sessions_on(client, node_id) for node_id in nodes))
         found = dict(zip(nodes, answers, strict=True))
         self.answer(

@@ -17,7 +17,7 @@ from tornado import web
 from easyremote.errors import EasyRemoteError, UsageError
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.first_run import BadInput, FirstRun, Setup
-from easyremote_jupyter.server.handlers import AUTH_RESOURCE
+from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE
 
 
 class Login(msgspec.Struct):

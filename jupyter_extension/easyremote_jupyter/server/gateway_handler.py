@@ -1,0 +1,66 @@
+"""What the paths that go on to the gateway have in common."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from easyremote_jupyter.server.feed import Feed
+from easyremote_jupyter.server.messages import Snapshot, Unavailable
+
+if TYPE_CHECKING:
+    from easyremote.client.client import Client
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+AUTH_RESOURCE = "easyremote"
+#: The largest request: what it has was written by hand.
+MAX_BODY = 1_000_000
+#: How long a request waits for what is still to come: shorter than any proxy's patience.
+PATIENCE = 20.0
+
+
+class GatewayHandler(APIHandler):
+    """A request that goes on to the gateway, by the one client that there is."""
+
+    auth_resource = AUTH_RESOURCE
+
+    def initialize(self, feed: Feed) -> None:
+        self.feed = feed
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Client]:
+        """The client, for as long as it is needed; 503 and the reason where there is none."""
+        async with self.feed.client() as client:
+            if isinstance(client, Unavailable):
+                raise refusal(client)
+            yield client
+
+    async def snapshot(self) -> Snapshot:
+        """The newest snapshot; 503 and the reason where there is none."""
+        word = await self.feed.first_word()
+        if isinstance(word, Unavailable):
+            raise refusal(word)
+        return word
+
+    def read(self, kind: type[T]) -> T:
+        """What the browser sent, which is refused where it is something else."""
+        if len(self.request.body) > MAX_BODY:
+            raise web.HTTPError(413, "This is too large for what is written by hand.")
+        try:
+            return msgspec.json.decode(self.request.body, type=kind)
+        except msgspec.DecodeError as error:
+            raise web.HTTPError(400, f"This is not what the panel sends: {error}") from None
+
+    def answer(self, what: msgspec.Struct) -> None:
+        self.finish(msgspec.json.encode(what))
+
+
+def refusal(word: Unavailable) -> web.HTTPError:
+    """The answer where there is no gateway."""
+    return web.HTTPError(503, word.message, reason=word.reason)
