@@ -4,6 +4,7 @@ import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { State } from '../tokens';
 import { IconButton } from '../ui/iconButton';
+import { firstOfGroups } from '../ui/rows';
 import { SearchField } from '../ui/searchField';
 import { IFunctionSectionProps, useConnection } from '../ui/state';
 import { IRow, Tree } from '../ui/tree';
@@ -48,11 +49,7 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
     );
   }
   const shown = search(all, query);
-  const firsts = new Set(
-    shown.filter(
-      (fn, index) => index === 0 || fn.node_id !== shown[index - 1].node_id
-    )
-  );
+  const firsts = firstOfGroups(shown, fn => fn.node_id);
   return (
     <>
       <div className="jp-EasyRemote-toolbar">

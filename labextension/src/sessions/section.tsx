@@ -4,6 +4,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 import { ISession, IVariable } from '../protocol';
 import { useWhileSeen } from '../ui/looking';
+import { firstOfGroups } from '../ui/rows';
 import { ISessionSectionProps, useConnection, useSignal } from '../ui/state';
 import { Tree } from '../ui/tree';
 import { IContents, ISessionsState } from './model';
@@ -77,13 +78,9 @@ export function SessionTree({
   useSignal(sessionActions.changed, () => null); // the notebooks' names
   const [question, setQuestion] = React.useState<IQuestion | null>(null);
   const ordered = [...list].sort((a, b) => keyOf(a).localeCompare(keyOf(b)));
-  const firsts = new Set(
-    ordered
-      .filter((each, row) => each.node_id !== ordered[row - 1]?.node_id)
-      .map(keyOf)
-  );
+  const firsts = firstOfGroups(ordered, session => session.node_id);
   const isFirst = (item: Item) =>
-    hasGroups && item.kind === 'session' && firsts.has(keyOf(item.session));
+    hasGroups && item.kind === 'session' && firsts.has(item.session);
   const ask = (item: Item, action: IQuestion['action']) => {
     setQuestion({ key: itemKey(item), action });
   };

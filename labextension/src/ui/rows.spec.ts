@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { treeRows } from './rows';
+import { firstOfGroups, treeRows } from './rows';
 
 describe('the rows of a tree', () => {
   it('are the items, each followed by what stands below it', () => {
@@ -18,5 +18,13 @@ describe('the rows of a tree', () => {
       ['a2', 2, 2, 2],
       ['b', 1, 2, 2]
     ]);
+  });
+});
+
+describe('the first of each group', () => {
+  it('has one of another group before it, or none', () => {
+    const items = ['a1', 'a2', 'b1', 'c1', 'c2'];
+    const firsts = firstOfGroups(items, item => item[0]);
+    expect([...firsts]).toEqual(['a1', 'b1', 'c1']);
   });
 });

@@ -1,4 +1,4 @@
-/** The rows of a tree of two levels, in the order in which they stand. */
+/** The rows of a list or a tree of two levels, in the order in which they stand. */
 
 export interface ITreeRow<T> {
   item: T;
@@ -17,6 +17,18 @@ export function treeRows<T>(
     row,
     ...level(childrenOf(row.item) ?? [], 2)
   ]);
+}
+
+/** Those before which a group begins: the one before them is of another. */
+export function firstOfGroups<T>(
+  items: readonly T[],
+  groupOf: (item: T) => string
+): ReadonlySet<T> {
+  return new Set(
+    items.filter(
+      (item, row) => row === 0 || groupOf(item) !== groupOf(items[row - 1])
+    )
+  );
 }
 
 function level<T>(items: readonly T[], level: 1 | 2): ITreeRow<T>[] {
