@@ -16,13 +16,11 @@ from filelock import FileLock
 
 from easyremote.client.client import Client
 from easyremote.config import read_private
+from tests import processes
 
 PROGRAM = Path(__file__).parent / "node_program.py"
-PANEL = Path(__file__).resolve().parents[1] / "labextension"
 #: Seconds in which a process answers, or a condition comes true; generous, for a busy machine.
 LIMIT = 60.0
-#: Seconds for a build of the panel; below the limit of a test.
-PANEL_LIMIT = 110.0
 
 
 @dataclass(frozen=True)
@@ -122,14 +120,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     base = tmp_path_factory.getbasetemp()
     run = base if worker_id == "master" else base.parent
     built = run / "panel-is-built"
-    with FileLock(run / "panel.lock", timeout=PANEL_LIMIT):
+    with FileLock(run / "panel.lock", timeout=processes.TOOL_LIMIT):
         if not built.exists():
-            here = str(Path(sys.executable).parent)  # jlpm and node live beside this Python
-            environment = {**os.environ, "PATH": here + os.pathsep + os.environ["PATH"]}
-            command = [f"{here}/jlpm", "build:prod"]
-            subprocess.run(command, cwd=PANEL, env=environment, check=True, timeout=PANEL_LIMIT)
+            processes.run_tool("jlpm", "build:prod", cwd=processes.LABEXTENSION)
             built.touch()
-    return PANEL / "dist"
+    return processes.LABEXTENSION / "dist"
 
 
 @pytest.fixture(scope="session")

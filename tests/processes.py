@@ -23,6 +23,11 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LABEXTENSION = REPOSITORY / "labextension"
+#: The project's tools (jlpm, lint-imports) live beside this Python, which need not be on PATH.
+SCRIPTS = Path(sys.executable).parent
+#: Seconds for one of them; below the limit of a test.
+TOOL_LIMIT = 110.0
 #: Seconds in which a process must answer, and end. A first start of JupyterLab is the slowest.
 START_LIMIT = 60.0
 STOP_LIMIT = 20.0
@@ -58,6 +63,21 @@ def train(epochs: int, rate: float = 0.1, kind: Literal["sgd", "adam"] = "adam",
     return {"epochs": epochs, "rate": rate, "kind": kind, "names": names, "verbose": verbose}
 node.serve()
 '''
+
+
+def run_tool(*command: str, cwd: Path = REPOSITORY, **environment: str) -> str:
+    """Run a tool of the environment; its output, with which it fails."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [str(SCRIPTS / command[0]), *command[1:]],
+        cwd=cwd,
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=TOOL_LIMIT,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,27 +12,9 @@ import pytest
 from packaging.version import Version
 
 import easyremote
+from tests.processes import LABEXTENSION, REPOSITORY, run_tool
 
-REPOSITORY = Path(__file__).parents[1]
-LABEXTENSION = REPOSITORY / "labextension"
-#: jlpm, node and lint-imports live beside this Python, which need not be on PATH.
-SCRIPTS = Path(sys.executable).parent
 BUNDLE_LIMIT_BYTES = 60_000
-
-
-def run(*command: str, cwd: Path = REPOSITORY, **environment: str) -> str:
-    """Run a command of the environment; fail with its output."""
-    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [str(SCRIPTS / command[0]), *command[1:]],
-        cwd=cwd,
-        env={**os.environ, "PATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +22,7 @@ def wheel(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, i
     """The files of the wheel, with the panel that was built for this run, and their sizes."""
     folder = tmp_path_factory.mktemp("wheel")
     command = ("python", "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation")
-    run(*command, "--wheel-dir", str(folder), SKIP_JUPYTER_BUILDER="1")
+    run_tool(*command, "--wheel-dir", str(folder), SKIP_JUPYTER_BUILDER="1")
     [path] = folder.glob("easyremote-*.whl")
     with zipfile.ZipFile(path) as archive:
         return {entry.filename: entry.compress_size for entry in archive.infolist()}
@@ -58,15 +38,15 @@ def test_the_lock_file_names_no_registry() -> None:
 
 
 def test_the_typescript_is_strict_linted_and_formatted() -> None:
-    run("jlpm", "check", cwd=LABEXTENSION)
+    run_tool("jlpm", "check", cwd=LABEXTENSION)
 
 
 def test_the_typescript_tests_pass() -> None:
-    run("jlpm", "test", cwd=LABEXTENSION)
+    run_tool("jlpm", "test", cwd=LABEXTENSION)
 
 
 def test_imports_only_go_down_the_floors() -> None:
-    run("lint-imports")
+    run_tool("lint-imports")
 
 
 def test_the_wheel_holds_both_packages_and_nothing_else_of_python(wheel: dict[str, int]) -> None:

@@ -36,17 +36,6 @@ def hundred_ms(value):
 node.serve()
 """
 
-#: Many nodes in one process: what they cost the gateway is what counts.
-IDLE_NODES = """
-import asyncio, sys
-from easyremote import ComputeNode
-async def main(count):
-    nodes = [ComputeNode(node_id=f"idle-{number}") for number in range(count)]
-    for node in nodes: node.register_function("nothing", lambda: None)
-    await asyncio.gather(*(node.serve_async() for node in nodes))
-asyncio.run(main(int(sys.argv[1])))
-"""
-
 
 @contextmanager
 def serve() -> Iterator[Served]:
@@ -139,8 +128,8 @@ def memory_of_a_node(count: int = 300) -> float:
     with gateway() as served, Client() as client:
         client.list_nodes()
         before = resident_mb(served.processes["gateway"])
-        with python("-c", IDLE_NODES, str(count)):
-            wait_for(lambda: _online(client) == count, "idle nodes")
+        with python("-m", "tests.benchmarks.links", str(count)) as links:
+            line(links)  # all are there
             return (resident_mb(served.processes["gateway"]) - before) * 1e3 / count
 
 

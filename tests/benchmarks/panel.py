@@ -24,7 +24,7 @@ from tests.browser import executable
 
 #: Seconds over which the cost at rest is taken.
 REST = 10.0
-BUNDLE = processes.REPOSITORY / "labextension" / "dist" / "static"
+BUNDLE = processes.LABEXTENSION / "dist" / "static"
 #: Share of a core, by how many nodes there are.
 BUDGETS = {10: "2 %", 1000: "10 %"}
 #: Scrolls the list of nodes to its end within two seconds; the longest time between two frames.

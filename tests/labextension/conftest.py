@@ -22,7 +22,6 @@ from playwright.sync_api import (
 from tests import processes
 from tests.browser import ADVICE, executable
 
-LABEXTENSION = processes.REPOSITORY / "labextension"
 #: Milliseconds that Playwright waits for anything: a first page of JupyterLab is the slowest.
 PAGE_LIMIT_MS = 30_000
 expect.set_options(timeout=PAGE_LIMIT_MS)

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from easyremote_jupyter.server.messages import Bars, EndedJob, Job
 from tests import processes
-from tests.labextension.conftest import LABEXTENSION
+from tests.processes import LABEXTENSION
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node
 from tests.labextension.test_panel import open_panel, picture
 
