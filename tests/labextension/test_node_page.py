@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from easyremote_jupyter.server.messages import EndedJob, Job
 from tests import processes
+from tests.conftest import wait_until
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.fake_stream import FakeStream, gpu, node
 from tests.labextension.test_look import MARKUP, violations
@@ -104,18 +106,23 @@ def test_it_says_so_where_nobody_knows_the_node(page: Page, lab: processes.Jupyt
     fake_sessions(page)
     node_row(open_panel(page, lab), "office-mac").dblclick()
     expect(page_of(page, "office-mac")).to_be_visible()
-    expect_saved(page)
+    expect_saved(page, lab, "office-mac")
     FakeStream(page, NODES[:1])
     page.goto(f"{lab.url}lab?token={lab.token}")
     expect(page_of(page, "office-mac")).to_contain_text("The gateway does not know this node.")
 
 
-def expect_saved(page: Page) -> None:
-    """JupyterLab saves its layout a second after a change."""
-    with page.expect_response(
-        lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"
-    ):
-        page.locator('.jp-SideBar [data-id="filebrowser"]').click()
+def expect_saved(page: Page, lab: processes.Jupyter, node_id: str) -> None:
+    """Leave the sidebar; JupyterLab saves its layout a second after a change."""
+    page.locator('.jp-SideBar [data-id="filebrowser"]').click()
+    url = f"{lab.url}lab/api/workspaces/default?token={lab.token}"
+
+    def is_saved() -> bool:
+        layout = page.request.get(url).json()["data"].get("layout-restorer:data", {})
+        is_in_main = f"easyremote-node:{node_id}" in json.dumps(layout.get("main"))
+        return is_in_main and layout["left"]["current"] == "filebrowser"
+
+    wait_until(is_saved)
 
 
 def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
@@ -131,7 +138,7 @@ def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
     session = part(shown, "Sessions").get_by_role("treeitem").filter(has_text="used.ipynb")
     expect(session).to_be_visible(timeout=STARTS_MS)
     expect(part(shown, "What its owner allows")).to_contain_text("Cells and shipped functions")
-    expect_saved(page)
+    expect_saved(page, lab, "gpu-node")
 
     page.goto(f"{lab.url}lab?token={lab.token}")
     tabs = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab")
