@@ -82,14 +82,19 @@ class Process:
         #: Where the newest call came from that says so.
         self.origin = ""
         self.is_dead = False
+        #: Signals that came while it was being started.
+        self._early: list[int] = []
 
     @property
     def is_busy(self) -> bool:
         return bool(self.queue)
 
     def signal(self, number: int) -> None:
-        """Signal the process (SIGINT) or its whole group (the rest)."""
-        if self.popen is None or self.popen.poll() is not None:
+        """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
+        if self.popen is None:
+            self._early.append(number)
+            return
+        if self.popen.poll() is not None:
             return
         try:
             if number == signal.SIGINT:
@@ -116,6 +121,8 @@ class Process:
             start_new_session=True,
         )
         theirs.close()
+        for number in self._early:
+            self.signal(number)
         self.link.open(time.monotonic())
         channel = await PipeChannel.open(ours)
         connection = Connection(self.link, channel, lambda message, now: receive(self, message))

@@ -63,6 +63,15 @@ def test_a_kill_ends_the_session_too(client: Client, elsewhere: Client) -> None:
     assert Session(elsewhere, "gpu-node", "killed").end() is False
 
 
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_cell_is_stopped_whose_process_is_still_being_started(client: Client, kill: bool) -> None:
+    job = start(client, BARS, f"new-{kill}")
+    assert client.stop(job.call_id, kill=kill)  # right behind it, on each link
+    expected = "its process killed" if kill else "KeyboardInterrupt|^$"
+    with pytest.raises(CallCancelled if kill else RemoteError, match=expected):
+        job.result(LIMIT)
+
+
 def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
     client: Client, elsewhere: Client
 ) -> None:
