@@ -169,7 +169,7 @@ def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
     page.on("request", note)
     page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
     with page.expect_response(lambda answer: "/easyremote/sessions?" in answer.url):
-        run = page.locator(".jp-Notebook .jp-CodeCell").nth(1)
+        run = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text="%%remote gpu-node")
         run.locator(".cm-content").click()
         page.keyboard.press("Control+Enter")
     assert not any("node=" in url for url in asked), asked
