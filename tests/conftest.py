@@ -23,21 +23,6 @@ PROGRAM = Path(__file__).parent / "node_program.py"
 LIMIT = 60.0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A worker takes whole files; one takes all with a browser, at first.
-
-    Two Chromiums, each with a JupyterLab, are too much for two cores.
-    """
-    for item in items:
-        group = "browser" if _has_browser(item) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=_has_browser, reverse=True)
-
-
-def _has_browser(item: pytest.Item) -> bool:
-    return item.path.parent.name == "labextension"
-
-
 @dataclass(frozen=True)
 class Gateway:
     """A gateway process, and the home of its user."""
