@@ -14,6 +14,7 @@ import { CommandIDs } from './commands';
 import { activeCell, moveCells } from './magic/move';
 import {
   CELL_MIME,
+  filled,
   hasLoader,
   ICell,
   INotebookPanel,
@@ -83,14 +84,11 @@ export class NodeActions implements INodeActions {
 
   insert(nodeId: string): void {
     const { commands, shell } = this._app;
-    const notebook = notebookPanel(shell.currentWidget);
-    if (notebook !== null) {
-      insertRemoteCell(notebook, nodeId, commands);
-      return;
-    }
-    void this._newNotebook().then(created => {
-      if (created !== null) {
-        insertRemoteCell(created, nodeId, commands);
+    const current = notebookPanel(shell.currentWidget);
+    const opened = current ? filled(current) : this._newNotebook();
+    void opened.then(notebook => {
+      if (notebook !== null) {
+        insertRemoteCell(notebook, nodeId, commands);
       }
     });
   }

@@ -55,7 +55,7 @@ export interface IFoundCell {
 /** The widget of the main area that holds a notebook. */
 export interface INotebookPanel extends Widget {
   readonly content: INotebook;
-  readonly context: INotebookContext;
+  readonly context: INotebookContext & { readonly ready: Promise<void> };
 }
 
 /** The notebook panel that a widget of the main area is, or null where it is something else. */
@@ -64,6 +64,12 @@ export function notebookPanel(widget: Widget | null): INotebookPanel | null {
   const isNotebook =
     content instanceof Widget && content.hasClass('jp-Notebook');
   return isNotebook ? (widget as unknown as INotebookPanel) : null;
+}
+
+/** The panel, once its file is in it: a cell that is inserted before that is lost. */
+export async function filled(panel: INotebookPanel): Promise<INotebookPanel> {
+  await panel.context.ready;
+  return panel;
 }
 
 /** The notebook in a widget of the main area, or null where it is something else. */

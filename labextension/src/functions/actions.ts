@@ -4,7 +4,7 @@ import { JupyterFrontEnd } from '@jupyterlab/application';
 import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { codeCell } from '../cell';
-import { insertBelow, notebookOf } from '../notebook';
+import { filled, insertBelow, notebookPanel } from '../notebook';
 import { ask, messageOf } from '../request';
 import { callCell, IFunction } from './functions';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
@@ -46,8 +46,8 @@ export class FunctionActions implements IFunctionActions {
   }
 
   insert(fn: IFunction): void {
-    const notebook = notebookOf(this._app.shell.currentWidget);
-    if (notebook === null) {
+    const panel = notebookPanel(this._app.shell.currentWidget);
+    if (panel === null) {
       Notification.info(
         this._trans.__(
           'Open a notebook first: the call of %1 goes there.',
@@ -57,8 +57,10 @@ export class FunctionActions implements IFunctionActions {
       );
       return;
     }
-    insertBelow(notebook, notebook.activeCellIndex, codeCell(callCell(fn)));
-    notebook.mode = 'edit';
+    void filled(panel).then(({ content }) => {
+      insertBelow(content, content.activeCellIndex, codeCell(callCell(fn)));
+      content.mode = 'edit';
+    });
   }
 
   copy(fn: IFunction): void {

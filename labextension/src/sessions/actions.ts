@@ -7,6 +7,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { IAttachments } from '../attach/attachments';
 import { codeCell } from '../cell';
 import {
+  filled,
   hasLoader,
   INotebookPanel,
   insertBelow,
@@ -76,18 +77,20 @@ export class SessionActions implements ISessionActions {
       );
       return;
     }
-    const { content } = panel;
-    if (!hasLoader(panel)) {
-      insertLoader(panel, content.activeCellIndex + 1, this._app.commands);
-    }
-    const own = this._attachments.of(panel).session;
-    insertBelow(
-      content,
-      content.activeCellIndex,
-      codeCell(pullCell(session, name, own))
-    );
-    this._app.shell.activateById(panel.id);
-    void this._app.commands.execute('notebook:run-cell');
+    const { commands, shell } = this._app;
+    void filled(panel).then(({ content }) => {
+      if (!hasLoader(panel)) {
+        insertLoader(panel, content.activeCellIndex + 1, commands);
+      }
+      const own = this._attachments.of(panel).session;
+      insertBelow(
+        content,
+        content.activeCellIndex,
+        codeCell(pullCell(session, name, own))
+      );
+      shell.activateById(panel.id);
+      void commands.execute('notebook:run-cell');
+    });
   }
 
   copy(text: string): void {
