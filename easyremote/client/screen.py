@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any
 
 from easyremote.client.job import RemoteJob
 from easyremote.client.terminal_bars import TerminalBars
@@ -37,6 +37,8 @@ class Screen:
             raise
         finally:
             self._bars.finish(failed=False)
+            for name in ("stdout", "stderr"):
+                self._write(name, "")  # the line that has begun
 
     def _show_until(self, deadline: float) -> None:
         for event in self._job.events(_POLL):
@@ -50,15 +52,17 @@ class Screen:
             case "progress":
                 self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
             case "stream":
-                self._write(getattr(sys, event["name"]), event["text"])
+                self._write(event["name"], event["text"])
             case "display_data" | "update_display_data":
-                self._write(sys.stdout, event["data"].get("text/plain", "") + "\n")
+                self._write("stdout", event["data"].get("text/plain", "") + "\n")
             case "error":
-                self._write(sys.stderr, event["traceback"] + "\n")
+                self._write("stderr", event["traceback"] + "\n")
             case "input_request":
                 _answer(self._job, event)
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, name: str, text: str) -> None:
+        stream = getattr(sys, name)
+        text = self._bars.whole_lines(name, text)
         with self._bars.aside():
             stream.write(text)
             stream.flush()

@@ -22,10 +22,16 @@ class TerminalBars:
 
     def __init__(self) -> None:
         self._bars: dict[str, Any] = {}
+        #: Lines that have begun, by stream.
+        self._begun: dict[str, str] = {}
 
-    @property
-    def is_on_terminal(self) -> bool:
-        return bool(self._bars)
+    def whole_lines(self, stream: str, text: str) -> str:
+        """What of a text can be written now: a bar would be drawn over a line half done."""
+        text = self._begun.pop(stream, "") + text
+        if not self._bars:
+            return text
+        whole, newline, self._begun[stream] = text.rpartition("\n")
+        return whole + newline
 
     def update(self, event: Progress) -> None:
         bar = self._bars.get(event["id"])

@@ -61,7 +61,7 @@ class OutputBuffer:
         """Take in one event; it becomes the buffer's."""
         match event["type"]:
             case "progress":
-                self._progress[event["id"]] = event
+                self._move(event)
             case "clear_output":
                 self._clear(event)
             case "update_display_data":
@@ -87,10 +87,12 @@ class OutputBuffer:
         for bar, event in list(self._progress.items()):
             if self._due(event) <= now:
                 batch.append(self._progress.pop(bar))
+        for event in batch:
+            if event["type"] == "progress":
                 if event["state"] == "running":
-                    self._progress_sent[bar] = now
+                    self._progress_sent[event["id"]] = now
                 else:
-                    self._progress_sent.pop(bar, None)
+                    self._progress_sent.pop(event["id"], None)
         if batch:
             self._last_flush = now
         return [_finished(event) for event in batch]
@@ -111,9 +113,21 @@ class OutputBuffer:
         next_flush = self._last_flush + FLUSH_INTERVAL
         if event["state"] != "running":
             return next_flush
-        sent = self._progress_sent.get(event["id"], float("-inf"))
+        sent = self._progress_sent[event["id"]]
         interval = PROGRESS_INTERVAL * max(len(self._progress_sent) / QUICK_BARS, 1)
         return max(sent + interval, next_flush)
+
+    def _move(self, event: Event) -> None:
+        """Keep a bar's newest state; its first keeps its place among what is printed."""
+        bar = event["id"]
+        last = self._pending[-1] if self._pending else {}
+        if bar not in self._progress_sent:
+            self._progress_sent[bar] = float("-inf")
+            self._pending.append(event)
+        elif last.get("type") == "progress" and last["id"] == bar:
+            self._pending[-1] = event
+        else:
+            self._progress[bar] = event
 
     def _clear(self, event: Event) -> None:
         if not event["wait"]:

@@ -63,7 +63,8 @@ class Record:
     late: int = 0
 
     def __post_init__(self) -> None:
-        self._log: deque[tuple[list[msgspec.Raw], int]] = deque()
+        #: What was shown; of a bar, where it was seen first, its id.
+        self._log: deque[tuple[list[msgspec.Raw | str], int]] = deque()
         self._bars: dict[str, _Bar] = {}
         self._first = self._forgotten = self._version = 0
         self.size = 0
@@ -75,9 +76,19 @@ class Record:
 
     def write(self, events: list[Event]) -> None:
         """Take in what left the buffer."""
-        shown = [event for event in events if event["type"] != "progress"]
-        if shown:
-            entry = [msgspec.Raw(msgspec.msgpack.encode(event)) for event in shown]
+        seen = min((reader.version for reader in self.readers), default=self._version)
+        gone = [key for key, bar in self._bars.items() if bar.is_gone and bar.version <= seen]
+        for key in gone:
+            del self._bars[key]
+        entry: list[msgspec.Raw | str] = []
+        for event in events:
+            if event["type"] != "progress":
+                entry.append(_encoded(event))
+                continue
+            if event["id"] not in self._bars:
+                entry.append(event["id"])
+            self._move(event)
+        if entry:
             size = sum(map(len, entry))
             self._log.append((entry, size))
             self.size += size
@@ -86,43 +97,43 @@ class Record:
             self.size -= size
             self._forgotten += size
             self._first += 1
-        seen = min((reader.version for reader in self.readers), default=self._version)
-        gone = [key for key, bar in self._bars.items() if bar.is_gone and bar.version <= seen]
-        for key in gone:
-            del self._bars[key]
-        for event in events:
-            if event["type"] == "progress":
-                self._move(event)
 
     def read(self, reader: Reader) -> bytes | None:
         """The next batch for a reader, encoded; None where it has all."""
-        batch = [] if reader.bars_only else self._read_log(reader)
+        entry = [] if reader.bars_only else self._read_log(reader)
+        bars = {key for key in entry if isinstance(key, str)}
+        batch = [self._bars[each].encoded if isinstance(each, str) else each for each in entry]
         if reader.bars_only or reader.index - self._first >= len(self._log):
-            batch += [bar.encoded for bar in self._bars.values() if bar.version > reader.version]
+            batch += [
+                bar.encoded
+                for key, bar in self._bars.items()
+                if bar.version > reader.version and key not in bars
+            ]
             reader.version = self._version
         return msgspec.msgpack.encode(batch) if batch else None
 
-    def _read_log(self, reader: Reader) -> list[msgspec.Raw]:
-        batch: list[msgspec.Raw] = []
+    def _read_log(self, reader: Reader) -> list[msgspec.Raw | str]:
+        batch: list[msgspec.Raw | str] = []
         if reader.index < self._first:
             lost = self._forgotten - reader.offset
             text = f"[the first {lost / 1e6:.1f} MB are no longer kept]\n"
-            event = {"type": "stream", "name": "stderr", "text": text}
-            batch.append(msgspec.Raw(msgspec.msgpack.encode(event)))
+            batch.append(_encoded({"type": "stream", "name": "stderr", "text": text}))
             reader.index, reader.offset = self._first, self._forgotten
-        position = reader.index - self._first
-        if position < len(self._log):
-            entry, size = self._log[position]
-            batch += entry
+        while not batch and reader.index - self._first < len(self._log):
+            entry, size = self._log[reader.index - self._first]
+            batch += [each for each in entry if not isinstance(each, str) or each in self._bars]
             reader.index += 1
             reader.offset += size
         return batch
 
     def _move(self, event: Event) -> None:
         self._version += 1
-        encoded = msgspec.Raw(msgspec.msgpack.encode(event))
         is_gone = event["state"] == "done" and not event["leave"]
-        self._bars[event["id"]] = _Bar(self._version, encoded, is_gone)
+        self._bars[event["id"]] = _Bar(self._version, _encoded(event), is_gone)
+
+
+def _encoded(event: Event) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(event))
 
 
 class Records:

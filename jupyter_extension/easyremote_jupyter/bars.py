@@ -39,9 +39,8 @@ _SIZE = "var(--jp-code-font-size, 13px)"
 class Bars(Protocol):
     """The bars of one cell."""
 
-    @property
-    def is_on_terminal(self) -> bool:
-        """Whether bars stand where text is written."""
+    def whole_lines(self, stream: str, text: str) -> str:
+        """What of a text can be written now; the rest comes with the next text, or the end."""
 
     def update(self, event: Progress) -> None:
         """A bar moved."""
@@ -77,9 +76,8 @@ class NotebookBars:
         self._is_shown = self._has_moved = False
         self._drawn = float("-inf")
 
-    @property
-    def is_on_terminal(self) -> bool:
-        return False
+    def whole_lines(self, stream: str, text: str) -> str:
+        return text
 
     def update(self, event: Progress) -> None:
         if event["state"] == "done" and not event["leave"]:

@@ -118,8 +118,6 @@ class Output:
         self._entry: Entry | None = None
         self._feed = None if quiet else feed
         self._header: Header | None = None
-        #: Lines that have begun, by stream.
-        self._begun: dict[str, str] = {}
         self._away_since: float | None = None
         self._told_away = False
         #: The event of the last expression's value, for `show_result`.
@@ -192,8 +190,8 @@ class Output:
         """The cell has ended."""
         if self._bars is not None:
             self._bars.finish(failed)
-        for name in list(self._begun):
-            self._write(name, "")
+        for name in ("stdout", "stderr"):
+            self._write(name, "")  # the line that has begun
         for comm_id in list(self._catching):  # its process has died in the middle
             self.show(_catch_no_more(comm_id))
         if self._header is not None:
@@ -201,16 +199,9 @@ class Output:
 
     # -- inside
 
-    def _whole_lines(self, name: str, text: str) -> str:
-        """What of a text can be written: bars on a terminal are drawn over a line half done."""
-        text = self._begun.pop(name, "") + text
-        if self._bars is None or not self._bars.is_on_terminal:
-            return text
-        whole, newline, self._begun[name] = text.rpartition("\n")
-        return whole + newline
-
     def _write(self, name: str, text: str) -> None:
-        text = self._whole_lines(name, text)
+        if self._bars is not None:
+            text = self._bars.whole_lines(name, text)
         with self._bars.aside() if self._bars is not None else contextlib.nullcontext():
             for piece in pieces(text):
                 self._wait(len(json.dumps(piece, ensure_ascii=False).encode("utf-8", "replace")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 import os
 import subprocess
@@ -89,6 +90,20 @@ def test_bars_are_drawn_here(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert "steps: 100%" in err and "3/3" in err
     assert out.split() == ["0", "1", "2"]
+
+
+def test_a_line_half_done_waits_while_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", screen)
+    easyremote.run(
+        "import time\nfrom tqdm.auto import tqdm\n"
+        "for i in tqdm(range(2)):\n"
+        "    print('half', end='', flush=True)\n    time.sleep(0.3)\n    print(' whole')\n"
+        "print('rest', end='')"
+    )
+    assert screen.getvalue().count("half whole\n") == 2
+    assert screen.getvalue().endswith("rest")
 
 
 def test_a_widget_is_shown_as_text_and_stays_there(capsys: pytest.CaptureFixture[str]) -> None:

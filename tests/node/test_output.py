@@ -128,6 +128,16 @@ def test_the_end_of_a_bar_leaves_with_the_next_batch() -> None:
     assert buffer.take(0.05) == [bar(2, "done")]
 
 
+def test_a_bar_stands_before_what_was_printed_after_its_start() -> None:
+    buffer = OutputBuffer()
+    buffer.add(text("before"), 0.0)
+    buffer.add(bar(0), 0.0)
+    buffer.add(bar(1), 0.0)
+    buffer.add(text("after"), 0.0)
+    buffer.add(bar(2, "done"), 0.0)
+    assert buffer.take(0.0) == [text("before"), bar(1), text("after"), bar(2, "done")]
+
+
 def test_of_too_much_output_head_and_tail_are_kept() -> None:
     buffer = OutputBuffer(limit=100, tail=20)
     seen = ""

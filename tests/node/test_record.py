@@ -53,7 +53,15 @@ def test_who_comes_later_sees_it_again_with_the_last_state_of_the_bars() -> None
     for n in range(5):
         record.write([text(str(n)), bar(n)])
         assert read(record, first) == [text(str(n)), bar(n)]
-    assert read(record, reader(record)) == [*(text(str(n)) for n in range(5)), bar(4)]
+    later = [text(str(n)) for n in range(5)]
+    assert read(record, reader(record)) == [later[0], bar(4), *later[1:], bar(4)]
+
+
+def test_a_bar_is_seen_first_where_it_began() -> None:
+    record = Record()
+    here = reader(record)
+    record.write([text("before"), bar(0), text("after"), bar(1)])
+    assert read(record, here) == [text("before"), bar(1), text("after")]
 
 
 def test_a_slow_reader_gets_the_newest_state_of_a_bar_only() -> None:
