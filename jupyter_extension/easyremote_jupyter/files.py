@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import html
-import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +19,7 @@ from easyremote.errors import NotFound, UsageError
 
 from .display import Output, one_line_errors
 from .job_magics import make_parser
-from .options import parse
+from .options import parse, parse_target, split_words
 from .place_magics import PlaceMagics
 from .places import Place
 from .tables import html_table, text_table
@@ -99,7 +98,7 @@ class FileMagics(PlaceMagics):
         --overwrite    replace files that are here and something else
         """
         with one_line_errors():
-            wanted = _FETCH.parse_args(_words(line))
+            wanted = _FETCH.parse_args(split_words(line))
             place, names = self._place(wanted)
             with Output(self.shell) as output:
                 paths = fetch(
@@ -117,11 +116,4 @@ class FileMagics(PlaceMagics):
             target = names.pop(0)
         if not names:
             raise UsageError(f"%remote_fetch {target} NAME ...: which file? %remote_files {target}")
-        return self._places.find(parse(target)), names
-
-
-def _words(line: str) -> list[str]:
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{line.strip()}: {error}") from None
+        return self._places.find(parse_target(target)), names

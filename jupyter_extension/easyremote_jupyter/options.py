@@ -18,7 +18,7 @@ from easyremote.errors import UsageError
 
 from .requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "split"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "split", "split_words"]
 
 Outputs = dict[str, str] | Literal["auto", "none", "*"]
 
@@ -303,11 +303,7 @@ def parse(line: str) -> Options:
     UsageError
         In one line, what is wrong with them.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{line.strip()}: {error}") from None
-    options = Options(**vars(PARSER.parse_args(words)))
+    options = Options(**vars(PARSER.parse_args(split_words(line))))
     if options.background and not options.background.isidentifier() and not options.node:
         # `--bg gpu-node`: a job without a name, and its target.
         options.node, options.background = options.background, ""
@@ -323,6 +319,25 @@ def parse(line: str) -> Options:
     if options.fresh and options.session:
         raise UsageError(f"--fresh is a session without a name, but {options.session!r} is named.")
     return options
+
+
+def parse_target(word: str) -> Options:
+    """The options of a cell that has a target and nothing else; the empty word is no target."""
+    return parse(shlex.quote(word) if word else "")
+
+
+def split_words(line: str) -> list[str]:
+    """The words of a line as a shell has them: what is in quotes is one word.
+
+    Raises
+    ------
+    UsageError
+        A quote has no end.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{line.strip()}: {error}") from None
 
 
 def _option_pattern() -> re.Pattern[str]:

@@ -13,7 +13,7 @@ from IPython.core.magic import line_magic, magics_class
 from easyremote.client.refs import size_text
 
 from .display import Output, one_line_errors
-from .options import Options, parse
+from .options import Options, parse, parse_target, split_words
 from .place_magics import PlaceMagics
 from .places import Place
 from .shipping import load
@@ -100,13 +100,14 @@ class VariableMagics(PlaceMagics):
 
     def _arguments(self, magic: str, line: str) -> tuple[Place, list[str]]:
         """The session, and the names: a first word that is no variable anywhere is a target."""
-        words = line.replace(",", " ").split()
+        words = split_words(line)
         target = words.pop(0) if words and self._is_target(words[0]) else ""
+        words = ",".join(words).replace(",", " ").split()
         wrong = [word for word in words if not word.isidentifier()]
         if not words or wrong:
             raise UsageError(f"%{magic} [TARGET] NAME ...: {wrong[0] if wrong else 'no name'}")
         with one_line_errors():
-            return self._places.find(parse(target)), words
+            return self._places.find(parse_target(target)), words
 
     def _is_target(self, word: str) -> bool:
         return not word.isidentifier() or word in self._places.known_nodes()

@@ -12,7 +12,7 @@ function unavailable(reason: IUnavailable['reason']): State {
 }
 
 function snapshot(nodes: INode[]): State {
-  const numbers = { more: 0, seq: 0, sample: 0, history: {} };
+  const numbers = { more: 0, seq: 0, sample: 0, history: {}, server: '' };
   const nothing = { jobs: [], ended: [] };
   return { kind: 'snapshot', gateway, nodes, ...nothing, ...numbers };
 }

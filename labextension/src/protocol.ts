@@ -145,6 +145,8 @@ export interface ISnapshot {
   sample: number;
   /** By node: a series for each meter, as `meters` in merge.ts has them. */
   history: Partial<Record<string, Series[]>>;
+  /** The version of the Jupyter server's EasyRemote; an old one says nothing. */
+  server: string;
 }
 
 /** What has changed since the message before. Who is not named is as before. */

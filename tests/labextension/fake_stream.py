@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from playwright.sync_api import Page, WebSocketRoute
 
+import easyremote
 from easyremote_jupyter.server.history import LENGTH, meters
 from easyremote_jupyter.server.messages import (
     Bar,
@@ -16,14 +17,16 @@ from easyremote_jupyter.server.messages import (
     Gateway,
     Gpu,
     Job,
+    LogPage,
     Node,
+    Piece,
     Progress,
     Snapshot,
     encode,
 )
 
 GIB = 2**30
-GATEWAY = Gateway("my-vps:8080", "3.0.0")
+GATEWAY = Gateway("my-vps:8080", easyremote.__version__)
 
 
 class FakeStream:
@@ -36,17 +39,27 @@ class FakeStream:
         jobs: list[Job] | None = None,
         ended: list[EndedJob] | None = None,
         bars: dict[str, Bars] | None = None,
+        server: str = easyremote.__version__,
     ) -> None:
         history = {node.node_id: [_wave(value) for value in meters(node)] for node in nodes}
         snapshot = Snapshot(
-            GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH, history=history
+            GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH, history=history, server=server
         )
+        self._page = page
         self._texts = [encode(snapshot), encode(Progress(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
         self._doc = ""
         page.route(
             "**/easyremote/functions?*",
             lambda route: route.fulfill(json=functions(nodes, self._doc)),
+        )
+
+    def log(self, *pieces: tuple[str, str]) -> None:
+        """What the log of every job says, in kinds and texts, before it has failed."""
+        page = LogPage("one", 0, [Piece(*each) for each in pieces], "failed")
+        self._page.route(
+            "**/easyremote/jobs/*/log?*",
+            lambda route: route.fulfill(body=msgspec.json.encode(page)),
         )
 
     def document(self, doc: str) -> None:

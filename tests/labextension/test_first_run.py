@@ -78,7 +78,7 @@ def test_the_form_tells_in_place_what_is_wrong_and_connects_by_keyboard_alone(
     (nobodys_home.path / "login.json").unlink()
 
 
-def test_a_newcomer_starts_a_node_here_and_runs_a_cell_on_it(
+def test_a_newcomer_starts_a_node_here_runs_cells_on_it_watches_and_cancels_one(
     page: Page, nobodys_lab: processes.Jupyter
 ) -> None:
     panel = open_panel(page, nobodys_lab)
@@ -100,3 +100,22 @@ def test_a_newcomer_starts_a_node_here_and_runs_a_cell_on_it(
     output = cells.nth(1).locator(".jp-OutputArea-output")
     expect(output.last).to_have_text(re.compile(r"^'ran in \d+'$"), timeout=STARTS_MS)
     picture(page, "first-cell")
+
+    row.hover()
+    row.get_by_role("button", name="Insert a cell for this-machine").click()
+    page.keyboard.type("import time, tqdm")
+    page.keyboard.press("Enter")
+    page.keyboard.type("for step in tqdm.tqdm(range(1000), 'steps'): time.sleep(0.1)")
+    page.keyboard.press("Shift+Enter")
+    jobs = panel.get_by_role("tree", name="Jobs").get_by_role("treeitem")
+    job = jobs.filter(has=page.get_by_role("img", name="running"))
+    moving = job.get_by_role("progressbar")
+    expect(moving).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]"), timeout=STARTS_MS)
+    picture(page, "newcomer-watches")
+    job.hover()
+    job.get_by_role("button", name=re.compile("^Cancel")).click()
+    ended = jobs.first.get_by_role("img", name="cancelled")
+    expect(ended).to_be_visible(timeout=STARTS_MS)
+    stopped = page.locator(".jp-Notebook .jp-CodeCell", has_text="'steps'")
+    expect(stopped).to_contain_text("KeyboardInterrupt", timeout=STARTS_MS)
+    picture(page, "newcomer-cancelled")

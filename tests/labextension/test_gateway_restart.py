@@ -3,15 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests import processes
-from tests.labextension.conftest import STARTS_MS
+from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def test_a_log_goes_on_where_it_was_when_the_gateway_is_there_again(
+    page: Page, lab: processes.Jupyter, home: processes.Home, tmp_path: Path
+) -> None:
+    gate, port = tmp_path / "gate", processes.free_port()
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(processes.gateway(home, port))
+        second.enter_context(processes.open_node(home, "gpu-node"))
+        run_all(
+            *(page, lab, "log-over-a-restart"),
+            "%%remote gpu-node\nimport pathlib, time\nprint('be' + 'fore')\n"
+            f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('af' + 'ter')",
+        )
+        page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
+        jobs = page.locator("#easyremote-panel").get_by_role("tree", name="Jobs")
+        jobs.get_by_role("treeitem").first.dblclick(timeout=STARTS_MS)
+        log = page.get_by_role("log", name="Log")
+        expect(log).to_have_text("before", timeout=STARTS_MS)
+        first.close()
+        status = page.locator(".jp-EasyRemote-footer").get_by_role("status")
+        expect(status).not_to_have_text("Connected", timeout=FOLLOWS_MS)
+        expect(log).to_have_text("before")
+        first.enter_context(processes.gateway(home, port))
+        expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
+        gate.touch()
+        expect(log).to_have_text(re.compile(r"^before\s*after$"), timeout=STARTS_MS)
+        state = page.locator(".jp-EasyRemote-logTools").get_by_role("status")
+        expect(state).to_have_text("done", timeout=STARTS_MS)
+        picture(page, "log-over-a-restart")
 
 
 def test_a_form_keeps_what_was_filled_in_while_the_gateway_is_restarted(

@@ -64,6 +64,14 @@ BARS = {
 }
 
 
+LOG = [
+    ("stdout", "epoch 1: loss 0.31\nepoch 2: loss 0.12\n" + "x" * 300 + "\n"),
+    ("stderr", "UserWarning: the last batch is small\n"),
+    ("display", "<Figure size 640x480 with 1 Axes>\n"),
+    ("error", "ValueError: no convergence"),
+]
+
+
 def violations(page: Page, selector: str) -> list[str]:
     page.add_script_tag(path=AXE)
     found: Any = page.evaluate("selector => axe.run(selector)", selector)
@@ -105,6 +113,32 @@ def test_axe_finds_nothing_to_complain_about(
     assert violations(page, ".jp-EasyRemote-status") == []
 
 
+def test_form_and_log_can_be_read_in_every_theme(
+    page: Page, lab: processes.Jupyter, theme: str
+) -> None:
+    FakeStream(page, NODES, JOBS, ENDED, BARS).log(*LOG)
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    panel = open_panel(page, lab)
+    open_form_and_log(page, panel)
+    picture(page, f"form-and-log-{theme}")
+    assert violations(page, "#easyremote-panel") == []
+    assert violations(page, ".jp-EasyRemote-logWidget") == []
+
+
+def open_form_and_log(page: Page, panel: Locator) -> None:
+    """The form of a function with a field that is filled in wrongly, and the log of a cell."""
+    train = panel.get_by_role("treeitem", name="train, gpu-node")
+    train.hover()
+    train.get_by_role("button", name="Run train").click()
+    panel.get_by_label("data").fill("[1, 2]")
+    panel.get_by_label("epochs").fill("many")
+    panel.get_by_role("button", name="Run", exact=True).click()
+    expect(panel.get_by_role("alert")).to_have_text("A whole number is wanted here.")
+    jobs(panel).filter(has_text="cell").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("log", name="Log")).to_contain_text("no convergence")
+
+
 @pytest.fixture(autouse=True)
 def light_theme_again(lab: processes.Jupyter) -> None:
     processes.write_settings(lab.log.parent, "themes", {"theme": "JupyterLab Light"})
@@ -143,6 +177,27 @@ def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
 ) -> None:
     FakeStream(page, NODES, JOBS, ENDED, BARS)
     panel = open_panel(page, lab)
+    narrow(page, panel)
+    picture(page, "320-pixels")
+    assert too_wide(panel, ".jp-EasyRemote-tree, .jp-EasyRemote-jobs") == []
+
+
+def test_form_and_log_fit_where_there_are_320_pixels(page: Page, lab: processes.Jupyter) -> None:
+    FakeStream(page, NODES, JOBS, ENDED, BARS).log(*LOG)
+    panel = open_panel(page, lab)
+    narrow(page, panel)
+    page.set_viewport_size({"width": 320 + 320 + 66, "height": 1000})  # 66: the two tab bars
+    open_form_and_log(page, panel)
+    picture(page, "form-and-log-320-pixels")
+    assert too_wide(panel, ".jp-EasyRemote-form, .jp-EasyRemote-form *:not(option)") == []
+    shown = page.locator(".jp-EasyRemote-logWidget")
+    box = shown.bounding_box()
+    assert box is not None and box["width"] <= 330
+    assert too_wide(shown, ".jp-EasyRemote-logTools") == []
+
+
+def narrow(page: Page, panel: Locator) -> None:
+    """Make the panel 320 pixels wide, as people do it."""
     page.set_viewport_size({"width": 1280, "height": 1000})
     split = page.locator("#jp-main-split-panel > .lm-SplitPanel-handle").first
     box, at = panel.bounding_box(), split.bounding_box()
@@ -151,15 +206,32 @@ def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
     page.mouse.down()
     page.mouse.move(at["x"] + 1 + 320 - box["width"], 500)
     page.mouse.up()
-    picture(page, "320-pixels")
     box = panel.bounding_box()
     assert box is not None
     assert 310 <= box["width"] <= 330
-    wide = panel.evaluate(
-        "panel => [...panel.querySelectorAll('.jp-EasyRemote-tree, .jp-EasyRemote-jobs')]"
-        ".filter(each => each.scrollWidth > each.clientWidth).length"
+
+
+def too_wide(inside: Locator, selector: str) -> list[str]:
+    """What has more in it than fits in its width."""
+    found: list[str] = inside.evaluate(
+        "(inside, selector) => [...inside.querySelectorAll(selector)]"
+        ".filter(each => each.clientWidth > 0 && each.scrollWidth > each.clientWidth)"
+        ".map(each => each.outerHTML.slice(0, 200))",
+        selector,
     )
-    assert wide == 0
+    return found
+
+
+def test_a_page_and_a_server_of_different_versions_say_what_to_do(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    FakeStream(page, NODES, JOBS, ENDED, BARS, server="3.9.1")
+    panel = open_panel(page, lab)
+    expect(panel.get_by_text("its Jupyter server 3.9.1. Reload the page")).to_be_visible()
+    expect(rows(panel)).to_have_count(len(NODES))
+    narrow(page, panel)
+    picture(page, "versions-differ")
+    assert violations(page, "#easyremote-panel") == []
 
 
 def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at_first(

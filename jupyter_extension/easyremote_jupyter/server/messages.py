@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+import easyremote
 from easyremote.errors import (
     CallError,
     EasyRemoteError,
@@ -123,6 +124,7 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
     seq: int = 0  # of the messages to one browser
     sample: int = 0  # the number of the newest sample of the history
     history: dict[str, list[Series]] = {}  # see `history.meters`
+    server: str = easyremote.__version__  # of this extension; the page may have another
 
 
 class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
@@ -288,8 +290,12 @@ def snapshot(raw: Mapping[str, Any], address: str) -> Snapshot:
     The address is the one that this machine uses: a gateway can't know under which names it is
     reached.
     """
-    gateway = {**raw["gateway"], "address": address}
-    return msgspec.convert({**raw, "gateway": gateway, "kind": "snapshot"}, Snapshot)
+    ours = {
+        "kind": "snapshot",
+        "gateway": {**raw["gateway"], "address": address},
+        "server": easyremote.__version__,
+    }
+    return msgspec.convert({**raw, **ours}, Snapshot)
 
 
 def unavailable(error: EasyRemoteError, retry_in: int) -> Unavailable:

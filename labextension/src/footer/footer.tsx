@@ -2,9 +2,11 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
+import { IGateway } from '../protocol';
 import { State } from '../tokens';
 import { Shape, StateShape } from '../ui/shape';
 import { ISectionProps, useConnection } from '../ui/state';
+import { VERSION } from '../version';
 
 export function Footer({ model, trans }: ISectionProps): React.ReactElement {
   const state = useConnection(model);
@@ -14,6 +16,15 @@ export function Footer({ model, trans }: ISectionProps): React.ReactElement {
       <StateShape shape={shape} />
       <span role="status">{text}</span>
       {detail && <span className="jp-EasyRemote-aside">{detail}</span>}
+      {state.kind === 'snapshot' && state.server !== VERSION && (
+        <p role="status">
+          {trans.__(
+            'This page has EasyRemote %1, its Jupyter server %2. Reload the page; if that changes nothing, restart the Jupyter server.',
+            VERSION,
+            state.server || trans.__('another')
+          )}
+        </p>
+      )}
     </>
   );
 }
@@ -33,11 +44,16 @@ function summary(
       return {
         shape: 'well',
         text: trans.__('Connected'),
-        detail: state.gateway.address
+        detail: place(state.gateway)
       };
     case 'unavailable':
       return { shape: 'off', text: unavailable(state.reason, trans) };
   }
+}
+
+/** Where the gateway is, and its version where that isn't the one here. */
+function place({ address, version }: IGateway): string {
+  return version === VERSION ? address : `${address} · EasyRemote ${version}`;
 }
 
 function unavailable(

@@ -30,6 +30,12 @@ describe('a session', () => {
       '%remote_get gpu-node/0123456789abcdef x'
     );
   });
+
+  it('is one word to the magics, whatever its name', () => {
+    expect(pullCell({ ...SESSION, session: "Ann's work" }, 'x', null)).toBe(
+      `%remote_get 'gpu-node/Ann'"'"'s work' x`
+    );
+  });
 });
 
 describe('a variable', () => {

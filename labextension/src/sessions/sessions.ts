@@ -48,7 +48,14 @@ export function pullCell(
 ): string {
   const isOwn = session.session === ownSession;
   const target = isOwn ? session.node_id : keyOf(session);
-  return `%remote_get ${target} ${name}`;
+  return `%remote_get ${quoted(target)} ${name}`;
+}
+
+/** A word as a shell reads it. */
+function quoted(word: string): string {
+  return /^[^\s'"\\]+$/.test(word)
+    ? word
+    : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
 /** Whether the magics can name it. */

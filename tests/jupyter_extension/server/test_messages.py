@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import easyremote
 from easyremote import errors
 from easyremote_jupyter.server import messages
 
@@ -45,10 +46,10 @@ def test_a_retry_is_read_from_its_sample() -> None:
 
 def test_a_snapshot_keeps_nothing_that_the_panel_does_not_show() -> None:
     raw = sample("snapshot")
-    del raw["kind"], raw["gateway"]["address"]
+    del raw["kind"], raw["gateway"]["address"], raw["server"]
     raw["gateway"]["api_key"] = raw["nodes"][0]["token"] = raw["secret"] = "er_secret"
     encoded = messages.encode(messages.snapshot(raw, "my-vps:8080"))
-    assert json.loads(encoded) == sample("snapshot")
+    assert json.loads(encoded) == sample("snapshot") | {"server": easyremote.__version__}
 
 
 def test_a_snapshot_of_another_shape_is_refused() -> None:
