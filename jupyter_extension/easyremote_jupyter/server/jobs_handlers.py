@@ -15,7 +15,7 @@ from typing import Literal
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from easyremote.errors import EasyRemoteError
+from easyremote.errors import EasyRemoteError, GatewayUnreachable
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.following import replay
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, PATIENCE, GatewayHandler
@@ -47,7 +47,10 @@ class JobLogHandler(GatewayHandler):
             node_id = node_of(await self.feed.first_word(), call_id)
             log = self.logs.get(client, call_id, partial(replay, client, node_id, call_id))
             await self.logs.trim()
-            page = await log.page(self.get_argument("epoch", ""), int(start[:12]), PATIENCE)
+            try:
+                page = await log.page(self.get_argument("epoch", ""), int(start[:12]), PATIENCE)
+            except GatewayUnreachable as error:
+                raise web.HTTPError(503, str(error), reason="unreachable") from None
         self.answer(page)
 
 

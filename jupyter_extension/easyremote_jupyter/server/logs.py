@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from easyremote.errors import EasyRemoteError, RemoteError, from_wire
+from easyremote.errors import EasyRemoteError, GatewayUnreachable, RemoteError, from_wire
 from easyremote_jupyter.server.following import Shown
 from easyremote_jupyter.server.messages import LogPage, Piece
 
@@ -45,15 +45,25 @@ class Log:
         self._pieces: list[Piece] = []
         self._state = "running"
         self._grown = asyncio.Event()
+        #: What cut it off from its gateway.
+        self.broken: GatewayUnreachable | None = None
         self._task = asyncio.create_task(self._run(), name="easyremote-log")
 
     async def page(self, epoch: str, start: int, patience: float) -> LogPage:
-        """The pieces from a number on, as soon as there are any, or patience has run out."""
+        """The pieces from a number on, as soon as there are any, or patience has run out.
+
+        Raises
+        ------
+        GatewayUnreachable
+            There are no more, and it isn't known why: another `Log` may know, later.
+        """
         if epoch != self._epoch:
             start = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while start >= len(self._pieces) and not self.is_over:
+                    if self.broken is not None:
+                        raise self.broken
                     await self._grown.wait()
         pieces, size = [], 0
         for piece in self._pieces[start:]:
@@ -80,6 +90,10 @@ class Log:
             while (answer := await self._replay())["state"] == "queued":
                 self._now("queued")
                 await asyncio.sleep(POLL)
+        except GatewayUnreachable as error:
+            self.broken = error
+            self._grow()
+            return
         except EasyRemoteError as error:
             self._add("error", str(error))
             self._now("lost")
@@ -124,7 +138,7 @@ class Logs:
         """The log of a job, as this client (``owner``) has it."""
         key = id(owner), call_id
         log = self._logs.get(key)
-        if log is None:
+        if log is None or log.broken is not None:
             log = self._logs[key] = Log(follow)
         self._logs.move_to_end(key)
         return log

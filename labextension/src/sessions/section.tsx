@@ -36,7 +36,7 @@ export function Sessions(props: ISessionSectionProps): React.ReactElement {
       {list.length > 0 ? (
         <SessionTree {...props} known={known} list={list} hasGroups />
       ) : (
-        <p className="jp-EasyRemote-empty">
+        <p className="jp-EasyRemote-empty" tabIndex={0}>
           {state.kind === 'snapshot'
             ? nothing(known, trans)
             : trans.__('Not connected.')}

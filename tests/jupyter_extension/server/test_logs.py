@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from easyremote.errors import NotFound
+from easyremote.errors import GatewayUnreachable, NotFound
 from easyremote_jupyter.server import logs as logs_module
 from easyremote_jupyter.server.logs import MAX_LOGS, PAGE_LENGTH, Log, Logs
 from tests.jupyter_extension.server.test_following import FakeJob
@@ -144,4 +144,20 @@ async def test_only_so_many_logs_are_kept_and_all_tabs_share_one() -> None:
     await asyncio.sleep(0)
     await logs.trim()
     assert logs.get(owner, "0", follow(0)) is not first
+    await logs.aclose()
+
+
+async def test_a_log_that_lost_its_gateway_is_begun_anew(job: FakeJob) -> None:
+    async def gone() -> FakeJob:
+        raise GatewayUnreachable("The Client was closed.")
+
+    async def follow() -> FakeJob:
+        return job
+
+    logs, owner = Logs(), object()
+    with pytest.raises(GatewayUnreachable):
+        await logs.get(owner, "a", gone).page("", 0, PATIENCE)
+    job.script.put_nowait(text("one\n"))
+    page = await logs.get(owner, "a", follow).page("", 0, PATIENCE)
+    assert (shown(page), page.state) == ([("stdout", "one\n")], "running")
     await logs.aclose()
