@@ -31,7 +31,8 @@ def node(node_id: str, since: float = 1.0, **changes: Any) -> Node:
 
 
 def snapshot(*nodes: Node, jobs: tuple[Job, ...] = (), sample: int = 1) -> Snapshot:
-    return Snapshot(Gateway("my-vps:8080", "3.0.0"), list(nodes), list(jobs), sample=sample)
+    gateway = Gateway("my-vps:8080", "3.0.0")
+    return Snapshot(gateway, list(nodes), list(jobs), sample=sample, server="3.0.0")
 
 
 def told(*messages: Snapshot | Connecting | Unavailable) -> list[Any]:
