@@ -1,9 +1,9 @@
 """What a background cell shows, in its own cell: one display, drawn anew twice a second.
 
-It holds a line about the job, the end of its text, its bars and its figures. All of a long text is
-on the node: ``%remote_job ID`` shows it. The job's own thread draws it, and once more, at the end,
-the main thread: a notebook that is run headless only takes what comes while a cell of it runs. In a
-terminal only the end is told. ``tests/jupyter_extension/test_jobs.py`` proves it.
+It holds a line about the job, the end of its text, its bars, its figures and its widgets. All of a
+long text is on the node: ``%remote_job ID`` shows it. The job's own thread draws it, and once more,
+at the end, the main thread: a notebook that is run headless only takes what comes while a cell of
+it runs. In a terminal only the end is told. ``tests/jupyter_extension/test_jobs.py`` proves it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from easyremote.node.output import COMMS, compacted
 from easyremote.progress import Progress
 
 from .bars import bars_html, bars_text
+from .box import VIEW, Box, make_box
 from .header import elapsed
 from .jobs import CellJob, Entry, Jobs
 
@@ -73,6 +74,8 @@ class Panel:
         self._bars: dict[str, Progress] = {}
         #: By display id, or by a number for those without.
         self._figures: dict[str, Event] = {}
+        #: Where the widgets are, once there is one.
+        self._box: Box | None = None
         self._note = ""
         self._has_ended = False
         self._drawn = 0.0
@@ -162,7 +165,13 @@ class Panel:
         if self._is_terminal:
             return
         with self._lock:
-            data = {"text/plain": self._plain(), "text/html": self._html()}
+            data: dict[str, Any] = {"text/plain": self._plain(), "text/html": self._html()}
+            is_drawn = self._box is not None
+            if self._fill_box():
+                assert self._box is not None, "it was filled"
+                if is_drawn and not self._has_ended:
+                    return  # what is drawn anew is torn from the hand that holds it
+                data[VIEW] = self._box.view
         self._publisher.publish(data, {}, transient=self._transient, update=update)
 
     def tell_end(self) -> None:
@@ -215,7 +224,7 @@ class Panel:
         parts += [str(figure["data"].get("text/plain", "")) for figure in self._shown_figures()]
         return "\n".join(filter(None, parts))
 
-    def _html(self) -> str:
+    def _html(self, figures: list[Event] | None = None) -> str:
         head = f'<div style="color:var(--jp-ui-font-color2,gray)">{html.escape(self._head())}</div>'
         text, bars = self._shown_text(), list(self._bars.values())
         parts = [head]
@@ -223,8 +232,20 @@ class Panel:
             parts.append(f'<pre style="margin:0">{html.escape(text)}</pre>')
         if bars:
             parts.append(bars_html(bars))
-        parts += map(_figure_html, self._shown_figures())
+        parts += map(_figure_html, self._shown_figures() if figures is None else figures)
         return f'<div class="easyremote-job">{"".join(parts)}</div>'
+
+    def _fill_box(self) -> bool:
+        """Put the widgets into a box, if there are any and can be one."""
+        figures = self._shown_figures()
+        models = [event["data"][VIEW]["model_id"] for event in figures if VIEW in event["data"]]
+        if models and self._box is None:
+            self._box = make_box()
+        if not models or self._box is None:
+            return False
+        others = [event for event in figures if VIEW not in event["data"]]
+        self._box.show(self._html(others), models)
+        return True
 
     def _shown_figures(self) -> list[Event]:
         return list(self._figures.values())[-FIGURES:]

@@ -270,3 +270,21 @@ def test_a_front_end_that_comes_anew_asks_each_widget_for_its_state(front: Front
     front.models[level]["value"] = 0
     front.say(level, {"method": "request_state"})
     assert front.models[level]["value"] == 7
+
+
+def test_a_background_cells_widgets_are_in_its_own_display(front: FrontEnd) -> None:
+    shown = front.run(
+        "%%remote --bg job\nimport ipywidgets as w\nfrom IPython.display import display\n"
+        "print('made')\ndisplay(w.IntSlider(77, description='far'))\nw.Text('value')"
+    )
+    (first,) = shown.of("display_data")
+    ended = front.run("job.result()")
+    last = ended.of("update_display_data")[-1]
+    assert last["transient"] == first["transient"]
+    children = front.models[last["data"][VIEW]["model_id"]]["children"]
+    text, slider, value = (front.models[child.removeprefix("IPY_MODEL_")] for child in children)
+    assert "made" in text["value"] and "IntSlider" not in text["value"]
+    assert (slider["value"], value["value"]) == (77, "value")
+    assert "IntSlider(value=77" in last["data"]["text/html"]
+    answered = front.set(front.find(description="far"), value=78)
+    assert answered.of("comm_msg")[0]["data"]["state"] == {"value": 78}
