@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,13 +273,16 @@ def test_a_front_end_that_comes_anew_asks_each_widget_for_its_state(front: Front
     assert front.models[level]["value"] == 7
 
 
-def test_a_background_cells_widgets_are_in_its_own_display(front: FrontEnd) -> None:
+def test_a_background_cells_widgets_are_in_its_own_display(front: FrontEnd, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"  # this front end hears only what comes while a cell of its runs
     shown = front.run(
-        "%%remote --bg job\nimport ipywidgets as w\nfrom IPython.display import display\n"
+        "%%remote --bg job\nimport ipywidgets as w, pathlib, time\n"
+        "from IPython.display import display\n"
+        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
         "print('made')\ndisplay(w.IntSlider(77, description='far'))\nw.Text('value')"
     )
     (first,) = shown.of("display_data")
-    ended = front.run("job.result()")
+    ended = front.run(f"import pathlib\npathlib.Path({str(gate)!r}).touch()\njob.result()")
     last = ended.of("update_display_data")[-1]
     assert last["transient"] == first["transient"]
     children = front.models[last["data"][VIEW]["model_id"]]["children"]
