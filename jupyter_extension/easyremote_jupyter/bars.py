@@ -20,6 +20,8 @@ from easyremote.client.terminal_bars import TerminalBars
 from easyremote.errors import UsageError
 from easyremote.progress import Progress
 
+from .box import VIEW, view_of
+
 __all__ = ["Bars", "NotebookBars", "TerminalBars", "bars_html", "bars_text", "widget_bars"]
 
 #: Seconds between two drawings of a cell's bars.
@@ -148,8 +150,7 @@ class _WidgetBars(NotebookBars):
     def _show(self, data: dict[str, str], update: bool) -> None:
         if self._widget is None or not update:
             self._widget = self._make(value=data["text/html"])
-            view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-            bundle: Any = data | {"application/vnd.jupyter.widget-view+json": view}
+            bundle: Any = data | {VIEW: view_of(self._widget)}
             self._publish_bundle(bundle, update)
         else:
             self._widget.value = data["text/html"]

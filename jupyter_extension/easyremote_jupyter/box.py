@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["VIEW", "Box", "make_box"]
+__all__ = ["VIEW", "Box", "make_box", "view_of"]
 
 #: The format that shows a widget; its ``model_id`` is the id of the widget's comm.
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def view_of(widget: Any) -> dict[str, Any]:
+    """What a display has as `VIEW` to show a widget."""
+    return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
 
 
 class Box:
@@ -21,7 +26,7 @@ class Box:
     def __init__(self, text: Any, box: Any) -> None:
         self._text, self._box = text, box
         #: What to put into a display, as `VIEW`.
-        self.view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
+        self.view = view_of(box)
 
     def show(self, html: str, model_ids: Sequence[str]) -> None:
         """Show this now."""

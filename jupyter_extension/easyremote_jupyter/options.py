@@ -323,7 +323,7 @@ def parse(line: str) -> Options:
 
 def parse_target(word: str) -> Options:
     """The options of a cell that has a target and nothing else; the empty word is no target."""
-    return parse(shlex.quote(word) if word else "")
+    return parse(shlex.quote(word))
 
 
 def split_words(line: str) -> list[str]:

@@ -165,13 +165,16 @@ class Panel:
         if self._is_terminal:
             return
         with self._lock:
-            data: dict[str, Any] = {"text/plain": self._plain(), "text/html": self._html()}
             is_drawn = self._box is not None
-            if self._fill_box():
-                assert self._box is not None, "it was filled"
-                if is_drawn and not self._has_ended:
-                    return  # what is drawn anew is torn from the hand that holds it
-                data[VIEW] = self._box.view
+            box = self._filled_box()
+            if box is not None and is_drawn and not self._has_ended:
+                return  # what is drawn anew is torn from the hand that holds it
+            data: dict[str, Any] = {
+                "text/plain": self._plain(),
+                "text/html": self._html(self._shown_figures()),
+            }
+            if box is not None:
+                data[VIEW] = box.view
         self._publisher.publish(data, {}, transient=self._transient, update=update)
 
     def tell_end(self) -> None:
@@ -224,7 +227,7 @@ class Panel:
         parts += [str(figure["data"].get("text/plain", "")) for figure in self._shown_figures()]
         return "\n".join(filter(None, parts))
 
-    def _html(self, figures: list[Event] | None = None) -> str:
+    def _html(self, figures: list[Event]) -> str:
         head = f'<div style="color:var(--jp-ui-font-color2,gray)">{html.escape(self._head())}</div>'
         text, bars = self._shown_text(), list(self._bars.values())
         parts = [head]
@@ -232,20 +235,20 @@ class Panel:
             parts.append(f'<pre style="margin:0">{html.escape(text)}</pre>')
         if bars:
             parts.append(bars_html(bars))
-        parts += map(_figure_html, self._shown_figures() if figures is None else figures)
+        parts += map(_figure_html, figures)
         return f'<div class="easyremote-job">{"".join(parts)}</div>'
 
-    def _fill_box(self) -> bool:
-        """Put the widgets into a box, if there are any and can be one."""
+    def _filled_box(self) -> Box | None:
+        """A box with the widgets in it, if there are any and can be one."""
         figures = self._shown_figures()
         models = [event["data"][VIEW]["model_id"] for event in figures if VIEW in event["data"]]
         if models and self._box is None:
             self._box = make_box()
         if not models or self._box is None:
-            return False
+            return None
         others = [event for event in figures if VIEW not in event["data"]]
         self._box.show(self._html(others), models)
-        return True
+        return self._box
 
     def _shown_figures(self) -> list[Event]:
         return list(self._figures.values())[-FIGURES:]

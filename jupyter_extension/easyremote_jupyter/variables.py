@@ -102,7 +102,7 @@ class VariableMagics(PlaceMagics):
         """The session, and the names: a first word that is no variable anywhere is a target."""
         words = split_words(line)
         target = words.pop(0) if words and self._is_target(words[0]) else ""
-        words = ",".join(words).replace(",", " ").split()
+        words = " ".join(words).replace(",", " ").split()
         wrong = [word for word in words if not word.isidentifier()]
         if not words or wrong:
             raise UsageError(f"%{magic} [TARGET] NAME ...: {wrong[0] if wrong else 'no name'}")

@@ -303,7 +303,7 @@ def table(figures: dict[str, float]) -> str:
     for title, name, unit, budget in ROWS:
         if name in figures:
             value = figures[name]
-            digits = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+            digits = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
             lines.append(f"| {title} | {digits} {unit} | {budget} |")
     return "\n".join(lines)
 

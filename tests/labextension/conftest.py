@@ -49,9 +49,10 @@ def is_expected(message: ConsoleMessage) -> bool:
     url, text = message.location["url"], message.text
     is_refusal = "/easyremote/setup/" in url and "status of 4" in text
     is_away = "/easyremote/" in url and "status of 503" in text  # the gateway
-    is_not_back = "/log?" in url and "status of 404" in text  # the job: its viewer asks again
-    slow = re.search(r" took [\d.]+ms to activate", text)
-    return is_refusal or is_away or is_not_back or slow is not None
+    is_job = re.search(r"/easyremote/jobs/\w+/log\?", url) is not None
+    is_not_back = is_job and "status of 404" in text  # its viewer asks again
+    is_slow = re.search(r" took [\d.]+ms to activate", text) is not None
+    return is_refusal or is_away or is_not_back or is_slow
 
 
 @pytest.fixture

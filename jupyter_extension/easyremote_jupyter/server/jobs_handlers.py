@@ -18,7 +18,12 @@ from tornado import web
 from easyremote.errors import EasyRemoteError, GatewayUnreachable
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.following import replay
-from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, PATIENCE, GatewayHandler
+from easyremote_jupyter.server.gateway_handler import (
+    AUTH_RESOURCE,
+    PATIENCE,
+    GatewayHandler,
+    refusal,
+)
 from easyremote_jupyter.server.logs import Logs, error_text
 from easyremote_jupyter.server.messages import (
     EndedJob,
@@ -27,6 +32,7 @@ from easyremote_jupyter.server.messages import (
     Snapshot,
     Stopped,
     Unavailable,
+    unavailable,
 )
 
 
@@ -50,7 +56,7 @@ class JobLogHandler(GatewayHandler):
             try:
                 page = await log.page(self.get_argument("epoch", ""), int(start[:12]), PATIENCE)
             except GatewayUnreachable as error:
-                raise web.HTTPError(503, str(error), reason="unreachable") from None
+                raise refusal(unavailable(error, 1)) from None
         self.answer(page)
 
 
