@@ -7,7 +7,6 @@ nodes of the same key. ``tests/jupyter_extension/test_jobs.py`` proves it in rea
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import time
 from typing import Any, NoReturn
@@ -21,6 +20,7 @@ from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 
 from .display import Output, one_line_errors, show_notice
 from .jobs import Jobs, JobTable, missing, stop
+from .options import split_words
 from .watch import watch
 
 __all__ = ["JobMagics", "make_parser"]
@@ -70,7 +70,7 @@ class JobMagics(Magics):
                     a notebook that is run headless does this, so that their output is saved
         """
         with one_line_errors():
-            wanted = _JOBS.parse_args(shlex.split(line))
+            wanted = _JOBS.parse_args(split_words(line))
             if wanted.wait is not None:
                 self._wait(wanted.wait)
             self._jobs.settle()
@@ -87,7 +87,7 @@ class JobMagics(Magics):
         --follow  go on until it ends; an interrupt ends the following, not the job
         """
         with one_line_errors():
-            wanted = _JOB.parse_args(shlex.split(line))
+            wanted = _JOB.parse_args(split_words(line))
             found = self._places(wanted.job)
             for node_id, call_id in found:
                 try:
@@ -107,7 +107,7 @@ class JobMagics(Magics):
         --kill    end the process it runs in, and with it its session and the variables there
         """
         with one_line_errors():
-            wanted = _CANCEL.parse_args(shlex.split(line))
+            wanted = _CANCEL.parse_args(split_words(line))
             call_id, where, state = self._known(wanted.job)
             if state is None and not stop(
                 easyremote.connect(), self._jobs, call_id, kill=wanted.kill

@@ -232,6 +232,7 @@ def test_jobs_elsewhere_are_listed_with_all(
     ("line", "text"),
     [
         ("%remote_job", "required: job"),
+        ("%remote_job 'open", "'open: No closing quotation"),
         ("%remote_jobs --wat", "unrecognized arguments: --wat"),
         ("%remote_cancel nothing", "There is no job 'nothing'"),
     ],
