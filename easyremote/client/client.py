@@ -444,6 +444,12 @@ class Client(Executor):
         """What is known of a function; None where no node online has it."""
         return next((each for each in self.list_functions() if each.name == name), None)
 
+    def ping(self) -> float:
+        """Seconds that the gateway takes to answer a call that asks for nothing."""
+        began = time.monotonic()
+        self.start("$ping", Dumped([], 0), timeout=CONNECT_LIMIT).result()
+        return time.monotonic() - began
+
     def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
         return self.start_stream("$watch")

@@ -1,9 +1,10 @@
 """What the gateway itself is asked: who is there, what is going on, and to stop some of it.
 
-These are calls like all others, to functions of the gateway: ``$nodes`` answers once, ``$watch``
-goes on, an event a second, until it is cancelled, and so does ``$changes``, an event for each node
-that comes, goes, or says anew what it offers; ``$cancel`` and ``$kill`` stop another call of the
-same key, which their ``session`` names. Nodes measure themselves only while somebody watches.
+These are calls like all others, to functions of the gateway: ``$ping`` answers nothing, at once;
+``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
+``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
+``$kill`` stop another call of the same key, which their ``session`` names. Nodes measure
+themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -83,6 +84,8 @@ class Feed:
     def _asked(self, client: Client, message: Submit) -> bool:
         if message.function == "$nodes":
             self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
+        elif message.function == "$ping":
+            self._answer(client, message, None)
         elif message.function in ("$cancel", "$kill"):
             self._answer(client, message, self._stop(client, message))
         elif message.function == "$watch":

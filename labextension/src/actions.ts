@@ -26,6 +26,8 @@ import { GLANCE_MS, READ_MS } from './ui/notices';
 export interface INodeActions {
   /** The node that the current notebook is attached to. */
   readonly attached: string | null;
+  /** The session that the current notebook has on a node; null where that is not known. */
+  sessionOn(nodeId: string): string | null;
   readonly attachedChanged: ISignal<INodeActions, void>;
   /** Attach the current notebook to the node, or detach it from that node. */
   toggleAttached(nodeId: string): void;
@@ -58,6 +60,11 @@ export class NodeActions implements INodeActions {
 
   get attached(): string | null {
     return this._current?.attached?.node ?? null;
+  }
+
+  sessionOn(nodeId: string): string | null {
+    const { attached = null, session = null } = this._current ?? {};
+    return (attached?.node === nodeId && attached.session) || session;
   }
 
   get attachedChanged(): ISignal<this, void> {

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, memory, percent, roughly, stopwatch } from './format';
+import {
+  bytes,
+  memory,
+  milliseconds,
+  percent,
+  roughly,
+  stopwatch
+} from './format';
 
 describe('format', () => {
   it('rounds a share to whole percents', () => {
@@ -29,6 +36,15 @@ describe('format', () => {
     [200_000, '2\u202fd']
   ])('says how long %d s are in its largest unit', (seconds, text) => {
     expect(roughly(seconds)).toBe(text);
+  });
+
+  it.each([
+    [0.00042, '0.4\u202fms'],
+    [0.0099, '9.9\u202fms'],
+    [0.00996, '10\u202fms'],
+    [0.2345, '235\u202fms']
+  ])('says how many milliseconds %d s are', (seconds, text) => {
+    expect(milliseconds(seconds)).toBe(text);
   });
 
   it.each([

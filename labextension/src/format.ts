@@ -39,6 +39,12 @@ export function roughly(seconds: number): string {
   return `${Math.floor(seconds)}\u202fs`;
 }
 
+/** `0.4 ms`, `23 ms`: how long something takes that is quick. */
+export function milliseconds(seconds: number): string {
+  const value = 1000 * seconds;
+  return `${value.toFixed(value < 9.95 ? 1 : 0)}\u202fms`;
+}
+
 /** `0:45`, `3:20`, `2:05:00`: a stopwatch. */
 export function stopwatch(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));

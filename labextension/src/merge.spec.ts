@@ -9,7 +9,7 @@ function after(count: number): ISnapshot {
   return DELTAS.slice(0, count).reduce<ISnapshot>(
     (state, delta, index) =>
       merge(state, delta, 1000 * (index + 1)) as ISnapshot,
-    received(SNAPSHOT, 0)
+    received(SNAPSHOT, 0, null)
   );
 }
 
@@ -36,6 +36,12 @@ describe('merge', () => {
     const again = { ...DELTAS[2], seq: 4, over: [], ended: [] };
     const next = merge(after(3), again, 4000) as ISnapshot;
     expect(next.ended).toEqual(ended);
+  });
+
+  it('tells how long the gateway takes, as it was measured last', () => {
+    expect([after(2).latency, after(3).latency]).toEqual([null, 0.0234]);
+    const again = { ...DELTAS[2], seq: 4, latency: undefined };
+    expect(merge(after(3), again, 4000)?.latency).toBe(0.0234);
   });
 
   it('extends every series, of nodes that were not named too', () => {

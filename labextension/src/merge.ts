@@ -7,10 +7,16 @@ export const LENGTH = 300;
 /** Jobs that are over, as many as the gateway keeps. */
 const ENDED = 50;
 
-/** A snapshot as it came, with the moment when it did. */
-export function received(snapshot: ISnapshot, now: number): ISnapshot {
+/** A snapshot as it came, with the moment when it did, and the history before it. */
+export function received(
+  snapshot: ISnapshot,
+  now: number,
+  old: ISnapshot | null
+): ISnapshot {
+  const isNext = snapshot.after > 0 && snapshot.after === old?.sample;
   return {
     ...snapshot,
+    history: isNext ? joined(old.history, snapshot.history) : snapshot.history,
     nodes: snapshot.nodes.map(node => ({ ...node, heard: now })),
     jobs: snapshot.jobs.map(job => ({ ...job, heard: now })),
     ended: snapshot.ended.map(job => ({ ...job, heard: now }))
@@ -36,6 +42,7 @@ export function merge(
     ...old,
     seq: delta.seq,
     sample: delta.sample,
+    latency: delta.latency ?? old.latency,
     nodes,
     jobs: changed(
       old.jobs,
@@ -107,6 +114,20 @@ function remembered(
   return news.length === 0
     ? old
     : [...news.map(job => ({ ...job, heard: now })), ...old].slice(0, ENDED);
+}
+
+/** The newer history with the older one before it. */
+function joined(
+  old: ISnapshot['history'],
+  newer: ISnapshot['history']
+): ISnapshot['history'] {
+  const next: ISnapshot['history'] = {};
+  for (const [nodeId, series = []] of Object.entries(newer)) {
+    next[nodeId] = series.map((values, index) =>
+      [...(old[nodeId]?.[index] ?? []), ...values].slice(-LENGTH)
+    );
+  }
+  return next;
 }
 
 /** Each series with so many samples more, all of them as the node is now. */

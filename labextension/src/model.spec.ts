@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConnectionModel } from './model';
-import { Message, Request } from './protocol';
+import { ISnapshot, Message, Request } from './protocol';
 import { IStreamHandlers } from './request';
 import { exchange, sample } from './samples.testing';
-import { State } from './tokens';
+import { State, Transport } from './tokens';
 
 /** The other end of the streams that a model opens. */
 class FakeServer {
@@ -12,18 +12,21 @@ class FakeServer {
     pace: number;
     sent: Request[];
     closed: boolean;
+    transport: Transport;
   }[] = [];
 
-  open = (handlers: IStreamHandlers, pace: number) => {
-    const stream = { handlers, pace, sent: [] as Request[], closed: false };
-    this.streams.push(stream);
-    return {
-      send: (request: Request) => stream.sent.push(request),
-      close: () => {
-        stream.closed = true;
-      }
+  open =
+    (transport: Transport) => (handlers: IStreamHandlers, pace: number) => {
+      const sent: Request[] = [];
+      const stream = { handlers, pace, sent, closed: false, transport };
+      this.streams.push(stream);
+      return {
+        send: (request: Request) => stream.sent.push(request),
+        close: () => {
+          stream.closed = true;
+        }
+      };
     };
-  };
 
   get newest() {
     return this.streams[this.streams.length - 1];
@@ -42,7 +45,10 @@ describe('ConnectionModel', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     server = new FakeServer();
-    model = new ConnectionModel(server.open);
+    model = new ConnectionModel({
+      websocket: server.open('websocket'),
+      polling: server.open('polling')
+    });
     states = [];
     model.stateChanged.connect(({ state }) => states.push(state.kind));
   });
@@ -157,6 +163,55 @@ describe('ConnectionModel', () => {
     vi.advanceTimersByTime(1000);
     server.say(sample('snapshot'));
     expect(states).toEqual(['not-installed', 'snapshot']);
+  });
+
+  it('polls where no stream comes through twice, until that ends', () => {
+    model.acquire();
+    server.newest.handlers.onEnd('blocked');
+    expect(server.streams).toHaveLength(1);
+    vi.advanceTimersByTime(1000);
+    expect(model.transport).toBe('websocket');
+    server.newest.handlers.onEnd('blocked');
+    expect(server.newest.transport).toBe('polling');
+    server.say(sample('snapshot'));
+    expect(model.transport).toBe('polling');
+    expect(states).toEqual(['snapshot']);
+    server.newest.handlers.onEnd('disconnected');
+    vi.advanceTimersByTime(1000);
+    expect(server.newest.transport).toBe('websocket');
+  });
+
+  it('does not poll after a stream that worked between', () => {
+    model.acquire();
+    server.newest.handlers.onEnd('blocked');
+    vi.advanceTimersByTime(1000);
+    server.say(sample('snapshot'));
+    server.newest.handlers.onEnd('blocked');
+    vi.advanceTimersByTime(1000);
+    expect(server.newest.transport).toBe('websocket');
+  });
+
+  it('tries a stream again when somebody looks again', () => {
+    model.acquire();
+    server.newest.handlers.onEnd('blocked');
+    vi.advanceTimersByTime(1000);
+    server.newest.handlers.onEnd('blocked');
+    model.standby = true;
+    model.standby = false;
+    expect(server.newest.transport).toBe('websocket');
+  });
+
+  it('adds what it polls to the history that it has', () => {
+    model.acquire();
+    const first = exchange()[0] as ISnapshot;
+    const next = { ...first, sample: 3, after: 2 };
+    server.say({ ...first, sample: 2, history: { a: [[1, 2]] } });
+    server.say({ ...next, history: { a: [[3]], b: [[7]] } });
+    expect(model.state).toMatchObject({
+      history: { a: [[1, 2, 3]], b: [[7]] }
+    });
+    server.say({ ...next, sample: 9, after: 5, history: { a: [[8]] } });
+    expect(model.state).toMatchObject({ history: { a: [[8]] } });
   });
 
   it('waits longer after each failure, and half a minute at most', () => {

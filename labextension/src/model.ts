@@ -6,7 +6,7 @@ import { DEFAULTS } from './options';
 import { merge, received } from './merge';
 import { IBars, IDelta, Message } from './protocol';
 import { Ended, IStream, OpenStream } from './request';
-import { IConnectionModel, State } from './tokens';
+import { IConnectionModel, State, Transport } from './tokens';
 
 /** Milliseconds before the first new try; each further one waits twice as long. */
 const FIRST_DELAY_MS = 1000;
@@ -16,12 +16,14 @@ const QUIET_FAILURES = 1;
 
 /**
  * Holds a stream open while somebody has a lease and the page is visible, and
- * opens a new one when it ends.
+ * opens a new one when it ends. Where something lets no stream through, it polls
+ * instead, until that ends, too, or nobody looks any more.
  */
 export class ConnectionModel implements IConnectionModel {
-  constructor(open: OpenStream) {
-    this._open = open;
-  }
+  constructor(
+    /** How each transport is opened. */
+    private readonly _open: Record<Transport, OpenStream>
+  ) {}
 
   get state(): State {
     return this._state;
@@ -29,6 +31,10 @@ export class ConnectionModel implements IConnectionModel {
 
   get stateChanged(): ISignal<this, void> {
     return this._stateChanged;
+  }
+
+  get transport(): Transport {
+    return this._transport;
   }
 
   get bars(): ReadonlyMap<string, IBars> {
@@ -93,6 +99,7 @@ export class ConnectionModel implements IConnectionModel {
     const wanted = this._leases > 0 && !this._standby && !this._isDisposed;
     if (!wanted) {
       this._disconnect();
+      this._transport = 'websocket';
     } else if (this._stream === null && this._timer === null) {
       this._connect();
     }
@@ -100,11 +107,12 @@ export class ConnectionModel implements IConnectionModel {
 
   private _connect(): void {
     this._disconnect();
-    const stream = this._open(
+    const stream = this._open[this._transport](
       {
         onMessage: message => {
           if (stream === this._stream) {
             this._failures = 0;
+            this._end = null;
             this._receive(message);
           }
         },
@@ -132,7 +140,8 @@ export class ConnectionModel implements IConnectionModel {
       return;
     }
     if (message.kind === 'snapshot') {
-      this._setState(received(message, Date.now()));
+      const old = this._state.kind === 'snapshot' ? this._state : null;
+      this._setState(received(message, Date.now(), old));
     } else if (message.kind === 'delta') {
       this._merge(message);
     } else if (message.kind === 'progress') {
@@ -156,13 +165,23 @@ export class ConnectionModel implements IConnectionModel {
 
   private _fail(why: Ended): void {
     this._stream = null;
+    // Twice: a server that has just come back may have answered the second question only.
+    const isBlocked = why === 'blocked' && this._end === 'blocked';
+    this._end = why;
+    this._transport = isBlocked ? 'polling' : 'websocket';
+    if (isBlocked) {
+      this._connect();
+      return;
+    }
     const delay = Math.min(FIRST_DELAY_MS * 2 ** this._failures, MAX_DELAY_MS);
     this._failures += 1;
     this._timer = setTimeout(() => {
       this._connect();
     }, delay);
-    if (why === 'not-installed' || this._failures > QUIET_FAILURES) {
+    if (why === 'not-installed') {
       this._setState({ kind: why });
+    } else if (this._failures > QUIET_FAILURES) {
+      this._setState({ kind: 'disconnected' });
     }
   }
 
@@ -182,7 +201,6 @@ export class ConnectionModel implements IConnectionModel {
     this._barsChanged.emit();
   }
 
-  private readonly _open: OpenStream;
   private readonly _stateChanged = new Signal<this, void>(this);
   private readonly _barsChanged = new Signal<this, void>(this);
   private _bars: ReadonlyMap<string, IBars> = new Map();
@@ -190,6 +208,9 @@ export class ConnectionModel implements IConnectionModel {
   private _stream: IStream | null = null;
   private _timer: ReturnType<typeof setTimeout> | null = null;
   private _failures = 0;
+  private _transport: Transport = 'websocket';
+  /** How the newest stream ended that has said nothing. */
+  private _end: Ended | null = null;
   private _pace = DEFAULTS.metricsInterval;
   private _leases = 0;
   private _standby = false;

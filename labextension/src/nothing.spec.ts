@@ -12,8 +12,8 @@ function unavailable(reason: IUnavailable['reason']): State {
 }
 
 function snapshot(nodes: INode[]): State {
-  const numbers = { more: 0, seq: 0, sample: 0, history: {}, server: '' };
-  const nothing = { jobs: [], ended: [] };
+  const numbers = { more: 0, seq: 0, sample: 0, after: 0, latency: null };
+  const nothing = { jobs: [], ended: [], history: {}, server: '' };
   return { kind: 'snapshot', gateway, nodes, ...nothing, ...numbers };
 }
 

@@ -8,7 +8,7 @@ import { State } from './tokens';
 /** A discriminated union: each reason carries what its text needs. */
 export type Nothing =
   | { why: 'connecting' }
-  | { why: Ended }
+  | { why: Exclude<Ended, 'blocked'> }
   | { why: 'no-nodes'; address: string }
   | { why: IUnavailable['reason']; message: string; retryIn: number };
 

@@ -145,6 +145,10 @@ export interface ISnapshot {
   sample: number;
   /** By node: a series for each meter, as `meters` in merge.ts has them. */
   history: Partial<Record<string, Series[]>>;
+  /** The history begins after this sample. */
+  after: number;
+  /** Seconds that the gateway takes to answer the Jupyter server. */
+  latency: number | null;
   /** The version of the Jupyter server's EasyRemote; an old one says nothing. */
   server: string;
 }
@@ -162,6 +166,7 @@ export interface IDelta {
   more?: number;
   /** Those that were not told before. */
   ended?: IEndedJob[];
+  latency?: number;
 }
 
 /** A session on a node. */
@@ -223,6 +228,13 @@ export interface IUnavailable {
 
 export type Message =
   { kind: 'connecting' } | ISnapshot | IDelta | IProgress | IUnavailable;
+
+/** What a browser gets that asks again and again, because it can have no stream. */
+export interface IPolled {
+  message: Exclude<Message, IDelta | IProgress>;
+  /** All bars of all jobs. */
+  progress: IProgress;
+}
 
 /** The only thing that the browser says: try again now. */
 export type Request = { kind: 'retry' };

@@ -1,17 +1,25 @@
-/** The one place that talks to the server extension. */
+/** The one place that talks to the server extension: by requests, and by two ways to watch it. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
-import { Message, Request } from './protocol';
+import { IPolled, Message, Request } from './protocol';
 
-/** An open stream; closing it twice is harmless. */
+/** Milliseconds within which a stream that works has said something: it does so at once. */
+const FIRST_WORD_MS = 10_000;
+/** The shortest time between two questions of who can have no stream, in seconds. */
+const MIN_POLL = 2;
+
+/** An open stream, or what takes its place; closing it twice is harmless. */
 export interface IStream {
   send(request: Request): void;
   close(): void;
 }
 
-/** The Jupyter server is away, or it has no server extension of EasyRemote. */
-export type Ended = 'disconnected' | 'not-installed';
+/**
+ * The Jupyter server is away; it has no server extension of EasyRemote; or it
+ * answers, but something between lets no WebSocket through.
+ */
+export type Ended = 'disconnected' | 'not-installed' | 'blocked';
 
 export interface IStreamHandlers {
   onMessage: (message: Message) => void;
@@ -68,20 +76,24 @@ export function openStream(
     ...(appendToken && token ? { token } : {})
   });
   const socket = new WebSocket(URLExt.join(wsUrl, 'easyremote/stream') + query);
-  socket.onmessage = (event: MessageEvent<string>) => {
-    onMessage(JSON.parse(event.data) as Message);
-  };
   let isClosed = false;
   let hasBegun = false;
-  socket.onopen = () => {
+  socket.onmessage = (event: MessageEvent<string>) => {
     hasBegun = true;
+    clearTimeout(patience);
+    onMessage(JSON.parse(event.data) as Message);
   };
-  socket.onclose = async () => {
+  const end = async () => {
+    clearTimeout(patience);
+    socket.onmessage = socket.onclose = null;
+    socket.close();
     const why = hasBegun ? 'disconnected' : await whyRefused(settings);
     if (!isClosed) {
       onEnd(why);
     }
   };
+  socket.onclose = end;
+  const patience = setTimeout(() => void end(), FIRST_WORD_MS);
   return {
     send: request => {
       if (socket.readyState === WebSocket.OPEN) {
@@ -90,6 +102,7 @@ export function openStream(
     },
     close: () => {
       isClosed = true;
+      clearTimeout(patience);
       socket.onmessage = socket.onclose = null;
       socket.close();
     }
@@ -102,11 +115,59 @@ async function whyRefused(
 ): Promise<Ended> {
   const url = URLExt.join(settings.baseUrl, 'easyremote/nodes');
   try {
-    const { status } = await ServerConnection.makeRequest(url, {}, settings);
-    return status === 404 ? 'not-installed' : 'disconnected';
+    const { ok, status } = await ServerConnection.makeRequest(
+      url,
+      {},
+      settings
+    );
+    if (status === 404) {
+      return 'not-installed';
+    }
+    // 503 is the server extension's word on the gateway.
+    return ok || status === 503 ? 'blocked' : 'disconnected';
   } catch {
     return 'disconnected'; // no answer at all
   }
+}
+
+/** Ask the Jupyter server again and again, in the place of a stream. */
+export function poll(
+  settings: ServerConnection.ISettings,
+  { onMessage, onEnd }: IStreamHandlers,
+  pace: number
+): IStream {
+  let isClosed = false;
+  let timer: ReturnType<typeof setTimeout>;
+  let after = 0;
+  const next = async () => {
+    try {
+      const polled = await ask<IPolled>(settings, `poll?after=${after}`);
+      if (isClosed) {
+        return;
+      }
+      const { message, progress } = polled;
+      after = message.kind === 'snapshot' ? message.sample : 0;
+      onMessage(message);
+      onMessage(progress);
+      timer = setTimeout(() => void next(), 1000 * Math.max(pace, MIN_POLL));
+    } catch {
+      if (!isClosed) {
+        onEnd('disconnected');
+      }
+    }
+  };
+  void next();
+  return {
+    send: request => {
+      const body = JSON.stringify(request);
+      // What comes of it is seen by the next question.
+      ask(settings, 'poll', { method: 'POST', body }).catch(() => undefined);
+    },
+    close: () => {
+      isClosed = true;
+      clearTimeout(timer);
+    }
+  };
 }
 
 /** GET without a body, POST with one; throws a `Refusal`. */

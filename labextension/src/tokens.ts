@@ -12,12 +12,17 @@ import { Ended } from './request';
 export const PANEL_ID = 'easyremote-panel';
 
 /** The newest message, or why there is none: the Jupyter server itself. */
-export type State = Exclude<Message, IDelta | IProgress> | { kind: Ended };
+export type State =
+  Exclude<Message, IDelta | IProgress> | { kind: Exclude<Ended, 'blocked'> };
+
+/** How the state comes from the Jupyter server. */
+export type Transport = 'websocket' | 'polling';
 
 /** The state of the connection to the gateway, as the Jupyter server tells it. */
 export interface IConnectionModel extends IDisposable {
   readonly state: State;
   readonly stateChanged: ISignal<IConnectionModel, void>;
+  readonly transport: Transport;
   /** The bars of the jobs that run, by call id; another map after each change. */
   readonly bars: ReadonlyMap<string, IBars>;
   readonly barsChanged: ISignal<IConnectionModel, void>;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ from easyremote_jupyter.server.messages import (
     Node,
     Piece,
     Progress,
+    Session,
+    SessionList,
     Snapshot,
     encode,
 )
@@ -40,11 +43,11 @@ class FakeStream:
         ended: list[EndedJob] | None = None,
         bars: dict[str, Bars] | None = None,
         server: str = easyremote.__version__,
+        sessions: list[Session] | None = None,
     ) -> None:
         history = {node.node_id: [_wave(value) for value in meters(node)] for node in nodes}
-        snapshot = Snapshot(
-            GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH, history=history, server=server
-        )
+        snapshot = Snapshot(GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH)
+        snapshot.history, snapshot.latency, snapshot.server = history, 0.0234, server
         self._page = page
         self._texts = [encode(snapshot), encode(Progress(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
@@ -52,6 +55,10 @@ class FakeStream:
         page.route(
             "**/easyremote/functions?*",
             lambda route: route.fulfill(json=functions(nodes, self._doc)),
+        )
+        listed = msgspec.json.encode(SessionList(sessions or [], []))
+        page.route(
+            re.compile(r"/easyremote/sessions(\?|$)"), lambda route: route.fulfill(body=listed)
         )
 
     def log(self, *pieces: tuple[str, str]) -> None:
@@ -73,7 +80,7 @@ class FakeStream:
 
 def node(node_id: str, **changes: Any) -> Node:
     plain = Node(
-        *(node_id, "online", 4000.0, "3.11.7", "3.0.0", ["train"], 0, 8),
+        *(node_id, "online", 4000.0, "3.11.7", easyremote.__version__, ["train"], 0, 8),
         cores=16,
         cpu=0.24,
         memory_used=11 * GIB,

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from easyremote_jupyter.server.messages import Bars, EndedJob, Job
+import easyremote
+from easyremote_jupyter.server.messages import Bars, EndedJob, Job, Session
 from tests import processes
 from tests.processes import LABEXTENSION
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node
@@ -64,6 +65,11 @@ BARS = {
 }
 
 
+SESSIONS = [
+    Session("gpu-node", "0123456789abcdef", True, 1, 0.0),
+    Session("gpu-node", "exploration", False, 0, 4000.0),
+    Session("office-mac", MARKUP, False, 0, 90.0),
+]
 LOG = [
     ("stdout", "epoch 1: loss 0.31\nepoch 2: loss 0.12\n" + "x" * 300 + "\n"),
     ("stderr", "UserWarning: the last batch is small\n"),
@@ -93,7 +99,7 @@ def rows(panel: Locator) -> Locator:
 def test_axe_finds_nothing_to_complain_about(
     page: Page, lab: processes.Jupyter, theme: str
 ) -> None:
-    FakeStream(page, NODES, JOBS, ENDED, BARS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS)
     page.set_viewport_size({"width": 1280, "height": 1000})
     panel = open_panel(page, lab)
     first = rows(panel).filter(has_text="gpu-node")
@@ -114,7 +120,7 @@ def test_axe_finds_nothing_to_complain_about(
 def test_form_and_log_can_be_read_in_every_theme(
     page: Page, lab: processes.Jupyter, theme: str
 ) -> None:
-    FakeStream(page, NODES, JOBS, ENDED, BARS).log(*LOG)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS).log(*LOG)
     page.set_viewport_size({"width": 1280, "height": 1000})
     panel = open_panel(page, lab)
     open_form_and_log(page, panel)
@@ -150,7 +156,7 @@ def chinese(lab: processes.Jupyter) -> Iterator[None]:
 def test_the_panel_is_chinese_where_jupyterlab_is(
     page: Page, lab: processes.Jupyter, chinese: None
 ) -> None:
-    FakeStream(page, NODES, JOBS, ENDED, BARS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS)
     panel = open_panel(page, lab)
     expect(panel.get_by_role("searchbox", name="搜索节点")).to_be_visible()
     expect(panel.get_by_role("status")).to_have_text("已连接")
@@ -168,7 +174,7 @@ def test_a_name_with_markup_is_text(page: Page, lab: processes.Jupyter) -> None:
 def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
     page: Page, lab: processes.Jupyter
 ) -> None:
-    FakeStream(page, NODES, JOBS, ENDED, BARS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS)
     panel = open_panel(page, lab)
     narrow(page, panel)
     picture(page, "320-pixels")
@@ -178,7 +184,7 @@ def test_nothing_is_cut_off_where_the_panel_is_320_pixels_wide(
 def test_form_and_log_fit_where_jupyterlab_gets_no_narrower(
     page: Page, lab: processes.Jupyter
 ) -> None:
-    FakeStream(page, NODES, JOBS, ENDED, BARS).log(*LOG)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS).log(*LOG)
     panel = open_panel(page, lab)
     narrow(page, panel)
     open_form_and_log(page, panel)
@@ -229,6 +235,25 @@ def test_a_page_and_a_server_of_different_versions_say_what_to_do(
     assert violations(page, "#easyremote-panel") == []
 
 
+def test_a_node_of_another_version_says_so_in_its_row(page: Page, lab: processes.Jupyter) -> None:
+    FakeStream(page, [node("gpu-node"), node("old-mac", version="2.9.1")])
+    panel = open_panel(page, lab)
+    warning = f"old-mac has EasyRemote 2.9.1, here is {easyremote.__version__}"
+    sign = panel.get_by_role("img", name=warning)
+    expect(sign).to_have_text("2.9.1")
+    expect(rows(panel).filter(has=sign)).to_have_count(1)
+    picture(page, "node-of-another-version")
+    assert violations(page, "#easyremote-panel") == []
+
+
+def test_the_footer_tells_where_the_gateway_is_how_far_and_by_what(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    FakeStream(page, NODES)
+    panel = open_panel(page, lab)
+    expect(panel.get_by_text("my-vps:8080 · 23\u202fms · WebSocket")).to_be_visible()
+
+
 def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at_first(
     page: Page, lab: processes.Jupyter
 ) -> None:
@@ -249,7 +274,7 @@ def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at
 
 def test_forced_colours_and_reduced_motion_are_honoured(page: Page, lab: processes.Jupyter) -> None:
     page.emulate_media(forced_colors="active", reduced_motion="reduce")
-    FakeStream(page, NODES, JOBS, ENDED, BARS)
+    FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS)
     panel = open_panel(page, lab)
     bar = panel.locator(".jp-EasyRemote-bar > div").first
     expect(bar).to_have_css("transition-duration", "0s")

@@ -111,6 +111,45 @@ def test_a_session_is_restarted_and_ended_by_the_keyboard(
     assert page.locator(".jp-Dialog").count() == 0
 
 
+def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
+    page: Page, lab: processes.Jupyter, gpu_node: None
+) -> None:
+    panel, session = run(page, lab, "restarted", CELL)
+    session.click()
+    expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_be_visible()
+    row = panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
+    button = row.get_by_role("button", name="Restart the session of this notebook on gpu-node")
+    row.hover()
+    button.click()
+    question = row.get_by_role("group", name="What runs is stopped, and all is lost.")
+    expect(question).to_be_visible()
+    picture(page, "node-restart")
+    assert violations(page, "#easyremote-panel") == []
+    question.get_by_role("button", name="Keep").click()
+    expect(question).to_have_count(0)
+    expect(row).to_be_focused()
+    while not button.evaluate("button => button === document.activeElement"):
+        page.keyboard.press("Tab")
+        assert row.evaluate("row => row.contains(document.activeElement)")
+    page.keyboard.press("Enter")
+    expect(question.get_by_role("button", name="Restart")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The session on gpu-node is new and empty.")).to_be_visible()
+    expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_have_count(0)
+
+
+def test_a_row_restarts_nothing_where_the_notebook_has_no_session(
+    page: Page, lab: processes.Jupyter, gpu_node: None
+) -> None:
+    run_all(page, lab, "sessionless", "1")
+    page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
+    row = page.get_by_role("tree", name="Nodes").get_by_role("treeitem")
+    row.hover()
+    row.get_by_role("button", name="Restart the session of this notebook").click()
+    row.get_by_role("button", name="Restart", exact=True).click()
+    expect(page.get_by_text("This notebook has no session on gpu-node")).to_be_visible()
+
+
 def test_the_variables_follow_the_cells(
     page: Page, lab: processes.Jupyter, gpu_node: None
 ) -> None:

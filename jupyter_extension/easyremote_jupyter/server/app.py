@@ -15,7 +15,7 @@ from easyremote_jupyter.server.functions_handlers import (
     RunHandler,
     RunResultHandler,
 )
-from easyremote_jupyter.server.handlers import SnapshotHandler, StreamHandler
+from easyremote_jupyter.server.handlers import PollHandler, SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
 from easyremote_jupyter.server.logs import Logs
 from easyremote_jupyter.server.runs import Runs
@@ -63,6 +63,7 @@ class EasyRemoteApp(ExtensionApp):
             ("easyremote/setup/start", StartHandler, setup),
             ("easyremote/setup/connect", ConnectHandler, setup),
             ("easyremote/stream", StreamHandler, feed),
+            ("easyremote/poll", PollHandler, feed),
         ]
 
     async def stop_extension(self) -> None:

@@ -67,6 +67,7 @@ def _delta(old: Snapshot, new: Snapshot) -> Delta:
         over=_left(jobs, (job.call_id for job in new.jobs)),
         more=new.more,
         ended=[job for job in new.ended if job.call_id not in ended],
+        latency=new.latency,
     )
 
 

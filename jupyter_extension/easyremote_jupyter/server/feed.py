@@ -23,6 +23,7 @@ from easyremote_jupyter.server.messages import (
     Bars,
     Connecting,
     Message,
+    Progress,
     Snapshot,
     Unavailable,
     snapshot,
@@ -40,6 +41,8 @@ SILENCE = 5.0
 #: Seconds before each new try. They stay short: somebody is watching, and has just been told to
 #: start a gateway.
 RETRY_DELAYS = (1, 2, 4, 8)
+#: Seconds between two looks at how long the gateway takes to answer.
+LATENCY_INTERVAL = 10.0
 #: How long a request waits for the first word about the gateway.
 FIRST_WORD = 10.0
 
@@ -69,6 +72,7 @@ class Feed:
         self._linger = linger
         self._newest: Message = Connecting()
         self.history = History()
+        self._latency: float | None = None
         self._client: Client | None = None
         self._following: Following | None = None
         self._subscriptions: set[Subscription] = set()
@@ -89,9 +93,7 @@ class Feed:
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[Subscription]:
         """Watch the gateway for as long as the block lasts."""
-        following = self._following
-        moved = following.call_ids if following is not None else []
-        subscription = Subscription(self._newest, self._bars, moved)
+        subscription = Subscription(self._newest, self._bars, self._with_bars)
         self._subscriptions.add(subscription)
         self._start()
         try:
@@ -101,6 +103,10 @@ class Feed:
             if not self._subscriptions:
                 loop = asyncio.get_running_loop()
                 self._closing = loop.call_later(self._linger, self._stop)
+
+    def progress(self) -> Progress:
+        """All bars of all jobs."""
+        return Progress({call_id: self._bars(call_id) for call_id in self._with_bars})
 
     async def first_word(self) -> Snapshot | Unavailable:
         """The newest snapshot; or why there is none, if there is none before long."""
@@ -185,6 +191,7 @@ class Feed:
     def _take(self, message: Snapshot) -> None:
         self.history.add(message.nodes)
         message.sample = self.history.sample
+        message.latency = self._latency
         if self._following is not None:
             self._following.update(message.jobs)
         self._publish(message)
@@ -194,9 +201,11 @@ class Feed:
         address = client.settings.gateway
         following = self._following = Following(partial(replay, client, bars_only=True), self._move)
         self._client = client
+        measuring: asyncio.Task[None] | None = None
         try:
             # In a thread, because it waits for the connection.
             stream = aiter(await asyncio.to_thread(client.watch))
+            measuring = asyncio.create_task(self._measure(client), name="easyremote-latency")
             while True:
                 try:
                     async with asyncio.timeout(SILENCE):
@@ -209,9 +218,18 @@ class Feed:
                     ) from None
                 yield snapshot(raw, address)
         finally:
-            self._client = self._following = None
+            self._client = self._following = self._latency = None
+            if measuring is not None:
+                measuring.cancel()
             await following.aclose()
             await asyncio.to_thread(client.close)
+
+    async def _measure(self, client: Client) -> None:
+        """Look from time to time how long the gateway takes to answer."""
+        while True:
+            with contextlib.suppress(EasyRemoteError):  # the watch tells of it
+                self._latency = await asyncio.to_thread(client.ping)
+            await asyncio.sleep(LATENCY_INTERVAL)
 
     async def _wait(self, error: EasyRemoteError, delay: int) -> None:
         """Count down to the next try, unless somebody asks for it now."""
@@ -232,6 +250,11 @@ class Feed:
     def _move(self, call_id: str) -> None:
         for subscription in self._subscriptions:
             subscription.move_nowait(call_id)
+
+    @property
+    def _with_bars(self) -> list[str]:
+        """The jobs that have bars."""
+        return self._following.call_ids if self._following is not None else []
 
     def _bars(self, call_id: str) -> Bars:
         return self._following.bars(call_id) if self._following is not None else Bars([], 0)

@@ -1,10 +1,11 @@
-"""The paths under ``{base_url}easyremote/``: two to read, one to watch.
+"""The paths under ``{base_url}easyremote/``: two to read, and two to watch.
 
 ``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with a snapshot,
 then what changes, twice a second at most, and the load of nodes as often as ``?pace=SECONDS``
-wishes. All of them want a logged-in user, and authorisation to read the resource ``easyremote``.
-It is a fixed list of paths: nothing that a browser sends becomes an address, and no key is in any
-byte that it gets.
+wishes. ``poll`` is for browsers behind a proxy that lets no WebSocket through: they ask again and
+again, and say with ``?after=SAMPLE`` up to where they have the history. All of them want a
+logged-in user, and authorisation to read the resource ``easyremote``. It is a fixed list of paths:
+nothing that a browser sends becomes an address, and no key is in any byte that it gets.
 ``tests/jupyter_extension/server/test_handlers.py`` proves it.
 """
 
@@ -27,7 +28,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from easyremote_jupyter.server.deltas import Deltas
 from easyremote_jupyter.server.feed import Feed
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
-from easyremote_jupyter.server.messages import Retry, encode
+from easyremote_jupyter.server.messages import Delta, Polled, Retry, Snapshot, encode
 
 #: Seconds between two snapshots to one browser, and between two states of its bars.
 SNAPSHOT_INTERVAL = 0.5
@@ -50,6 +51,29 @@ class SnapshotHandler(GatewayHandler):
     @authorized
     async def get(self) -> None:
         self.finish(msgspec.json.encode({self.part: getattr(await self.snapshot(), self.part)}))
+
+
+class PollHandler(GatewayHandler):
+    """GET: the newest message, and all bars; POST: what the stream takes."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        word = await self.feed.first_word()
+        known, history = self.get_argument("after", ""), self.feed.history
+        after = int(known) if known.isdecimal() and int(known) <= history.sample else 0
+        message = Deltas(lambda: history.series(after)).next(word)
+        assert not isinstance(message, Delta), "nothing was told before"
+        if isinstance(message, Snapshot):
+            message.after = after
+        self.answer(Polled(message, self.feed.progress()))
+
+    @web.authenticated
+    @authorized("read", AUTH_RESOURCE)  # type: ignore[untyped-decorator]  # Jupyter's
+    async def post(self) -> None:
+        self.read(Retry)
+        self.feed.retry()
+        self.set_status(204)
 
 
 class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):

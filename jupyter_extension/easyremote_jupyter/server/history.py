@@ -36,9 +36,13 @@ class History:
             for ring in rings:
                 ring.append(None)
 
-    def series(self) -> dict[str, list[Series]]:
-        """What is known, in the order of `meters`."""
-        return {node_id: [list(ring) for ring in rings] for node_id, rings in self._rings.items()}
+    def series(self, after: int = 0) -> dict[str, list[Series]]:
+        """What is known that came after this sample, in the order of `meters`."""
+        count = min(self.sample - after, LENGTH)
+        return {
+            node_id: [list(ring)[-count:] if count > 0 else [] for ring in rings]
+            for node_id, rings in self._rings.items()
+        }
 
     def _extended(self, node: Node) -> list[deque[int | None]]:
         values = meters(node)

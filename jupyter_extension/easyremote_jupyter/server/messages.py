@@ -124,6 +124,8 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
     seq: int = 0  # of the messages to one browser
     sample: int = 0  # the number of the newest sample of the history
     history: dict[str, list[Series]] = {}  # see `history.meters`
+    after: int = 0  # the history begins after this sample
+    latency: float | None = None  # seconds that the gateway takes to answer this server
     server: str = easyremote.__version__  # of this extension; the page may have another
 
 
@@ -138,6 +140,7 @@ class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
     over: list[str] = []  # call ids of jobs that are no more
     more: int = 0
     ended: list[EndedJob] = []  # those that were not told before
+    latency: float | None = None
 
 
 class Progress(msgspec.Struct, tag_field="kind", tag="progress"):
@@ -156,6 +159,13 @@ class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
 
 #: What the feed knows; to a browser that has a snapshot already a delta goes instead.
 Message = Connecting | Snapshot | Unavailable
+
+
+class Polled(msgspec.Struct):
+    """What a browser gets that asks again and again, because it can have no stream."""
+
+    message: Message
+    progress: Progress  # all bars of all jobs
 
 
 class Piece(msgspec.Struct):

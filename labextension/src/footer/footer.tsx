@@ -2,20 +2,32 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
+import { milliseconds } from '../format';
 import { IGateway } from '../protocol';
-import { State } from '../tokens';
+import { State, Transport } from '../tokens';
 import { Shape, StateShape } from '../ui/shape';
 import { ISectionProps, useConnection } from '../ui/state';
 import { VERSION } from '../version';
 
 export function Footer({ model, trans }: ISectionProps): React.ReactElement {
   const state = useConnection(model);
-  const { shape, text, detail } = summary(state, trans);
+  const { shape, text, detail } = summary(state, model.transport, trans);
   return (
     <>
       <StateShape shape={shape} />
       <span role="status">{text}</span>
-      {detail && <span className="jp-EasyRemote-aside">{detail}</span>}
+      {detail && (
+        <span className="jp-EasyRemote-aside" title={detail}>
+          {detail}
+        </span>
+      )}
+      {state.kind === 'snapshot' && model.transport === 'polling' && (
+        <p role="status">
+          {trans.__(
+            'Something between this page and the Jupyter server, a proxy perhaps, lets no WebSocket through: the panel asks every few seconds instead.'
+          )}
+        </p>
+      )}
       {state.kind === 'snapshot' && state.server !== VERSION && (
         <p role="status">
           {trans.__(
@@ -31,6 +43,7 @@ export function Footer({ model, trans }: ISectionProps): React.ReactElement {
 
 function summary(
   state: State,
+  transport: Transport,
   trans: TranslationBundle
 ): { shape: Shape; text: string; detail?: string } {
   switch (state.kind) {
@@ -44,7 +57,11 @@ function summary(
       return {
         shape: 'well',
         text: trans.__('Connected'),
-        detail: place(state.gateway)
+        detail: [
+          place(state.gateway),
+          ...(state.latency === null ? [] : [milliseconds(state.latency)]),
+          transport === 'polling' ? trans.__('polling') : 'WebSocket'
+        ].join(' · ')
       };
     case 'unavailable':
       return { shape: 'off', text: unavailable(state.reason, trans) };

@@ -7,7 +7,7 @@ import { Explanation } from '../ui/explanation';
 import { Steps } from '../ui/steps';
 import { meanShare } from '../jobs/jobs';
 import {
-  ISectionProps,
+  ISessionSectionProps,
   useBars,
   useConnection,
   useOptions,
@@ -26,12 +26,16 @@ const CURABLE = new Set<Nothing['why'] | undefined>([
   'unreachable'
 ]);
 
-export function Nodes(props: ISectionProps): React.ReactElement {
+export function Nodes(props: ISessionSectionProps): React.ReactElement {
   const { model, options, actions, setup, trans } = props;
+  const { sessions, sessionActions } = props;
   const state = useConnection(model);
   const choice = useOptions(options);
   const attached = useSignal(actions.attachedChanged, () => actions.attached);
+  useSignal(actions.attachedChanged, () => actions.sessionOn(''));
   const bars = useBars(model);
+  /** The node whose session is to be restarted, if that is wished for. */
+  const [asked, setAsked] = React.useState<string | null>(null);
   const [query, setQuery] = React.useState('');
   const nothing = nothingToShow(state);
   if (nothing !== null || state.kind !== 'snapshot') {
@@ -78,7 +82,9 @@ export function Nodes(props: ISectionProps): React.ReactElement {
         items={nodes}
         keyOf={node => node.node_id}
         nameOf={node => node.node_id}
-        heightOf={rowHeight}
+        heightOf={(node, isExpanded) =>
+          rowHeight(node, isExpanded, node.node_id === asked)
+        }
         label={trans.__('Nodes')}
         className="jp-EasyRemote-nodes"
         kind="node"
@@ -99,6 +105,24 @@ export function Nodes(props: ISectionProps): React.ReactElement {
             node={node}
             history={state.history[node.node_id]}
             isAttached={node.node_id === attached}
+            server={state.server}
+            canRestart={
+              node.state === 'online' &&
+              node.runs_code &&
+              actions.sessionOn(node.node_id) !== null
+            }
+            isAsked={node.node_id === asked}
+            onAsk={isAsked => {
+              setAsked(isAsked ? node.node_id : null);
+            }}
+            onRestart={() => {
+              setAsked(null);
+              const session = actions.sessionOn(node.node_id);
+              if (session !== null) {
+                const { node_id } = node;
+                void sessionActions.restart(sessions, { node_id, session });
+              }
+            }}
             share={meanShare(
               state.jobs.filter(job => job.node_id === node.node_id),
               bars

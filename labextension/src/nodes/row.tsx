@@ -5,33 +5,41 @@ import {
   addBelowIcon,
   copyIcon,
   launchIcon,
-  linkIcon
+  linkIcon,
+  refreshIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { INodeActions } from '../actions';
 import { memory, percent } from '../format';
 import { gpuSeries } from '../merge';
 import { IGpu, INode, Series } from '../protocol';
+import { Confirm } from '../ui/confirm';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
 import { Meter } from '../ui/meter';
 import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
-import { activity, shapeOf, versions } from './texts';
+import { activity, mismatch, shapeOf, versions } from './texts';
 
 /** Pixels, as `style/index.css` has them: the list must know before it draws. */
 const HEAD = 42;
 const LINE = 18;
 const GPU_HEAD = 24;
+const QUESTION = 50;
 
 /** The height of a row. */
-export function rowHeight(node: INode, isExpanded: boolean): number {
+export function rowHeight(
+  node: INode,
+  isExpanded: boolean,
+  isAsked: boolean
+): number {
   const details = isExpanded ? 4 + detailLines(node) * LINE : 0;
+  const below = details + (isAsked ? QUESTION : 0);
   if (node.state === 'offline') {
-    return HEAD + details;
+    return HEAD + below;
   }
   const meters = 2 + 2 * node.gpus.length;
-  return HEAD + 4 + meters * LINE + node.gpus.length * GPU_HEAD + details;
+  return HEAD + 4 + meters * LINE + node.gpus.length * GPU_HEAD + below;
 }
 
 export function NodeRow({
@@ -42,9 +50,22 @@ export function NodeRow({
   tabIndex,
   isAttached,
   actions,
+  server,
+  canRestart,
+  isAsked,
+  onAsk,
+  onRestart,
   trans
 }: IRow & {
   node: INode;
+  /** The version of the Jupyter server's EasyRemote. */
+  server: string;
+  /** Whether the current notebook may have a session there. */
+  canRestart: boolean;
+  /** Whether it is asked if that is to be restarted. */
+  isAsked: boolean;
+  onAsk: (isAsked: boolean) => void;
+  onRestart: () => void;
   /** Whether the current notebook is attached to it. */
   isAttached: boolean;
   /** How far my jobs there have come, 0 to 1, where that is known. */
@@ -54,6 +75,7 @@ export function NodeRow({
   actions: INodeActions;
   trans: TranslationBundle;
 }): React.ReactElement {
+  const warning = mismatch(node, server, trans);
   return (
     <div className={`jp-EasyRemote-node jp-mod-${node.state}`}>
       <div className="jp-EasyRemote-nodeHead">
@@ -61,6 +83,16 @@ export function NodeRow({
         <span className="jp-EasyRemote-name" title={node.node_id} dir="auto">
           {node.node_id}
         </span>
+        {warning !== null && (
+          <span
+            className="jp-EasyRemote-warning"
+            role="img"
+            aria-label={warning}
+            title={warning}
+          >
+            {node.version}
+          </span>
+        )}
         <span className="jp-EasyRemote-aside">
           {isAttached
             ? trans.__('%1, attached', activity(node, trans))
@@ -84,6 +116,19 @@ export function NodeRow({
               actions.toggleAttached(node.node_id);
             }}
           />
+          {canRestart && (
+            <IconButton
+              icon={refreshIcon}
+              label={trans.__(
+                'Restart the session of this notebook on %1',
+                node.node_id
+              )}
+              tabIndex={tabIndex}
+              onClick={() => {
+                onAsk(true);
+              }}
+            />
+          )}
           <IconButton
             icon={copyIcon}
             label={trans.__('Copy the name %1', node.node_id)}
@@ -108,6 +153,17 @@ export function NodeRow({
         <Resources node={node} history={history} trans={trans} />
       )}
       {isExpanded && <Details node={node} trans={trans} />}
+      {isAsked && (
+        <Confirm
+          text={trans.__('What runs is stopped, and all is lost.')}
+          action={trans.__('Restart')}
+          onYes={onRestart}
+          onNo={() => {
+            onAsk(false);
+          }}
+          trans={trans}
+        />
+      )}
       {share !== null && (
         <ProgressBar
           share={share}

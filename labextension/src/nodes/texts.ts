@@ -33,6 +33,22 @@ export function activity(node: INode, trans: TranslationBundle): string {
   }
 }
 
+/** What to know of a node whose EasyRemote is not the one here; null where it is. */
+export function mismatch(
+  { node_id, version }: INode,
+  server: string,
+  trans: TranslationBundle
+): string | null {
+  return version === server
+    ? null
+    : trans.__(
+        '%1 has EasyRemote %2, here is %3: update the older one if something does not work.',
+        node_id,
+        version,
+        server
+      );
+}
+
 /** What runs there, and on how many cores. */
 export function versions(node: INode, trans: TranslationBundle): string {
   const parts = [`Python ${node.python}`, `EasyRemote ${node.version}`];

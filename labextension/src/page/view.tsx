@@ -8,7 +8,7 @@ import { IFunction } from '../functions/functions';
 import { useFunctions } from '../functions/section';
 import { IJobActions } from '../jobs/actions';
 import { JobTree, listed } from '../jobs/section';
-import { activity, shapeOf, versions } from '../nodes/texts';
+import { activity, mismatch, shapeOf, versions } from '../nodes/texts';
 import { explain, nothingToShow } from '../nothing';
 import { INode, ISnapshot } from '../protocol';
 import { ISessionActions } from '../sessions/actions';
@@ -92,6 +92,7 @@ function Known({
     ended: snapshot.ended.filter(job => job.node_id === node.node_id)
   });
   const isOffline = node.state === 'offline';
+  const warning = mismatch(node, snapshot.server, trans);
   return (
     <>
       <div className="jp-EasyRemote-pageHead">
@@ -102,6 +103,7 @@ function Known({
       <p className="jp-EasyRemote-hint">
         {[versions(node, trans), ...node.labels].join(' · ')}
       </p>
+      {warning !== null && <p className="jp-EasyRemote-hint">{warning}</p>}
       {isOffline && (
         <p className="jp-EasyRemote-hint">
           {trans.__('It is offline. This is what it said last.')}

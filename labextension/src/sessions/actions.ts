@@ -38,6 +38,11 @@ export interface ISessionActions {
     session: ISession,
     how: 'restart' | 'end'
   ): Promise<void>;
+  /** Have a new session in the place of one, where its row may not be shown. */
+  restart(
+    model: SessionsModel,
+    session: Pick<ISession, 'node_id' | 'session'>
+  ): Promise<void>;
 }
 
 export class SessionActions implements ISessionActions {
@@ -116,6 +121,27 @@ export class SessionActions implements ISessionActions {
     await tell(() => model.replace(session, how));
   }
 
+  async restart(
+    model: SessionsModel,
+    session: Pick<ISession, 'node_id' | 'session'>
+  ): Promise<void> {
+    await tell(async () => {
+      const isDone = await model.replace(session, 'restart');
+      Notification.info(
+        isDone
+          ? this._trans.__(
+              'The session on %1 is new and empty.',
+              session.node_id
+            )
+          : this._trans.__(
+              'This notebook has no session on %1: there is nothing to restart.',
+              session.node_id
+            ),
+        { autoClose: READ_MS }
+      );
+    });
+  }
+
   /** The notebook in front; else the one that the session is of; else any that is open. */
   private _target({ origin }: ISession): INotebookPanel | null {
     const { shell } = this._app;
@@ -134,7 +160,7 @@ export class SessionActions implements ISessionActions {
 }
 
 /** Do it, and tell of what went wrong. */
-async function tell(action: () => Promise<void>): Promise<void> {
+async function tell(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();
   } catch (error) {

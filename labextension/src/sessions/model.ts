@@ -99,18 +99,25 @@ export class SessionsModel implements IDisposable {
     await this._load(session);
   }
 
-  /** End a session, or have a new, empty one in its place; throws a `Refusal`. */
-  async replace(session: ISession, how: 'restart' | 'end'): Promise<void> {
+  /**
+   * End a session, or have a new, empty one in its place; false where there was
+   * none any more. Throws a `Refusal`.
+   */
+  async replace(
+    session: Pick<ISession, 'node_id' | 'session'>,
+    how: 'restart' | 'end'
+  ): Promise<boolean> {
     const key = keyOf(session);
     const { ending } = this._state;
     this._update({ ending: new Set([...ending, key]) });
     try {
       const { node_id } = session;
-      await this._call(`sessions/${how}`, {
+      const { done } = await this._call<{ done: boolean }>(`sessions/${how}`, {
         node_id,
         session: session.session
       });
       this._setContents(key, UNKNOWN);
+      return done;
     } finally {
       await this.refresh();
       const left = [...this._state.ending].filter(each => each !== key);

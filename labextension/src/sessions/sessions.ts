@@ -8,7 +8,10 @@ const OWN_NAME = /^[0-9a-f]{16}$/;
 /** Those jobs that can change what is in a session. */
 const CHANGES = new Set(['cell', 'widget', 'variables', 'unknown']);
 
-export function keyOf({ node_id, session }: ISession): string {
+export function keyOf({
+  node_id,
+  session
+}: Pick<ISession, 'node_id' | 'session'>): string {
   return `${node_id}/${session}`;
 }
 

@@ -46,6 +46,7 @@ def test_an_exchange_is_as_its_sample_says() -> None:
     new = Node("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
     a2 = Job("a2", "train", "c", "queued", 0.1, place=1)
     last = snapshot(node("a", 15.5, cpu=0.9, **busy), new, jobs=(a2,), sample=5)
+    last.latency = 0.0234
     last.more, last.ended = 3, [EndedJob("a1", "train", "a", "", 15.1, 0.4)]
     deltas = Deltas(lambda: history)  # type: ignore[arg-type]  # lists of int will do
     messages = [

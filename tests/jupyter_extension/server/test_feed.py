@@ -41,6 +41,9 @@ class FakeClient:
                 "jobs": [],
             }
 
+    def ping(self) -> float:
+        return 0.25
+
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.closed.set)
 
@@ -61,6 +64,18 @@ async def test_a_subscriber_gets_first_what_is_known_and_then_what_is_new() -> N
         assert (message.gateway.version, message.gateway.address) == ("1", "my-vps:8080")
         with feed.subscribe() as late:
             assert (await anext(late)).gateway.version == "1"
+    await feed.aclose()
+
+
+async def test_a_snapshot_tells_how_long_the_gateway_takes_to_answer() -> None:
+    client = FakeClient()
+    feed = Feed(client.connect)
+    with feed.subscribe() as subscription:
+        latency = None
+        while latency is None:  # it is measured beside what the gateway tells
+            client.script.put_nowait(1)
+            latency = (await until(subscription, Snapshot)).latency
+    assert latency == 0.25
     await feed.aclose()
 
 

@@ -142,6 +142,32 @@ async def test_no_part_of_the_key_is_in_what_a_browser_gets(
         assert key.key_id not in text
 
 
+async def test_who_can_have_no_stream_asks_again_and_again(browser: Browser) -> None:
+    status, first = await browser.get("poll")
+    assert status == 200
+    message = first["message"]
+    assert (message["kind"], message["after"]) == ("snapshot", 0)
+    assert [each["node_id"] for each in message["nodes"]] == ["gpu-node"]
+    assert first["progress"] == {"kind": "progress", "jobs": {}}
+    async with asyncio.timeout(LIMIT):
+        sample = message["sample"]
+        while sample == message["sample"]:
+            _, polled = await browser.get(f"poll?after={message['sample']}")
+            sample = polled["message"]["sample"]
+    assert polled["message"]["after"] == message["sample"]
+    for series in polled["message"]["history"]["gpu-node"]:
+        assert len(series) == sample - message["sample"]
+
+
+@pytest.mark.parametrize("after", ["1000000", "-1", "x"])
+async def test_who_polls_with_the_sample_of_another_history_gets_all(
+    browser: Browser, after: str
+) -> None:
+    _, polled = await browser.get(f"poll?after={after}")
+    assert polled["message"]["after"] == 0
+    assert all(polled["message"]["history"]["gpu-node"])
+
+
 async def test_a_message_that_is_none_closes_the_stream(browser: Browser) -> None:
     async with browser.stream() as stream:
         await stream.send_str('{"kind": "run", "code": "1"}')

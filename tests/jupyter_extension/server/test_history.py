@@ -30,6 +30,13 @@ def test_what_is_not_known_is_no_zero() -> None:
     assert meters(node("a", state="offline", gpus=1)) == [None] * 6
 
 
+def test_the_series_may_begin_after_a_sample() -> None:
+    history = History()
+    for cpu in (0.1, 0.2, 0.3):
+        history.add([node("a", cpu)])
+    assert [history.series(after)["a"][0] for after in (0, 1, 3)] == [[10, 20, 30], [20, 30], []]
+
+
 def test_a_value_beyond_its_whole_stays_within_it() -> None:
     assert meters(node("a", cpu=1.3))[0] == 100
 

@@ -26,6 +26,11 @@ def test_a_message_is_written_as_its_sample_says(name: str) -> None:
     assert json.loads(messages.encode(message)) == sample(name)
 
 
+def test_what_is_polled_is_written_as_its_sample_says() -> None:
+    polled = msgspec.convert(sample("polled"), messages.Polled)
+    assert msgspec.to_builtins(polled) == sample("polled")
+
+
 def test_bars_and_pages_of_a_log_are_written_as_their_samples_say() -> None:
     progress = msgspec.convert(sample("progress"), messages.Progress)
     assert json.loads(messages.encode(progress)) == sample("progress")
