@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
+from tests.labextension.test_polling import SAYS_SO, block, refuse
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -71,3 +72,19 @@ def test_a_form_keeps_what_was_filled_in_while_the_gateway_is_restarted(
         expect(panel.get_by_label("epochs")).to_have_value("7")
         panel.get_by_role("button", name="Run", exact=True).click()
         expect(panel.locator("pre")).to_contain_text('"epochs": 7', timeout=STARTS_MS)
+
+
+def test_a_gateway_that_comes_back_is_seen_by_who_polls(
+    page: Page, lab: processes.Jupyter, home: processes.Home
+) -> None:
+    block(page, refuse)
+    port = processes.free_port()
+    with processes.gateway(home, port):
+        panel = open_panel(page, lab)
+        status = panel.get_by_role("status").first
+        expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
+    expect(status).to_have_text("Gateway unreachable", timeout=FOLLOWS_MS)
+    with processes.gateway(home, port):
+        panel.get_by_role("button", name="Try now").click()
+        expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
+        expect(panel.get_by_text(SAYS_SO)).to_be_visible()

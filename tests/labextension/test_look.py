@@ -239,7 +239,7 @@ def test_a_node_of_another_version_says_so_in_its_row(page: Page, lab: processes
     FakeStream(page, [node("gpu-node"), node("old-mac", version="2.9.1")])
     panel = open_panel(page, lab)
     warning = f"old-mac has EasyRemote 2.9.1, here is {easyremote.__version__}"
-    sign = panel.get_by_role("img", name=warning)
+    sign = page.get_by_role("img", name=warning)
     expect(sign).to_have_text("2.9.1")
     expect(rows(panel).filter(has=sign)).to_have_count(1)
     picture(page, "node-of-another-version")

@@ -63,22 +63,6 @@ def test_the_panel_polls_and_says_so(page: Page, lab: processes.Jupyter, gpu_nod
     expect(panel.get_by_role("img", name="cancelled")).to_be_visible(timeout=STARTS_MS)
 
 
-def test_a_gateway_that_comes_back_is_seen_by_who_polls(
-    page: Page, lab: processes.Jupyter, home: processes.Home
-) -> None:
-    block(page, refuse)
-    port = processes.free_port()
-    with processes.gateway(home, port):
-        panel = open_panel(page, lab)
-        status = panel.get_by_role("status").first
-        expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
-    expect(status).to_have_text("Gateway unreachable", timeout=FOLLOWS_MS)
-    with processes.gateway(home, port):
-        panel.get_by_role("button", name="Try now").click()
-        expect(status).to_have_text("Connected", timeout=FOLLOWS_MS)
-        expect(panel.get_by_text(SAYS_SO)).to_be_visible()
-
-
 def test_a_stream_that_never_says_a_word_is_given_up(
     page: Page, lab: processes.Jupyter, gpu_node: None
 ) -> None:

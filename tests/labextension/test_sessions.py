@@ -121,7 +121,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     button = row.get_by_role("button", name="Restart the session of this notebook on gpu-node")
     row.hover()
     button.click()
-    question = row.get_by_role("group", name="What runs is stopped, and all is lost.")
+    question = row.get_by_role("group", name="What runs is stopped; all is lost.")
     expect(question).to_be_visible()
     picture(page, "node-restart")
     assert violations(page, "#easyremote-panel") == []

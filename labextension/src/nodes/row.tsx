@@ -155,7 +155,7 @@ export function NodeRow({
       {isExpanded && <Details node={node} trans={trans} />}
       {isAsked && (
         <Confirm
-          text={trans.__('What runs is stopped, and all is lost.')}
+          text={trans.__('What runs is stopped; all is lost.')}
           action={trans.__('Restart')}
           onYes={onRestart}
           onNo={() => {

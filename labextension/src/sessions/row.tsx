@@ -206,7 +206,7 @@ function losses(
   trans: TranslationBundle
 ): string {
   if (busy) {
-    return trans.__('What runs is stopped, and all is lost.');
+    return trans.__('What runs is stopped; all is lost.');
   }
   if (count === 0) {
     return trans.__('Nothing is lost: it has no variables.');
