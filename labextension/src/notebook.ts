@@ -45,8 +45,7 @@ export interface INotebook extends Widget {
 
 /** A cell of an open notebook. */
 export interface IFoundCell {
-  /** The widget of the main area that holds the notebook. */
-  panel: Widget;
+  panel: INotebookPanel;
   notebook: INotebook;
   index: number;
   cell: ICell;
@@ -72,34 +71,20 @@ export async function filled(panel: INotebookPanel): Promise<INotebookPanel> {
   return panel;
 }
 
-/** The notebook in a widget of the main area, or null where it is something else. */
-export function notebookOf(widget: Widget | null): INotebook | null {
-  return notebookPanel(widget)?.content ?? null;
-}
-
 /** The cell with an id, in whichever notebook is open. */
 export function findCell(
   shell: JupyterFrontEnd.IShell,
   id: string
 ): IFoundCell | null {
-  for (const panel of shell.widgets('main')) {
-    const notebook = notebookOf(panel);
+  for (const widget of shell.widgets('main')) {
+    const panel = notebookPanel(widget);
+    const notebook = panel?.content;
     const index = notebook?.widgets.findIndex(each => each.model.id === id);
-    if (notebook && index !== undefined && index >= 0) {
+    if (panel && notebook && index !== undefined && index >= 0) {
       return { panel, notebook, index, cell: notebook.widgets[index] };
     }
   }
   return null;
-}
-
-/** Insert a cell below another one, and make it the active one. */
-export function insertBelow(
-  notebook: INotebook,
-  index: number,
-  cell: ICodeCell
-): void {
-  insertAt(notebook, index + 1, cell);
-  notebook.activate();
 }
 
 /** Whether a cell of the notebook loads the magics. */
@@ -138,6 +123,34 @@ export function insertRemoteCell(
   void cell?.ready.then(() => {
     cell.editor?.setCursorPosition({ line: 1, column: 0 });
   });
+}
+
+/** Insert a cell below the active one, and make it the active one. */
+export function insertBelow(notebook: INotebook, cell: ICodeCell): void {
+  insertAt(notebook, notebook.activeCellIndex + 1, cell);
+  notebook.activate();
+}
+
+/**
+ * Insert a cell with a magic below another one, or below the active one, and run
+ * it. Where no cell loads the magics, one that does comes before it, and is run.
+ */
+export async function runMagic(
+  panel: INotebookPanel,
+  below: number | null,
+  source: string,
+  { commands, shell }: JupyterFrontEnd
+): Promise<void> {
+  const { content } = await filled(panel);
+  let place = (below ?? content.activeCellIndex) + 1;
+  if (!hasLoader(panel)) {
+    insertLoader(panel, place, commands);
+    place += 1;
+  }
+  insertAt(content, place, codeCell(source));
+  shell.activateById(panel.id);
+  content.activate();
+  runWhenReady(panel, commands);
 }
 
 /** Insert a cell that loads the magics, and run it. */

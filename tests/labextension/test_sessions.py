@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests import processes
-from tests.labextension.conftest import STARTS_MS, run_all
+from tests.labextension.conftest import STARTS_MS, open_notebook, run_all
 from tests.labextension.fake_stream import FakeStream, node
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import open_panel, picture
@@ -68,6 +68,32 @@ def test_a_variable_is_brought_here_and_deleted_there(
     text.get_by_role("button", name="Delete", exact=True).click()
     expect(rows(panel).filter(has_text="str")).to_have_count(0)
     expect(array).to_have_count(1)
+
+
+def test_a_variable_is_brought_into_a_notebook_that_has_not_loaded_the_magics(
+    page: Page, lab: processes.Jupyter, gpu_node: None
+) -> None:
+    run(page, lab, "has-it", "%%remote gpu-node/shared\nb = 42", session="shared")
+    open_notebook(page, lab, "wants-it", "1")
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
+    page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
+    panel = page.locator("#easyremote-panel")
+    rows(panel).filter(has_text="shared").click()
+    variable = rows(panel).filter(has_text="int")
+    variable.focus()
+    page.keyboard.press("Enter")
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    expect(cells).to_have_count(3)
+    expect(cells.nth(1).locator(".cm-content")).to_have_text("%load_ext easyremote")
+    last = cells.nth(2)
+    expect(last.locator(".cm-content")).to_have_text("%remote_get gpu-node/shared b")
+    expect(last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]:"))
+    expect(last.locator(".jp-RenderedText[data-mime-type$=error]")).to_have_count(0)
+    cells.nth(0).locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("b + 1")
+    page.keyboard.press("Control+Enter")
+    expect(cells.nth(0).locator(".jp-OutputArea-output")).to_have_text("43")
 
 
 def test_a_session_is_restarted_and_ended_by_the_keyboard(

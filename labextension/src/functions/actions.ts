@@ -58,7 +58,7 @@ export class FunctionActions implements IFunctionActions {
       return;
     }
     void filled(panel).then(({ content }) => {
-      insertBelow(content, content.activeCellIndex, codeCell(callCell(fn)));
+      insertBelow(content, codeCell(callCell(fn)));
       content.mode = 'edit';
     });
   }

@@ -9,9 +9,8 @@ import {
 } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
-import { codeCell } from '../cell';
 import { CommandIDs } from '../commands';
-import { findCell, IFoundCell, insertBelow, notebookOf } from '../notebook';
+import { findCell, IFoundCell, notebookPanel, runMagic } from '../notebook';
 import { ask, messageOf } from '../request';
 import { AnyJob, originOf, titleOf } from './jobs';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
@@ -117,24 +116,16 @@ export class JobActions implements IJobActions {
 
   replay(job: AnyJob): void {
     const found = this.cell(job);
-    const notebook =
-      found?.notebook ?? notebookOf(this._app.shell.currentWidget);
-    if (notebook === null) {
+    const panel = found?.panel ?? notebookPanel(this._app.shell.currentWidget);
+    if (panel === null) {
       Notification.info(
         this._trans.__('Open a notebook first: the output goes there.'),
         { autoClose: READ_MS }
       );
       return;
     }
-    if (found !== null) {
-      this._app.shell.activateById(found.panel.id);
-    }
-    insertBelow(
-      notebook,
-      found?.index ?? notebook.activeCellIndex,
-      codeCell(`%remote_job ${job.call_id.slice(0, 8)} --follow`)
-    );
-    void this._app.commands.execute('notebook:run-cell');
+    const line = `%remote_job ${job.call_id.slice(0, 8)} --follow`;
+    void runMagic(panel, found?.index ?? null, line, this._app);
   }
 
   async copyError(job: AnyJob): Promise<void> {

@@ -13,7 +13,7 @@ import {
 } from '@jupyterlab/ui-components';
 import { CommandIDs } from '../commands';
 import { OpenLog } from '../log/open';
-import { notebookOf } from '../notebook';
+import { notebookPanel } from '../notebook';
 import { IConnectionModel } from '../tokens';
 import { IJobActions } from './actions';
 import { AnyJob, originOf } from './jobs';
@@ -164,6 +164,6 @@ function hasOutput(job: AnyJob): boolean {
 
 /** The id of the active cell of the notebook in front; one that no job has where there is none. */
 function activeCellId(app: JupyterFrontEnd): string | null {
-  const notebook = notebookOf(app.shell.currentWidget);
+  const notebook = notebookPanel(app.shell.currentWidget)?.content;
   return notebook?.widgets[notebook.activeCellIndex]?.model.id ?? null;
 }

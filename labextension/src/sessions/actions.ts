@@ -5,15 +5,7 @@ import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
 import { IAttachments } from '../attach/attachments';
-import { codeCell } from '../cell';
-import {
-  filled,
-  hasLoader,
-  INotebookPanel,
-  insertBelow,
-  insertLoader,
-  notebookPanel
-} from '../notebook';
+import { INotebookPanel, notebookPanel, runMagic } from '../notebook';
 import { ISession, IVariable } from '../protocol';
 import { messageOf } from '../request';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
@@ -82,20 +74,8 @@ export class SessionActions implements ISessionActions {
       );
       return;
     }
-    const { commands, shell } = this._app;
-    void filled(panel).then(({ content }) => {
-      if (!hasLoader(panel)) {
-        insertLoader(panel, content.activeCellIndex + 1, commands);
-      }
-      const own = this._attachments.of(panel).session;
-      insertBelow(
-        content,
-        content.activeCellIndex,
-        codeCell(pullCell(session, name, own))
-      );
-      shell.activateById(panel.id);
-      void commands.execute('notebook:run-cell');
-    });
+    const own = this._attachments.of(panel).session;
+    void runMagic(panel, null, pullCell(session, name, own), this._app);
   }
 
   copy(text: string): void {
