@@ -13,6 +13,7 @@ import random
 import sys
 import time
 
+import easyremote
 from easyremote.config import Settings, find_settings
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.link import Link
@@ -46,7 +47,7 @@ class IdleNode:
 
     def hello(self) -> Hello:
         key = str(self._settings.key("node"))
-        versions = {"easyremote": "bench", "python": "3.11.0"}
+        versions = {"easyremote": easyremote.__version__, "python": "3.11.0"}
         return Hello(PROTOCOL, "node", key, self._name, self._instance, 1.0, versions)
 
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:

@@ -55,6 +55,14 @@ def test_a_function_is_found_read_and_called_in_the_notebook(page: Page, panel: 
     expect(cells.nth(1)).to_contain_text("train(epochs=...)")
 
 
+def test_the_name_of_a_function_is_copied_by_the_keyboard(page: Page, panel: Locator) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.get_by_role("treeitem", name="train, attic").focus()
+    page.keyboard.press("ControlOrMeta+c")
+    expect(page.get_by_text("Copied: train")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "train"
+
+
 def test_a_function_is_run_from_a_form_by_the_keyboard(page: Page, panel: Locator) -> None:
     train = rows(panel).filter(has_text="train").nth(1)
     train.hover()

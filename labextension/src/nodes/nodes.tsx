@@ -79,6 +79,7 @@ export function Nodes(props: ISessionSectionProps): React.ReactElement {
         </p>
       )}
       <Tree
+        key={choice.sort /* another order begins at its top */}
         items={nodes}
         keyOf={node => node.node_id}
         nameOf={node => node.node_id}
