@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -46,6 +46,10 @@ from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
+#: Seconds after which a call that has not ended is said to have started: most have ended by then,
+#: and a message of its own for that would wake every process on the way.
+STARTED_AFTER = 0.005
+
 
 @dataclass(slots=True, eq=False)
 class Work:
@@ -54,6 +58,9 @@ class Work:
     held: HeldCall
     encoding: str
     arguments: Buffer
+    record: Record = field(default_factory=Record)
+    #: Whether its caller was told that it started, and reads its record.
+    has_begun: bool = False
 
     def take(self) -> Buffer:
         """The arguments, for whoever lets go of them as soon as they are loaded: they are large."""
@@ -71,8 +78,8 @@ class Worker:
         #: For messages.
         self._running = ""
         self._records = Records()
-        #: Of the call that runs, or ran last.
-        self._record: Record | None = None
+        #: The call that runs, or ran last.
+        self._work: Work | None = None
         self._reading: dict[HeldCall, tuple[Record, Reader]] = {}
         self._outlived: Outlived[Record] = Outlived()
         self._lock = threading.Lock()
@@ -131,7 +138,9 @@ class Worker:
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
         else:
-            self._queue.put(Work(held, encoding, arguments))
+            work = Work(held, encoding, arguments)
+            self._loop.call_later(STARTED_AFTER, self._begin, work)
+            self._queue.put(work)
 
     def cancel(self, held: HeldCall, *, kill: bool) -> None:
         """Nobody follows any more; what runs is interrupted by signals."""
@@ -179,17 +188,16 @@ class Worker:
                 outcome = self._run(work)
             except KeyboardInterrupt as error:
                 outcome = error_outcome(error)  # it came just after the user's code
-            self._end(work.held, outcome)
+            self._end(work, outcome)
 
     def _run(self, work: Work) -> Outcome:
-        held = work.held
+        held, record = work.held, work.record
         began = time.monotonic()
         if not self._owner:
             self._owner = held.owner
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
-        self._call_soon(self._begin, held, record := Record())
-        self._record = record
+        self._work = work
         if held.function in ("$cell", "$comm"):
             self._carry(record)
         if held.function == "$cell":
@@ -283,6 +291,8 @@ class Worker:
         sent = threading.Event()
 
         def send() -> None:
+            assert self._work is not None, "it makes items"
+            self._begin(self._work)
             self._callee.emit(held, dumped.parts, dumped.size, "pickle5")
             sent.set()
 
@@ -313,7 +323,8 @@ class Worker:
                 if record is None:
                     self._unsent.append(event)
             else:
-                record = self._outlived.of_this_thread() or self._record
+                current = None if self._work is None else self._work.record
+                record = self._outlived.of_this_thread() or current
             if record is None:
                 return  # printed before any call, or kept for the next one
             now = time.monotonic()
@@ -327,7 +338,11 @@ class Worker:
             record.is_scheduled = True
         self._call_soon(self._flush, record)
 
-    def _begin(self, held: HeldCall, record: Record) -> None:
+    def _begin(self, work: Work) -> None:
+        if work.has_begun:
+            return
+        work.has_begun = True
+        held, record = work.held, work.record
         with self._lock:
             self._records.add(held.call_id, record)
         reader = Reader(held)
@@ -379,15 +394,15 @@ class Worker:
             answer["error"] = unpack_error(b"".join(map(bytes, outcome.parts)))
         self._callee.finish(reader.held, plain_outcome(answer))
 
-    def _end(self, held: HeldCall, outcome: Outcome) -> None:
+    def _end(self, work: Work, outcome: Outcome) -> None:
         if self._capture is not None:
             self._capture.flush()
         if self._is_fork:
             os._exit(1 if outcome.code else 0)  # the cell's other process goes on
-        record, done = self._record, threading.Event()
-        assert record is not None, "it was made when the call began"
+        record, done = work.record, threading.Event()
 
         def finish() -> None:
+            self._begin(work)
             with self._lock:
                 events = record.buffer.take_all()
                 record.outcome, self._carrier = outcome, None

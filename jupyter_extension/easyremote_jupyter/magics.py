@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,8 @@ from .requirements import of_script
 from .widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+#: What stands for a value in a line.
+_EXPANDED = re.compile("[${]")
 
 
 @magics_class
@@ -68,8 +71,7 @@ class RemoteMagics(Magics):
             options = parse(self._expanded(head))
             refuse_nested(code, first_line=2)
         if cell is None:
-            options.outputs = "none"
-            answer, _ = self._run(options, code)
+            answer, _ = self._run(replace(options, outputs="none"), code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # The magic's line, so that the lines of tracebacks are those of the notebook.
@@ -113,6 +115,8 @@ The variables that it reads are sent along; those that it assigns come back.
 
     def _expanded(self, head: str) -> str:
         """Put the values of ``$name`` and ``{expression}`` into the options, as IPython does."""
+        if not _EXPANDED.search(head):
+            return head
         try:
             return str(DollarFormatter().vformat(head, [], dict(self.shell.user_ns)))
         except Exception:  # an expression is the user's code; IPython leaves the line alone, too

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import re
 import shlex
@@ -295,8 +296,12 @@ PARSER = _parser()
 HELP = PARSER.format_help()
 
 
+@functools.lru_cache(maxsize=128)
 def parse(line: str) -> Options:
     """Read the options of a cell.
+
+    Cells of a notebook have few different lines: who asks again gets the same object, and must
+    not change it.
 
     Raises
     ------

@@ -122,14 +122,15 @@ def test_help_is_shown_as_output(session: Session) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import time\nprint('go')\ntime.sleep(60)",
-        "import asyncio\nprint('go')\nawait asyncio.sleep(60)",
+        # One statement each: between two of them IPython compiles the next, which is no cell's line.
+        "import time\nfor word in ['go']: print(word); time.sleep(60)",
+        "import asyncio\nfor word in ['go']: print(word); await asyncio.sleep(60)",
     ],
 )
 def test_an_interrupt_shows_where_the_cell_was(session: Session, code: str) -> None:
     ran = session.run(code, interrupt_at="go")
     assert ran.end["type_name"] == "KeyboardInterrupt"
-    assert re.search(r"Cell In\[12\], line [23]\b", ran.traceback)
+    assert re.search(r"Cell In\[12\], line 2\b", ran.traceback)
     assert "easyremote" not in ran.traceback
     assert session.run("await asyncio.sleep(0, 3)" if "await" in code else "3").end["value"] == 3
 
