@@ -24,6 +24,8 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 
+from easyremote.node.outcomes import text_of
+
 _page_hook: Any = page.as_hook
 _OURS = os.path.join(os.path.dirname(__file__), "")
 #: The modules that show the error of the cell itself.
@@ -145,7 +147,13 @@ class NodeShell(InteractiveShell):
             self._keep_or_show(error, "".join(lines))
         else:
             untyped: Any = super()
-            untyped.showtraceback((kind, error, trace), *args, **kwargs)
+            # People who press stop press twice.
+            with self.emit.deferred(is_news=not isinstance(error, KeyboardInterrupt)):
+                untyped.showtraceback((kind, error, trace), *args, **kwargs)
+
+    def _format_exception_for_storage(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Newer ones of IPython format an error once more, for a history that a session has not."""
+        return {}
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         caller = sys._getframe(1)
@@ -164,7 +172,7 @@ class NodeShell(InteractiveShell):
         self._keep_or_show(exc, f"UsageError: {exc}")
 
     def _keep_or_show(self, error: BaseException, text: str) -> None:
-        names = {"ename": type(error).__name__, "evalue": str(error)}
+        names = {"ename": type(error).__name__, "evalue": text_of(error)}
         event = {"type": "error", **names, "traceback": text}
         if self._is_cells_error:
             self.kept_error = event

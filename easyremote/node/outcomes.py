@@ -91,7 +91,7 @@ def error_outcome(error: BaseException, *, node_id: str = "", skip: int = 1) -> 
         trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
     return failure(
         RemoteError.code,
-        _shorten(_text_of(error)),
+        _shorten(text_of(error)),
         type_name=type(error).__name__,
         remote_traceback=_shorten(_format(error, trace)),
         node_id=node_id,
@@ -112,7 +112,8 @@ def bad_arguments(error: TypeError, function: Callable[..., Any]) -> Outcome:
     )
 
 
-def _text_of(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
+    """The message of an error of the user's; never fails."""
     try:
         return str(error)
     except Exception as second:  # the user's __str__ raised; its error must not hide this one

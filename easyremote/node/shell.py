@@ -9,6 +9,7 @@ back. What events look like is in `output`. Importing this is cheap; making a Sh
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import os
 import re
@@ -20,7 +21,7 @@ import tempfile
 import threading
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from easyremote.errors import RemoteError
@@ -29,6 +30,7 @@ from easyremote.node.blobs import BlobMissing
 from easyremote.node.comms import Comms
 from easyremote.node.environment import Environment
 from easyremote.node.modules import Modules, ModulesMissing
+from easyremote.node.outcomes import text_of
 from easyremote.node.stdin import NOBODY, Stdin
 from easyremote.node.streams import Capture
 from easyremote.node.variables import Blob, Limits, Parcel, Variables, remote_error
@@ -194,8 +196,15 @@ class Shell:
         ip, before = self._ip, dict(self._ip.user_ns)
         ip.execution_count, ip.kept_error = request["count"], None
         self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
-        result = ip.run_cell(request["code"], store_history=True)
-        error = result.error_before_exec or result.error_in_exec
+        value: object = None
+        error: BaseException | None
+        try:
+            result = ip.run_cell(request["code"], store_history=True)
+            # Of an interrupt and a second one behind it, the first knows where the cell was.
+            error = result.error_in_exec or result.error_before_exec
+            value = result.result
+        except KeyboardInterrupt as late:  # it came when the code had ended already
+            error = late
         end_bars(error)
         self._capture.flush()
         # Names only: the values of before are not ours to keep.
@@ -205,10 +214,9 @@ class Shell:
             raise remote_error("SystemExit", _NO_EXIT)
         if error is not None:
             shown = ip.kept_error["traceback"] if ip.kept_error else ""
-            raise _error(type(error).__name__, str(error), shown)
+            raise _error(type(error).__name__, text_of(error), shown)
         if ip.kept_error is not None:  # of a %run, say: the cell went on
             ip.emit(ip.kept_error)
-        value: object = result.result
         return value
 
     def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
@@ -249,17 +257,24 @@ class _Uninterrupted:
         signal.signal(signal.SIGINT, self._interrupt)
 
     def __call__(self, event: dict[str, object]) -> None:
-        if threading.current_thread() is not threading.main_thread():
+        with self.deferred():
             self._emit(event)
+
+    @contextlib.contextmanager
+    def deferred(self, *, is_news: bool = True) -> Iterator[None]:
+        """An interrupt that comes meanwhile waits until the end; where it is no news, for ever."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
             return
         self._depth += 1
         try:
-            self._emit(event)
+            yield
         finally:
             self._depth -= 1
         if self._is_pending and not self._depth:
             self._is_pending = False
-            raise KeyboardInterrupt
+            if is_news:
+                raise KeyboardInterrupt
 
     def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
         if self._depth:

@@ -46,6 +46,18 @@ def test_output_comes_while_the_cell_runs(session: Session) -> None:
     assert ran.end["type_name"] == "KeyboardInterrupt"
 
 
+def test_a_second_interrupt_leaves_the_traceback_of_the_first_whole(session: Session) -> None:
+    ran = session.run(
+        "import signal\nfrom tqdm import tqdm\nclass Stop(KeyboardInterrupt):\n"
+        "    def _render_traceback_(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n        return ['where it was']\n"
+        "for _ in tqdm(range(9), desc='outer'): raise Stop"
+    )
+    assert (ran.end["type_name"], ran.traceback) == ("Stop", "where it was")
+    assert ran.of("progress")[-1]["state"] == "failed"
+    assert session.run("1 + 1").end["value"] == 2
+
+
 def test_a_traceback_has_the_notebooks_lines_and_no_frames_of_ours(session: Session) -> None:
     ran = session.run("# %%remote\ndef f():\n    return 1 / 0\nf()", count=7)
     assert "Cell In[7], line 4" in ran.traceback
@@ -72,7 +84,9 @@ def test_every_kind_of_error_is_told_once(session: Session, code: str, expected:
 
 def test_an_error_whose_text_fails_is_still_an_error(session: Session) -> None:
     ran = session.run("class E(Exception):\n    def __str__(self): return 1\nraise E")
-    assert "__str__ returned non-string" in ran.traceback
+    assert "Cell In[12], line 3" in ran.traceback
+    assert ran.end["type_name"] == "E"
+    assert "__str__ raised TypeError" in ran.end["message"]
 
 
 @pytest.mark.parametrize("code", ["exit()", "exit", "quit()", "import sys; sys.exit(3)"])
@@ -122,7 +136,7 @@ def test_help_is_shown_as_output(session: Session) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        # One statement each: between two of them IPython compiles the next, which is no cell's line.
+        # One statement each: between two of them IPython compiles the next, on no line of a cell.
         "import time\nfor word in ['go']: print(word); time.sleep(60)",
         "import asyncio\nfor word in ['go']: print(word); await asyncio.sleep(60)",
     ],
