@@ -5,7 +5,7 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ConnectionModel } from './model';
-import { openStream, OpenStream, poll } from './request';
+import { openStream, poll } from './request';
 import { IConnectionModel, IOptionsModel } from './tokens';
 
 export const connection: JupyterFrontEndPlugin<IConnectionModel> = {
@@ -16,13 +16,9 @@ export const connection: JupyterFrontEndPlugin<IConnectionModel> = {
   requires: [IOptionsModel],
   activate: (app: JupyterFrontEnd, options: IOptionsModel) => {
     const { serverSettings } = app.serviceManager;
-    const to =
-      (open: typeof poll): OpenStream =>
-      (handlers, pace) =>
-        open(serverSettings, handlers, pace);
     const model = new ConnectionModel({
-      websocket: to(openStream),
-      polling: to(poll)
+      websocket: (handlers, pace) => openStream(serverSettings, handlers, pace),
+      polling: handlers => poll(serverSettings, handlers)
     });
     const keepPace = () => {
       model.pace = options.value.metricsInterval;

@@ -5,9 +5,9 @@ import { ServerConnection } from '@jupyterlab/services';
 import { IPolled, Message, Request } from './protocol';
 
 /** Milliseconds within which a stream that works has said something: it does so at once. */
-const FIRST_WORD_MS = 10_000;
-/** The shortest time between two questions of who can have no stream, in seconds. */
-const MIN_POLL = 2;
+const FIRST_WORD_MS = 5_000;
+/** Milliseconds between an answer and the next question of who can have no stream. */
+const POLL_MS = 2000;
 
 /** An open stream, or what takes its place; closing it twice is harmless. */
 export interface IStream {
@@ -133,8 +133,7 @@ async function whyRefused(
 /** Ask the Jupyter server again and again, in the place of a stream. */
 export function poll(
   settings: ServerConnection.ISettings,
-  { onMessage, onEnd }: IStreamHandlers,
-  pace: number
+  { onMessage, onEnd }: IStreamHandlers
 ): IStream {
   let isClosed = false;
   let timer: ReturnType<typeof setTimeout>;
@@ -149,7 +148,7 @@ export function poll(
       after = message.kind === 'snapshot' ? message.sample : 0;
       onMessage(message);
       onMessage(progress);
-      timer = setTimeout(() => void next(), 1000 * Math.max(pace, MIN_POLL));
+      timer = setTimeout(() => void next(), POLL_MS);
     } catch {
       if (!isClosed) {
         onEnd('disconnected');

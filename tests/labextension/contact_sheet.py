@@ -23,7 +23,7 @@ WIDTH, TILE, PART = 1500, 240, 760
 def page(pictures: list[Path]) -> str:
     """The sheet as HTML."""
     figures = "".join(
-        f"<figure><div><img src='{each.as_uri()}'></div>"
+        f"<figure><div><img src='{each.as_uri()}' width={TILE * width(each) // PART}></div>"
         f"<figcaption>{html.escape(each.stem)}</figcaption></figure>"
         for each in pictures
     )
@@ -31,8 +31,13 @@ def page(pictures: list[Path]) -> str:
         "<style>body{margin:8px;font:12px sans-serif;display:flex;flex-wrap:wrap;gap:8px}"
         f"figure{{margin:0;width:{TILE}px}}"
         f"div{{width:{TILE}px;overflow:hidden;border:1px solid #ccc}}"
-        f"img{{display:block;width:calc({TILE}px * 1280 / {PART})}}</style>{figures}"
+        f"img{{display:block}}</style>{figures}"
     )
+
+
+def width(picture: Path) -> int:
+    """Of a PNG, in pixels: it is in its header."""
+    return int.from_bytes(picture.read_bytes()[16:20], "big")
 
 
 def main() -> None:
