@@ -44,6 +44,7 @@ from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
+from easyremote.transport.loop import new_event_loop
 from easyremote.transport.pipe import PipeChannel
 
 #: Seconds after which a call that has not ended is said to have started: most have ended by then,
@@ -74,7 +75,7 @@ class Worker:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._callee = Callee(self)
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         #: For messages.
         self._running = ""
         self._records = Records()
