@@ -23,23 +23,31 @@ def panel(kernel: Kernel, line: str, code: str) -> tuple[str, str]:
     return display["transient"]["display_id"], listed.splitlines()[-1].split()[0]
 
 
-def last_update(kernel: Kernel, display_id: str, code: str = "%remote_jobs --wait 30") -> str:
-    """What the display of a background cell shows at the end of another cell."""
+def last_update(kernel: Kernel, display_id: str, gate: Path) -> dict[str, str]:
+    """What the display of a background cell shows at its end, which comes in another cell.
+
+    A front end hears of it whenever it comes; this one while a cell runs.
+    """
+    code = f"import pathlib\n{TOUCH.format(str(gate))}%remote_jobs --wait 30"
     updates = kernel.run(code).of("update_display_data")
-    texts = [u["data"]["text/plain"] for u in updates if u["transient"]["display_id"] == display_id]
-    return str(texts[-1])
+    shown = [u["data"] for u in updates if u["transient"]["display_id"] == display_id]
+    return dict(shown[-1])
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """For a job that begins when this file is there."""
+    return tmp_path / "gate"
 
 
 def test_a_background_cell_returns_at_once_and_its_output_lands_in_its_own_display(
-    kernel: Kernel, tmp_path: Path
+    kernel: Kernel, gate: Path
 ) -> None:
-    gate = tmp_path / "gate"
     code = GATED.format(str(gate)) + "print('from', 'behind')\nfound = 6 * 7\nfound + 1"
     display_id, _ = panel(kernel, "--bg fit", code)
     assert kernel.run("fit.done()").value == "False"
     assert kernel.run("'found' in dir()").value == "False"
-    gate.touch()
-    text = last_update(kernel, display_id)
+    text = last_update(kernel, display_id, gate)["text/plain"]
     assert "from behind" in text
     assert "done" in text
     assert kernel.run("print('mine')").text() == "mine\n"
@@ -59,28 +67,25 @@ def test_without_a_name_the_job_is_the_value_of_the_cell(kernel: Kernel) -> None
     assert kernel.run("_.result()").value == "2"
 
 
-def test_figures_bars_and_html_are_shown_in_the_panel(kernel: Kernel) -> None:
-    code = (
+def test_figures_bars_and_html_are_shown_in_the_panel(kernel: Kernel, gate: Path) -> None:
+    code = GATED.format(str(gate)) + (
         "from IPython.display import HTML, display\nfrom tqdm import tqdm\n"
         "for _ in tqdm(range(3), desc='steps'): pass\n"
         "display(HTML('<b>bold</b>'))\n"
         "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
     )
     display_id, _ = panel(kernel, "--bg", code)
-    updates = kernel.run("%remote_jobs --wait 30").of("update_display_data")
-    (html,) = {
-        u["data"]["text/html"] for u in updates[-1:] if u["transient"]["display_id"] == display_id
-    }
+    html = last_update(kernel, display_id, gate)["text/html"]
     assert "steps" in html and "100%" in html
     assert "<b>bold</b>" in html
     assert "data:image/png;base64," in html
 
 
 def test_a_failed_background_cell_shows_its_traceback_and_raises_when_asked(
-    kernel: Kernel,
+    kernel: Kernel, gate: Path
 ) -> None:
-    display_id, job = panel(kernel, "--bg bad", "before = 1\n1 / 0")
-    text = last_update(kernel, display_id)
+    display_id, job = panel(kernel, "--bg bad", f"{GATED.format(str(gate))}before = 1\n1 / 0")
+    text = last_update(kernel, display_id, gate)["text/plain"]
     assert "failed" in text
     assert "ZeroDivisionError" in text
     assert kernel.run("before").value == "1"
@@ -88,9 +93,10 @@ def test_a_failed_background_cell_shows_its_traceback_and_raises_when_asked(
     assert "failed" in kernel.run("%remote_jobs").value
 
 
-def test_a_long_text_is_cut_in_the_panel_and_whole_on_the_node(kernel: Kernel) -> None:
-    display_id, job = panel(kernel, "--bg", "for n in range(10_000): print('line', n)")
-    text = last_update(kernel, display_id)
+def test_a_long_text_is_cut_in_the_panel_and_whole_on_the_node(kernel: Kernel, gate: Path) -> None:
+    code = f"{GATED.format(str(gate))}for n in range(10_000): print('line', n)"
+    display_id, job = panel(kernel, "--bg", code)
+    text = last_update(kernel, display_id, gate)["text/plain"]
     assert f"characters before this: %remote_job {job} shows all" in text
     assert "line 9999" in text
     assert len(text) < 15_000
@@ -208,9 +214,10 @@ def test_a_background_job_in_a_session_of_its_own_ends_it(kernel: Kernel) -> Non
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_a_background_cell_can_not_ask(kernel: Kernel) -> None:
-    display_id, _ = panel(kernel, "--bg", "input('Name? ')")
-    assert "it runs in the background" in last_update(kernel, display_id)
+def test_a_background_cell_can_not_ask(kernel: Kernel, gate: Path) -> None:
+    display_id, _ = panel(kernel, "--bg", f"{GATED.format(str(gate))}input('Name? ')")
+    shown = last_update(kernel, display_id, gate)
+    assert "it runs in the background" in shown["text/plain"]
 
 
 def test_jobs_elsewhere_are_listed_with_all(
