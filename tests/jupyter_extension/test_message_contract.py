@@ -8,6 +8,7 @@ and nothing needs scripts, style sheets or other files that only JupyterLab has.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -84,15 +85,23 @@ def test_every_display_of_ours_has_text_and_html_that_stands_alone(shown: Shown)
         assert all("," in name for name in re.findall(r"var\(([^)]*)\)", page))
 
 
-def test_a_background_job_updates_its_own_display_from_later_cells(kernel: Kernel) -> None:
+def test_a_background_job_updates_its_own_display_from_later_cells(
+    kernel: Kernel, tmp_path: Path
+) -> None:
     """Colab and VS Code find a display by its id, whichever cell runs at the time."""
-    first = kernel.run("%%remote gpu-node --bg\nprint('in the background')")
+    gate = tmp_path / "gate"
+    first = kernel.run(
+        "%%remote gpu-node --bg\nimport pathlib, time\n"
+        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+        "print('in the background')"
+    )
     (display,) = first.of("display_data")
-    job_id = display["transient"]["display_id"]
-    kernel.run("%remote_jobs --wait")
+    touch = f"import pathlib\npathlib.Path({str(gate)!r}).touch()"
+    updates = kernel.run(f"{touch}\n%remote_jobs --wait").of("update_display_data")
     later = kernel.run("1")
-    updates = first.of("update_display_data") + later.of("update_display_data")
-    assert all(update["transient"]["display_id"] == job_id for update in updates)
+    job_id = display["transient"]["display_id"]
+    assert {update["transient"]["display_id"] for update in updates} == {job_id}
+    assert "in the background" in updates[-1]["data"]["text/plain"]
     assert not later.of("stream") and not later.of("display_data")
 
 
