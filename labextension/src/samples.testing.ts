@@ -1,7 +1,7 @@
 /** The wire samples that the Python tests write and read too. */
 
 import { readFileSync } from 'node:fs';
-import { IPolled, ISessionList, IVariableList, Message } from './protocol';
+import { ISessionList, IVariableList, Message } from './protocol';
 
 /** A message by the name of its sample. */
 export function sample(name: string): Message {
@@ -16,8 +16,7 @@ export function exchange(): Message[] {
 /** Answers of the paths of sessions. */
 export const samples = {
   sessions: read('sessions') as ISessionList,
-  variables: read('variables') as IVariableList,
-  polled: read('polled') as IPolled
+  variables: read('variables') as IVariableList
 };
 
 function read(name: string): unknown {

@@ -11,12 +11,14 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, open_notebook, run_all
 from tests.labextension.fake_stream import FakeStream, node
+from tests.labextension.test_keyboard import tab_to
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import open_panel, picture
 
 pytestmark = pytest.mark.timeout(180)
 
 CELL = "%%remote gpu-node --pull never\nimport numpy as np\na = np.zeros((3, 4))\nx = 'text'"
+RESTART = "Restart the session of this notebook on gpu-node"
 
 
 def run(
@@ -144,9 +146,8 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     session.click()
     expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_be_visible()
     row = panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
-    button = row.get_by_role("button", name="Restart the session of this notebook on gpu-node")
     row.hover()
-    button.click()
+    row.get_by_role("button", name=RESTART).click()
     question = row.get_by_role("group", name="What runs is stopped; all is lost.")
     expect(question).to_be_visible()
     picture(page, "node-restart")
@@ -154,9 +155,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     question.get_by_role("button", name="Keep").click()
     expect(question).to_have_count(0)
     expect(row).to_be_focused()
-    while not button.evaluate("button => button === document.activeElement"):
-        page.keyboard.press("Tab")
-        assert row.evaluate("row => row.contains(document.activeElement)")
+    expect(tab_to(page, row, RESTART)).to_be_focused()
     page.keyboard.press("Enter")
     expect(question.get_by_role("button", name="Restart")).to_be_focused()
     page.keyboard.press("Enter")
@@ -171,7 +170,7 @@ def test_a_row_restarts_nothing_where_the_notebook_has_no_session(
     page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
     row = page.get_by_role("tree", name="Nodes").get_by_role("treeitem")
     row.hover()
-    row.get_by_role("button", name="Restart the session of this notebook").click()
+    row.get_by_role("button", name=RESTART).click()
     row.get_by_role("button", name="Restart", exact=True).click()
     expect(page.get_by_text("This notebook has no session on gpu-node")).to_be_visible()
 

@@ -13,7 +13,7 @@ import { INodeActions } from '../actions';
 import { memory, percent } from '../format';
 import { gpuSeries } from '../merge';
 import { IGpu, INode, Series } from '../protocol';
-import { Confirm } from '../ui/confirm';
+import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
 import { Meter } from '../ui/meter';
@@ -25,7 +25,6 @@ import { activity, mismatch, shapeOf, versions } from './texts';
 const HEAD = 42;
 const LINE = 18;
 const GPU_HEAD = 24;
-const QUESTION = 50;
 
 /** The height of a row. */
 export function rowHeight(
@@ -34,7 +33,7 @@ export function rowHeight(
   isAsked: boolean
 ): number {
   const details = isExpanded ? 4 + detailLines(node) * LINE : 0;
-  const below = details + (isAsked ? QUESTION : 0);
+  const below = details + (isAsked ? CONFIRM_HEIGHT : 0);
   if (node.state === 'offline') {
     return HEAD + below;
   }

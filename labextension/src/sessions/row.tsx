@@ -11,7 +11,7 @@ import * as React from 'react';
 import { bytes, roughly } from '../format';
 import { elapsed } from '../merge';
 import { ISession, IVariable } from '../protocol';
-import { Confirm } from '../ui/confirm';
+import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { IconButton } from '../ui/iconButton';
 import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
@@ -21,13 +21,12 @@ import { givenName, isName, typeText } from './sessions';
 /** Pixels, as `style/sessions.css` has them: the list must know before it draws. */
 const GROUP = 24;
 const LINE = 28;
-const QUESTION = 50;
 /** Characters of a name that nobody gave. */
 const SHORT = 8;
 
 /** The height of a row. */
 export function rowHeight(isFirst: boolean, isAsked: boolean): number {
-  return LINE + (isFirst ? GROUP : 0) + (isAsked ? QUESTION : 0);
+  return LINE + (isFirst ? GROUP : 0) + (isAsked ? CONFIRM_HEIGHT : 0);
 }
 
 interface IAskingRow extends IRow {

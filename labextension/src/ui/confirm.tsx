@@ -3,6 +3,9 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+/** Its height in pixels, as `style/sessions.css` has it: lists must know before they draw. */
+export const CONFIRM_HEIGHT = 50;
+
 export function Confirm({
   text,
   action,
