@@ -130,7 +130,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def registry() -> None:
     """Skips where no package can be had from the registry of packages."""
-    from easyremote.node.environment import find_uv
+    from easyremote.node.worker.environment import find_uv
 
     command = [find_uv(), "pip", "install", "--python", sys.executable, "--dry-run", "humanize"]
     if subprocess.run([*command, "--break-system-packages"], capture_output=True).returncode:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from easyremote.node.environment import find_uv
+from easyremote.node.worker.environment import find_uv
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OWN = platform.python_version().rsplit(".", 1)[0]

@@ -56,7 +56,7 @@ def node(
       easyremote node --gateway https://my-vps:8080 --api-key er_node_...
     """
     from easyremote.node.compute_node import ComputeNode
-    from easyremote.node.programs import load_modules
+    from easyremote.node.registered.programs import load_modules
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:

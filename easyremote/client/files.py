@@ -48,7 +48,7 @@ class Channel(NamedTuple):
     session: str
 
     def start(self, function: str, *request: Any) -> RemoteJob[Any]:
-        """Ask for something; see `easyremote.node.file_calls`."""
+        """Ask for something; see `easyremote.node.worker.file_calls`."""
         body = msgspec.msgpack.encode(request)
         dumped = Dumped([body], len(body))
         return self.client.start(function, dumped, node_id=self.node_id, session=self.session)

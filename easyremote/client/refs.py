@@ -2,7 +2,8 @@
 
 It works as an argument of another cell or call in the same session, where it costs no transfer.
 The node keeps the value for as long as there is a reference to it here, and the session lives.
-``tests/serialize/test_refs.py`` and ``tests/jupyter_extension/test_variables.py`` prove it.
+``tests/serialize/test_refs.py`` and ``tests/jupyter_extension/magics/test_variable_magics.py``
+prove it.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ class Session:
         hold: float | None = None,
         origin: str = "",
     ) -> RemoteJob[dict[str, Any]]:
-        """Run a cell there; ``request`` is what `easyremote.node.shell.Shell.run_cell` takes.
+        """Run a cell there; ``request`` is what `easyremote.node.worker.shell.Shell.run_cell`
+        takes.
 
         ``timeout`` (seconds) limits how long it runs, ``queue_timeout`` the waiting for its turn,
         ``hold`` how long it goes on when this process is gone (below 0: until it is over);
@@ -76,7 +77,7 @@ class Session:
         )
 
     def submit_comm(self, request: dict[str, Any]) -> RemoteJob[dict[str, Any]]:
-        """Hand a message to a widget there; see `easyremote.node.shell.Shell.receive_comm`.
+        """Hand a message to a widget there; see `easyremote.node.worker.shell.Shell.receive_comm`.
 
         It waits for the cell that runs. What comes of it are events, as those of a cell.
         """
@@ -112,7 +113,7 @@ class Session:
     def ask(
         self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
     ) -> dict[str, Any]:
-        """Ask for something beside cells; see `easyremote.node.variables.Variables.serve`.
+        """Ask for something beside cells; see `easyremote.node.worker.variables.Variables.serve`.
 
         Raises
         ------

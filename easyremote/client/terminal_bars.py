@@ -1,6 +1,6 @@
 """The progress bars of code on a node, on the terminal here: real ones of tqdm.
 
-``tests/jupyter_extension/test_bars.py`` and ``tests/client/test_run.py`` prove it.
+``tests/jupyter_extension/output/test_bars.py`` and ``tests/client/test_run.py`` prove it.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any, Self
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
-from easyremote.node.processes import SESSION_IDLE
+from easyremote.node.processes.pools import SESSION_IDLE
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
 from easyremote.transport.loop import new_event_loop
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from easyremote.errors import UsageError
-from easyremote.node.parameters import parameters
+from easyremote.node.registered.parameters import parameters
 from easyremote.protocol.messages import Function
 
 F = TypeVar("F", bound=Callable[..., Any])

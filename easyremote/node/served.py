@@ -18,10 +18,10 @@ import easyremote
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.functions import Functions
-from easyremote.node.process import RelayedCall
+from easyremote.node.processes.process import RelayedCall
+from easyremote.node.processes.sessions import FUNCTIONS, Sessions
+from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
-from easyremote.node.runner import Runner
-from easyremote.node.session import FUNCTIONS, Sessions
 from easyremote.protocol.callee import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (

@@ -7,17 +7,17 @@ from typing import Any
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext easyremote_jupyter``: register the magics."""
-    from .cells import CellTransformer
-    from .companions import Companions
-    from .completion import matcher, what_is_known
-    from .environment import EnvironmentMagics
-    from .files import FileMagics
-    from .job_magics import JobMagics
-    from .jobs import Jobs
-    from .magics import RemoteMagics
-    from .places import Places
-    from .variables import VariableMagics
-    from .widgets import Widgets
+    from easyremote_jupyter.jobs import Jobs
+    from easyremote_jupyter.magics.cells import CellTransformer
+    from easyremote_jupyter.magics.companions import Companions
+    from easyremote_jupyter.magics.completion import matcher, what_is_known
+    from easyremote_jupyter.magics.environment_magic import EnvironmentMagics
+    from easyremote_jupyter.magics.file_magics import FileMagics
+    from easyremote_jupyter.magics.job_magics import JobMagics
+    from easyremote_jupyter.magics.remote import RemoteMagics
+    from easyremote_jupyter.magics.variable_magics import VariableMagics
+    from easyremote_jupyter.places.places import Places
+    from easyremote_jupyter.widgets.widgets import Widgets
 
     unload_ipython_extension(ipython)
     places, jobs, widgets = Places(), Jobs(), Widgets(ipython)
@@ -34,9 +34,9 @@ def load_ipython_extension(ipython: Any) -> None:
 
 def unload_ipython_extension(ipython: Any) -> None:
     """``%unload_ext easyremote_jupyter``: what it hooked into the shell is taken out again."""
-    from .cells import CellTransformer
-    from .completion import is_ours
-    from .jobs import Jobs
+    from easyremote_jupyter.jobs import Jobs
+    from easyremote_jupyter.magics.cells import CellTransformer
+    from easyremote_jupyter.magics.completion import is_ours
 
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
@@ -55,6 +55,6 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from .server import EasyRemoteApp
+    from easyremote_jupyter.server import EasyRemoteApp
 
     return [{"module": "easyremote_jupyter", "app": EasyRemoteApp}]

@@ -16,9 +16,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from easyremote.errors import CallCancelled, UsageError
-
-from .header import elapsed
-from .tables import html_table, text_table
+from easyremote_jupyter.output.header import elapsed
+from easyremote_jupyter.output.tables import html_table, text_table
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client

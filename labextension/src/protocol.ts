@@ -1,7 +1,7 @@
 /**
  * What the server extension sends, word for word. The twin of this file is
  * `easyremote_jupyter/server/messages.py`; the samples in
- * `tests/jupyter_extension/server/samples` hold the two together.
+ * `tests/panel/samples` hold the two together.
  */
 
 export interface IGateway {

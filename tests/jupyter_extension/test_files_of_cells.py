@@ -82,7 +82,9 @@ def test_a_large_file_is_announced_has_a_bar_and_is_sent_once(kernel: Kernel, fo
 
 def test_more_than_a_gigabyte_has_to_be_wanted(kernel: Kernel, folder: Path) -> None:
     made(folder / "huge.bin", 3_000_000)
-    kernel.run("import easyremote_jupyter.shipping as s\nlimit, s.FORCED_MIN = s.FORCED_MIN, 2e6")
+    kernel.run(
+        "import easyremote_jupyter.places.shipping as s\nlimit, s.FORCED_MIN = s.FORCED_MIN, 2e6"
+    )
     shown = kernel.run("%%remote gpu-node --file huge.bin\n1", fails=True)
     assert "huge.bin (file, 3.0 MB). Nothing was sent." in shown.text("stderr")
     assert kernel.run("%%remote gpu-node --file huge.bin --force-push\n1").value == "1"

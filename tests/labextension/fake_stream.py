@@ -10,8 +10,8 @@ import msgspec
 from playwright.sync_api import Page, WebSocketRoute
 
 import easyremote
-from easyremote_jupyter.server.history import LENGTH, meters
-from easyremote_jupyter.server.messages import (
+from easyremote.panel.history import LENGTH, meters
+from easyremote.panel.messages import (
     Bar,
     Bars,
     EndedJob,

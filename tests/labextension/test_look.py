@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import easyremote
-from easyremote_jupyter.server.messages import Bars, EndedJob, Job, Session
+from easyremote.panel.messages import Bars, EndedJob, Job, Session
 from tests import processes
 from tests.processes import LABEXTENSION
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node

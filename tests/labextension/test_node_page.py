@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from easyremote_jupyter.server.messages import EndedJob, Job
+from easyremote.panel.messages import EndedJob, Job
 from tests import processes
 from tests.conftest import wait_until
 from tests.labextension.conftest import STARTS_MS, run_all

@@ -24,7 +24,7 @@ requests = os.fdopen(int(sys.argv[2]))
 def send(event):
     channel.write(json.dumps(event, default=repr) + "\\n")
     channel.flush()
-from easyremote.node.shell import Shell
+from easyremote.node.worker.shell import Shell
 from easyremote.serialize.blobs import pack, unpack
 from easyremote.serialize.values import dump, load
 def travel(wire):

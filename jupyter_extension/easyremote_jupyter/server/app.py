@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from jupyter_server.extension.application import ExtensionApp
 
-from easyremote_jupyter.server.feed import Feed
+from easyremote.panel.feed import Feed
+from easyremote.panel.logs import Logs
+from easyremote.panel.runs import Runs
 from easyremote_jupyter.server.first_run import FirstRun
 from easyremote_jupyter.server.functions_handlers import (
     FunctionsHandler,
@@ -17,8 +19,6 @@ from easyremote_jupyter.server.functions_handlers import (
 )
 from easyremote_jupyter.server.handlers import PollHandler, SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
-from easyremote_jupyter.server.logs import Logs
-from easyremote_jupyter.server.runs import Runs
 from easyremote_jupyter.server.sessions_handlers import (
     SessionReplaceHandler,
     SessionsHandler,

@@ -15,21 +15,21 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import EasyRemoteError
-from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.gateway_handler import (
-    AUTH_RESOURCE,
-    PATIENCE,
-    GatewayHandler,
-    refusal,
-)
-from easyremote_jupyter.server.messages import (
+from easyremote.panel.feed import Feed
+from easyremote.panel.messages import (
     Function,
     FunctionList,
     RunRequest,
     RunResult,
     unavailable,
 )
-from easyremote_jupyter.server.runs import Runs
+from easyremote.panel.runs import Runs
+from easyremote_jupyter.server.gateway_handler import (
+    AUTH_RESOURCE,
+    PATIENCE,
+    GatewayHandler,
+    refusal,
+)
 
 
 class FunctionsHandler(GatewayHandler):

@@ -10,8 +10,8 @@ import msgspec
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.messages import Snapshot, Unavailable
+from easyremote.panel.feed import Feed
+from easyremote.panel.messages import Snapshot, Unavailable
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client

@@ -25,10 +25,10 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from easyremote_jupyter.server.deltas import Deltas
-from easyremote_jupyter.server.feed import Feed
+from easyremote.panel.deltas import Deltas
+from easyremote.panel.feed import Feed
+from easyremote.panel.messages import Delta, Polled, Retry, Snapshot, encode
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
-from easyremote_jupyter.server.messages import Delta, Polled, Retry, Snapshot, encode
 
 #: Seconds between two snapshots to one browser, and between two states of its bars.
 SNAPSHOT_INTERVAL = 0.5

@@ -16,16 +16,10 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import EasyRemoteError, GatewayUnreachable
-from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.following import replay
-from easyremote_jupyter.server.gateway_handler import (
-    AUTH_RESOURCE,
-    PATIENCE,
-    GatewayHandler,
-    refusal,
-)
-from easyremote_jupyter.server.logs import Logs, error_text
-from easyremote_jupyter.server.messages import (
+from easyremote.panel.feed import Feed
+from easyremote.panel.following import replay
+from easyremote.panel.logs import Logs, error_text
+from easyremote.panel.messages import (
     EndedJob,
     ErrorText,
     Job,
@@ -33,6 +27,12 @@ from easyremote_jupyter.server.messages import (
     Stopped,
     Unavailable,
     unavailable,
+)
+from easyremote_jupyter.server.gateway_handler import (
+    AUTH_RESOURCE,
+    PATIENCE,
+    GatewayHandler,
+    refusal,
 )
 
 

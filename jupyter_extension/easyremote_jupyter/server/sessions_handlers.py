@@ -18,9 +18,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import CallTimeout, EasyRemoteError, NotFound
-from easyremote_jupyter.server.feed import Feed
-from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
-from easyremote_jupyter.server.messages import (
+from easyremote.panel.feed import Feed
+from easyremote.panel.messages import (
     DeleteRequest,
     Done,
     Session,
@@ -29,6 +28,7 @@ from easyremote_jupyter.server.messages import (
     Variable,
     VariableList,
 )
+from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client

@@ -15,7 +15,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from easyremote.errors import EasyRemoteError, UsageError
-from easyremote_jupyter.server.feed import Feed
+from easyremote.panel.feed import Feed
 from easyremote_jupyter.server.first_run import BadInput, FirstRun, Setup
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE
 

@@ -1,0 +1,142 @@
+"""The processes of a node that run shipped code: one a session, and a pool for each owner.
+
+Which call goes to which, and what becomes of it, is decided in ``session.py``.
+``tests/client/test_remote.py`` and ``tests/client/test_sessions.py`` prove it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from easyremote.node.blob_store import remove_blobs
+from easyremote.node.folders import remove_folders
+from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process
+from easyremote.node.worker.environment import INSTALL_VARIABLE
+
+#: A session that nobody used for so long is ended.
+SESSION_IDLE = 24 * 3600.0
+#: A pool process that nobody used for so long is ended.
+POOL_IDLE = 60.0
+
+
+class Processes:
+    """See the module.
+
+    Parameters
+    ----------
+    serve
+        Serves a process, from its start to its end.
+    pool_size
+        How many processes run shipped functions of one owner at a time.
+    session_idle
+        A session that nobody used for so many seconds is ended.
+    allow_install
+        Whether sessions may install packages for themselves.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Process], Coroutine[Any, Any, None]],
+        pool_size: int,
+        session_idle: float,
+        *,
+        allow_install: bool,
+    ) -> None:
+        self._serve = serve
+        self._pool_size = pool_size
+        self._session_idle = session_idle
+        self._environment = {} if allow_install else {INSTALL_VARIABLE: "no"}
+        self._sessions: dict[tuple[str, str], Process] = {}
+        self._pools: dict[str, list[Process]] = {}
+
+    def __iter__(self) -> Iterator[Process]:
+        pooled = [process for pool in self._pools.values() for process in pool]
+        return iter([*self._sessions.values(), *pooled])
+
+    def has_session(self, owner: str, session: str) -> bool:
+        """Whether it is here."""
+        return (owner, session) in self._sessions
+
+    def session(self, owner: str, session: str) -> Process:
+        """The process of a session, started where there is none."""
+        key = (owner, session)
+        if key not in self._sessions:
+            self._sessions[key] = self._start(owner, session)
+        return self._sessions[key]
+
+    def take_session(self, owner: str, session: str) -> Process | None:
+        """The process of a session, which has none from now on."""
+        return self._sessions.pop((owner, session), None)
+
+    def free(self, owner: str) -> Process | None:
+        """A process of the pool that has nothing to do; None where all are busy, and all there."""
+        pool = self._pools.setdefault(owner, [])
+        found = next((process for process in pool if not process.is_busy), None)
+        if found is None and len(pool) < self._pool_size:
+            found = self._start(owner, "")
+            pool.append(found)
+        return found
+
+    def any_pooled(self, owner: str) -> Process:
+        """A process of the pool, whatever it does."""
+        pool = self._pools.setdefault(owner, [])
+        if not pool:
+            pool.append(self._start(owner, ""))
+        return pool[0]
+
+    def remove(self, process: Process) -> None:
+        """It has ended."""
+        if self._sessions.get((process.owner, process.session)) is process:
+            del self._sessions[process.owner, process.session]
+        if process in self._pools.get(process.owner, ()):
+            self._pools[process.owner].remove(process)
+
+    def sessions_of(self, owner: str) -> list[dict[str, object]]:
+        """What this owner has here: names, whether a cell runs, how many wait, seconds unused.
+
+        ``origin`` is that of the newest cell.
+        """
+        now = time.monotonic()
+        return [
+            _described(process, now)
+            for process in self._sessions.values()
+            if process.owner == owner
+        ]
+
+    def end_idle(self, now: float) -> None:
+        """End processes that nobody has used for long."""
+        for process in self:
+            limit = self._session_idle if process.session else POOL_IDLE
+            if not process.is_busy and not process.calls and now - process.last_used > limit:
+                process.signal(signal.SIGTERM)
+
+    async def close(self) -> None:
+        """End all processes, and remove what they left."""
+        for process in self:
+            process.signal(signal.SIGTERM)
+        tasks = [process.task for process in self if process.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
+        await asyncio.to_thread(remove_blobs, os.getpid())
+        await asyncio.to_thread(remove_folders, os.getpid())
+
+    def _start(self, owner: str, session: str) -> Process:
+        process = Process(owner, session, self._environment)
+        process.task = asyncio.create_task(self._serve(process))
+        return process
+
+
+def _described(process: Process, now: float) -> dict[str, object]:
+    uses = sum(call.is_use for call in process.queue)
+    return {
+        "session": process.session,
+        "busy": uses > 0,
+        "waiting": max(uses - 1, 0),
+        "idle": 0.0 if uses else now - process.last_used,
+        "origin": process.origin,
+    }

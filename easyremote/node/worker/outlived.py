@@ -1,0 +1,59 @@
+"""Which call a thread belongs to, when it runs on after the call that started it is over.
+
+What such a thread prints is that call's, not the next one's. An idle thread of a pool belongs to
+nobody: what it does next, somebody has asked for then. ``tests/node/worker/test_outlived.py``
+proves it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import multiprocessing.pool
+import queue
+import sys
+import threading
+import weakref
+from types import FrameType
+from typing import Generic, TypeVar
+
+__all__ = ["Outlived"]
+
+T = TypeVar("T")
+
+_POOL_CODE = frozenset(
+    module.__file__
+    for module in (threading, queue, concurrent.futures.thread, multiprocessing.pool)
+)
+
+
+class Outlived(Generic[T]):
+    """Threads that outlived the call that started them."""
+
+    def __init__(self) -> None:
+        self._calls: weakref.WeakKeyDictionary[threading.Thread, T] = weakref.WeakKeyDictionary()
+        self._before: set[threading.Thread] = set()
+
+    def call_begins(self) -> None:
+        self._before = set(threading.enumerate())
+
+    def call_ended(self, call: T) -> None:
+        """What was started meanwhile and still works, belongs to this call."""
+        frames = sys._current_frames()
+        for thread in set(threading.enumerate()) - self._before:
+            frame = frames.get(thread.ident or 0)
+            if isinstance(thread, threading.Timer) or not _is_idle(frame):
+                self._calls[thread] = call
+        self._before = set()
+
+    def of_this_thread(self) -> T | None:
+        """The call that the current thread has outlived, if it has."""
+        return self._calls.get(threading.current_thread())
+
+
+def _is_idle(frame: FrameType | None) -> bool:
+    """Whether a thread only waits in a pool for something to do."""
+    while frame is not None:
+        if frame.f_code.co_filename not in _POOL_CODE:
+            return False
+        frame = frame.f_back
+    return True

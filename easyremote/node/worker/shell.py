@@ -1,0 +1,326 @@
+"""What a cell runs in, inside a session process: IPython, with its output turned into events.
+
+A `Shell` takes over its process: streams, ``input``, the matplotlib backend, tqdm's bars. It runs
+cells one at a time on the main thread, where SIGINT interrupts them, and decides which names travel
+back. What events look like is in `output`. Importing this is cheap; making a Shell is not.
+``tests/node/worker/test_shell.py`` proves it, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import os
+import re
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from easyremote.errors import RemoteError
+from easyremote.node.blob_store import BlobMissing
+from easyremote.node.outcomes import text_of
+from easyremote.node.worker import workplace
+from easyremote.node.worker.comms import Comms
+from easyremote.node.worker.environment import Environment
+from easyremote.node.worker.modules import Modules, ModulesMissing
+from easyremote.node.worker.printed import Capture
+from easyremote.node.worker.stdin import NOBODY, Stdin
+from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables, remote_error
+from easyremote.progress import end_bars, publish_to
+from easyremote.serialize.files import arrived, named
+from easyremote.serialize.functions import home
+
+__all__ = ["Shell"]
+
+_NO_EXIT = "A cell can't end its session on the node; the session goes on."
+#: What Python calls a cell where IPython doesn't format the message.
+_CELL_FILE = re.compile(r'(File )?"?<ipython-input-(\d+)-[0-9a-f]+>"?')
+
+
+class Shell:
+    """IPython for one session.
+
+    Parameters
+    ----------
+    emit
+        Takes one event after the other, from any thread.
+    blob
+        As for `Variables`.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, object]], None], blob: Blob | None = None) -> None:
+        emit = self._uninterrupted = _Uninterrupted(emit)
+        self._capture = Capture(
+            lambda name, text: emit({"type": "stream", "name": name, "text": text})
+        )
+        # Set before anything imports matplotlib; the backend then finds this shell by itself.
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+        publish_to(lambda progress: emit(dict(progress)))
+        #: Where the answers go to what a cell asks its user.
+        self.stdin = Stdin(emit)
+        self.stdin.install()
+        self._ip = _ipython(emit)
+        home.set(self._ip.user_ns)
+        self._process = secrets.token_hex(8)
+        self._comms = Comms(emit, self._process)
+        self._modules = Modules()
+        self._environment = Environment(_say)
+        #: The session's variables: what arrives, what goes back.
+        self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
+
+    def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run one cell.
+
+        Parameters
+        ----------
+        request
+            ``code``: the source. ``count``: the notebook's number for it. ``packed``: names and
+            values to set before. ``imports``: names and modules to import before. ``released``:
+            numbers of values that nobody refers to any more. ``outputs``: the names that must come
+            back, ``"*"`` for all that the cell changed, ``"none"``, or ``"auto"``: those of
+            ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
+            process the sender believes the session to be; left out while it knows of none.
+            ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
+            ``files``: name, digest and size of those that lie in the session's folder then.
+            ``no_input``: why the cell can't ask its user for input; empty where it can.
+            ``parent``: the id of the message that runs the cell, for `Comms`.
+            ``origin``: which cell of the sender's it is; nothing here depends on it.
+
+        Returns
+        -------
+        dict
+            ``process``: which process this is. If that isn't the one that was meant, nothing else,
+            and nothing was run: what the sender doesn't send because it is there, isn't. Likewise
+            with ``missing`` where a blob isn't here. ``has_value``: whether the cell ended with an
+            expression's value. ``overwritten``: the names whose values had changed here, unseen.
+            ``gone``: names that the sender may take to be here, but aren't.
+            The rest is that of `Parcel.answer`.
+
+        Raises
+        ------
+        RemoteError
+            The cell raised. What it left to bring back is asked for by ``collect``.
+        CannotReturn
+            A name that must come back can't.
+        """
+        if request.get("process", self._process) != self._process:
+            return {"process": self._process}
+        self.stdin.refusal = request.get("no_input", NOBODY)
+        self._comms.parent = request.get("parent", "")
+        self.variables.left = dict
+        self._environment.add(request.get("requirements", ()))
+        try:
+            self._modules.install(request.get("modules", {}))
+        except ModulesMissing:
+            return {"process": self._process}
+        try:
+            overwritten = self._receive(request)
+        except BlobMissing:
+            return {"process": self._process, "missing": True}
+        self._import(request.get("imports", {}))
+        for name, digest, size in request.get("files", ()):
+            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+        value = self._execute(request)
+        limits = Limits(*request.get("limits", ()))
+        parcel = self._parcel(request, request.pop("changed"), limits)
+        if value is not None:
+            parcel.add("", value)
+        return {
+            "process": self._process,
+            "has_value": value is not None,
+            "overwritten": overwritten,
+            "gone": self.variables.gone(request.get("writes", ())),
+            **parcel.answer(),
+        }
+
+    def receive_comm(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Hand a message of the front end to a widget.
+
+        Parameters
+        ----------
+        request
+            See `Comms.receive`. ``process``: in which process the widget was made.
+
+        Returns
+        -------
+        dict
+            ``is_open``: whether the widget is there.
+        """
+        if request["process"] != self._process:
+            return {"is_open": False}
+        self.stdin.refusal = "a widget's callback runs beside the notebook's cells"
+        self._comms.parent = request["parent"]
+        self._uninterrupted.install()
+        is_open, error = True, None
+        try:
+            is_open = self._comms.receive(request)
+        except BaseException as raised:  # noqa: B036 - whatever a callback raises is shown
+            error = raised
+            self._ip.showtraceback()
+        end_bars(error)
+        self._capture.flush()
+        return {"is_open": is_open}
+
+    def _receive(self, request: dict[str, Any]) -> list[str]:
+        if "packed" not in request:
+            return []
+        try:
+            # Nobody else is to hold that memory.
+            return self.variables.receive(request.pop("packed"), request.get("released", ()))
+        except ModuleNotFoundError as error:
+            raise remote_error(
+                "ModuleNotFoundError",
+                f"A variable of the cell needs {error.name!r}, which is not installed on the node.",
+            ) from None
+
+    def _import(self, imports: dict[str, str]) -> None:
+        for name, module in imports.items():
+            try:
+                self._ip.user_ns[name] = importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                raise remote_error(
+                    "ModuleNotFoundError",
+                    f"The cell uses {name!r}, but {error.name!r} is not installed on the node.",
+                ) from None
+
+    def _execute(self, request: dict[str, Any]) -> object:
+        """Run the code; the value of its last expression, or None."""
+        ip, before = self._ip, dict(self._ip.user_ns)
+        ip.execution_count, ip.kept_error = request["count"], None
+        self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
+        value: object = None
+        error: BaseException | None
+        try:
+            result = ip.run_cell(request["code"], store_history=True)
+            # Of an interrupt and a second one behind it, the first knows where the cell was.
+            error = result.error_in_exec or result.error_before_exec
+            value = result.result
+        except KeyboardInterrupt as late:  # it came when the code had ended already
+            error = late
+        end_bars(error)
+        self._capture.flush()
+        # Names only: the values of before are not ours to keep.
+        request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
+        self.variables.left = lambda: self._left(request) if error is not None else {}
+        if isinstance(error, SystemExit):
+            raise remote_error("SystemExit", _NO_EXIT)
+        if error is not None:
+            shown = ip.kept_error["traceback"] if ip.kept_error else ""
+            raise _error(type(error).__name__, text_of(error), shown)
+        if ip.kept_error is not None:  # of a %run, say: the cell went on
+            ip.emit(ip.kept_error)
+        return value
+
+    def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
+        match request.get("outputs", "auto"):
+            case "auto":
+                return self.variables.offer(request.get("writes", ()), limits)
+            case "*":
+                return self.variables.offer(changed, limits)
+            case "none":
+                return self.variables.offer((), limits)
+            case names:
+                return self.variables.bring(names)
+
+    def _left(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What a cell that failed has assigned before it did."""
+        outputs = request.get("outputs", "auto")
+        if not isinstance(outputs, str):
+            outputs = [name for name in outputs if name in request["changed"]]
+        limits = Limits(*request.get("limits", ()))
+        parcel = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
+        return {"gone": self.variables.gone(request.get("writes", ())), **parcel.answer()}
+
+
+class _Uninterrupted:
+    """Calls `emit`; an interrupt that comes meanwhile waits until it is done.
+
+    Raised inside, KeyboardInterrupt could leave a batch of output that is never sent.
+    """
+
+    def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
+        self._emit = emit
+        self._depth = 0
+        self._is_pending = False
+        self.install()
+
+    def install(self) -> None:
+        """Make SIGINT ours."""
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def __call__(self, event: dict[str, object]) -> None:
+        with self.deferred():
+            self._emit(event)
+
+    @contextlib.contextmanager
+    def deferred(self, *, is_news: bool = True) -> Iterator[None]:
+        """An interrupt that comes meanwhile waits until the end; where it is no news, for ever."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+        if self._is_pending and not self._depth:
+            self._is_pending = False
+            if is_news:
+                raise KeyboardInterrupt
+
+    def _interrupt(self, number: int, frame: types.FrameType | None) -> None:
+        if self._depth:
+            self._is_pending = True
+        else:
+            raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _as_text(value: object) -> str:
+    from IPython.lib.pretty import pretty
+
+    untyped: Any = pretty
+    text: str = untyped(value)
+    return text
+
+
+def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
+    missing = object()
+    return not name.startswith("_") and before.get(name, missing) is not value
+
+
+def _error(type_name: str, message: str, traceback: str = "") -> RemoteError:
+    text = traceback or f"{type_name}: {message}"
+    return RemoteError(
+        _CELL_FILE.sub(r"Cell In[\2]", message),
+        type_name=type_name,
+        remote_traceback=_CELL_FILE.sub(r"Cell In[\2]", text),
+    )
+
+
+def _ipython(emit: Callable[[dict[str, object]], None]) -> Any:
+    from traitlets.config import Config
+
+    from easyremote.node.worker.interactive import NodeShell
+
+    # The user's own profile and history are for their terminal; nothing of a session goes there.
+    folder = tempfile.mkdtemp(prefix="easyremote-ipython-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.Completer.use_jedi = False
+    shell = NodeShell.instance(config=config, ipython_dir=folder, emit=emit)
+    warnings.filterwarnings("ignore", message="To exit: use 'exit', 'quit'")
+    return shell

@@ -1,0 +1,124 @@
+"""What one browser has been told, and so what it has to be told next. Pure.
+
+The first snapshot goes whole, with the history; then only nodes and jobs that differ from what the
+browser has. A browser that misses messages misses no state: a delta is made against what was sent
+to it last. Whatever lies between two snapshots (a lost gateway, a new connection) brings a whole
+one again. ``tests/panel/test_deltas.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from easyremote.panel.messages import Delta, Job, Message, Node, Series, Snapshot
+
+#: Nobody sees a smaller change of memory: the panel shows tenths of a GiB.
+MEMORY_STEP = 2**24
+
+T = TypeVar("T", Node, Job)
+
+
+class Deltas:
+    """The messages to one browser.
+
+    Parameters
+    ----------
+    history
+        Gives the series up to the newest snapshot; asked when a whole one goes out.
+    """
+
+    def __init__(self, history: Callable[[], dict[str, list[Series]]]) -> None:
+        self._history = history
+        self._told: Snapshot | None = None
+
+    def next(self, message: Message, *, has_metrics: bool = True) -> Message | Delta:
+        """The form in which a message of the feed goes to this browser.
+
+        Without metrics, the load of nodes stays as it was told last.
+        """
+        told, self._told = self._told, None
+        if not isinstance(message, Snapshot):
+            return message
+        seq = told.seq + 1 if told is not None else 0
+        nodes = [_steady(node) for node in message.nodes]
+        if told is not None and not has_metrics:
+            known = {node.node_id: node for node in told.nodes}
+            nodes = [_as_loaded_as(known.get(node.node_id), node) for node in nodes]
+        new = msgspec.structs.replace(message, nodes=nodes, seq=seq)
+        self._told = new
+        if told is None or told.gateway != new.gateway:
+            return msgspec.structs.replace(new, history=self._history())
+        return _delta(told, new)
+
+
+def _delta(old: Snapshot, new: Snapshot) -> Delta:
+    nodes = {node.node_id: node for node in old.nodes}
+    jobs = {job.call_id: job for job in old.jobs}
+    ended = {job.call_id for job in old.ended}
+    return Delta(
+        new.seq,
+        new.sample,
+        nodes=[n for n in new.nodes if not _is_known(n, nodes.get(n.node_id), "since")],
+        gone=_left(nodes, (node.node_id for node in new.nodes)),
+        jobs=[j for j in new.jobs if not _is_known(j, jobs.get(j.call_id), "seconds")],
+        over=_left(jobs, (job.call_id for job in new.jobs)),
+        more=new.more,
+        ended=[job for job in new.ended if job.call_id not in ended],
+        latency=new.latency,
+    )
+
+
+def _is_known(new: T, old: T | None, clock: str) -> bool:
+    """Whether nothing has happened to it but that time went on, which browsers know."""
+    if old is None or getattr(new, clock) < getattr(old, clock):
+        return False
+    return msgspec.structs.replace(old, **{clock: getattr(new, clock)}) == new
+
+
+def _as_loaded_as(old: Node | None, new: Node) -> Node:
+    if old is None or old.cpu is None or (old.state, len(old.gpus)) != (new.state, len(new.gpus)):
+        return new
+    metrics = ("cpu", "memory_used", "gpus", "received", "sent")
+    return msgspec.structs.replace(new, **{name: getattr(old, name) for name in metrics})
+
+
+def _left(old: Iterable[str], new: Iterable[str]) -> list[str]:
+    present = set(new)
+    return [each for each in old if each not in present]
+
+
+def _steady(node: Node) -> Node:
+    """Without the jitter that no eye sees, but every delta would carry."""
+    gpus = [
+        msgspec.structs.replace(
+            gpu, use=_round(gpu.use), memory_used=_memory(gpu.memory_used, gpu.memory_total)
+        )
+        for gpu in node.gpus
+    ]
+    used = _memory(node.memory_used, node.memory_total)
+    return msgspec.structs.replace(
+        node,
+        cpu=_round(node.cpu),
+        memory_used=used,
+        gpus=gpus,
+        received=_rate(node.received),
+        sent=_rate(node.sent),
+    )
+
+
+def _round(share: float | None) -> float | None:
+    return None if share is None else round(share, 2)
+
+
+def _rate(rate: float | None) -> float | None:
+    """In whole kB: what a machine chats by itself is less."""
+    return None if rate is None else round(rate / 1000) * 1000.0
+
+
+def _memory(used: int | None, total: int | None) -> int | None:
+    if used is None or total is None or total < 100 * MEMORY_STEP:
+        return used
+    return used // MEMORY_STEP * MEMORY_STEP

@@ -1,0 +1,1 @@
+"""Which names a cell reads and writes, and what has to travel with them."""

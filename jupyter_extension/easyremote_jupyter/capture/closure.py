@@ -1,0 +1,119 @@
+"""What has to travel with a cell: the values of its names, and what those values use themselves.
+
+A function of the notebook reads the notebook's globals when it runs, so these travel too,
+transitively: through closures, decorators, methods, base classes and containers. Modules travel as
+an import, never as a value. Nothing is run or serialised here.
+
+``tests/jupyter_extension/capture/test_closure.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import types
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Shipment", "closure"]
+
+#: A container with more elements than this is data; nobody keeps so many functions in a list.
+_MAX_ELEMENTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What a cell needs of the namespace it came from."""
+
+    variables: dict[str, object] = field(default_factory=dict)
+    #: Name to module: ``{"np": "numpy"}`` is ``import numpy as np``.
+    imports: dict[str, str] = field(default_factory=dict)
+
+
+def closure(
+    names: Iterable[str], namespace: Mapping[str, object], *, hidden: Container[str] = ()
+) -> Shipment:
+    """Collect the values of `names`, and of all that these use, from a notebook's namespace.
+
+    Names that the namespace hasn't got are left out: the node may have them. So are `hidden` ones,
+    which every shell has for itself.
+    """
+    found = Shipment()
+    pending = sorted(names)
+    seen: set[int] = set()
+    while pending:
+        name = pending.pop()
+        if name in found.variables or name in found.imports:
+            continue
+        if name not in namespace or name in hidden:
+            continue
+        value = namespace[name]
+        if not isinstance(value, types.ModuleType):
+            found.variables[name] = value
+            pending += _needs(value, namespace, seen)
+        elif value.__name__ != "__main__":
+            found.imports[name] = value.__name__
+    return found
+
+
+def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> Iterator[str]:
+    """The names of `namespace` that `value`, or what hangs on it, reads when it is used."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
+            yield from _global_names(value.__code__)
+        pending += _parts(value)
+
+
+def _parts(value: object) -> list[object]:
+    """What `value` holds that can be, or hold, a function."""
+    match value:
+        case types.FunctionType():
+            return [
+                *_cells(value),
+                *(value.__defaults__ or ()),
+                *(value.__kwdefaults__ or {}).values(),
+            ]
+        case types.MethodType() | staticmethod() | classmethod():
+            return [value.__func__, getattr(value, "__self__", None)]
+        case property():
+            return [value.fget, value.fset, value.fdel]
+        case functools.partial():
+            return [value.func, *value.args, *value.keywords.values()]
+        case functools.cached_property():
+            return [value.func]
+        case type():
+            return [*vars(value).values(), *value.__bases__] if _is_of_notebook(value) else []
+        case dict():
+            return list(value.values()) if len(value) <= _MAX_ELEMENTS else []
+        case list() | tuple() | set() | frozenset():
+            return list(value) if len(value) <= _MAX_ELEMENTS else []
+    wrapped = vars(value).get("__wrapped__") if hasattr(value, "__dict__") else None
+    if _is_of_notebook(type(value)):
+        return [type(value), wrapped, *getattr(value, "__dict__", {}).values()]
+    return [wrapped]
+
+
+def _is_of_notebook(cls: type) -> bool:
+    return cls.__module__ == "__main__"
+
+
+def _cells(function: types.FunctionType) -> Iterator[object]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # still empty: the function was taken while its maker ran
+            continue
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)

@@ -1,0 +1,1 @@
+"""%remote_panel: nodes and jobs in a notebook without the sidebar."""

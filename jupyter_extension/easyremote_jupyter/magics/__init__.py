@@ -1,0 +1,1 @@
+"""The magics: what people type, its options and its completion."""

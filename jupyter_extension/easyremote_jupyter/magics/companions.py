@@ -1,0 +1,202 @@
+"""The magics beside ``%%remote`` that are about where cells run, and not about one cell.
+
+``tests/jupyter_extension/magics/test_companions.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+
+import easyremote
+from easyremote.client.diagnosis import diagnose
+from easyremote.client.fetch import listed
+from easyremote.client.session import Session
+from easyremote.client.targets import did_you_mean
+from easyremote.errors import EasyRemoteError
+from easyremote_jupyter.jobs import Jobs
+from easyremote_jupyter.live.live_panel import LivePanel
+from easyremote_jupyter.magics.options import Options, parse
+from easyremote_jupyter.output.display import one_line_errors
+from easyremote_jupyter.output.node_table import NodeTable, watch_nodes
+from easyremote_jupyter.places.attachment import Attachment
+from easyremote_jupyter.places.places import Places
+from easyremote_jupyter.widgets.widgets import Widgets
+
+__all__ = ["Companions"]
+
+#: Seconds in which a session that is to be ended says which files it has.
+LIST_LIMIT = 3.0
+_COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "wrong": "\x1b[31m"}
+
+
+@magics_class
+class Companions(Magics):
+    """See the module."""
+
+    shell: Any
+
+    def __init__(self, shell: Any, places: Places, jobs: Jobs, widgets: Widgets) -> None:
+        untyped: Any = super()
+        untyped.__init__(shell)
+        self._places, self._jobs, self._widgets = places, jobs, widgets
+        self._panel: LivePanel | None = None
+        self._attachment = Attachment(places)
+        if hasattr(shell, "kernel"):
+            self._attachment.open()
+
+    @line_magic
+    def remote_nodes(self, line: str) -> NodeTable | None:
+        """Show the nodes that the gateway knows.
+
+        --watch   go on, anew every second, until the cell is interrupted
+        --json    as JSON, for other programs
+        """
+        choice = _choice("%remote_nodes", line, ("--watch", "--json"))
+        with one_line_errors():
+            client = easyremote.connect()
+            if choice == "--watch":
+                watch_nodes(client, self.shell)
+                return None
+            table = NodeTable(client.list_nodes())
+        if choice == "--json":
+            _say(table.as_json())
+            return None
+        return table
+
+    @line_magic
+    def remote_attach(self, line: str) -> None:
+        """Let cells that name no target run there: ``%remote_attach TARGET [--auto]``.
+
+        TARGET is NODE, NODE/SESSION, or ``any`` with ``--where 'gpu>=1'``. Without one it says what
+        is attached.
+
+        --auto    cells without ``%%remote`` run there, too, until ``%remote_detach``; one that
+                  begins with ``%%local`` runs here, as do those with a magic of their own
+        """
+        words = line.split()
+        if words:
+            target = self._target([word for word in words if word != "--auto"])
+            self._places.attach(target, auto="--auto" in words)
+        _say(self._attached())
+
+    def _target(self, words: list[str]) -> Options:
+        with one_line_errors():
+            wanted = parse(" ".join(words))
+            target = Options(node=wanted.node, session=wanted.session, where=wanted.where)
+            if wanted != target or not target.node:
+                raise UsageError("%remote_attach takes a target, --where and --auto, no more.")
+            self._places.find(target)
+        return target
+
+    @line_magic
+    def remote_detach(self, line: str) -> None:
+        """Take ``%remote_attach`` back."""
+        _choice("%remote_detach", line, ())
+        self._places.attach(None)
+        _say(self._attached())
+
+    @cell_magic
+    def local(self, line: str, cell: str) -> None:
+        """Run this cell here, although a node is attached with ``--auto``.
+
+        It has to be the first line of its cell.
+        """
+        # Where it is the first line, the input transformer (`cells`) has taken it away.
+        raise UsageError("%%local has to be the first line of its cell, with nothing after it.")
+
+    @line_magic
+    def remote_restart(self, line: str) -> None:
+        """End a session: ``%remote_restart [TARGET]``. What is on the node only is lost, files too.
+
+        What runs there is stopped. The next cell starts the session anew, and says what is sent
+        again. Without TARGET it is the session in which ``%%remote`` would run.
+        """
+        with one_line_errors():
+            place = self._places.find(parse(line))
+            outputs = _outputs(place.session)
+            was_there = place.session.end()
+            self._widgets.close(place.process)
+        if was_there:
+            lost = f", and its outputs/ with it ({outputs})" if outputs else ""
+            _say(
+                f"The session on {place.session.node_id} has ended{lost}; the next cell starts it "
+                "anew."
+            )
+        else:
+            _say(f"There was no session on {place.session.node_id} yet.")
+
+    @line_magic
+    def remote_doctor(self, line: str) -> None:
+        """Say what is wrong between here and a node, and what to do: ``%remote_doctor [NODE]``."""
+        for found in diagnose(line.strip() or None):
+            _say(f"{_COLOURS[found.verdict]}{found.verdict.ljust(6)}\x1b[0m{found.text}")
+
+    @line_magic
+    def remote_panel(self, line: str) -> None:
+        """Show the nodes and what runs, live; also functions, sessions, and what has ended.
+
+        With ipywidgets each job has a button to cancel it. A second panel takes the place of the
+        first.
+
+        --close   take it away
+        """
+        choice = _choice("%remote_panel", line, ("--close",))
+        self.close_panel()
+        if choice == "--close":
+            return
+        with one_line_errors():
+            if not hasattr(self.shell, "kernel"):
+                raise UsageError(
+                    "%remote_panel needs a notebook. Here: %remote_nodes --watch, %remote_jobs."
+                )
+            self._panel = LivePanel(self.shell, easyremote.connect().connect(), self._jobs)
+
+    def close(self) -> None:
+        """The extension is unloaded. Safe to repeat."""
+        self._attachment.close()
+        self.close_panel()
+
+    def close_panel(self) -> None:
+        """Take the panel away, if there is one."""
+        if self._panel is not None:
+            self._panel.close()
+            self._panel = None
+
+    def _attached(self) -> str:
+        attached = self._places.attached
+        if attached is None:
+            return "No node is attached: a %%remote cell without a target looks for one itself."
+        target = "/".join(filter(None, (attached.node, attached.session)))
+        where = f" --where '{attached.where}'" if attached.where else ""
+        what = "Plain cells, and %%remote cells" if self._places.is_auto else "%%remote cells"
+        return f"{what} without a target run on {target}{where}."
+
+
+def _outputs(session: Session) -> str:
+    """What is in its outputs, in words; nothing is known of a session that doesn't answer."""
+    try:
+        names = [file.name for file in listed(session.files, LIST_LIMIT) if not file.is_sent]
+    except (EasyRemoteError, TimeoutError):
+        return ""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _choice(magic: str, line: str, options: Sequence[str]) -> str:
+    """The one option of a line, or none."""
+    words = line.split()
+    wrong = next((word for word in words if word not in options), None)
+    if wrong is not None:
+        raise UsageError(f"{magic} has no option {wrong}.{did_you_mean(wrong, options)}")
+    if len(words) > 1:
+        raise UsageError(f"{magic} takes one of {', '.join(options)}.")
+    return words[0] if words else ""
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,211 @@
+"""The magics about jobs: ``%remote_jobs``, ``%remote_job`` and ``%remote_cancel``.
+
+A job of another notebook, or of this one before its kernel was restarted, is found by its id on the
+nodes of the same key. ``tests/jupyter_extension/test_jobs.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any, NoReturn
+
+from IPython.core.magic import Magics, line_magic, magics_class
+
+import easyremote
+from easyremote.client.job import RemoteJob
+from easyremote.client.session import replay
+from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
+from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
+from easyremote_jupyter.magics.options import split_words
+from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
+from easyremote_jupyter.output.watch import watch
+
+__all__ = ["JobMagics", "make_parser"]
+
+#: A job that waits for its turn is looked at so often, in seconds.
+_POLL = 0.5
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"%{self.prog}: {message}. See %{self.prog}? for what it takes.")
+
+
+def make_parser(name: str) -> argparse.ArgumentParser:
+    """What reads the line of a magic; slips are errors of one line."""
+    return _Parser(prog=name, add_help=False, allow_abbrev=False)
+
+
+_JOBS = make_parser("remote_jobs")
+_JOBS.add_argument("--all", action="store_true")
+_JOBS.add_argument("--wait", nargs="?", type=float, const=float("inf"))
+_JOB = make_parser("remote_job")
+_JOB.add_argument("job")
+_JOB.add_argument("--follow", action="store_true")
+_CANCEL = make_parser("remote_cancel")
+_CANCEL.add_argument("job")
+_CANCEL.add_argument("--kill", action="store_true")
+
+
+@magics_class
+class JobMagics(Magics):
+    """See the module."""
+
+    shell: Any
+
+    def __init__(self, shell: Any, jobs: Jobs) -> None:
+        untyped: Any = super()
+        untyped.__init__(shell)
+        self._jobs = jobs
+
+    @line_magic
+    def remote_jobs(self, line: str) -> JobTable:
+        """List the jobs of this notebook.
+
+        --all       those of the same key that run elsewhere, too
+        --wait [S]  wait until those in the background are done, S seconds at most; the last cell of
+                    a notebook that is run headless does this, so that their output is saved
+        """
+        with one_line_errors():
+            wanted = _JOBS.parse_args(split_words(line))
+            if wanted.wait is not None:
+                self._wait(wanted.wait)
+            self._jobs.settle()
+            others = self._elsewhere() if wanted.all else []
+        return JobTable(self._jobs, others)
+
+    @line_magic
+    def remote_job(self, line: str) -> None:
+        """Show what a job has shown: ``%remote_job ID [--follow]``.
+
+        ID is what ``%remote_jobs`` shows, or the name of a background job. A job that another
+        notebook started, or this one before its kernel was restarted, will do as well.
+
+        --follow  go on until it ends; an interrupt ends the following, not the job
+        """
+        with one_line_errors():
+            wanted = _JOB.parse_args(split_words(line))
+            found = self._places(wanted.job)
+            for node_id, call_id in found:
+                try:
+                    self._show(node_id, call_id, follow=wanted.follow)
+                    return
+                except NotFound:
+                    continue
+            raise missing(wanted.job)
+
+    @line_magic
+    def remote_cancel(self, line: str) -> None:
+        """Interrupt a job: ``%remote_cancel ID [--kill]``.
+
+        ID is what ``%remote_jobs --all`` shows, or the name of a background job; a job of another
+        notebook of the same key will do as well.
+
+        --kill    end the process it runs in, and with it its session and the variables there
+        """
+        with one_line_errors():
+            wanted = _CANCEL.parse_args(split_words(line))
+            call_id, where, state = self._known(wanted.job)
+            if state is None and not stop(
+                easyremote.connect(), self._jobs, call_id, kill=wanted.kill
+            ):
+                state = "it has just ended"
+        if state is not None:
+            sys.stdout.write(f"Job {call_id[:8]} is over: {state}.\n")
+            return
+        what = "killed, and its session" if wanted.kill else "told to stop"
+        sys.stdout.write(f"Job {call_id[:8]} on {where} is {what}.\n")
+
+    # -- inside
+
+    def _wait(self, limit: float) -> None:
+        deadline = time.monotonic() + limit
+        for entry in self._jobs:
+            if entry.background is not None:
+                while not entry.background.done() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+
+    def _elsewhere(self) -> list[dict[str, Any]]:
+        ours = {entry.call_id for entry in self._jobs}
+        jobs = _snapshot()["jobs"]
+        return [job for job in jobs if job["call_id"] not in ours and job["function"] == "cell"]
+
+    def _known(self, what: str) -> tuple[str, str, str | None]:
+        """A job of this notebook, or of any other of the same key: its id, where, and its end."""
+        entry = self._jobs.find(what)
+        if entry is not None:
+            return entry.call_id, entry.node_id, entry.state if entry.job.done() else None
+        snapshot = _snapshot()
+        found = [job for job in snapshot["jobs"] if job["call_id"].startswith(what)]
+        if len(found) > 1:
+            raise UsageError(f"{len(found)} jobs begin with {what!r}: write more of the id.")
+        if found:
+            return found[0]["call_id"], found[0]["node_id"] or "any node", None
+        for job in snapshot.get("ended", ()):
+            if job["call_id"].startswith(what):
+                return job["call_id"], job["node_id"] or "any node", job["code"] or "done"
+        raise missing(what)
+
+    def _places(self, what: str) -> list[tuple[str, str]]:
+        """Where to ask for a job, and by which id."""
+        entry = self._jobs.find(what)
+        if entry is not None:
+            return [(entry.node_id, entry.call_id)]
+        nodes = easyremote.connect().list_nodes()
+        return [(node.node_id, what) for node in nodes if node.state == "online" and node.runs_code]
+
+    def _show(self, node_id: str, call_id: str, *, follow: bool) -> None:
+        while True:
+            job: RemoteJob[dict[str, Any]] = replay(
+                easyremote.connect(), node_id, call_id, follow=follow
+            )
+            output = _Replay(self.shell)
+            try:
+                watch(job, output)
+                answer = job.result()
+            finally:
+                output.finish()
+            if answer["state"] != "queued" or not follow:
+                break
+            time.sleep(_POLL)
+        self._tell(node_id, call_id, answer)
+
+    def _tell(self, node_id: str, call_id: str, answer: dict[str, Any]) -> None:
+        """What the output itself doesn't say: that it isn't all, or the error at its end."""
+        if answer["state"] == "running":
+            show_notice(f"It runs on: %remote_job {call_id[:8]} --follow goes on to its end.")
+        elif answer["state"] == "queued":
+            show_notice("It waits for its turn.")
+        elif "error" in answer:
+            code, message, details = answer["error"]
+            error = from_wire(code, message, {**details, "node_id": node_id})
+            if isinstance(error, RemoteError):
+                lines = error._render_traceback_()
+            else:
+                lines = [f"{type(error).__name__}: {error}"]
+            sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _snapshot() -> dict[str, Any]:
+    """What the gateway knows now of the jobs of this key."""
+    stream = easyremote.connect().watch()
+    try:
+        return next(stream)
+    finally:
+        stream.close()
+
+
+class _Replay(Output):
+    """The output of a job once more: its value is shown as text of this cell, not kept."""
+
+    def begins(self, job: Any) -> None:
+        """What is shown is listed already."""
+
+    def show(self, event: dict[str, Any]) -> None:
+        if event["type"] == "execute_result":
+            event = event | {"type": "display_data", "transient": {}}
+        elif event["type"] == "input_request":
+            return
+        super().show(event)

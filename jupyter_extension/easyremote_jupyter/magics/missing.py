@@ -1,0 +1,100 @@
+"""What to do about a module or a file that is missing on a node: the option that brings it there.
+
+The distribution that a module is of is found among those installed here, and in a short list of
+those that are known by another name. ``tests/jupyter_extension/magics/test_missing.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+from easyremote.client.files import name_there
+from easyremote.errors import RemoteError
+from easyremote_jupyter.capture.local_modules import is_local
+
+__all__ = ["missing_file_hint", "missing_module_hint", "requirement_for"]
+
+#: No module named 'a', and the like.
+_MODULE = re.compile(r"'([\w.]+)'(?: is not installed|, which is|$|;)")
+#: How the system says that there is no file.
+_FILE = re.compile(r"\[Errno 2\] No such file or directory: ('[^']*')$")
+_DISTRIBUTIONS: Mapping[str, str] = {
+    "Bio": "biopython",
+    "Crypto": "pycryptodome",
+    "OpenSSL": "pyopenssl",
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu",
+    "fitz": "pymupdf",
+    "git": "gitpython",
+    "jwt": "pyjwt",
+    "magic": "python-magic",
+    "mpl_toolkits": "matplotlib",
+    "osgeo": "gdal",
+    "pkg_resources": "setuptools",
+    "psycopg2": "psycopg2-binary",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "usb": "pyusb",
+    "yaml": "pyyaml",
+    "zmq": "pyzmq",
+}
+
+
+def missing_module_hint(error: RemoteError) -> str:
+    """One line on how to have a module there; empty where it isn't about one."""
+    if error.type_name != "ModuleNotFoundError":
+        return ""
+    found = _MODULE.search(error.message)
+    # Of a package that is there, a part can be missing: another version of it may have it.
+    if found is None or "." in found[1]:
+        return ""
+    name = found[1]
+    if is_local(name):
+        return f"{name!r} is a module of this notebook's folder: leave out --no-modules."
+    if name in sys.stdlib_module_names:
+        return f"{name!r} is in Python's standard library here, but not in that of the node."
+    requirement = requirement_for(name)
+    here = f" (the version that is installed here; or --with {_name(requirement)})"
+    return f"Add --with {requirement}{here if '==' in requirement else ''}"
+
+
+def missing_file_hint(error: RemoteError) -> str:
+    """One line on how to have a file of this machine there; empty where there is none."""
+    found = _FILE.search(error.message) if error.type_name == "FileNotFoundError" else None
+    if found is None:
+        return ""
+    path = str(ast.literal_eval(found[1]))
+    if not os.path.isfile(path):
+        return ""
+    how = f"add --file {shlex.quote(path)}"
+    if (name := name_there(path)) != os.path.normpath(path):
+        how += f", and open it as {name!r}"
+    return f"{path!r} is here, but was not sent: {how}"
+
+
+def requirement_for(module: str) -> str:
+    """What to install for a module: with its version, if it is installed here."""
+    known = packages_distributions().get(module)
+    name = known[0] if known else _DISTRIBUTIONS.get(module, module.replace("_", "-"))
+    try:
+        return f"{name}=={version(name).partition('+')[0]}"
+    except PackageNotFoundError:
+        return name
+
+
+def _name(requirement: str) -> str:
+    return requirement.partition("==")[0]

@@ -1,0 +1,383 @@
+"""The line of ``%%remote``: its options and its target, as typed. Pure.
+
+``tests/jupyter_extension/magics/test_options.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import re
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+from easyremote.client.targets import ANY, NODE_VARIABLE, did_you_mean, parse_where
+from easyremote.errors import UsageError
+from easyremote_jupyter.magics.requirements import parse_with
+
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "split", "split_words"]
+
+Outputs = dict[str, str] | Literal["auto", "none", "*"]
+
+_WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
+
+#: Seconds that a cell that somebody waits for goes on when its kernel is gone.
+DISCONNECT_LIMIT = 120.0
+
+EXAMPLES = """\
+examples:
+  %%remote gpu-node                      there, with the variables that the cell reads
+  %%remote gpu-node/train -o model       in the session "train"; bring back `model`, however large
+  %%remote any --where 'gpu>=1,mem>=8G'  wherever there is a GPU
+  %%remote --fresh -i seed --no-auto-in  in a new session, with nothing but `seed`
+  %%remote -o mine=theirs -t 60          `theirs` there is `mine` here; for a minute at most
+  %%remote gpu-node --bg fit             go on at once; `fit` is the job
+  %%remote --file data/train.csv         with a file, which is data/train.csv there as well
+  y = %remote gpu-node f(x)              one expression, and its value
+"""
+
+
+@dataclass(slots=True)
+class Options:
+    """What a line asks for."""
+
+    #: The node, ``any``, or "" for the one that is meant without a name.
+    node: str = ""
+    #: Which session of it, "" for this kernel's own.
+    session: str = ""
+    #: With ``any``: which nodes will do.
+    where: str = ""
+    fresh: bool = False
+    inputs: list[str] = field(default_factory=list)
+    auto_in: bool = True
+    #: What comes back: the names there, and what they are called here.
+    outputs: Outputs = "auto"
+    #: Bytes of one value, and of all of a cell, that come back by themselves.
+    pull: tuple[float, float] = (16e6, 64e6)
+    #: Paths of files that lie in the session's folder when the cell runs.
+    files: list[str] = field(default_factory=list)
+    force_push: bool = False
+    timeout: float | None = None
+    queue_timeout: float | None = None
+    #: The name of the background job, "" for one without; None for a cell that is waited for.
+    background: str | None = None
+    #: Seconds that it goes on when this kernel is gone, below 0 to its end; None for the default.
+    hold: float | None = None
+    #: Whether the cell may ask for input.
+    stdin: bool = True
+    #: What is to be installed for the session, beside what the node has.
+    requirements: list[str] = field(default_factory=list)
+    #: Whether the notebook's own modules that the cell imports go with it.
+    modules: bool = True
+    quiet: bool = False
+    progress: str = "auto"
+    raise_error: bool = True
+    dry_run: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self._in_words(message)} See %%remote? for the options.")
+
+    def _in_words(self, message: str) -> str:
+        """What argparse found, said to somebody who doesn't know argparse."""
+        option, _, what = message.removeprefix("argument ").partition(": ")
+        if option == "unrecognized arguments":
+            return self._unknown(what.split()[0])
+        if what == "expected one argument":
+            action = self._option_string_actions[option.split("/")[0]]
+            value = action.metavar or (action.dest or "").upper()
+            return f"{option} needs a value: {action.option_strings[0]} {value}."
+        if what.startswith("ignored explicit argument"):
+            return f"{option} takes no value."
+        choice = re.match(r"invalid choice: ('.*?') \(choose from (.*)\)", what)
+        if choice:
+            return f"{option}: {choice[1]} is none of {choice[2].replace(chr(39), '')}."
+        return f"{option}: {what}."
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word}: a cell has one target, and options."
+        known = [each for each in self._option_string_actions if each.startswith("--")]
+        return f"There is no option {word}.{did_you_mean(word, known)}"
+
+
+def _name(text: str) -> str:
+    if not text.strip().isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
+    return text.strip()
+
+
+def _inputs(text: str) -> list[str]:
+    return [_name(name) for name in text.split(",") if name.strip()]
+
+
+def _files(text: str) -> list[str]:
+    return [path.strip() for path in text.split(",") if path.strip()]
+
+
+def _outputs(text: str) -> Outputs:
+    if text == "*":
+        return "*"
+    pairs = [item.partition("=") for item in text.split(",") if item.strip()]
+    # In `-o here=there` the name here comes first, as in an assignment.
+    return {_name(there or here): _name(here) for here, _, there in pairs}
+
+
+def _pull(text: str) -> tuple[float, float]:
+    words = {"auto": Options().pull, "always": (math.inf, math.inf), "never": (0.0, 0.0)}
+    if text in words:
+        return words[text]
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text, re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not auto, always, never or a size as 100M")
+    size = float(match[1]) * 1000.0 ** " KMGT".index(match[2].upper() or " ")
+    return size, max(size, Options().pull[1])
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
+def _hold(text: str) -> float:
+    """Seconds that a job goes on without its client; -1 for ``keep``."""
+    what, _, seconds = text.partition(":")
+    if text == "keep":
+        return -1.0
+    if what == "cancel":
+        return _seconds(seconds) if seconds else DISCONNECT_LIMIT
+    raise argparse.ArgumentTypeError(f"{text!r} is neither keep nor cancel nor cancel:SECONDS")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="%%remote",
+        add_help=False,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "node",
+        nargs="?",
+        metavar="TARGET",
+        help="where to run: NODE, NODE/SESSION or 'any' (default: the node of %%remote_attach, "
+        f"else ${NODE_VARIABLE}, else the only node online)",
+    )
+    _add_places(parser)
+    _add_variables(parser)
+    _add_conduct(parser)
+    return parser
+
+
+def _add_places(parser: _Parser) -> None:
+    add = parser.add_argument
+    add(
+        "-s",
+        "--session",
+        metavar="NAME",
+        help="which session of the node (default: this kernel's own)",
+    )
+    add("--fresh", action="store_true", help="a new session, which ends with the cell")
+    add(
+        "--where",
+        metavar="CONDITIONS",
+        help="with 'any': which nodes will do, as in 'gpu>=1,mem>=8G,python>=3.12,LABEL'",
+    )
+
+
+def _add_variables(parser: _Parser) -> None:
+    add = parser.add_argument
+    add(
+        "-i",
+        "--in",
+        dest="inputs",
+        action="extend",
+        type=_inputs,
+        metavar="A,B",
+        help="send these variables as well as those that the cell is seen to read",
+    )
+    add("--no-auto-in", dest="auto_in", action="store_false", help="send those of -i only")
+    add(
+        "-o",
+        "--out",
+        dest="outputs",
+        type=_outputs,
+        metavar="A,B",
+        help="bring back these variables, however large ('a=b': b from there is a here; '*': all "
+        "that is new) (default: those that the cell assigns, if they are small)",
+    )
+    add(
+        "--pull",
+        type=_pull,
+        metavar="auto|always|never|SIZE",
+        help="the largest value that comes back by itself, as in 100M; larger ones stay there as "
+        "a RemoteRef (auto: 16 MB a value, 64 MB a cell)",
+    )
+    add(
+        "--file",
+        dest="files",
+        action="extend",
+        type=_files,
+        metavar="A,B",
+        help="files that go along; the cell finds them under the same path",
+    )
+    add(
+        "--with",
+        dest="requirements",
+        type=parse_with,
+        metavar="A,B",
+        help="what the session needs beside the node's own packages, as in 'polars>=1,xgboost'; "
+        "uv installs it there, once (a '# /// script' block in the cell does the same)",
+    )
+    add(
+        "--no-modules",
+        dest="modules",
+        action="store_false",
+        help="leave the modules of this notebook's folder that the cell imports here",
+    )
+    add("--force-push", action="store_true", help="send more than 1 GB without asking back")
+
+
+def _add_conduct(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("-t", "--timeout", type=_seconds, metavar="SECONDS", help="how long the cell may run")
+    add(
+        "--queue-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long it may wait for its turn on the node",
+    )
+    add(
+        "--bg",
+        dest="background",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="go on at once; the job is NAME here, and its output stays with this cell",
+    )
+    add(
+        "--on-disconnect",
+        dest="hold",
+        type=_hold,
+        metavar="keep|cancel[:S]",
+        help="what becomes of it S seconds after this kernel is gone (default: cancel:120; in the "
+        "background: keep)",
+    )
+    add("--no-stdin", dest="stdin", action="store_false", help="input() fails instead of asking")
+    add("-q", "--quiet", action="store_true", help="show only displays, the value and errors")
+    add(
+        "--progress",
+        choices=["auto", "html", "widget", "text", "none"],
+        help="how progress bars are drawn",
+    )
+    add(
+        "--no-raise-error",
+        dest="raise_error",
+        action="store_false",
+        help="show the error of the cell, but go on with the next one",
+    )
+    add("--dry-run", action="store_true", help="say what would be sent where, and send nothing")
+
+
+PARSER = _parser()
+#: For ``%%remote?``.
+HELP = PARSER.format_help()
+
+
+@functools.lru_cache(maxsize=128)
+def parse(line: str) -> Options:
+    """Read the options of a cell.
+
+    Cells of a notebook have few different lines: who asks again gets the same object, and must
+    not change it.
+
+    Raises
+    ------
+    UsageError
+        In one line, what is wrong with them.
+    """
+    options = Options(**vars(PARSER.parse_args(split_words(line))))
+    if options.background and not options.background.isidentifier() and not options.node:
+        # `--bg gpu-node`: a job without a name, and its target.
+        options.node, options.background = options.background, ""
+    if options.background and not options.background.isidentifier():
+        raise UsageError(f"--bg {options.background}: that is not the name of a variable.")
+    options.node, _, session = options.node.partition("/")
+    options.session = options.session or session
+    if options.where:
+        parse_where(options.where)
+        options.node = options.node or ANY
+        if options.node != ANY:
+            raise UsageError(f"--where chooses a node, but {options.node!r} is named: write 'any'.")
+    if options.fresh and options.session:
+        raise UsageError(f"--fresh is a session without a name, but {options.session!r} is named.")
+    return options
+
+
+def parse_target(word: str) -> Options:
+    """The options of a cell that has a target and nothing else; the empty word is no target."""
+    return parse(shlex.quote(word))
+
+
+def split_words(line: str) -> list[str]:
+    """The words of a line as a shell has them: what is in quotes is one word.
+
+    Raises
+    ------
+    UsageError
+        A quote has no end.
+    """
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{line.strip()}: {error}") from None
+
+
+def _option_pattern() -> re.Pattern[str]:
+    """One option at the start of a line, with its value."""
+    flags: list[str] = []
+    valued: list[str] = []
+    for action in PARSER._actions:
+        (flags if action.nargs == 0 else valued).extend(map(re.escape, action.option_strings))
+    value = r"(?:\s+|=)(?:'[^']*'|\"[^\"]*\"|\S+)"
+    return re.compile(rf"\s*(?:(?:{'|'.join(flags)})(?=\s|$)|(?:{'|'.join(valued)}){value})\s*")
+
+
+_OPTION = _option_pattern()
+
+
+def split(line: str, nodes: Collection[str]) -> tuple[str, str]:
+    """Take ``[TARGET] [options] EXPRESSION`` apart; the first word is a node only if it is known.
+
+    Raises
+    ------
+    UsageError
+        There is no expression.
+    """
+    position, has_node = 0, False
+    while True:
+        match = _OPTION.match(line, position)
+        if match is None and not has_node:
+            match = _WORD.match(line, position)
+            # `$name` is no Python, so it is a target that is yet to be expanded.
+            has_node = match is not None and (
+                match[1].startswith("$") or match[1].partition("/")[0] in nodes
+            )
+            match = match if has_node else None
+        if match is None:
+            break
+        position = match.end()
+    if not line[position:].strip():
+        raise UsageError("%remote needs an expression, as in: y = %remote gpu-node f(x)")
+    return line[:position], line[position:]

@@ -1,0 +1,321 @@
+"""``%%remote`` and ``%remote``: a cell, or an expression, on a node.
+
+They read a line of options, let `places` find the node, decide with `capture` and `closure` what to
+send along, let `display` show what comes, and bind what comes back. What a session and a call are
+is the client's business. ``tests/jupyter_extension/magics/test_remote.py`` proves it in real
+kernels.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+    output_can_be_silenced,
+)
+from IPython.utils.text import DollarFormatter
+
+import easyremote
+from easyremote.client.files import named_files
+from easyremote.client.refs import size_text
+from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
+from easyremote_jupyter.capture.closure import Shipment, closure
+from easyremote_jupyter.capture.local_modules import local_modules
+from easyremote_jupyter.capture.names import Names, names
+from easyremote_jupyter.jobs import CellJob, Jobs
+from easyremote_jupyter.magics.cells import is_empty, refuse_nested
+from easyremote_jupyter.magics.dry_run import show_plan
+from easyremote_jupyter.magics.missing import missing_file_hint, missing_module_hint
+from easyremote_jupyter.magics.options import HELP, Options, parse, split
+from easyremote_jupyter.magics.requirements import of_script
+from easyremote_jupyter.output.background import Panel
+from easyremote_jupyter.output.display import (
+    Event,
+    Output,
+    one_line_errors,
+    show_notice,
+    show_result,
+)
+from easyremote_jupyter.places.origin import origin
+from easyremote_jupyter.places.places import Place, Places
+from easyremote_jupyter.widgets.widgets import Widgets
+
+_UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+#: What stands for a value in a line.
+_EXPANDED = re.compile("[${]")
+
+
+@magics_class
+class RemoteMagics(Magics):
+    """See the module."""
+
+    shell: Any
+
+    def __init__(self, shell: Any, places: Places, jobs: Jobs, widgets: Widgets) -> None:
+        untyped: Any = super()
+        untyped.__init__(shell)
+        self._places, self._jobs, self._widgets = places, jobs, widgets
+
+    @line_cell_magic
+    @no_var_expand
+    @output_can_be_silenced
+    def remote(self, line: str, cell: str | None = None) -> object:
+        # The docstring is below: it holds the options.
+        with one_line_errors():
+            head, code = self._split(line) if cell is None else (line, cell)
+            options = parse(self._expanded(head))
+            refuse_nested(code, first_line=2)
+        if cell is None:
+            answer, _ = self._run(replace(options, outputs="none"), code)
+            return answer.get("value")
+        if not cell.lstrip().startswith("%%"):
+            # The magic's line, so that the lines of tracebacks are those of the notebook.
+            code = f"# %%remote {line}\n{cell}"
+        return self.run_cell(options, code)
+
+    @cell_magic
+    def remote_attached(self, line: str, cell: str) -> None:
+        """Run a plain cell on the node of ``%remote_attach --auto``; see `cells`."""
+        with one_line_errors():
+            refuse_nested(cell, first_line=1)
+        self.run_cell(Options(), cell)
+
+    remote.__doc__ = f"""Run a cell, or an expression, on a node as if it ran here.
+
+The variables that it reads are sent along; those that it assigns come back.
+
+{HELP}"""
+
+    def run_cell(self, options: Options, code: str) -> CellJob | None:
+        """Run a cell as `options` say, and show what it shows; a job in the background, at once."""
+        if is_empty(code) and not isinstance(options.outputs, dict):
+            return None
+        try:
+            if options.background is not None and not options.dry_run:
+                return self._start(options, code)
+            answer, value = self._run(options, code)
+        except EasyRemoteError:
+            if options.raise_error:
+                raise
+            self.shell.showtraceback()
+            return None
+        if value is not None:
+            show_result(self.shell, value, answer)
+        return None
+
+    # -- the line
+
+    def _split(self, line: str) -> tuple[str, str]:
+        return split(line, self._places.known_nodes())
+
+    def _expanded(self, head: str) -> str:
+        """Put the values of ``$name`` and ``{expression}`` into the options, as IPython does."""
+        if not _EXPANDED.search(head):
+            return head
+        try:
+            return str(DollarFormatter().vformat(head, [], dict(self.shell.user_ns)))
+        except Exception:  # an expression is the user's code; IPython leaves the line alone, too
+            return head
+
+    # -- what travels
+
+    def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Event | None]:
+        """Run `code` where `options` say; the node's answer, and the event that shows its value."""
+        with one_line_errors():
+            place = self._places.find(options)
+        found = self._names(code)
+        needs = self._needs(found, options)
+        if options.dry_run:
+            with one_line_errors():
+                show_plan(place, needs, named_files(options.files).values(), found, options)
+            return {}, None
+        before = place.process
+        try:
+            return self._run_at(place, options, code, found, needs)
+        finally:
+            if options.fresh:
+                place.end()
+            if options.fresh or before != place.process:
+                self._widgets.close(place.process if options.fresh else before)
+
+    def _needs(self, found: Names, options: Options) -> Shipment:
+        space = self.shell.user_ns
+        for name in options.inputs:
+            if name not in space:
+                raise UsageError(f"-i {name}: there is no variable of that name here")
+        reads = found.reads if options.auto_in else frozenset()
+        return closure({*reads, *options.inputs}, space, hidden=self.shell.user_ns_hidden)
+
+    def _run_at(
+        self, place: Place, options: Options, code: str, found: Names, needs: Shipment
+    ) -> tuple[dict[str, Any], Event | None]:
+        space, node_id = self.shell.user_ns, place.session.node_id
+        request = self._request(options, code, found, needs)
+        output = Output(
+            self.shell,
+            progress=options.progress,
+            quiet=options.quiet,
+            jobs=self._jobs,
+            node_id=node_id,
+            title=f"In[{request['count']}]",
+            feed=lambda: easyremote.connect().watch(),
+            say=partial(self._widgets.receive, place.session),
+        )
+        touched = {*needs.variables, *found.writes, *found.mutates}
+        with one_line_errors(node_id, lambda error: _hint(error, space)), output:
+            try:
+                answer = place.run(request, needs.variables, found.optional, options, output, space)
+            except (RemoteError, CallTimeout) as error:
+                if not error.may_have_run:
+                    raise
+                # What it assigned before it failed is there, and comes back as well.
+                if (left := place.collect()) is None:
+                    place.held.forget()
+                else:
+                    self._bind(place, left, touched, options)
+                raise
+            except (EasyRemoteError, KeyboardInterrupt):
+                place.held.forget()
+                raise
+        return self._bind(place, answer, touched, options), output.result
+
+    def _request(
+        self, options: Options, code: str, found: Names, needs: Shipment
+    ) -> dict[str, Any]:
+        """What is asked of the node, but for the variables."""
+        renames = options.outputs if isinstance(options.outputs, dict) else {}
+        with one_line_errors():
+            requirements = [*options.requirements, *of_script(code)]
+            modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
+            files = named_files(options.files)
+        return {
+            "code": code,
+            "count": self.shell.displayhook.prompt_count,  # of the cell that runs
+            "imports": needs.imports,
+            "outputs": list(renames) if renames else options.outputs,
+            "limits": options.pull,
+            "requirements": requirements,
+            "modules": modules,
+            "files": files,
+            "writes": sorted(found.writes | found.mutates),
+            "no_input": self._no_input(options),
+            # What a job shows in the background is not published under this cell.
+            "parent": "" if options.background is not None else self._widgets.parent(),
+            "origin": origin(self.shell),
+        }
+
+    def _no_input(self, options: Options) -> str:
+        """Why the cell can't ask its user for input; empty where it can."""
+        if not options.stdin:
+            return "--no-stdin says so"
+        if options.background is not None:
+            return "it runs in the background"
+        if not getattr(getattr(self.shell, "kernel", None), "_allow_stdin", True):
+            return "where this notebook runs, nobody is asked"
+        return ""
+
+    def _start(self, options: Options, code: str) -> CellJob | None:
+        """Run a cell in the background; its job, unless that has a name."""
+        with one_line_errors():
+            place = self._places.find(options)
+        found = self._names(code)
+        needs = self._needs(found, options)
+        request = self._request(options, code, found, needs)
+        space, came = self.shell.user_ns, list[dict[str, Any]]()
+        cell = CellJob(options.background or "", place.session.node_id)
+        title = f"In[{request['count']}]"
+        say = partial(self._widgets.receive, place.session)
+        panel = Panel(self.shell, cell, self._jobs, title, say)
+
+        def run() -> None:
+            with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:
+                try:
+                    came.append(
+                        place.run(request, needs.variables, found.optional, options, panel, space)
+                    )
+                except (RemoteError, CallTimeout) as error:
+                    if error.may_have_run:
+                        came.extend(filter(None, [place.collect()]))
+                    raise
+                finally:
+                    if options.fresh:
+                        place.end()
+
+        def settle() -> Any:
+            touched = {*needs.variables, *found.writes, *found.mutates}
+            if not came:
+                place.held.forget()
+                return None
+            return self._bind(place, came[0], touched, options).get("value")
+
+        panel.draw(update=False)
+        cell.start(run, settle, panel.tell_end)
+        if not cell.name:
+            return cell
+        space[cell.name] = cell
+        return None
+
+    def _names(self, code: str) -> Names:
+        hidden, space = self.shell.user_ns_hidden, self.shell.user_ns
+        shadowed = {name for name in vars(builtins) if name in space and name not in hidden}
+        try:
+            return names(code, shadowed=shadowed)
+        except SyntaxError:
+            return Names()  # the node says so, with the cell's lines
+
+    # -- what comes back
+
+    def _bind(
+        self, place: Place, answer: dict[str, Any], touched: set[str], options: Options
+    ) -> dict[str, Any]:
+        """Bind what came back to its names; the answer, with its ``value`` if there is one."""
+        space = self.shell.user_ns
+        renames = options.outputs if isinstance(options.outputs, dict) else {}
+        values = place.open(answer, space, options)
+        answer = answer | ({"value": values.pop("")} if "" in values else {})
+        for name, value in values.items():
+            space[renames.get(name, name)] = value
+        for name, module in answer["imports"].items():
+            if module in sys.modules:  # importing it here could take long, and wasn't asked for
+                space[renames.get(name, name)] = sys.modules[module]
+        place.held.note((touched | set(values)).difference(answer["gone"]), space)
+        kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
+        if kept and not options.quiet:
+            show_notice(_kept(kept, place.session.node_id))
+        return answer
+
+
+def _is_news(name: str, what: dict[str, Any]) -> bool:
+    """Whether to say that it stays; of a widget, which is shown and works here, it is none."""
+    return bool(name) and "is_widget" not in what
+
+
+def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:
+    """What stayed on the node, and how to have it."""
+    large = [name for name, what in kept.items() if what["size"]]
+    items = [
+        f"{name} ({what['type']}{', ' + size_text(what['size']) if what['size'] else ''})"
+        for name, what in kept.items()
+    ]
+    how = f"; {large[0]}.get() or -o {','.join(large)} brings it here" if large else ""
+    return f"Stays on {node_id}: {', '.join(items)}{how}"
+
+
+def _hint(error: RemoteError, space: dict[str, object]) -> str:
+    if line := missing_module_hint(error) or missing_file_hint(error):
+        return line
+    missing = _UNDEFINED.search(str(error)) if error.type_name == "NameError" else None
+    if missing is None or missing[1] not in space:
+        return ""
+    return f"{missing[1]!r} exists here, but was not sent: add -i {missing[1]}"

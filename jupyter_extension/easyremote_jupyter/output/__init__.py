@@ -1,0 +1,1 @@
+"""What a remote cell shows here: output, bars, errors, background displays."""

@@ -1,0 +1,320 @@
+"""What a cell on a node shows, shown here: its output, its value, its errors.
+
+An `Output` publishes a cell's events as fast as Jupyter Server lets them pass, and draws its bars
+and its header ten times and once a second. `watch` calls it, on the thread that runs the cell here.
+``tests/jupyter_extension/output/test_display.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import uuid4
+
+from IPython.core.error import UsageError as IPythonUsageError
+
+from easyremote.errors import EasyRemoteError, RemoteError, UsageError
+from easyremote.node.worker.output import COMMS, note_catching
+from easyremote_jupyter.jobs import Entry, Jobs
+from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, widget_bars
+from easyremote_jupyter.output.header import Header
+from easyremote_jupyter.output.pace import Pace, pieces
+
+__all__ = ["Event", "Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
+
+Event = dict[str, Any]
+
+#: Seconds without the gateway before that is worth a line.
+AWAY_LIMIT = 1.0
+
+
+class Publisher(Protocol):
+    """Where output goes."""
+
+    def publish(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        *,
+        transient: dict[str, Any],
+        update: bool,
+    ) -> None: ...
+    def clear_output(self, wait: bool) -> None: ...
+    def write(self, name: str, text: str) -> None: ...
+    def show_error(self, event: Event) -> None: ...
+
+
+class _OfCell:
+    """The output of the cell that runs here."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.publish = shell.display_pub.publish
+        self.clear_output = shell.display_pub.clear_output
+
+    def write(self, name: str, text: str) -> None:
+        stream = sys.stderr if name == "stderr" else sys.stdout
+        stream.write(text)
+        stream.flush()
+
+    def show_error(self, event: Event) -> None:
+        kernel = getattr(self._shell, "kernel", None)
+        if kernel is None:
+            self.write("stderr", event["traceback"] + "\n")
+        else:
+            kernel.send_response(kernel.iopub_socket, "error", error_content(event))
+
+
+class Output:
+    """Publishes the events of one cell.
+
+    Parameters
+    ----------
+    shell
+        The IPython shell of the notebook.
+    progress
+        ``auto``, ``html``, ``widget``, ``text`` or ``none``.
+    quiet
+        Whether to leave out all but errors, displays and the value.
+    jobs
+        Where the cell's job is listed; None for nowhere.
+    node_id, title
+        Where it runs, and what it is called there.
+    feed
+        For the `Header`; None for no header.
+    publisher
+        Where it goes; None for the cell that runs here.
+    say
+        Takes what widgets say; None where nobody listens.
+    """
+
+    def __init__(
+        self,
+        shell: Any,
+        *,
+        progress: str = "auto",
+        quiet: bool = False,
+        jobs: Jobs | None = None,
+        node_id: str = "",
+        title: str = "",
+        feed: Callable[[], Any] | None = None,
+        publisher: Publisher | None = None,
+        say: Callable[[Event], None] | None = None,
+    ) -> None:
+        self._publisher = publisher or _OfCell(shell)
+        self._say = say
+        #: The widgets that catch what is shown.
+        self._catching: set[str] = set()
+        self._is_terminal = not hasattr(shell, "kernel")
+        self._is_quiet = quiet
+        self._bars = self._make_bars("none" if quiet else progress)
+        self._pace = None if self._is_terminal else Pace()
+        self._jobs, self._node_id, self._title = jobs, node_id, title
+        self._entry: Entry | None = None
+        self._feed = None if quiet else feed
+        self._header: Header | None = None
+        self._away_since: float | None = None
+        self._told_away = False
+        #: The event of the last expression's value, for `show_result`.
+        self.result: Event | None = None
+
+    # -- for `watch`
+
+    def begins(self, job: Any) -> None:
+        """The cell's job is on its way."""
+        if self._jobs is not None:
+            self._entry = Entry(job, self._node_id, self._title)
+            self._jobs.add(self._entry)
+        if self._feed is not None and self._header is None:
+            self._header = Header(self._display(), self._node_id, self._feed)
+
+    def interrupted(self, job: Any) -> None:
+        """It has been told to stop."""
+        if self._entry is not None:
+            self._entry.is_cancelling = True
+
+    def notice(self, text: str) -> None:
+        """A line of ours."""
+        show_notice(text)
+
+    def tick(self, job: Any) -> None:
+        """Draw what is due."""
+        if self._bars is not None:
+            self._bars.tick()
+        if self._header is not None and not self._is_terminal and not self._catching:
+            self._header.tick("" if job.running() or job.done() else "waiting for its turn")
+        self._mind_connection(job.is_connected)
+
+    def show(self, event: Event) -> None:
+        """Publish one event."""
+        kind = event["type"]
+        if kind == "execute_result":
+            self.result = event
+        elif kind == "progress" and self._bars is not None:
+            self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
+        elif kind == "stream" and not self._is_quiet:
+            self._write(event["name"], event["text"])
+        elif kind in ("display_data", "update_display_data"):
+            self._wait(len(json.dumps(event["data"], ensure_ascii=False).encode()))
+            self._publisher.publish(
+                event["data"],
+                event["metadata"],
+                transient=event["transient"],
+                update=kind == "update_display_data",
+            )
+        elif kind == "clear_output":
+            self._wait(0)
+            self._publisher.clear_output(event["wait"])
+            for drawn in (self._bars, self._header):
+                if drawn is not None and not self._catching:  # else it was a widget's
+                    drawn.redraw()
+        elif kind == "error":
+            self._publisher.show_error(event)
+        elif kind in COMMS and self._say is not None:
+            self._wait(len(json.dumps(event["data"])) + sum(map(len, event["buffers"])))
+            note_catching(event, self._catching)
+            self._say(event)
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.finish(failed=error is not None)
+
+    def finish(self, *, failed: bool = False) -> None:
+        """The cell has ended."""
+        if self._bars is not None:
+            self._bars.finish(failed)
+        for name in ("stdout", "stderr"):
+            self._write(name, "")  # the line that has begun
+        for comm_id in list(self._catching):  # its process has died in the middle
+            self.show(_catch_no_more(comm_id))
+        if self._header is not None:
+            self._header.finish()
+
+    # -- inside
+
+    def _write(self, name: str, text: str) -> None:
+        if self._bars is not None:
+            text = self._bars.whole_lines(name, text)
+        with self._bars.aside() if self._bars is not None else contextlib.nullcontext():
+            for piece in pieces(text):
+                self._wait(len(json.dumps(piece, ensure_ascii=False).encode("utf-8", "replace")))
+                self._publisher.write(name, piece)
+
+    def _wait(self, size: int) -> None:
+        if self._pace is not None:
+            seconds = self._pace.spend(size, time.monotonic())
+            if seconds:
+                time.sleep(seconds)
+
+    def _mind_connection(self, is_connected: bool) -> None:
+        now = time.monotonic()
+        if is_connected:
+            if self._told_away:
+                show_notice("Connected again.")
+            self._away_since, self._told_away = None, False
+        elif self._away_since is None:
+            self._away_since = now
+        elif not self._told_away and now - self._away_since > AWAY_LIMIT:
+            self._told_away = True
+            show_notice("The gateway is out of reach: reconnecting ... (the job keeps running)")
+
+    def _make_bars(self, progress: str) -> Bars | None:
+        if progress == "none":
+            return None
+        if self._is_terminal:
+            return TerminalBars()
+        if progress == "widget":
+            return widget_bars(self._display())
+        return NotebookBars(self._display(), html=progress != "text")
+
+    def _display(self) -> Callable[[dict[str, str], bool], None]:
+        """A display of its own: shows a bundle, and then others in its place."""
+        transient: dict[str, str] = {}
+
+        def publish(data: dict[str, str], update: bool) -> None:
+            if not transient:  # most cells never need one
+                transient["display_id"] = uuid4().hex
+            self._wait(sum(map(len, data.values())))
+            self._publisher.publish(data, {}, transient=transient, update=update)
+
+        return publish
+
+
+def error_content(event: Event) -> dict[str, Any]:
+    """An error as Jupyter's message of that name has it."""
+    lines = event["traceback"].splitlines()
+    return {"ename": event["ename"], "evalue": event["evalue"], "traceback": lines}
+
+
+def _catch_no_more(comm_id: str) -> Event:
+    data = {"method": "update", "state": {"msg_id": ""}, "buffer_paths": []}
+    return {"type": "comm_msg", "comm_id": comm_id, "data": data, "metadata": {}, "buffers": []}
+
+
+class _RemoteInterrupt(KeyboardInterrupt):
+    """A KeyboardInterrupt that shows where the cell was on the node."""
+
+    def __init__(self, error: RemoteError) -> None:
+        super().__init__()
+        self._lines = error._render_traceback_()
+
+    def _render_traceback_(self) -> list[str]:
+        return self._lines
+
+
+_RemoteInterrupt.__name__ = _RemoteInterrupt.__qualname__ = "KeyboardInterrupt"
+
+
+@contextlib.contextmanager
+def one_line_errors(node_id: str = "", hint: Callable[[RemoteError], str] | None = None) -> Any:
+    """Let errors of EasyRemote pass as a notebook should show them: without our frames.
+
+    Parameters
+    ----------
+    node_id
+        Where the cell runs, for its tracebacks.
+    hint
+        Makes a line to show below a traceback, or nothing.
+    """
+    try:
+        yield
+    except RemoteError as error:
+        error.details.setdefault("node_id", node_id)
+        if error.type_name == "KeyboardInterrupt":
+            raise _RemoteInterrupt(error) from None
+        line = hint(error) if hint is not None else ""
+        if line:
+            error.remote_traceback = f"{error.remote_traceback.rstrip()}\n{line}"
+        raise
+    except UsageError as error:
+        raise IPythonUsageError(str(error)) from None
+    except EasyRemoteError as error:
+        line = f"{type(error).__name__}: {error}"
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]  # IPython looks for it
+        raise
+
+
+def show_result(shell: Any, event: Event, answer: dict[str, Any]) -> None:
+    """Show the value of a cell's last expression as the node drew it, and keep it as ``_``."""
+    hook: Any = shell.displayhook
+    if sys.displayhook != hook:  # %%capture has put its own there, which draws by itself
+        sys.displayhook(answer.get("value"))
+        return
+    hook.start_displayhook()
+    hook.write_output_prompt()
+    hook.write_format_data(event["data"], event["metadata"])
+    if "value" in answer:
+        hook.update_user_ns(answer["value"])
+        hook.fill_exec_result(answer["value"])
+    hook.finish_displayhook()
+
+
+def show_notice(text: str) -> None:
+    """One dim line of ours among a cell's output."""
+    sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n")

@@ -1,0 +1,140 @@
+"""The line above a long cell: where it runs and since when; at the end just where and how long.
+
+It is there after `DELAY` seconds, in one display, and is drawn once a second. What the machine is
+doing comes from the gateway's own feed, which is asked only while there is a line to show it in.
+``tests/jupyter_extension/output/test_header.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from easyremote.errors import EasyRemoteError
+
+__all__ = ["Header", "elapsed", "machine_text"]
+
+#: A cell that is over sooner has no header.
+DELAY = 2.0
+INTERVAL = 1.0
+
+Bundle = dict[str, str]
+
+
+class Header:
+    """The header of one cell.
+
+    Parameters
+    ----------
+    publish
+        Shows a mimebundle; the second argument says whether it replaces the last one.
+    node_id
+        Where the cell runs.
+    feed
+        Starts to follow what the gateway says of its nodes; `RemoteStream` or the like.
+    """
+
+    def __init__(
+        self, publish: Callable[[Bundle, bool], None], node_id: str, feed: Callable[[], Any]
+    ) -> None:
+        self._publish = publish
+        self._node_id = node_id
+        self._machine = _Machine(feed, node_id)
+        self._began = self._drawn = time.monotonic()
+        self._is_shown = False
+
+    def tick(self, note: str = "") -> None:
+        """Draw it if it is time; `note` says what else there is to say (``waiting``)."""
+        now = time.monotonic()
+        if now - self._began < DELAY or now - self._drawn < INTERVAL:
+            return
+        self._drawn = now
+        parts = [f"{self._node_id} {elapsed(now - self._began)}", note, self._machine.text()]
+        self._draw(" · ".join(filter(None, parts)))
+
+    def redraw(self) -> None:
+        """The cell's output was cleared: it needs a new display."""
+        self._is_shown = False
+
+    def finish(self) -> None:
+        """The cell has ended: only where it ran and how long it took stays."""
+        self._machine.close()
+        seconds = time.monotonic() - self._began
+        if seconds >= DELAY:
+            self._draw(f"{self._node_id} {elapsed(seconds)}")
+
+    def _draw(self, text: str) -> None:
+        self._publish({"text/plain": text, "text/html": _html(text)}, self._is_shown)
+        self._is_shown = True
+
+
+class _Machine:
+    """How the node's machine is doing, as far as is known."""
+
+    def __init__(self, feed: Callable[[], Any], node_id: str) -> None:
+        self._feed = feed
+        self._node_id = node_id
+        self._thread: threading.Thread | None = None
+        self._stream: Any = None
+        self._is_closed = False
+        self._text = ""
+
+    def text(self) -> str:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._follow, name="easyremote-header", daemon=True
+            )
+            self._thread.start()
+        return self._text
+
+    def close(self) -> None:
+        self._is_closed = True
+        if self._stream is not None:
+            self._stream.close()
+
+    def _follow(self) -> None:
+        try:
+            self._stream = self._feed()
+            for snapshot in self._stream:
+                if self._is_closed:  # while it was opened
+                    self._stream.close()
+                self._text = machine_text(snapshot["nodes"], self._node_id)
+        except EasyRemoteError:
+            self._text = ""  # closed, or the gateway is away: nothing is known then
+
+
+def machine_text(nodes: Iterable[dict[str, Any]], node_id: str) -> str:
+    """What is known of a node's machine, in a few words."""
+    node = next((node for node in nodes if node["node_id"] == node_id), None)
+    if node is None:
+        return ""
+    parts = [
+        f"GPU {gpu['use']:.0%} {_gigabytes(gpu['memory_used'], gpu['memory_total'])}"
+        for gpu in node["gpus"]
+    ]
+    if node["cpu"] is not None:
+        parts.append(f"CPU {node['cpu']:.0%}")
+        parts.append(f"memory {_gigabytes(node['memory_used'], node['memory_total'])}")
+    return " · ".join(parts)
+
+
+def elapsed(seconds: float) -> str:
+    """``01:23``, or ``2:01:23``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def _gigabytes(used: int, total: int) -> str:
+    return f"{used / 1e9:.1f}/{total / 1e9:.0f} GB"
+
+
+def _html(text: str) -> str:
+    return (
+        '<div class="easyremote-header" style="color:var(--jp-ui-font-color2,gray);'
+        'font-size:var(--jp-ui-font-size0,11px)">'
+        f"{html.escape(text)}</div>"
+    )

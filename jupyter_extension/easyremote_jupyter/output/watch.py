@@ -1,0 +1,119 @@
+"""Waiting for a job: it shows here what it shows, asks here what it asks, and can be stopped here.
+
+Everything is published by the thread that runs the cell here, so it lands under the right cell.
+While it waits, an interrupt is a request to the node, not an exception in the middle of a line.
+``tests/jupyter_extension/output/test_watch.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Protocol
+
+__all__ = ["Job", "Watcher", "watch"]
+
+Event = dict[str, Any]
+
+#: How long an interrupted cell may take to show where it was, before control returns.
+INTERRUPT_LIMIT = 5.0
+#: How soon an interrupt is noticed, in seconds.
+_POLL = 0.1
+_NOT_YET = (
+    "The cell has been told to stop, but hasn't stopped yet: %remote_jobs shows it as cancelling, "
+    "%remote_cancel ID --kill ends it, and its session."
+)
+
+
+class Job(Protocol):
+    """What is watched; a `RemoteJob`."""
+
+    call_id: str
+
+    def events(self, poll: float) -> Iterator[Event | None]: ...
+    def interrupt(self) -> None: ...
+    def answer(self, number: int, text: str, error: str = "") -> object: ...
+
+
+class Watcher(Protocol):
+    """Who shows it; an `Output`."""
+
+    def begins(self, job: Job) -> None: ...
+    def show(self, event: Event) -> None: ...
+    def tick(self, job: Job) -> None: ...
+    def interrupted(self, job: Job) -> None: ...
+    def notice(self, text: str) -> None: ...
+
+
+def watch(job: Job, output: Watcher) -> None:
+    """Show what a job shows until it is done.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At the second interrupt, or when the node takes too long to heed the first.
+    """
+    output.begins(job)
+    with _counted_interrupts() as interrupts:
+        deadline = float("inf")
+        for event in job.events(_POLL):
+            if event is not None and event["type"] == "input_request":
+                _ask(job, event)
+            elif event is not None:
+                output.show(event)
+            output.tick(job)
+            if interrupts and deadline == float("inf"):
+                output.interrupted(job)
+                job.interrupt()
+                deadline = time.monotonic() + INTERRUPT_LIMIT
+            if time.monotonic() > deadline:
+                raise KeyboardInterrupt(_NOT_YET)
+
+
+def _ask(job: Job, event: Event) -> None:
+    """Ask what the cell asks, and send the answer; an interrupt meanwhile is the cell's."""
+    ask = getpass.getpass if event["password"] else input
+    with _usual_interrupts():
+        try:
+            job.answer(event["number"], ask(event["prompt"]))
+        except KeyboardInterrupt:
+            job.interrupt()
+        except (EOFError, RuntimeError) as error:  # ipykernel's StdinNotImplementedError is one
+            job.answer(event["number"], "", str(error) or "the input has ended")
+
+
+@contextlib.contextmanager
+def _usual_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _counted_interrupts() -> Iterator[list[int]]:
+    """The first interrupt in this block, in a list instead of as an exception."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen  # signals go to the main thread: nothing can come
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if seen:
+            raise KeyboardInterrupt(_NOT_YET)
+        seen.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,1 @@
+"""Where cells run: nodes, sessions, and what these hold already."""

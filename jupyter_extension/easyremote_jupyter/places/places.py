@@ -1,0 +1,238 @@
+"""Where this notebook's cells run: the node that is attached, the sessions that were used.
+
+`Places` turns the options of a cell into a `Place`, a session of a node and what is known to be
+there. A session that turns out to be new is told of, with what was lost and what is sent again.
+``tests/jupyter_extension/places/test_places.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import easyremote
+from easyremote.client.client import Client
+from easyremote.client.job import RemoteJob
+from easyremote.client.refs import RemoteRef
+from easyremote.client.session import Session
+from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
+from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
+from easyremote.serialize.functions import home
+from easyremote_jupyter.capture.local_modules import Sent
+from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
+from easyremote_jupyter.output.display import show_notice
+from easyremote_jupyter.output.watch import Watcher, watch
+from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.shipping import load
+
+__all__ = ["Place", "Places"]
+
+#: Seconds in which a session says what a failed cell has left.
+COLLECT_LIMIT = 30.0
+
+
+@dataclass(slots=True)
+class Place:
+    """Where cells run, and what is there."""
+
+    session: Session
+    held: Held = field(default_factory=Held)
+    modules: Sent = field(default_factory=Sent)
+    #: The process that ran the last cell, and the names that it had then.
+    process: str | None = None
+    there: set[str] = field(default_factory=set)
+
+    def run(
+        self,
+        request: dict[str, Any],
+        variables: dict[str, object],
+        optional: Collection[str],
+        options: Options,
+        output: Watcher,
+        space: dict[str, object],
+    ) -> dict[str, Any]:
+        """Run a cell with the variables that it needs, of which it may do without the optional."""
+        trusts_blobs = True
+        while True:
+            job = self._submit(request, variables, optional, options, trusts_blobs, output)
+            watch(job, output)
+            try:
+                answer: dict[str, Any] = job.result()
+            except EasyRemoteError as error:
+                if not error.may_have_run:
+                    self.held.drop(variables)
+                elif isinstance(error, RemoteError):
+                    self.there.update(variables, request["writes"])
+                raise
+            if told := self._note_process(answer["process"], variables, space):
+                output.notice(told)
+            if "packed" in answer:
+                return answer
+            if trusts_blobs := "missing" not in answer:
+                self.held.forget()
+            else:
+                self.held.drop(variables)
+
+    def _note_process(
+        self, process: str, variables: Mapping[str, object], space: Mapping[str, object]
+    ) -> str:
+        """What to say if it isn't the process of the last cell: a restart, a crash, idle time."""
+        told = ""
+        if self.process not in (None, process):
+            refs = {name for name, value in space.items() if isinstance(value, RemoteRef)}
+            lost = sorted((self.there - space.keys()) | (self.there & refs))
+            again = sorted((self.there & variables.keys()) - refs)
+            parts = [
+                f"The session on {self.session.node_id} is new.",
+                *([f"Lost there: {', '.join(lost)}."] if lost else ()),
+                *([f"Sent again: {', '.join(again)}."] if again else ()),
+            ]
+            told = " ".join(parts)
+            self.there.clear()
+        self.process = process
+        self.there.update(variables)
+        return told
+
+    def _submit(
+        self,
+        request: dict[str, Any],
+        variables: dict[str, object],
+        optional: Collection[str],
+        options: Options,
+        trusts_blobs: bool,
+        output: Watcher,
+    ) -> RemoteJob[dict[str, Any]]:
+        try:
+            shipped = load(
+                *(self.session, self.held, variables, request["files"], options, output),
+                trusts_blobs=trusts_blobs,
+            )
+        except CannotShip:
+            needed = {name: v for name, v in variables.items() if name not in optional}
+            if len(needed) == len(variables):
+                raise
+            return self._submit(request, needed, (), options, trusts_blobs, output)
+        modules = self.modules.wire(request["modules"], self.held.process, output.notice)
+        kept = -1.0 if options.background is not None else DISCONNECT_LIMIT
+        job = self.session.submit_cell(
+            request | shipped | modules,
+            timeout=options.timeout,
+            queue_timeout=options.queue_timeout,
+            hold=options.hold or kept,
+            origin=request["origin"],
+        )
+        self.held.note(variables, variables)  # as they are now: they can change while it runs
+        return job
+
+    def open(
+        self, answer: dict[str, Any], space: dict[str, object], options: Options
+    ) -> dict[str, object]:
+        """The values that came back with an answer; what stayed there is a RemoteRef."""
+        token = home.set(space)
+        try:
+            values, troubles = self.session.open(answer)
+        finally:
+            home.reset(token)
+        self.there.update(name for name in values if name)
+        self.held.process = answer["process"]
+        self.modules.arrived(answer["process"])
+        self.held.drop(answer["gone"])
+        self.there.difference_update(answer["gone"])
+        for name, why in troubles.items():
+            show_notice(f"{name or 'The value'} stays on {self.session.node_id}: {why}")
+        if (changed := answer.get("overwritten")) and not options.quiet:
+            names, have = ", ".join(changed), "have" if len(changed) > 1 else "has"
+            show_notice(
+                f"{names} {have} changed here and on {self.session.node_id}: the value from here "
+                "was sent"
+            )
+        return values
+
+    def collect(self) -> dict[str, Any] | None:
+        """What a cell that failed has left to bring back; None where it can't be had."""
+        try:
+            answer = self.session.ask("collect", process=self.held.process, timeout=COLLECT_LIMIT)
+        except EasyRemoteError:
+            return None
+        return answer if "packed" in answer else None
+
+    def end(self) -> None:
+        """End a throw-away session; one whose node can't be reached ends with that node."""
+        with contextlib.suppress(EasyRemoteError):
+            self.session.end()
+
+
+class Places:
+    """The places of one notebook."""
+
+    def __init__(self) -> None:
+        #: Where cells run that name no target: a node (or ``any``), its session, its conditions.
+        self.attached: Options | None = None
+        #: Whether cells without a magic run there, too.
+        self.is_auto = False
+        #: Told after each change of the two.
+        self.on_attached: Callable[[], None] | None = None
+        self._places: dict[tuple[Client, str, str], Place] = {}
+        #: The node that ``any`` stands for, for each ``--where`` and session.
+        self._chosen: dict[tuple[str, str], str] = {}
+
+    def attach(self, target: Options | None, *, auto: bool = False) -> None:
+        """Let cells that name no target run there; with None, look for one again."""
+        self.attached, self.is_auto = target, auto
+        if self.on_attached is not None:
+            self.on_attached()
+
+    def find(self, options: Options) -> Place:
+        """The place that a cell's options mean.
+
+        Raises
+        ------
+        UsageError
+            No node is meant, or more than one could be.
+        """
+        client = easyremote.connect()
+        node_id, session, where = self._target(options)
+        if where or node_id == ANY:
+            node_id = self._any(where, session, client)
+        elif not node_id or (client, node_id, session) not in self._places:
+            node_id = find_node(node_id, client.known_nodes())
+        if options.fresh:
+            return Place(Session(client, node_id, f"fresh-{secrets.token_hex(8)}"))
+        key = client, node_id, session
+        if key not in self._places:
+            self._places[key] = Place(Session(client, node_id, session or None))
+        return self._places[key]
+
+    def names(self) -> list[str]:
+        """The named sessions that were used, as ``node/session``."""
+        return [f"{node_id}/{session}" for _, node_id, session in self._places if session]
+
+    def known_nodes(self) -> set[str]:
+        """What a word can name as a target."""
+        return {node.node_id for node in easyremote.connect().known_nodes()} | {ANY}
+
+    def _target(self, options: Options) -> tuple[str, str, str]:
+        """The node, the session and the conditions, with what is attached where none is named."""
+        if options.node or options.where:
+            return options.node, options.session, options.where
+        attached = self.attached
+        if attached is not None:
+            return attached.node, options.session or attached.session, attached.where
+        return os.environ.get(NODE_VARIABLE, ""), options.session, ""
+
+    def _any(self, where: str, session: str, client: Client) -> str:
+        """The least loaded node that will do; later the same one, until it goes away."""
+        conditions = parse_where(where) if where else ()
+        chosen = self._chosen.get((where, session))
+        nodes = client.known_nodes() if chosen is not None else ()
+        if any(node.node_id == chosen and node.state == "online" for node in nodes):
+            assert chosen is not None, "it was found"
+            return chosen
+        node_id = self._chosen[where, session] = find_any(client.list_nodes(), conditions)
+        if chosen is not None:
+            show_notice(f"{chosen} has gone away: what ran there now runs on {node_id}.")
+        return node_id

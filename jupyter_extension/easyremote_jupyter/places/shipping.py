@@ -1,0 +1,133 @@
+"""What goes to a session with a cell: variables and files, how large they are, what is said of it.
+
+What the session holds is not sent, nor are the blobs and files that its node has. Large ones are
+announced, and very large ones have to be asked for (``--force-push``). Files go ahead of the rest.
+``tests/jupyter_extension/magics/test_variable_magics.py`` proves it in real kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from easyremote.client.files import missing as missing_files
+from easyremote.client.files import send
+from easyremote.client.refs import size_text
+from easyremote.client.session import Session
+from easyremote.errors import CannotShip, UsageError
+from easyremote.serialize.blobs import Packed
+from easyremote.serialize.files import File
+from easyremote.serialize.refs import Whereabouts, going_to
+from easyremote_jupyter.magics.options import Options
+from easyremote_jupyter.output.watch import Watcher
+from easyremote_jupyter.places.held import Held
+
+__all__ = ["load", "sizes"]
+
+#: What travels is announced from here, and has to be wanted from there.
+ANNOUNCED_MIN = 1_000_000
+FORCED_MIN = 1_000_000_000
+
+
+def load(
+    session: Session,
+    held: Held,
+    variables: dict[str, object],
+    files: dict[str, File],
+    options: Options,
+    output: Watcher,
+    *,
+    trusts_blobs: bool = True,
+) -> dict[str, Any]:
+    """The part of a request that holds the variables and files; the files are there then.
+
+    Parameters
+    ----------
+    files
+        By the names that they have in the session's folder.
+    output
+        Shows what is sent.
+    trusts_blobs
+        Whether to leave out what the node says it has; not after it turned out to be gone.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel.
+    UsageError
+        One is so large that it has to be wanted, or a file can't be sent.
+    """
+    for name, value in variables.items():
+        _check_device(name, value)
+    with going_to(Whereabouts(session.node_id, session.name, held.process or "")):
+        missing = held.missing(variables)
+    try:
+        packed = session.pack(missing, held.process)
+    except CannotShip as error:
+        raise in_a_notebook(error) from None
+    known = session.known_blobs(packed.blobs) if packed.blobs and trusts_blobs else set()
+    away = missing_files(session.files, [*packed.files, *files.values()])
+    if _travelling(packed, known) + sum(each.left for each in away) >= ANNOUNCED_MIN:
+        found = sizes(session, held, missing, known)
+        found |= {each.file.name: ("file", each.left) for each in away}
+        line = _announcement(session, found, options)
+        if not options.quiet:
+            output.notice(line)
+    send(session.files, away, output.show)
+    request = {
+        "packed": packed.wire(known),
+        "files": [(name, *file.content) for name, file in files.items()],
+        "released": session.take_released(held.process),
+    }
+    return request | ({"process": held.process} if held.process is not None else {})
+
+
+def sizes(
+    session: Session, held: Held, missing: dict[str, object], known: Collection[bytes]
+) -> dict[str, tuple[str, int]]:
+    """The type of each variable that is sent, and how many bytes it adds; the largest first."""
+    counted, found = set(known), {}
+    # What a function uses goes with it, but is a variable as well: that is what it counts for.
+    for name in sorted(missing, key=lambda name: callable(missing[name])):
+        packed = session.pack({name: missing[name]}, held.process)
+        found[name] = type(missing[name]).__name__, _travelling(packed, counted)
+        counted.update(packed.blobs)
+    return dict(sorted(found.items(), key=lambda item: -item[1][1]))
+
+
+def _travelling(packed: Packed, known: Collection[bytes]) -> int:
+    return packed.size - sum(size for hash_, size in packed.blobs.items() if hash_ in known)
+
+
+def _announcement(session: Session, found: dict[str, tuple[str, int]], options: Options) -> str:
+    large = {name: what for name, what in found.items() if what[1] >= ANNOUNCED_MIN / 10}
+    text = ", ".join(f"{name} ({kind}, {size_text(size)})" for name, (kind, size) in large.items())
+    if sum(size for _, size in found.values()) >= FORCED_MIN and not options.force_push:
+        raise UsageError(
+            f"That is much to send to {session.node_id}: {text}. Nothing was sent. Make it there, "
+            "or add --force-push."
+        )
+    small = len(found) - len(large)
+    more = f" and {small} more" if small and large else ""
+    return f"Sending to {session.node_id}: {text or f'{small} variables'}{more}"
+
+
+def in_a_notebook(error: CannotShip) -> CannotShip:
+    """The error for a variable, in one short line."""
+    if not {"name", "path", "type", "hint"} <= error.details.keys():
+        return error
+    name, path, kind = error.details["name"], error.details["path"], error.details["type"]
+    kind = kind.rpartition(".")[2]
+    hint = error.details["hint"]
+    what = kind if path == name else f"{path} is {kind}"
+    return CannotShip(f"CannotShip: {name!r} ({what}): {hint}", **error.details)
+
+
+def _check_device(name: str, value: object) -> None:
+    """Refuse what lies in the memory of a GPU: the node's is another one."""
+    if type(value).__module__.partition(".")[0] == "torch" and getattr(value, "is_cuda", False):
+        kind = type(value).__name__
+        raise CannotShip(
+            f"CannotShip: {name!r} ({kind}): it is in this machine's GPU; send {name}.cpu(), or "
+            "make it on the node"
+        )

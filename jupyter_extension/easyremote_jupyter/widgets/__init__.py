@@ -1,0 +1,1 @@
+"""The widgets of remote cells, shown here."""

@@ -1,0 +1,183 @@
+"""The widgets of this notebook that live on nodes: what they say here, what is said to them there.
+
+A widget's comm is opened here under the same id, so the front end speaks with this kernel, and the
+kernel hands on each message as a call to the widget's session (`relay`). What comes of that is
+published under the message that asked for it: so `ipywidgets.Output` catches it, and the front end
+sends a slider's next value when the last one is done.
+``tests/jupyter_extension/widgets/test_widgets.py`` proves it in a real kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from easyremote.client.session import Session
+from easyremote.errors import EasyRemoteError
+from easyremote_jupyter.output.display import Event, Output, error_content
+from easyremote_jupyter.output.watch import watch
+from easyremote_jupyter.widgets.relay import Relay, Said
+
+__all__ = ["Widgets"]
+
+#: By it a page that is loaded anew asks for all widgets at once, and this kernel's ipywidgets knows
+#: its own only. Where nobody answers, a front end asks the kernel for its comms, and each for its
+#: state: so those on nodes are there, too.
+_ALL_STATES = "jupyter.widget.control"
+_ENDED = "The session on {} has ended, and this widget with it: run its cell again.\n"
+
+
+class Widgets:
+    """The widgets of one notebook. ``shell``: its IPython shell; in a terminal there are none."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._kernel = getattr(shell, "kernel", None)
+        self._relays: dict[Session, Relay] = {}
+
+    def receive(self, session: Session, event: Event, parent: Any = None) -> None:
+        """Publish what a widget says.
+
+        Parameters
+        ----------
+        session
+            Where it lives.
+        event
+            ``comm_open``, ``comm_msg`` or ``comm_close``.
+        parent
+            The front end's message that it answers; None for the cell that runs here.
+        """
+        if self._kernel is None:
+            return
+        manager = self._kernel.comm_manager
+        manager.targets.pop(_ALL_STATES, None)  # ipywidgets registers it whenever it is imported
+        comm = manager.comms.get(event["comm_id"])
+        if comm is None and event["type"] == "comm_open":
+            names = event["comm_id"], event["target_name"], event["process"]
+            comm = _RemoteComm(*names, self._relay(session))
+            manager.register_comm(comm)
+        if not isinstance(comm, _RemoteComm):
+            return  # it was closed here
+        if event["type"] == "comm_close":
+            manager.unregister_comm(comm)
+        fields = ("comm_id", "data", "target_name", "target_module")
+        self._publish(
+            event["type"],
+            {name: event[name] for name in fields if name in event},
+            parent,
+            metadata=event["metadata"],
+            buffers=event["buffers"],
+        )
+
+    def parent(self) -> str:
+        """The id of the message that this kernel handles; empty in a terminal."""
+        if self._kernel is None:
+            return ""
+        return str(self._kernel.get_parent().get("header", {}).get("msg_id", ""))
+
+    def close(self, process: str | None, parent: Any = None) -> None:
+        """A session's process has ended: its widgets are closed here."""
+        if self._kernel is None:
+            return
+        for comm in list(self._kernel.comm_manager.comms.values()):
+            if isinstance(comm, _RemoteComm) and comm.process == process:
+                self._kernel.comm_manager.unregister_comm(comm)
+                self._publish("comm_close", {"comm_id": comm.comm_id, "data": {}}, parent)
+
+    # -- inside
+
+    def _relay(self, session: Session) -> Relay:
+        if session not in self._relays:
+            self._relays[session] = Relay(partial(self._deliver, session))
+        return self._relays[session]
+
+    def _deliver(self, session: Session, said: Said) -> None:
+        """Hand a message to the session; its end, or an error of ours, is one line."""
+        reply = _Reply(self._publish, said.message)
+        output = Output(
+            self._shell,
+            publisher=reply,
+            say=partial(self.receive, session, parent=said.message),
+        )
+        try:
+            said.job = session.submit_comm(said.event)
+            watch(said.job, output)
+            is_open = said.job.result()["is_open"]
+        except EasyRemoteError as error:
+            reply.write("stderr", f"{type(error).__name__}: {error}\n")
+        else:
+            if not is_open:
+                reply.write("stderr", _ENDED.format(session.node_id))
+                self.close(said.event["process"], said.message)
+        finally:
+            output.finish()
+
+    def _publish(self, kind: str, content: Event, parent: Any = None, **more: Any) -> None:
+        kernel: Any = self._kernel
+        kernel.session.send(
+            kernel.iopub_socket, kind, content, parent=parent or kernel.get_parent(), **more
+        )
+
+
+@dataclass(eq=False)
+class _RemoteComm:
+    """A comm as the kernel's comm manager wants it: it hands on what the front end says."""
+
+    comm_id: str
+    target_name: str
+    process: str
+    relay: Relay
+    #: The manager writes it, and nobody reads it.
+    _closed: bool = False
+
+    def handle_msg(self, message: dict[str, Any]) -> None:
+        self.relay.send(self._said("comm_msg", message))
+
+    def handle_close(self, message: dict[str, Any]) -> None:
+        self.relay.send(self._said("comm_close", message))
+
+    def _said(self, kind: str, message: dict[str, Any]) -> Said:
+        event = {
+            "type": kind,
+            "process": self.process,
+            "parent": message["header"]["msg_id"],
+            "comm_id": self.comm_id,
+            "data": message["content"].get("data", {}),
+            "metadata": message.get("metadata", {}),
+            "buffers": [bytes(buffer) for buffer in message.get("buffers", ())],
+        }
+        return Said(event, message)
+
+
+class _Reply:
+    """What comes of a message of the front end, published under it; see `display.Publisher`.
+
+    Not through IPython's own publisher: that belongs to the cell which may run meanwhile.
+    """
+
+    def __init__(self, publish: Callable[..., None], message: Any) -> None:
+        self._publish, self._message = publish, message
+
+    def publish(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any],
+        *,
+        transient: dict[str, Any],
+        update: bool,
+    ) -> None:
+        kind = "update_display_data" if update else "display_data"
+        content = {"data": data, "metadata": metadata, "transient": transient}
+        self._publish(kind, content, self._message)
+
+    def clear_output(self, wait: bool) -> None:
+        self._publish("clear_output", {"wait": wait}, self._message)
+
+    def write(self, name: str, text: str) -> None:
+        if text:
+            self._publish("stream", {"name": name, "text": text}, self._message)
+
+    def show_error(self, event: Event) -> None:
+        self._publish("error", error_content(event), self._message)

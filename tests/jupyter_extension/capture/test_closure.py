@@ -1,0 +1,60 @@
+"""What `easyremote_jupyter.capture.closure` collects for the names of a cell."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from easyremote_jupyter.capture.closure import closure
+
+Namespace = dict[str, object]
+
+
+def run(source: str) -> Namespace:
+    space: Namespace = {"__name__": "__main__"}
+    exec(source, space)
+    return space
+
+
+@pytest.mark.parametrize(
+    ("source", "names", "variables", "imports"),
+    [
+        ("x = 1; y = 2", "x z", "x", {}),
+        ("import numpy as np", "np", "", {"np": "numpy"}),
+        ("import os.path as p", "p", "", {"p": "posixpath"}),
+        ("from math import sqrt", "sqrt", "sqrt", {}),
+        ("y = 1\ndef f(x): return x + y", "f", "f y", {}),
+        ("import os\ndef f(): return os.sep", "f", "f", {"os": "os"}),
+        ("def f(): return g()\ndef g(): return f()", "f", "f g", {}),
+        ("data = 1\ndef f(x): return x.data", "f", "f", {}),
+        ("k = 1\ndef f():\n    return [lambda: k for _ in 'a']", "f", "f k", {}),
+        ("k = 1\nclass A:\n    def m(self): return k", "A", "A k", {}),
+        ("k = 1\nclass A:\n    def m(self): return k\na = A()", "a", "a k", {}),
+        ("k = 1\nclass A:\n    def m(self): return k\nclass B(A): pass", "B", "B k", {}),
+        ("k = 1\nclass A:\n    @property\n    def m(self): return k", "A", "A k", {}),
+        ("k = 1\nclass A:\n    @staticmethod\n    def m(): return k", "A", "A k", {}),
+        ("k = 1\nclass A:\n    def m(self): return k\nm = A().m", "m", "m k", {}),
+        ("k = 1\nfs = {'f': [lambda: k]}", "fs", "fs k", {}),
+        ("k = 1\ng = lambda: k\ndef f(h=g): return h()", "f", "f k", {}),
+        (
+            "import functools\nk = 1\n@functools.lru_cache\ndef f(): return k",
+            "f",
+            "f k",
+            {},
+        ),
+        ("import functools\nk = 1\nf = functools.partial(lambda a: a + k, 2)", "f", "f k", {}),
+        ("k = 1\ndef d(f):\n    return lambda: f()\n@d\ndef g(): return k", "g", "g k", {}),
+        ("import __main__", "__main__", "", {}),
+        ("l = []; l.append(l)", "l", "l", {}),
+    ],
+)
+def test_what_travels(source: str, names: str, variables: str, imports: dict[str, str]) -> None:
+    found = closure(names.split(), run(source))
+    assert set(found.variables) == set(variables.split())
+    assert found.imports == imports
+
+
+def test_functions_of_modules_travel_by_name_only() -> None:
+    space: Namespace = {"wraps": functools.wraps, "WRAPPER_ASSIGNMENTS": 1}
+    assert set(closure(["wraps"], space).variables) == {"wraps"}

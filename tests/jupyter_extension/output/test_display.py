@@ -1,0 +1,106 @@
+"""Publishing events, and how errors look. The real kernels are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.error import UsageError as IPythonUsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import RichOutput, capture_output
+
+from easyremote.errors import CannotShip, GatewayUnreachable, NodeOffline, RemoteError
+from easyremote_jupyter.output.display import Output, one_line_errors, show_result
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_streams_and_displays_are_published(shell: InteractiveShell) -> None:
+    with capture_output() as captured:
+        output = Output(shell)
+        output.show({"type": "stream", "name": "stdout", "text": "out"})
+        output.show({"type": "stream", "name": "stderr", "text": "err"})
+        output.show(
+            {
+                "type": "display_data",
+                "data": {"text/plain": "x"},
+                "metadata": {},
+                "transient": {"display_id": "d"},
+            }
+        )
+        output.finish()
+    assert (captured.stdout, captured.stderr) == ("out", "err")
+    (display,) = captured.outputs
+    assert isinstance(display, RichOutput)
+    assert (display.data, display.transient) == ({"text/plain": "x"}, {"display_id": "d"})
+
+
+def test_a_bar_on_a_terminal_is_not_drawn_over_half_a_line(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = Output(shell)
+    bar = {
+        "type": "progress", "id": "1", "position": 0, "desc": "", "n": 1, "total": 4,
+        "unit": "it", "rate": 2.0, "elapsed": 1.0, "eta": 1.0, "state": "running", "leave": True,
+    }  # fmt: skip
+    output.show(bar)
+    output.show({"type": "stream", "name": "stdout", "text": "whole\nhalf"})
+    assert capsys.readouterr().out == "whole\n"
+    output.show({"type": "stream", "name": "stdout", "text": " done\nrest"})
+    assert capsys.readouterr().out == "half done\n"
+    output.finish()
+    assert capsys.readouterr().out == "rest"
+
+
+def test_quiet_output_keeps_displays_and_the_value(shell: InteractiveShell) -> None:
+    with capture_output() as captured:
+        output = Output(shell, quiet=True)
+        output.show({"type": "stream", "name": "stdout", "text": "out"})
+        output.show({"type": "execute_result", "data": {}, "metadata": {}})
+    assert captured.stdout == ""
+    assert output.result is not None
+
+
+def test_the_value_is_drawn_as_the_node_drew_it_and_kept(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.displayhook", shell.displayhook)
+    shell.execution_count = 7
+    event = {"data": {"text/plain": "drawn there"}, "metadata": {}}
+    show_result(shell, event, {"value": [1]})
+    assert "drawn there" in capsys.readouterr().out
+    assert shell.user_ns["_"] == [1]
+
+
+def test_slips_are_ipythons_own_usage_errors() -> None:
+    with pytest.raises(IPythonUsageError, match="variable 'f'"), one_line_errors():
+        raise CannotShip("variable 'f' can't travel")
+
+
+@pytest.mark.parametrize("kind", [GatewayUnreachable, NodeOffline])
+def test_other_errors_are_one_line(kind: type[Exception]) -> None:
+    with pytest.raises(kind) as caught, one_line_errors():
+        raise kind("what to do next")
+    lines = caught.value._render_traceback_()  # type: ignore[attr-defined]  # set for IPython
+    assert lines == [f"{kind.__name__}: what to do next"]
+
+
+def test_a_remote_interrupt_is_an_interrupt_with_the_remote_traceback() -> None:
+    remote = RemoteError("", type_name="KeyboardInterrupt", remote_traceback="line 3")
+    with pytest.raises(KeyboardInterrupt) as caught, one_line_errors("gpu"):
+        raise remote
+    assert type(caught.value).__name__ == "KeyboardInterrupt"
+    assert caught.value._render_traceback_()[-1] == "line 3"  # type: ignore[attr-defined]  # as above
+
+
+def test_a_remote_error_says_where_and_takes_a_hint() -> None:
+    remote = RemoteError("no x", type_name="NameError", remote_traceback="NameError: no x\n")
+    with pytest.raises(RemoteError) as caught, one_line_errors("gpu", lambda error: "send it"):
+        raise remote
+    banner, text = caught.value._render_traceback_()
+    assert "on gpu" in banner
+    assert text == "NameError: no x\nsend it"

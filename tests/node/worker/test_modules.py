@@ -1,0 +1,63 @@
+"""Modules that came to a session, in this process."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from easyremote.errors import UsageError
+from easyremote.node.worker.modules import Modules, ModulesMissing
+
+
+@pytest.fixture
+def modules() -> Iterator[Modules]:
+    path, loaded = list(sys.path), set(sys.modules)
+    yield Modules()
+    sys.path[:] = path
+    for name in set(sys.modules) - loaded:
+        del sys.modules[name]
+
+
+def version(number: int) -> tuple[bytes, dict[str, bytes]]:
+    return bytes([number]), {"er_came/__init__.py": f"number = {number}".encode()}
+
+
+def number() -> Any:
+    return importlib.import_module("er_came").number
+
+
+def test_what_came_can_be_imported_and_a_new_version_replaces_it(modules: Modules) -> None:
+    assert modules.install({"er_came": version(1)}) == []
+    assert number() == 1
+    assert modules.install({"er_came": version(2)}) == ["er_came"]
+    assert number() == 2
+
+
+def test_a_version_that_was_here_needs_no_files(modules: Modules) -> None:
+    modules.install({"er_came": version(1)})
+    modules.install({"er_came": version(2)})
+    modules.install({"er_came": (bytes([1]), None)})
+    assert number() == 1
+
+
+def test_the_same_version_leaves_what_was_imported_alone(modules: Modules) -> None:
+    modules.install({"er_came": version(1)})
+    loaded = importlib.import_module("er_came")
+    assert modules.install({"er_came": version(1)}) == []
+    assert importlib.import_module("er_came") is loaded
+
+
+def test_what_was_left_out_and_is_not_here_is_missing_and_nothing_changes(modules: Modules) -> None:
+    modules.install({"er_came": version(1)})
+    with pytest.raises(ModulesMissing):
+        modules.install({"er_came": (bytes([9]), None)})
+    assert number() == 1
+
+
+def test_a_file_outside_of_the_folder_is_refused(modules: Modules) -> None:
+    with pytest.raises(UsageError, match="outside"):
+        modules.install({"er_came": (bytes([7]), {"../er_out.py": b""})})
