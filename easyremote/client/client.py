@@ -28,6 +28,7 @@ from easyremote.client.job import RemoteJob, RemoteStream, results
 from easyremote.client.roster import Roster
 from easyremote.config import Settings, find_settings
 from easyremote.errors import CannotShip, GatewayUnreachable, UsageError
+from easyremote.protocol.builtins import CALL, CANCEL, KILL, NODES, PING, WATCH
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import File, collected
@@ -347,7 +348,7 @@ class Client(Executor):
         if files:
             self._send_files(files.values(), node_id)
         return self.start(
-            "$call", dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+            CALL, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
         )
 
     def _send_files(self, files: Collection[File], node_id: str) -> None:
@@ -447,12 +448,12 @@ class Client(Executor):
     def ping(self) -> float:
         """Seconds that the gateway takes to answer a call that asks for nothing."""
         began = time.monotonic()
-        self.start("$ping", Dumped([], 0), timeout=CONNECT_LIMIT).result()
+        self.start(PING, Dumped([], 0), timeout=CONNECT_LIMIT).result()
         return time.monotonic() - began
 
     def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
-        return self.start_stream("$watch")
+        return self.start_stream(WATCH)
 
     def start_stream(self, function: str) -> RemoteStream[dict[str, Any]]:
         """What the gateway tells again and again, until it is closed."""
@@ -475,14 +476,14 @@ class Client(Executor):
         bool
             Whether it was told to stop; False where it is over, or not known.
         """
-        function = "$kill" if kill else "$cancel"
+        function = KILL if kill else CANCEL
         stopped: bool = self.start(
             function, Dumped([], 0), session=call_id, timeout=CONNECT_LIMIT
         ).result()
         return stopped
 
     def _ask(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self.start("$nodes", Dumped([], 0), timeout=CONNECT_LIMIT).result()
+        answer: dict[str, Any] = self.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT).result()
         return answer
 
 

@@ -20,6 +20,7 @@ from easyremote.client.job import RemoteJob
 from easyremote.client.refs import size_text
 from easyremote.client.targets import did_you_mean
 from easyremote.errors import NotFound, UsageError
+from easyremote.protocol.builtins import FILES
 from easyremote.serialize.files import Content, File
 
 __all__ = ["RemoteFile", "fetch", "listed"]
@@ -51,7 +52,7 @@ def listed(channel: Channel, timeout: float | None = None) -> list[RemoteFile]:
     NotFound
         There is no such session.
     """
-    answer = channel.start("$files", "list").result(timeout)
+    answer = channel.start(FILES, "list").result(timeout)
     return [
         RemoteFile(os.fsdecode(each["name"]), each["size"], each["time"], each["is_sent"])
         for each in answer
@@ -91,7 +92,7 @@ def fetch(
         raise UsageError(f"{folder} is no folder.")
     names = _matching(patterns, [each.name for each in listed(channel) if not each.is_sent])
     targets = {name: _target(folder, name) for name in names}
-    asked = {name: channel.start("$files", "describe", os.fsencode(name)) for name in names}
+    asked = {name: channel.start(FILES, "describe", os.fsencode(name)) for name in names}
     wanted = [_Wanted(name, Content(**asked[name].result()), targets[name]) for name in names]
     missing = [each for each in wanted if not _is_here(each, overwrite)]
     for each in missing:
@@ -176,7 +177,7 @@ def _fetch(channel: Channel, wanted: _Wanted, show: Show) -> None:
 def _pieces(channel: Channel, name: str, start: int, size: int) -> Iterator[bytes]:
     under_way: deque[RemoteJob[bytes]] = deque()
     for offset in range(start, size, PIECE):
-        under_way.append(channel.start("$files", "read", os.fsencode(name), offset, PIECE))
+        under_way.append(channel.start(FILES, "read", os.fsencode(name), offset, PIECE))
         if len(under_way) == AHEAD:
             yield under_way.popleft().result()
     while under_way:

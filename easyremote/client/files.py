@@ -18,6 +18,7 @@ import msgspec
 from easyremote.client.refs import size_text
 from easyremote.errors import UsageError
 from easyremote.progress import Progress
+from easyremote.protocol.builtins import SEND
 from easyremote.serialize.files import Content, File
 from easyremote.serialize.values import Dumped
 
@@ -116,7 +117,7 @@ def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
     contents = {file.content: file for file in files}
     if not contents:
         return []
-    states = channel.start("$send", "have", list(contents)).result()
+    states = channel.start(SEND, "have", list(contents)).result()
     return [
         Away(file, content, there)
         for (content, file), (there, is_whole) in zip(contents.items(), states, strict=True)
@@ -172,7 +173,7 @@ def _states(
     for offset in range(there, max(content.size, 1), PIECE):  # one piece for no bytes
         opened.seek(offset)
         data = opened.read(min(PIECE, content.size - offset))
-        under_way.append(channel.start("$send", "write", *content, offset, data))
+        under_way.append(channel.start(SEND, "write", *content, offset, data))
         if len(under_way) == AHEAD:
             yield under_way.popleft().result()
     while under_way:

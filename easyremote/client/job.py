@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import msgspec
 
 from easyremote.errors import CallCancelled, EasyRemoteError, ProtocolError, UsageError, from_wire
+from easyremote.protocol.builtins import CALL, INPUT
 from easyremote.protocol.caller import OutstandingCall, unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import dump, load
@@ -145,7 +146,7 @@ class RemoteJob(Future[T], Generic[T]):
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
         dumped = dump((number, text, error))
-        return self._client.start("$input", dumped, node_id=self.node_id, session=self.call_id)
+        return self._client.start(INPUT, dumped, node_id=self.node_id, session=self.call_id)
 
     @property
     def is_connected(self) -> bool:
@@ -228,7 +229,7 @@ class RemoteJob(Future[T], Generic[T]):
     # -- inside ------------------------------------------------------------------------------------
 
     def _wait(self, timeout: float | None) -> None:
-        prints = type(self) is RemoteJob and self.function == "$call"
+        prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._client.check_may_wait()
         elif not prints:
@@ -259,7 +260,7 @@ class RemoteJob(Future[T], Generic[T]):
 
     @property
     def _shown_name(self) -> str:
-        return "The function" if self.function == "$call" else f"{self.function}()"
+        return "The function" if self.function == CALL else f"{self.function}()"
 
     async def _arrivals(self) -> AsyncIterator[Any]:
         """What comes, the end included, as it comes."""
@@ -343,7 +344,7 @@ class RemoteStream(RemoteJob[None], Generic[T]):
 
     def _was_shown(self, item: Any) -> bool:
         """Print what a shipped generator prints; False for an item, or the end."""
-        if item is _END or self.function != "$call" or item[0] != "msgpack":
+        if item is _END or self.function != CALL or item[0] != "msgpack":
             return False
         self._was_seen()
         for event in msgspec.msgpack.decode(item[1]):

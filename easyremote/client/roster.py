@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from easyremote.client.info import NodeInfo
+from easyremote.protocol.builtins import CHANGES
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client
@@ -45,7 +46,7 @@ class Roster:
     def _ask(self) -> RemoteStream[dict[str, Any]]:
         self._changes = None
         # Asked for before the nodes are: between the two nothing is missed.
-        changes = self._client.start_stream("$changes")
+        changes = self._client.start_stream(CHANGES)
         connection = self._client.connection
         self._nodes = {node.node_id: node for node in self._client.list_nodes()}
         self._changes, self._connection = changes, connection

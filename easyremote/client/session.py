@@ -16,6 +16,17 @@ from easyremote.client.files import Channel, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
+from easyremote.protocol.builtins import (
+    CELL,
+    COMM,
+    END,
+    HAVE,
+    OUTPUT,
+    RESTART,
+    SESSION,
+    SESSIONS,
+    VARIABLES,
+)
 from easyremote.serialize.blobs import Packed, pack, unpack
 from easyremote.serialize.refs import Whereabouts, going_to
 from easyremote.serialize.values import Dumped, dump
@@ -66,7 +77,7 @@ class Session:
         ``origin`` is what the cell is known by.
         """
         return self._client.start(
-            "$cell",
+            CELL,
             dump(request),
             node_id=self.node_id,
             session=self.name,
@@ -81,7 +92,7 @@ class Session:
 
         It waits for the cell that runs. What comes of it are events, as those of a cell.
         """
-        return self._client.start("$comm", dump(request), node_id=self.node_id, session=self.name)
+        return self._client.start(COMM, dump(request), node_id=self.node_id, session=self.name)
 
     @property
     def files(self) -> Channel:
@@ -107,7 +118,7 @@ class Session:
         for start in range(0, len(asked), _HASHES_AT_ONCE):
             body = b"".join(asked[start : start + _HASHES_AT_ONCE])
             question = Dumped([body], len(body))
-            known.update(self._client.start("$have", question, node_id=self.node_id).result())
+            known.update(self._client.start(HAVE, question, node_id=self.node_id).result())
         return known
 
     def ask(
@@ -123,7 +134,7 @@ class Session:
         arguments = self.pack({"args": args}, process)
         send(self.files, missing(self.files, arguments.files), lambda state: None)
         job: RemoteJob[dict[str, Any]] = self._client.start(
-            "$session",
+            SESSION,
             dump((operation, process, arguments.plain_wire())),
             node_id=self.node_id,
             session=self.name,
@@ -153,7 +164,7 @@ class Session:
         """
         body = msgspec.msgpack.encode(request)
         job: RemoteJob[dict[str, Any]] = self._client.start(
-            "$variables",
+            VARIABLES,
             Dumped([body], len(body)),
             node_id=self.node_id,
             session=self.name,
@@ -220,11 +231,11 @@ class Session:
 
         The next cell starts it anew. Safe to repeat.
         """
-        return self._replace("$end")
+        return self._replace(END)
 
     def restart(self) -> bool:
         """`end` it, and start it anew at once, empty; False where there is none."""
-        return self._replace("$restart")
+        return self._replace(RESTART)
 
     def _replace(self, how: str) -> bool:
         job: RemoteJob[bool] = self._client.start(
@@ -244,7 +255,7 @@ def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[list[dict[str, A
         ``origin``: where its newest cell came from, as that was told.
     """
     return client.start(
-        "$sessions", Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
+        SESSIONS, Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
     )
 
 
@@ -268,7 +279,7 @@ def replay(
         Its result says how the cell stands: ``state`` (``queued``, ``running``, ``done``), and
         ``error`` (code, message, details) where it has failed.
     """
-    return client.start("$output", dump((follow, bars_only)), node_id=node_id, session=call_id)
+    return client.start(OUTPUT, dump((follow, bars_only)), node_id=node_id, session=call_id)
 
 
 def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from easyremote.gateway.nodes import LOST_AFTER, Node, Nodes
 from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.scheduler import Target
 from easyremote.gateway.table import ORIGIN_LIMIT, CallTable, Client, GatewayCall, failed
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.link import Link
@@ -357,7 +358,7 @@ class Calls:
         if call.occupies:
             call.occupies = False
             node.release(call.function)
-            if call.function[0] != "$":
+            if not is_builtin(call.function):
                 node.ran(message.seconds)
             self._fill(node, now)
         if call.client is None:

@@ -21,6 +21,7 @@ from easyremote.gateway.calls import Calls
 from easyremote.gateway.jobs import is_work, jobs_of
 from easyremote.gateway.nodes import Node
 from easyremote.gateway.table import Client
+from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
     Cancel,
@@ -82,20 +83,20 @@ class Feed:
         return False
 
     def _asked(self, client: Client, message: Submit) -> bool:
-        if message.function == "$nodes":
+        if message.function == NODES:
             self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
-        elif message.function == "$ping":
+        elif message.function == PING:
             self._answer(client, message, None)
-        elif message.function in ("$cancel", "$kill"):
+        elif message.function in (CANCEL, KILL):
             self._answer(client, message, self._stop(client, message))
-        elif message.function == "$watch":
+        elif message.function == WATCH:
             watcher = _Watcher(client, message.call)
             self._watchers[id(client), message.call] = watcher
             client.link.send(Started(message.call))
             if len(self._watchers) == 1:
                 self._tell_nodes(on=True)
             watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
-        elif message.function == "$changes":
+        elif message.function == CHANGES:
             self._followers[id(client), message.call] = _Watcher(client, message.call)
             client.link.send(Started(message.call))
         else:
@@ -121,7 +122,7 @@ class Feed:
         call = self._calls.table.by_id.get(_call_id(message.session))
         if call is None or call.owner != client.owner or call.is_over:
             return False
-        self._calls.cancel(call, kill=message.function == "$kill", now=time.monotonic())
+        self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
         return True
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
@@ -180,7 +181,7 @@ class Feed:
             {"node_id": node.node_id, **msgspec.structs.asdict(function)}
             for node in self._nodes
             for name, function in sorted(node.functions.items())
-            if node.online and not name.startswith("$")
+            if node.online and not is_builtin(name)
         ]
 
     def _snapshot(self, client: Client) -> dict[str, Any]:
@@ -209,8 +210,8 @@ def _describe_node(node: Node, now: float) -> dict[str, Any]:
         "since": now - node.since,
         "python": node.versions.get("python", ""),
         "version": node.versions.get("easyremote", ""),
-        "functions": sorted(name for name in node.functions if not name.startswith("$")),
-        "runs_code": "$cell" in node.functions,
+        "functions": sorted(name for name in node.functions if not is_builtin(name)),
+        "runs_code": CELL in node.functions,
         "running": sum(count for name, count in node.active.items() if is_work(name)),
         "slots": node.slots,
         "installs": node.said.installs,

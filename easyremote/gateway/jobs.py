@@ -12,25 +12,25 @@ from typing import Any
 
 from easyremote.gateway.recent import EndedCall
 from easyremote.gateway.table import CallTable, GatewayCall
+from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
 from easyremote.protocol.call import CallState
 
 #: Calls in one snapshot: more than these nobody reads, and each costs every watcher.
 LIMIT = 200
-#: How calls are shown that have no function's name; "" is one from before a restart.
-_KINDS = {
-    "$cell": "cell",
-    "$call": "shipped",
-    "$session": "variables",
-    "$comm": "widget",
-    "$send": "files",
-    "$files": "files",
-    "": "unknown",
-}
+#: How a call is shown that is from before a restart of this gateway: its function is not known.
+_UNKNOWN = "unknown"
 
 
 def is_work(function: str) -> bool:
     """Whether a call of it is work, and not a question about another call (``$output``)."""
-    return function in _KINDS or not function.startswith("$")
+    return bool(_kind(function))
+
+
+def _kind(function: str) -> str:
+    """What a list calls it; empty for a question."""
+    if is_builtin(function):
+        return BUILTINS[function].job if function in BUILTINS else ""
+    return function or _UNKNOWN
 
 
 def jobs_of(table: CallTable, owner: str, now: float) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def jobs_of(table: CallTable, owner: str, now: float) -> dict[str, Any]:
 def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, Any]:
     return {
         "call_id": call.call_id.hex(),
-        "function": _KINDS.get(call.function, call.function),
+        "function": _kind(call.function),
         "node_id": call.node.node_id if call.node else call.target[0] or None,
         "state": call.state.value,
         "seconds": now - (call.began or call.created),
@@ -64,7 +64,7 @@ def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, An
 def _ended(call: EndedCall, now: float) -> dict[str, Any]:
     return {
         "call_id": call.call_id.hex(),
-        "function": _KINDS.get(call.function, call.function),
+        "function": _kind(call.function),
         "node_id": call.node_id,
         "origin": call.origin,
         "code": call.code,
@@ -87,7 +87,7 @@ def _places(table: CallTable, calls: list[GatewayCall]) -> dict[int, int]:
     }
     ahead: Counter[tuple[str, str]] = Counter()
     for call in calls:
-        if call.function == "$cell" and call.node is not None:
+        if call.function == CELL and call.node is not None:
             session = call.node.node_id, call.session
             if call.state is CallState.DISPATCHED and ahead[session]:
                 places[call.number] = ahead[session]

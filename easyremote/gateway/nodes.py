@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -79,18 +80,18 @@ class Node:
         limit = offered.max_concurrency
         if limit and self.active.get(function, 0) >= limit:
             return False
-        if function.startswith("$"):  # code has processes of its own
+        if is_builtin(function):  # code has processes of its own
             return True
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
         return self.busy < self.slots + (AHEAD if quick else 0)
 
     def occupy(self, function: str) -> None:
         self.active[function] = self.active.get(function, 0) + 1
-        self.busy += not function.startswith("$")
+        self.busy += not is_builtin(function)
 
     def release(self, function: str) -> None:
         self.active[function] -= 1
-        self.busy -= not function.startswith("$")
+        self.busy -= not is_builtin(function)
 
     def ran(self, seconds: float) -> None:
         """A call took so long; the mean follows."""
@@ -177,14 +178,16 @@ class Nodes:
     def no_such_function(self, function: str, node: Node | None) -> NotFound:
         """What to tell somebody who asked for a function that is not there."""
         places = [node] if node is not None else [each for each in self if each.online]
-        names = sorted({name for place in places for name in place.functions if name[0] != "$"})
+        names = sorted(
+            {name for place in places for name in place.functions if not is_builtin(name)}
+        )
         where = f"Node {node.node_id!r}" if node is not None else "No node online"
-        if function.startswith("$") and node is None:
+        if is_builtin(function) and node is None:
             return NotFound(
                 "No node online runs cells or shipped functions. Start one that does: "
                 "python -m easyremote.node."
             )
-        if function.startswith("$"):
+        if is_builtin(function):
             return NotFound(
                 f"{where} runs only the functions that it registered, no cells and no shipped "
                 "code. Its owner can allow them: python -m easyremote.node does."

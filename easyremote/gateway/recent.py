@@ -11,6 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from easyremote.protocol.builtins import CALL, CELL, is_builtin
+
 if TYPE_CHECKING:
     from easyremote.gateway.table import GatewayCall
 
@@ -43,8 +45,8 @@ class Recent:
 
     def note(self, call: GatewayCall, code: str, seconds: float, now: float) -> None:
         """It is over, with this code and after so many seconds."""
-        is_code = call.function in ("$cell", "$call")
-        is_function = seconds >= WORTH_KEEPING and not call.function.startswith("$")
+        is_code = call.function in (CELL, CALL)
+        is_function = seconds >= WORTH_KEEPING and not is_builtin(call.function)
         if not call.owner or not (is_code or is_function):
             return
         node_id = call.node.node_id if call.node is not None else call.target[0] or None

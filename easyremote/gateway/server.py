@@ -23,6 +23,7 @@ from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.identity import Kind, read_private, write_private
+from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
 
 #: Connections that are still open at the end are cut after this many seconds.
@@ -106,7 +107,7 @@ class Server:
         if self._links is None:
             return 0
         names = {name for node in self._links.nodes if node.online for name in node.functions}
-        return sum(not name.startswith("$") for name in names)
+        return sum(not is_builtin(name) for name in names)
 
     # -- start and stop --------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from easyremote.errors import CallLost, EasyRemoteError, to_wire
 from easyremote.gateway.nodes import Node, Nodes
 from easyremote.gateway.recent import Recent
 from easyremote.gateway.scheduler import Scheduler, Target
+from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
 from easyremote.protocol.callee import TOMBSTONES
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, pack_error
@@ -94,7 +95,7 @@ class GatewayCall:
     @property
     def title(self) -> str:
         """What to call it in a message."""
-        special = {"": "the call", "$cell": "the cell", "$call": "the shipped function"}
+        special = {"": "the call", CELL: "the cell", CALL: "the shipped function"}
         return special.get(self.function, f"{self.function}()")
 
     @property

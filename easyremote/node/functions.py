@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from easyremote.errors import UsageError
 from easyremote.node.registered.parameters import parameters
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.messages import Function
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +72,7 @@ class Functions:
         if not callable(function):
             raise UsageError(f"@node.register wants a function, not {function!r}.")
         name = name or getattr(function, "__name__", "")
-        if not name or name.startswith("$") or "/" in name or not name.isprintable():
+        if not name or is_builtin(name) or "/" in name or not name.isprintable():
             raise UsageError(f"{name!r} can't be a function's name. Give one: register(name=...).")
         if name in self._functions and self._functions[name].call is not function:
             raise UsageError(

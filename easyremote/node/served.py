@@ -19,9 +19,10 @@ from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.functions import Functions
 from easyremote.node.processes.process import RelayedCall
-from easyremote.node.processes.sessions import FUNCTIONS, Sessions
+from easyremote.node.processes.sessions import Sessions
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
+from easyremote.protocol.builtins import OF_NODES
 from easyremote.protocol.callee import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -157,7 +158,7 @@ class ServedNode:
             return
         specs = [function.spec for function in self._functions]
         if self._allow_code:
-            specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in FUNCTIONS]
+            specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
         policy = self._allow_code and self._allow_install, self._session_idle, self._processes
         self.link.send(Register(tuple(specs), self._slots, self._labels, *self._machine, *policy))
 

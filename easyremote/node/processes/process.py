@@ -21,6 +21,7 @@ from typing import Any
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
+from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.callee import Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Dispatch, Message
@@ -28,8 +29,6 @@ from easyremote.protocol.streams import Relay
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
-#: About a session's variables, for who looks on: plain, and no use of the session.
-VARIABLES = "$variables"
 #: Between SIGTERM and SIGKILL, in seconds.
 TERMINATE_TIMEOUT = 2.0
 

@@ -20,8 +20,23 @@ from easyremote.node.blob_store import BlobStore
 from easyremote.node.folders import remove_folders
 from easyremote.node.outcomes import plain_outcome
 from easyremote.node.processes.pools import SESSION_IDLE, Processes
-from easyremote.node.processes.process import TERMINATE_TIMEOUT, VARIABLES, Process, RelayedCall
-from easyremote.node.worker.file_calls import FILES, SEND
+from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.protocol.builtins import (
+    CALL,
+    CELL,
+    COMM,
+    END,
+    FILES,
+    HAVE,
+    INPUT,
+    OF_NODES,
+    OUTPUT,
+    RESTART,
+    SEND,
+    SESSION,
+    SESSIONS,
+    VARIABLES,
+)
 from easyremote.protocol.callee import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -38,27 +53,6 @@ from easyremote.protocol.messages import (
     Started,
 )
 
-CELL = "$cell"
-CALL = "$call"
-#: About a session's variables, beside its cells.
-SESSION = "$session"
-#: What a front end says to a widget of a session.
-COMM = "$comm"
-#: Which blobs of the caller's are here: hashes, one after the other; answered here.
-HAVE = "$have"
-#: Ends a session's process; answered here. So is the other, which starts another one.
-END = "$end"
-RESTART = "$restart"
-#: The caller's sessions, plain; answered here, whatever runs in them.
-SESSIONS = "$sessions"
-#: About another call, which their ``session`` names: what it has shown, and the answer to what it
-#: asks. Its process serves them beside it.
-OUTPUT = "$output"
-INPUT = "$input"
-FUNCTIONS = (
-    *(CELL, CALL, SESSION, VARIABLES, COMM, HAVE, END, RESTART, SESSIONS),
-    *(OUTPUT, INPUT, SEND, FILES),
-)
 #: Bytes of a hash.
 HASH_SIZE = 32
 #: Calls whose processes are known, for those two.
@@ -131,7 +125,7 @@ class Sessions:
     def owns(self, message: Message) -> bool:
         """Whether a message of the gateway is about a call of ours."""
         if isinstance(message, Dispatch):
-            return message.function in FUNCTIONS
+            return message.function in OF_NODES
         return getattr(message, "call", 0) in self._by_number
 
     def receive(self, message: Message) -> None:

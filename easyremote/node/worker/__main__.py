@@ -36,6 +36,7 @@ from easyremote.node.worker.outlived import Outlived
 from easyremote.node.worker.output import COMMS, Event
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.record import Reader, Record, Records
+from easyremote.protocol.builtins import CELL, COMM, INPUT, OUTPUT, SESSION, VARIABLES
 from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
@@ -94,10 +95,10 @@ class Worker:
         self._owner = ""
         self._capture: Capture | None = None
         self._in_shell = {
-            "$cell": self._run_cell,
-            "$session": self._run_session,
-            "$variables": self._run_plainly,
-            "$comm": self._run_comm,
+            CELL: self._run_cell,
+            SESSION: self._run_session,
+            VARIABLES: self._run_plainly,
+            COMM: self._run_comm,
         }
         #: Of the call that takes to the notebook what widgets say, while one runs.
         self._carrier: Record | None = None
@@ -132,9 +133,9 @@ class Worker:
         self._callee.receive(message)
 
     def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
-        if held.function == "$output":
+        if held.function == OUTPUT:
             self._replay(held, load(arguments))
-        elif held.function == "$input":
+        elif held.function == INPUT:
             self._answer(held, load(arguments))
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
@@ -199,9 +200,9 @@ class Worker:
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
         self._work = work
-        if held.function in ("$cell", "$comm"):
+        if held.function in (CELL, COMM):
             self._carry(record)
-        if held.function == "$cell":
+        if held.function == CELL:
             self._tell_of_late_output()
         self._outlived.call_begins()
         try:
@@ -373,7 +374,7 @@ class Worker:
         """Send every reader what it has room for; those who have all that comes, are done."""
         for reader in list(record.readers):
             held = reader.held
-            must = record.outcome is not None and held.function != "$output"  # it ends now
+            must = record.outcome is not None and held.function != OUTPUT  # it ends now
             while must or held.window_is_open:
                 batch = record.read(reader)
                 if batch is None:
@@ -386,7 +387,7 @@ class Worker:
         record.readers.remove(reader)
         del self._reading[reader.held]
         outcome = record.outcome
-        if reader.held.function != "$output":
+        if reader.held.function != OUTPUT:
             assert outcome is not None, "its own reader follows it to the end"
             self._callee.finish(reader.held, outcome)
             return

@@ -17,16 +17,13 @@ import msgspec
 from easyremote.node.outcomes import error_outcome, plain_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
+from easyremote.protocol.builtins import FILES, SEND
 from easyremote.protocol.callee import HeldCall, Outcome
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import Content
 
-__all__ = ["FILES", "FILE_CALLS", "SEND", "FileCalls"]
+__all__ = ["FILE_CALLS", "FileCalls"]
 
-#: Files that come: what is here of them, a piece of one.
-SEND = "$send"
-#: Files of a session: a list of them, what is in one, a piece of it.
-FILES = "$files"
 FILE_CALLS = (SEND, FILES)
 
 

@@ -24,6 +24,7 @@ from easyremote.panel.messages import (
     unavailable,
 )
 from easyremote.panel.runs import Runs
+from easyremote.protocol.builtins import is_builtin
 from easyremote_jupyter.server.gateway_handler import (
     AUTH_RESOURCE,
     PATIENCE,
@@ -65,7 +66,7 @@ class RunHandler(GatewayHandler):
     async def post(self) -> None:
         wanted = self.read(RunRequest)
         async with self.gateway() as client:
-            if wanted.function.startswith("$"):
+            if is_builtin(wanted.function):
                 raise web.HTTPError(400, f"{wanted.function!r} is no function of a node.")
             try:
                 job = await asyncio.to_thread(
