@@ -8,7 +8,8 @@ import msgspec
 
 from easyremote.node.worker.output import Event
 from easyremote.node.worker.record import CALLS, Reader, Record, Records
-from easyremote.protocol.callee import EVENT_WINDOW, HeldCall, Outcome
+from easyremote.protocol.callee import EVENT_WINDOW, LocalCall
+from easyremote.protocol.held import Outcome
 
 OVER = Outcome((), 0, "msgpack")
 
@@ -22,7 +23,7 @@ def bar(n: int, key: str = "1", state: str = "running", leave: bool = True) -> E
 
 
 def reader(record: Record) -> Reader:
-    held = HeldCall(1, b"i" * 16, 0, "$cell", "", "", 0.0)
+    held = LocalCall(1, b"i" * 16, 0, "$cell", "", "", 0.0)
     made = Reader(held)
     record.readers.append(made)
     return made
