@@ -314,6 +314,8 @@ class Caller:
             call.sink.started(node)
 
     def _event(self, call: OutstandingCall, event: Event, body: Buffer) -> None:
+        if call.call not in self._calls:
+            return  # the outcome did not wait for it: the process that made it has died since
         if event.seq < call.next_event:  # sent again after a reconnection
             if event.seq <= call.seen:  # what said that it was consumed went with the one before
                 self.seen(call, call.seen)

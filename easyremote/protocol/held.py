@@ -84,6 +84,11 @@ class HeldCall:
     owner: str
     #: Seconds that are left of the caller's time, 0 for no limit.
     timeout: float
+    #: Seconds that it may wait here for its turn, and seconds that it may run; 0 for no limit.
+    queue_timeout: float
+    run_timeout: float
+    #: By which people find where it came from.
+    origin: str
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
     state: CallState = CallState.DISPATCHED
     #: Whether the arguments are whole: the call has a place, or runs.
@@ -106,11 +111,14 @@ class HeldCalls(ABC, Generic[C]):
 
     Parameters
     ----------
+    kind
+        What is kept of a call.
     seal
         Opens arguments, and seals events and outcomes.
     """
 
-    def __init__(self, seal: Seal = CLEAR) -> None:
+    def __init__(self, kind: type[C], seal: Seal = CLEAR) -> None:
+        self._kind = kind
         self._seal = seal
         self._by_id: dict[bytes, C] = {}
         self._by_number: dict[int, C] = {}
@@ -126,10 +134,6 @@ class HeldCalls(ABC, Generic[C]):
         return [held for held in self._by_id.values() if not held.is_finished]
 
     # -- what becomes of a call is decided by the two who hold calls -------------------------------
-
-    @abstractmethod
-    def _take(self, message: Dispatch) -> C:
-        """The record of a new call."""
 
     @abstractmethod
     def _start(self, held: C, encoding: str, arguments: Buffer) -> None:
@@ -264,7 +268,18 @@ class HeldCalls(ABC, Generic[C]):
             text = "The node ran this call and its outcome was delivered."
             self.refuse(message, failure("lost", text))
             return
-        held = self._by_id[message.call_id] = self._take(message)
+        held = self._by_id[message.call_id] = self._kind(
+            message.call,
+            message.call_id,
+            message.fence,
+            message.function,
+            message.session,
+            message.owner,
+            message.timeout,
+            message.queue_timeout,
+            message.run_timeout,
+            message.origin,
+        )
         self._by_number[held.call] = held
         encoding = message.payload.encoding
         link.collect(

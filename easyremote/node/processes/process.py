@@ -40,10 +40,6 @@ _log = logging.getLogger("easyremote.node")
 class RelayedCall(HeldCall):
     """One call that a node passes on to a process."""
 
-    #: Seconds that it may wait for its turn, and seconds that it may run; 0 for no limit.
-    queue_timeout: float = 0.0
-    run_timeout: float = 0.0
-    origin: str = ""
     #: The arguments, from when they are whole until a process has them.
     encoding: str = ""
     arguments: Buffer = b""

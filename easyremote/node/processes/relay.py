@@ -44,7 +44,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
     """All calls that a node passes on."""
 
     def __init__(self, keeper: Keeper) -> None:
-        super().__init__()
+        super().__init__(RelayedCall)
         self._keeper = keeper
         self._last = 0
 
@@ -76,7 +76,9 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         process.calls.pop(call.inner, None)
         call.process = None
         if call.is_finished and call.outcome is None:
+            # Whoever has the value already drops this; who has a part of it waits for the rest.
             call.outcome, call.last_event = outcome, 0
+            self._send_outcome(call, outcome)
         self.finish(call, outcome)
 
     # -- from a process ----------------------------------------------------------------------------
@@ -134,20 +136,6 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         self._keeper.left(call)
 
     # -- what the gateway says ---------------------------------------------------------------------
-
-    def _take(self, message: Dispatch) -> RelayedCall:
-        return RelayedCall(
-            message.call,
-            message.call_id,
-            message.fence,
-            message.function,
-            message.session,
-            message.owner,
-            message.timeout,
-            queue_timeout=message.queue_timeout,
-            run_timeout=message.run_timeout,
-            origin=message.origin,
-        )
 
     def _start(self, held: RelayedCall, encoding: str, arguments: Buffer) -> None:
         held.encoding, held.arguments = encoding, arguments

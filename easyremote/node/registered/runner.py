@@ -66,6 +66,7 @@ class Run:
     #: Set when `seen` changed; only a generator has it.
     room: threading.Event | None = None
     began: float = 0.0
+    #: Rings when the call has waited too long for a thread, then when it has run too long.
     timer: asyncio.TimerHandle | None = None
     is_over: bool = False
 
@@ -137,6 +138,8 @@ class Runner:
             loop = self._loop_for_users()
             loop.call_soon_threadsafe(self._start_task, run)
             return
+        if held.queue_timeout and self._loop is not None:
+            run.timer = self._loop.call_later(held.queue_timeout, self._waited_too_long, run)
         self._in_threads += 1
         if self._threads < min(self._in_threads, self._slots):
             self._add_thread()
@@ -198,6 +201,18 @@ class Runner:
                 self._add_thread()
             self._over(run, outcome)
 
+    def _waited_too_long(self, run: Run) -> None:
+        with run.lock:
+            if run.began or run.stopping is not None:
+                return
+            text = (
+                f"No turn came in time: all threads of {self._node_id!r} are busy. It did not run."
+            )
+            run.stopping = failure(
+                "timeout", text, may_have_run=False
+            )  # its thread leaves it alone
+        self._over(run, run.stopping)
+
     def _expire(self, run: Run, limit: float) -> None:
         self._stop(
             run, failure("timeout", f"{run.held.function}() ran longer than {limit:g} s; stopped.")
@@ -235,7 +250,10 @@ class Runner:
                 self._arm(run)
 
     def _arm(self, run: Run) -> None:
-        limits = [limit for limit in (run.held.timeout, run.function.spec.timeout) if limit]
+        if run.timer is not None:
+            run.timer.cancel()  # it waits no more
+        held, spec = run.held, run.function.spec
+        limits = [limit for limit in (held.timeout, held.run_timeout, spec.timeout) if limit]
         if limits and self._loop is not None:
             limit = min(limits)
             run.timer = self._loop.call_later(limit, self._expire, run, limit)
