@@ -99,7 +99,7 @@ class Intake:
         if message.age and self._recovery.predates(sent):
             message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
         arguments = client.link.relay(message.payload)  # first of all, because it can raise
-        target = (message.node, message.function)
+        target = (message.node, message.function, client.access)
         call = self._table.add(message.call_id, client.owner, target, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold or RECONNECT_LIMIT
@@ -125,7 +125,8 @@ class Intake:
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         client.link.drop(message.payload)
         if not call.owner:  # adopted from a node
-            call.owner, call.target = client.owner, (message.node, message.function)
+            call.owner = client.owner
+            call.target = (message.node, message.function, client.access)
         if call.owner == client.owner:
             call.bind(client, message.call)
             call.say_again()

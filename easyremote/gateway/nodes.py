@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import Node
+from easyremote.gateway.records import Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Hello, Register, Resources
+
+
+class Rota:
+    """The nodes that offer one function to one kind of caller; they take turns."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._places: dict[Node, int] = {}
+        self._next = 0
+
+    def add(self, node: Node) -> None:
+        self._places[node] = len(self.nodes)
+        self.nodes.append(node)
+
+    def remove(self, node: Node) -> None:
+        """The last one takes its place, so that this costs the same for any number of nodes."""
+        place = self._places.pop(node)
+        last = self.nodes.pop()
+        if last is not node:
+            self.nodes[place] = last
+            self._places[last] = place
+
+    def in_turn(self) -> Iterator[Node]:
+        """Yield each of them once, from behind the one at which the last caller stopped."""
+        start, count = self._next, len(self.nodes)
+        for place in range(start, start + count):
+            self._next = (place + 1) % count
+            yield self.nodes[place % count]
 
 
 class Nodes:
@@ -17,6 +45,8 @@ class Nodes:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
+        #: Who is online and offers a function, by function and kind of caller.
+        self._offers: dict[tuple[str, Access], Rota] = {}
         #: Called with a node that came, went, or says anew what it offers.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -29,6 +59,7 @@ class Nodes:
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
         """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
+        self._withdraw(node)
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
@@ -39,32 +70,64 @@ class Nodes:
         return node
 
     def offer(self, node: Node, message: Register) -> None:
+        """The node says, anew, all that it offers."""
+        self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        for key in self._keys(node):
+            self._offers.setdefault(key, Rota()).add(node)
         self.changed(node)
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
+        self._withdraw(node)
         node.link = None
+        node.has_resumed = False
         node.since = now
         self.changed(node)
 
-    def offering(self, function: str) -> list[Node]:
-        """The nodes online that have this function."""
-        return [node for node in self if node.online and function in node.functions]
+    def _withdraw(self, node: Node) -> None:
+        """Take back what it offered on this link."""
+        if not node.online:
+            return
+        for key in self._keys(node):
+            rota = self._offers[key]
+            rota.remove(node)
+            if not rota.nodes:
+                del self._offers[key]
 
-    def refusal(self, node_id: str, function: str, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call (empty ``node_id``: any); None if one may."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.link is not None and function in node.functions:
-            return None  # the common case, on the way of every call
+    @staticmethod
+    def _keys(node: Node) -> list[tuple[str, Access]]:
+        return [
+            (name, access)
+            for name, function in node.functions.items()
+            for access in Access
+            if access.allows(function)
+        ]
+
+    def offering(self, function: str, access: Access) -> Sequence[Node]:
+        """The nodes online that have this function, and let such a caller call it."""
+        rota = self._offers.get((function, access))
+        return rota.nodes if rota is not None else ()
+
+    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
+        """The same, each time from behind the one at which the last caller stopped."""
+        rota = self._offers.get((function, access))
+        return rota.in_turn() if rota is not None else iter(())
+
+    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
+        """Why no node will ever take such a call; None if one may."""
+        node_id, function, access = target
         if not node_id:
-            if any(each.may_take(function, now) for each in self):
+            if self.offering(function, access):
                 return None
-            return self.no_such_function(function, None)
+            if any(each.may_take(function, access, now) for each in self):
+                return None
+            return self.no_such_function(function, None, access)
+        node = self._nodes.get(node_id)
         if node is None:
             return self.no_such_node(node_id)
         if node.is_gone(now):
@@ -73,7 +136,9 @@ class Nodes:
                 "or name another node.",
                 node_id=node_id,
             )
-        return None if node.may_take(function, now) else self.no_such_function(function, node)
+        if node.may_take(function, access, now):
+            return None
+        return self.no_such_function(function, node, access)
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""
@@ -88,8 +153,11 @@ class Nodes:
             f"Online: {', '.join(online)}."
         )
 
-    def no_such_function(self, function: str, node: Node | None) -> NotFound:
+    def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
         """What to tell somebody who asked for a function that is not there."""
+        if access is not Access.LINK:
+            # What is not public is not known to be there, either.
+            return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(
             {name for place in places for name in place.functions if not is_builtin(name)}

@@ -7,6 +7,7 @@ They point at one another, so they live in one module. What happens to them is d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
@@ -15,8 +16,29 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
 from easyremote.protocol.streams import Relay
 
-#: (node id or "", function)
-Target = tuple[str, str]
+
+class Access(Enum):
+    """How a caller came in; a node's own registration decides whether it may call a function."""
+
+    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
+    __hash__ = object.__hash__
+
+    #: By a link of its own, with a client key: everything that a node offers.
+    LINK = "link"
+    #: By HTTP with a client key: what the node made public.
+    HTTP = "http"
+    #: By HTTP without a key: what the node made public and asks no key for.
+    PUBLIC = "public"
+
+    def allows(self, function: Function) -> bool:
+        """Whether this caller may call a function that a node registered like this."""
+        if self is Access.LINK:
+            return True
+        return function.public and (self is Access.HTTP or not function.auth_required)
+
+
+#: (node id or "" for any, function, who asks)
+Target = tuple[str, str, Access]
 
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
@@ -37,6 +59,7 @@ class ClientLink:
     link: Link
     #: The id of its key: it sees the calls of this owner only.
     owner: str
+    access: Access = Access.LINK
     #: Its calls, by its own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When it said what it holds; the ages of what it sends again were taken after that.
@@ -54,7 +77,7 @@ class Node:
     link: Link | None = None
     #: Whether it has said, on this link, what it offers.
     is_registered: bool = False
-    #: Whether it has said, on this link, which calls it holds.
+    #: Whether it has said, on this link, which calls it holds; before that it gets none.
     has_resumed: bool = False
     #: It finishes what it has, and takes nothing new.
     draining: bool = False
@@ -85,15 +108,23 @@ class Node:
         """Whether it is away, and not expected back."""
         return self.link is None and (self.draining or now > self.since + LOST_AFTER)
 
-    def may_take(self, function: str, now: float) -> bool:
+    def offers(self, function: str, access: Access) -> bool:
+        """Whether it has this function, and lets such a caller call it."""
+        offered = self.functions.get(function)
+        return offered is not None and access.allows(offered)
+
+    def may_take(self, function: str, access: Access, now: float) -> bool:
         """Whether a call of this function may go there, now or later."""
         is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (function in self.functions or not is_known)
+        return not self.is_gone(now) and (self.offers(function, access) or not is_known)
 
-    def has_room(self, function: str) -> bool:
-        """Whether one more call of this function may go there now."""
+    def has_room(self, call: GatewayCall) -> bool:
+        """Whether this call may go there now."""
+        _, function, access = call.target
         offered = self.functions.get(function)
-        if offered is None or not self.online or self.draining:
+        if offered is None or not self.has_resumed or self.draining:
+            return False
+        if access is not Access.LINK and not access.allows(offered):
             return False
         limit = offered.max_concurrency
         if limit and self.active.get(function, 0) >= limit:
@@ -165,6 +196,12 @@ class GatewayCall:
     @property
     def function(self) -> str:
         return self.target[1]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a generator, on the node where it is."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered is not None and offered.streams
 
     @property
     def title(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from easyremote.errors import EasyRemoteError, ProtocolError
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node, Target
+from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node, Target
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
@@ -39,13 +39,9 @@ class Recovery:
 
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
         """Why no node will ever take such a call; None if one may."""
-        node_id, function = target
-        error = self._table.nodes.refusal(node_id, function, now)
-        if (
-            error is not None
-            and now < self._born + RETURN
-            and self._table.nodes.get(node_id) is None
-        ):
+        nodes = self._table.nodes
+        error = nodes.refusal(target, now)
+        if error is not None and now < self._born + RETURN and nodes.get(target[0]) is None:
             return None
         return error
 
@@ -97,7 +93,7 @@ class Recovery:
 
     def _adopt(self, call_id: bytes, now: float) -> GatewayCall:
         """A call from before this gateway started; its client will come back for it."""
-        call = self._table.add(call_id, "", ("", ""), now)
+        call = self._table.add(call_id, "", ("", "", Access.LINK), now)
         call.hold_until = now + RECONNECT_LIMIT
         self._table.arm(call)
         return call
