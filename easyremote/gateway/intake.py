@@ -11,7 +11,6 @@ from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.protocol.call import CallEvent, CallState
-from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -56,7 +55,6 @@ class Intake:
         for call in list(self._table.by_id.values()):
             client, number = call.client, call.client_number
             if call.submit is not None and client is not None and not call.suspect_until:
-                call.drop_arguments()
                 self._table.forget(call, remember=False)
                 client.link.send(HandBack((number,)))
 
@@ -102,7 +100,7 @@ class Intake:
         target = (message.node, message.function, client.access)
         call = self._table.add(message.call_id, client.owner, target, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
-        call.hold = message.hold or RECONNECT_LIMIT
+        call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.bind(client, message.call)
         error = self._refusal(call, message, now)

@@ -16,8 +16,11 @@ from easyremote.protocol.call import CallState
 #: begins where this one left off. Comparing all of 2,000 nodes took a millisecond a call.
 COMPARED = 8
 
-#: The calls that wait for one target, by number, the oldest first.
+#: Calls that wait for the same, by number, the oldest first.
 Queue = OrderedDict[int, GatewayCall]
+#: What they wait for on their node: a function, who asks, and whether arguments are still to come.
+#: These last wait apart, so that arguments that never come hold up nobody who has sent his.
+Wanted = tuple[str, Access, bool]
 
 
 class Scheduler:
@@ -26,20 +29,28 @@ class Scheduler:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         #: By node id ("" for any node), so that a node looks only at what it may take.
-        self._queues: dict[str, dict[tuple[str, Access], Queue]] = {}
+        self._queues: dict[str, dict[Wanted, Queue]] = {}
 
     def targets(self) -> list[Target]:
         """What is waited for."""
-        return [(node_id, *wanted) for node_id, queues in self._queues.items() for wanted in queues]
+        wanted = [(node_id, *want[:2]) for node_id, each in self._queues.items() for want in each]
+        return list(dict.fromkeys(wanted))
 
     def waiting(self, target: Target) -> list[GatewayCall]:
         """The calls that wait for it, the first first."""
-        return list(self._queue(target).values())
+        node_id, function, access = target
+        queues = self._queues.get(node_id, {})
+        calls = [
+            call
+            for is_coming in (False, True)
+            for call in queues.get((function, access, is_coming), OrderedDict()).values()
+        ]
+        return sorted(calls, key=lambda call: call.number)
 
     def place(self, call: GatewayCall) -> Node | None:
         """The node that can take the call now; None if it has to queue."""
-        node_id, function, access = target = call.target
-        if self._queues and self._queue(target):
+        node_id, function, access = call.target
+        if self._queues and _wanted(call) in self._queues.get(node_id, ()):
             return None  # others were here before
         if node_id:
             node = self._nodes.get(node_id)
@@ -56,17 +67,17 @@ class Scheduler:
         return best
 
     def enqueue(self, call: GatewayCall) -> None:
-        node_id, function, access = call.target
-        queues = self._queues.setdefault(node_id, {})
-        queues.setdefault((function, access), OrderedDict())[call.number] = call
+        queues = self._queues.setdefault(call.target[0], {})
+        queues.setdefault(_wanted(call), OrderedDict())[call.number] = call
 
     def remove(self, call: GatewayCall) -> None:
         """It waits no longer (placed, cancelled, expired). Safe to repeat."""
-        node_id, function, access = call.target
-        queue = self._queue(call.target)
-        if queue.pop(call.number, None) is not None and not queue:
-            del self._queues[node_id][function, access]
-            if not self._queues[node_id]:
+        node_id, wanted = call.target[0], _wanted(call)
+        queues = self._queues.get(node_id, {})
+        queue = queues.get(wanted)
+        if queue is not None and queue.pop(call.number, None) is not None and not queue:
+            del queues[wanted]
+            if not queues:
                 del self._queues[node_id]
 
     def next_for(self, node: Node) -> GatewayCall | None:
@@ -82,9 +93,10 @@ class Scheduler:
             self.remove(oldest)
         return oldest
 
-    def _queue(self, target: Target) -> Queue:
-        node_id, function, access = target
-        return self._queues.get(node_id, {}).get((function, access)) or OrderedDict()
+
+def _wanted(call: GatewayCall) -> Wanted:
+    _, function, access = call.target
+    return function, access, call.arguments is not None
 
 
 def _load(node: Node) -> tuple[float, float]:

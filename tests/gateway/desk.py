@@ -22,6 +22,7 @@ from easyremote.protocol.messages import (
     Started,
     Submit,
 )
+from easyremote.protocol.streams import Outgoing
 
 MAX_PAYLOAD = 1 << 30
 T = TypeVar("T")
@@ -77,9 +78,38 @@ class ClientPeer(Peer):
         self.say(Submit(number, call_id, node, function, more.pop("payload", payload()), **more))
         return int(number)
 
+    def announce(self, size: int, sent: int = 0, **more: Any) -> Arguments:
+        """Submit a call with arguments of so many bytes, and send the first of them."""
+        stream = Outgoing(size)
+        number = self._near.open_stream(stream)
+        more["payload"] = Payload("pickle5", size, b"", number)
+        arguments = Arguments(self, number, self.submit(**more))
+        if sent:
+            arguments.send(sent)
+        return arguments
+
     def leave(self) -> None:
         self.link.close()
         self.desk.calls.client_left(self.client, self.desk.now)
+
+
+class Arguments:
+    """What a client sends of a call's arguments, as a stream."""
+
+    def __init__(self, peer: ClientPeer, stream: int, call: int) -> None:
+        self._peer, self._stream, self.call = peer, stream, call
+
+    def send(self, size: int) -> None:
+        near = self._peer._near
+        near.push(self._stream, memoryview(bytes(size)))
+        while (data := near.data_to_send()) is not None:
+            assert not list(self._peer.link.receive_data(data, self._peer.desk.now))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the gateway has not stopped the stream."""
+        self._peer.heard(Finished)
+        return self._stream in self._peer._near._streams.outgoing
 
 
 class NodePeer(Peer):
