@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 import easyremote
 from easyremote.background import run_every
-from easyremote.gateway.access import allowed_hosts, guard
+from easyremote.gateway.access import Door, guard
 from easyremote.gateway.feed import INTERVAL
 from easyremote.gateway.http.api import MAX_BODY, Api
 from easyremote.gateway.links import TICK, Links
@@ -24,11 +24,9 @@ _log = logging.getLogger("easyremote.gateway")
 LINKS = web.AppKey("LINKS", Links)
 
 
-def make_app(links: Links, api: Api, *, host: str, allow_hosts: Iterable[str]) -> web.Application:
+def make_app(links: Links, api: Api, door: Door) -> web.Application:
     """The gateway as an application."""
-    app = web.Application(
-        middlewares=[guard(allowed_hosts(host, allow_hosts))], client_max_size=MAX_BODY
-    )
+    app = web.Application(middlewares=[guard(door)], client_max_size=MAX_BODY)
     app[LINKS] = links
     app.router.add_get("/", _about)
     app.router.add_get("/healthz", _healthz)
