@@ -3,100 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
+from easyremote.gateway.records import Node
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Function, Hello, Register, Resources
-
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
-
-#: How long a node may be out of reach before its calls are given up.
-LOST_AFTER = 60.0
-#: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
-QUICK = 0.005
-#: How many calls are sent ahead then.
-AHEAD = 256
-#: The weight of the newest call in the mean running time.
-SMOOTHING = 0.1
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """One node, known by its id, over all of its connections."""
-
-    node_id: str
-    instance: bytes = b""
-    #: When its process started, on our clock.
-    born: float = 0.0
-    link: Link | None = None
-    #: Whether it has said, on this link, what it offers.
-    is_registered: bool = False
-    #: Whether it has said, on this link, which calls it holds.
-    has_resumed: bool = False
-    #: It finishes what it has, and takes nothing new.
-    draining: bool = False
-    functions: dict[str, Function] = field(default_factory=dict)
-    slots: int = 0
-    #: The calls that are there, by the number they have on its link.
-    calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: How many of them have not finished, of each function.
-    active: dict[str, int] = field(default_factory=dict)
-    #: How many of them hold a slot.
-    busy: int = 0
-    mean_seconds: float | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    resources: Resources | None = None
-    #: What it has said of itself.
-    said: Register = field(default_factory=lambda: Register((), 0))
-    #: What its machine has; how busy that is, is not known of it.
-    machine: Resources | None = None
-    #: When it came, or went.
-    since: float = 0.0
-
-    @property
-    def online(self) -> bool:
-        """Whether it is connected and has said what it offers."""
-        return self.link is not None and self.is_registered
-
-    def is_gone(self, now: float) -> bool:
-        """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
-
-    def may_take(self, function: str, now: float) -> bool:
-        """Whether a call of this function may go there, now or later."""
-        is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (function in self.functions or not is_known)
-
-    def has_room(self, function: str) -> bool:
-        """Whether one more call of this function may go there now."""
-        offered = self.functions.get(function)
-        if offered is None or not self.online or self.draining:
-            return False
-        limit = offered.max_concurrency
-        if limit and self.active.get(function, 0) >= limit:
-            return False
-        if is_builtin(function):  # code has processes of its own
-            return True
-        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy < self.slots + (AHEAD if quick else 0)
-
-    def occupy(self, function: str) -> None:
-        self.active[function] = self.active.get(function, 0) + 1
-        self.busy += not is_builtin(function)
-
-    def release(self, function: str) -> None:
-        self.active[function] -= 1
-        self.busy -= not is_builtin(function)
-
-    def ran(self, seconds: float) -> None:
-        """A call took so long; the mean follows."""
-        before = seconds if self.mean_seconds is None else self.mean_seconds
-        self.mean_seconds = before + SMOOTHING * (seconds - before)
+from easyremote.protocol.messages import Hello, Register, Resources
 
 
 class Nodes:

@@ -7,16 +7,10 @@ with room takes the oldest call that it may run. ``tests/gateway/test_scheduler.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
 
-from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import GatewayCall, Node, Target
 from easyremote.protocol.call import CallState
-
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
-
-#: (node id or "", function)
-Target = tuple[str, str]
 
 
 class Scheduler:

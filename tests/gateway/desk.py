@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -63,7 +63,7 @@ class ClientPeer(Peer):
 
     def __init__(self, desk: Desk, owner: str) -> None:
         super().__init__(desk)
-        self.client = Client(self.link, owner)
+        self.client = ClientLink(self.link, owner)
         self._last = 0
 
     def say(self, message: Message) -> None:
@@ -131,7 +131,7 @@ class Desk:
     def restart(self) -> None:
         """A gateway that knows nothing."""
         self.nodes = Nodes()
-        self.calls = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.calls = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
 
     def new_id(self) -> bytes:
         self._ids += 1

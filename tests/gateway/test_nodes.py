@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER, Node, Nodes
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import LOST_AFTER, Node
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 

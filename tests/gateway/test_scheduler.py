@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.gateway.nodes import AHEAD, Node, Nodes
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import AHEAD, GatewayCall, Node
 from easyremote.gateway.scheduler import Scheduler
-from easyremote.gateway.table import GatewayCall
 from easyremote.protocol.call import CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register

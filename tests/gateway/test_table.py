@@ -6,7 +6,8 @@ import pytest
 
 from easyremote.errors import UsageError
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.table import SPENT_TIMERS, CallTable, GatewayCall
+from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.table import SPENT_TIMERS, CallTable
 from easyremote.protocol import callee
 from easyremote.protocol.call import CallEvent, CallState
 

@@ -21,7 +21,7 @@ from aiohttp import web
 from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.table import Client
+from easyremote.gateway.records import ClientLink
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import Function, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
@@ -141,7 +141,7 @@ class _LocalCaller:
         self._links = links
         self.core = Caller()
         self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
-        self._client = Client(self.pair.far, owner)
+        self._client = ClientLink(self.pair.far, owner)
         self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
 
     def _flush(self, now: float) -> None:
