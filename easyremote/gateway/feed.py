@@ -10,7 +10,6 @@ themselves only while somebody watches.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -145,13 +144,8 @@ class Feed:
         if self._watchers and node.link is not None:
             node.link.send(Watch(on=True))
 
-    async def run(self) -> None:
-        """Send snapshots to whoever watches, for ever."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            self._send_snapshots()
-
-    def _send_snapshots(self) -> None:
+    def send_snapshots(self) -> None:
+        """Send a snapshot to each client that watches."""
         snapshots: dict[str, bytes] = {}
         for watcher in list(self._watchers.values()):
             if watcher.unseen >= UNSEEN_LIMIT:

@@ -1,13 +1,15 @@
-"""Accepts links: HELLO, the key, the role; from then on its messages go to the call table.
+"""Accepts links: HELLO, the key, the role; from then on messages go to the call table.
 
-Here a node's id changes hands: the newest connection of an id has it. If the one before belongs to
-another process, that one is told and stops. ``tests/gateway/test_links.py`` proves it.
+A node id belongs to the node key that used it first. Of several connections with that key the
+newest has the id; if the connection before belongs to another process, that process is told and
+stops. ``tests/gateway/test_links.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import time
@@ -15,13 +17,20 @@ import time
 from aiohttp import web
 
 import easyremote
-from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
+from easyremote.errors import (
+    EasyRemoteError,
+    InternalError,
+    ProtocolError,
+    UsageError,
+    VersionMismatch,
+)
 from easyremote.gateway.feed import Feed
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.identity import Kind
+from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -35,13 +44,15 @@ from easyremote.protocol.messages import (
 )
 from easyremote.transport.connection import Connection, WebSocketChannel
 
+_log = logging.getLogger("easyremote.gateway")
+
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
-#: How often timers and revoked keys are looked at, in seconds.
+#: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
-#: A client that is told that the gateway stops has so many seconds to answer.
+#: Seconds that a client has to answer when it is told that the gateway stops.
 GOODBYE_TIMEOUT = 2.0
 
 
@@ -64,29 +75,35 @@ class Links:
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
         )
         await ws.prepare(request)
-        peer = _Peer(self)
+        peer = _Peer(self, request.remote or "")
         connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
         peer.connection = connection
         self._peers.add(peer)
         try:
             await connection.run()
-        except EasyRemoteError:
-            pass  # the peer broke the protocol or was refused; it was told why
+        except Exception as error:
+            if isinstance(error, EasyRemoteError) and not isinstance(error, InternalError):
+                _log.info("Closed a connection: %s", error, extra=peer.named)  # it was told why
+            else:
+                _log.exception("A mistake of the gateway ended a connection", extra=peer.named)
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
         return ws
 
-    async def tick(self) -> None:
-        """Look after timers and keys, for ever."""
-        while True:
-            await asyncio.sleep(TICK)
-            self.calls.handle_timeout(time.monotonic())
-            self.keys.refresh()
-            for peer in list(self._peers):
-                if peer.key_id and not self.keys.is_valid(peer.key_id):
-                    word = "The key was revoked, or has expired."
-                    peer.dismiss(Refused("not-authorized", word))
+    def look_at_timers(self) -> None:
+        """Do what is due for calls."""
+        self.calls.handle_timeout(time.monotonic())
+
+    async def look_at_keys(self) -> None:
+        """Read what has changed in the keys, and write what is new."""
+        await asyncio.to_thread(self.keys.sync)
+
+    def look_at_rights(self) -> None:
+        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        for peer in list(self._peers):
+            if (why := peer.lost_its_right()) is not None:
+                peer.dismiss(Refused("not-authorized", why))
 
     async def going_away(self) -> None:
         """Tell everybody that the gateway stops; they dial again.
@@ -146,14 +163,16 @@ class Links:
 class _Peer:
     """One connection: unknown until HELLO, then a node's or a client's."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, address: str) -> None:
         self._links = links
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
         self.key_id = ""
         self._instance = b""
-        #: Its connection is over.
+        #: Set when the connection is over.
         self.gone = asyncio.Event()
+        #: For the log: the address, after HELLO the role and the name.
+        self.name = address
         self._role: Node | ClientLink | None = None
 
     def receive(self, message: Message, now: float) -> None:
@@ -196,6 +215,7 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
+        _log.info("A node has joined with the key %s", self.key_id, extra=self.named)
 
     def _check(self, hello: Hello) -> None:
         if hello.protocol[0] != PROTOCOL[0]:
@@ -206,12 +226,30 @@ class _Peer:
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
         kind: Kind = "client" if hello.role == "client" else "node"
-        self.key_id = self._links.keys.check(hello.key, kind).key_id
+        record = self._links.keys.check(hello.key, kind)
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(
                 f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "
                 "and no space, slash or comma."
             )
+        if hello.role == "node":
+            self._links.keys.claim(hello.name, record.key_id)
+        self.key_id = record.key_id
+        self.name = f"{hello.role}:{hello.name}"
+
+    def lost_its_right(self) -> str | None:
+        """Why this connection may not go on; None if it may."""
+        keys = self._links.keys
+        if self.key_id and not keys.is_valid(self.key_id):
+            return "The key was revoked, or has expired."
+        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != self.key_id:
+            return f"The node id {self._role.node_id!r} was given to another key."
+        return None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """For the log."""
+        return about(peer=self.name)
 
     @property
     def is_client(self) -> bool:
@@ -235,6 +273,7 @@ class _Peer:
             self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
             self._links.calls.node_left(self._role, self.link, now)
+            _log.info("A node has left", extra=self.named)
 
 
 def is_node_id(name: str) -> bool:
