@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import click
 
+from easyremote.cli.options import duration, with_logging
 from easyremote.errors import EasyRemoteError
 
 
@@ -18,7 +18,8 @@ from easyremote.errors import EasyRemoteError
 @click.option("--label", "labels", multiple=True, help="A word by which it can be chosen.")
 @click.option(
     "--session-idle",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
+    callback=duration(3600.0),
     default=24.0,
     show_default=True,
     metavar="HOURS",
@@ -26,6 +27,7 @@ from easyremote.errors import EasyRemoteError
 )
 @click.option("--no-install", is_flag=True, help="Sessions can't have packages installed.")
 @click.option("--no-code", is_flag=True, help="Only registered functions: no cells, no bodies.")
+@with_logging
 def node(
     modules: tuple[str, ...],
     node_id: str | None,
@@ -58,7 +60,6 @@ def node(
     from easyremote.node.compute_node import ComputeNode
     from easyremote.node.registered.programs import load_modules
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         served = ComputeNode(
             gateway,

@@ -1,27 +1,37 @@
-"""Accepts links: HELLO, the key, the role; from then on its messages go to the call table.
+"""Accepts links: HELLO, the key, the role; from then on messages go to the call table.
 
-Here a node's id changes hands: the newest connection of an id has it. If the one before belongs to
-another process, that one is told and stops. ``tests/gateway/test_links.py`` proves it.
+A node id belongs to the node key that used it first. Of several connections with that key the
+newest has the id; if the connection before belongs to another process, that process is told and
+stops. ``tests/gateway/test_links.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
+import secrets
 import time
 
 from aiohttp import web
 
 import easyremote
-from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
-from easyremote.gateway.calls import Calls
+from easyremote.errors import (
+    EasyRemoteError,
+    InternalError,
+    ProtocolError,
+    UsageError,
+    VersionMismatch,
+)
 from easyremote.gateway.feed import Feed
+from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyStore
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.identity import Kind
+from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -35,13 +45,17 @@ from easyremote.protocol.messages import (
 )
 from easyremote.transport.connection import Connection, WebSocketChannel
 
+_log = logging.getLogger("easyremote.gateway")
+
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
+#: Calls are numbered from a random number of so many bits.
+FIRST_BITS = 40
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
-#: How often timers and revoked keys are looked at, in seconds.
+#: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
-#: A client that is told that the gateway stops has so many seconds to answer.
+#: Seconds that a client has to answer when it is told that the gateway stops.
 GOODBYE_TIMEOUT = 2.0
 
 
@@ -52,11 +66,16 @@ class Links:
         self.keys = keys
         self.nodes = Nodes()
         self.instance = os.urandom(16)
-        self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
+        self.calls = Hub(
+            self.nodes,
+            now=time.monotonic(),
+            max_payload=MAX_PAYLOAD,
+            first=secrets.randbits(FIRST_BITS),
+        )
         self.feed = Feed(self.calls)
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
-        self._clients: dict[tuple[str, bytes], Client] = {}
+        self._clients: dict[tuple[str, bytes], ClientLink] = {}
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one WebSocket, until it is over."""
@@ -64,29 +83,35 @@ class Links:
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
         )
         await ws.prepare(request)
-        peer = _Peer(self)
+        peer = _Peer(self, request.remote or "")
         connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
         peer.connection = connection
         self._peers.add(peer)
         try:
             await connection.run()
-        except EasyRemoteError:
-            pass  # the peer broke the protocol or was refused; it was told why
+        except Exception as error:
+            if isinstance(error, EasyRemoteError) and not isinstance(error, InternalError):
+                _log.info("Closed a connection: %s", error, extra=peer.named)  # it was told why
+            else:
+                _log.exception("A mistake of the gateway ended a connection", extra=peer.named)
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
         return ws
 
-    async def tick(self) -> None:
-        """Look after timers and keys, for ever."""
-        while True:
-            await asyncio.sleep(TICK)
-            self.calls.handle_timeout(time.monotonic())
-            self.keys.refresh()
-            for peer in list(self._peers):
-                if peer.key_id and not self.keys.is_valid(peer.key_id):
-                    word = "The key was revoked, or has expired."
-                    peer.dismiss(Refused("not-authorized", word))
+    def look_at_timers(self) -> None:
+        """Do what is due for calls."""
+        self.calls.handle_timeout(time.monotonic())
+
+    async def look_at_keys(self) -> None:
+        """Read what has changed in the keys, and write what is new."""
+        await asyncio.to_thread(self.keys.sync)
+
+    def look_at_rights(self) -> None:
+        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        for peer in list(self._peers):
+            if (why := peer.lost_its_right()) is not None:
+                peer.dismiss(Refused("not-authorized", why))
 
     async def going_away(self) -> None:
         """Tell everybody that the gateway stops; they dial again.
@@ -101,7 +126,7 @@ class Links:
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await asyncio.gather(*clients)
 
-    def client_joined(self, client: Client, instance: bytes) -> None:
+    def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """A client is here; if it was before, that connection has nothing to say any more."""
         before = self._clients.pop((client.owner, instance), None)
         self._clients[client.owner, instance] = client
@@ -111,17 +136,17 @@ class Links:
                 if peer.link is before.link:
                     peer.dismiss(GoingAway("a newer connection took over"))
 
-    def client_left(self, client: Client, instance: bytes) -> None:
+    def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Its connection is gone."""
         if self.is_current(client, instance):
             del self._clients[client.owner, instance]
             self._leave(client)
 
-    def is_current(self, client: Client, instance: bytes) -> bool:
+    def is_current(self, client: ClientLink, instance: bytes) -> bool:
         """Whether no newer connection of its process has taken its place."""
         return self._clients.get((client.owner, instance)) is client
 
-    def _leave(self, client: Client) -> None:
+    def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
@@ -146,19 +171,21 @@ class Links:
 class _Peer:
     """One connection: unknown until HELLO, then a node's or a client's."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, address: str) -> None:
         self._links = links
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
         self.key_id = ""
         self._instance = b""
-        #: Its connection is over.
+        #: Set when the connection is over.
         self.gone = asyncio.Event()
-        self._role: Node | Client | None = None
+        #: For the log: the address, after HELLO the role and the name.
+        self.name = address
+        self._role: Node | ClientLink | None = None
 
     def receive(self, message: Message, now: float) -> None:
         role = self._role
-        if isinstance(role, Client):
+        if isinstance(role, ClientLink):
             if not self._links.is_current(role, self._instance):
                 return
             if isinstance(message, GoingAway) and self.connection is not None:
@@ -188,7 +215,7 @@ class _Peer:
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role, self._instance = Client(self.link, self.key_id), hello.instance
+            self._role, self._instance = ClientLink(self.link, self.key_id), hello.instance
             links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
@@ -196,6 +223,7 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
+        _log.info("A node has joined with the key %s", self.key_id, extra=self.named)
 
     def _check(self, hello: Hello) -> None:
         if hello.protocol[0] != PROTOCOL[0]:
@@ -206,16 +234,34 @@ class _Peer:
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
         kind: Kind = "client" if hello.role == "client" else "node"
-        self.key_id = self._links.keys.check(hello.key, kind).key_id
+        record = self._links.keys.check(hello.key, kind)
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(
                 f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "
                 "and no space, slash or comma."
             )
+        if hello.role == "node":
+            self._links.keys.claim(hello.name, record.key_id)
+        self.key_id = record.key_id
+        self.name = f"{hello.role}:{hello.name}"
+
+    def lost_its_right(self) -> str | None:
+        """Why this connection may not go on; None if it may."""
+        keys = self._links.keys
+        if self.key_id and not keys.is_valid(self.key_id):
+            return "The key was revoked, or has expired."
+        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != self.key_id:
+            return f"The node id {self._role.node_id!r} was given to another key."
+        return None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """For the log."""
+        return about(peer=self.name)
 
     @property
     def is_client(self) -> bool:
-        return isinstance(self._role, Client)
+        return isinstance(self._role, ClientLink)
 
     def say_goodbye(self) -> None:
         word = GoingAway("the gateway stops")
@@ -231,10 +277,11 @@ class _Peer:
 
     def left(self, now: float) -> None:
         self.gone.set()
-        if isinstance(self._role, Client):
+        if isinstance(self._role, ClientLink):
             self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
             self._links.calls.node_left(self._role, self.link, now)
+            _log.info("A node has left", extra=self.named)
 
 
 def is_node_id(name: str) -> bool:

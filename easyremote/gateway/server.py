@@ -18,6 +18,7 @@ from aiohttp import web
 
 from easyremote import config
 from easyremote.errors import NotAuthorized, UsageError
+from easyremote.gateway.access import Door
 from easyremote.gateway.app import make_app
 from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.keys import KeyStore
@@ -46,7 +47,8 @@ class Server:
     behind_proxy
         TLS ends at a proxy in front; True allows to listen beyond loopback without it.
     allow_hosts
-        Host names, besides loopback and ``host``, under which people reach this gateway.
+        Host names, besides loopback and ``host``, under which people reach this gateway; with a
+        port where a proxy in front has another one than that of its scheme.
     home
         The directory of its keys; None for the user's data directory.
 
@@ -74,7 +76,7 @@ class Server:
             )
         self._host, self._port = host, port
         self._tls = tls
-        self._allow_hosts = tuple(allow_hosts)
+        self._door = Door.of(host, allow_hosts, tls=tls is not None, behind_proxy=behind_proxy)
         self._home = home
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
@@ -183,7 +185,7 @@ class Server:
         keys = KeyStore(home / "gateway.sqlite3")
         links = Links(keys)
         api = Api(links, max_waiting=self._max_waiting)
-        app = make_app(links, api, host=self._host, allow_hosts=self._allow_hosts)
+        app = make_app(links, api, self._door)
         runner = web.AppRunner(
             app,
             access_log=None,

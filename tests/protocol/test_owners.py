@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from easyremote.gateway.table import Client
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.links import Links
+from easyremote.gateway.records import Access, ClientLink
 from easyremote.protocol.caller import Caller
-from easyremote.protocol.messages import Event, Finished, Payload, Started, Submit
-from tests.gateway.desk import Desk, payload
+from easyremote.protocol.messages import Event, Hello, Message, Payload, Started, Submit
+from tests.gateway.desk import Desk, NodePeer, payload
 from tests.protocol.wires import Wire
 from tests.protocol.world import Recorder, Supervisor, Waiting, World
 
@@ -18,7 +22,7 @@ class Stranger:
     def __init__(self, world: World) -> None:
         self._world = world
         self._wire = Wire(world.now)
-        self._client = Client(self._wire.ends[1], "bob")
+        self._client = ClientLink(self._wire.ends[1], "bob")
         self._caller = Caller()
         self._caller.attach(self._wire.ends[0], 5, world.now)
 
@@ -74,25 +78,24 @@ def test_a_gateway_takes_nothing_of_a_call_before_the_node_has_said_what_it_hold
     node, client = desk.node(), desk.client()
     client.submit()
     dispatch = node.start()
-    node.link.close()
-    desk.calls.node_left(node.node, node.link, desk.now)
-    client.heard(Started)
-    back = type(node)(desk, node.hello)
+    node.leave()
+    client.heard(Message)
+    back = NodePeer(desk, Hello((1, 0), "node", "", "n", b"i" * 16, desk.now))
     back.say(Event(dispatch.call, 1, payload(b"early")))
     back.say(Started(dispatch.call))
     back.finish(dispatch)
-    assert client.heard((Event, Started, Finished)) == []
+    assert client.heard(Message) == []
     back.resume([(dispatch.call_id, dispatch.fence)])
     back.say(Event(dispatch.call, 1, payload(b"later")))
     assert client.only(Event).payload.data == b"later"
 
 
-def test_a_gateway_does_not_use_the_numbers_of_the_one_before() -> None:
-    desk = Desk()
-    node, client = desk.node(), desk.client()
-    client.submit()
-    before = node.start().call
-    desk.restart()
-    node, client = desk.node(), desk.client()
-    client.submit()
-    assert node.start().call != before
+def test_a_gateway_does_not_use_the_numbers_of_the_one_before(tmp_path: Path) -> None:
+    keys = KeyStore(tmp_path / "keys.db")
+    before, after = (Links(keys).calls.table for _ in range(2))
+    numbers = {
+        table.add(bytes([each]) * 16, "alice", ("n", "f", Access.LINK), 0.0).number
+        for table in (before, after)
+        for each in range(100)
+    }
+    assert len(numbers) == 200

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easyremote.errors import ProtocolError
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.protocol.callee import Callee, LocalCall
@@ -232,7 +232,7 @@ class World:
         self.calls: list[OutstandingCall] = []
         self.client_wire: Wire | None = None
         self.node_wire: Wire | None = None
-        self.client: Client | None = None
+        self.client: ClientLink | None = None
         self.node: Node | None = None
         self.named: Sequence[HeldCall] = ()
         #: Whether a record was repeated or moved: then a link may be closed for it.
@@ -251,7 +251,7 @@ class World:
         self.cut_node()
         self.now += STARTING
         self.nodes = Nodes()
-        self.gateway = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.gateway = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
 
     def start_node(self) -> None:
         """A new process of the node; what ran in the one before is gone."""
@@ -268,7 +268,7 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = Client(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(self.client_wire.ends[1], "alice")
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:

@@ -92,7 +92,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
                 if link is not None:
                     link.send(Started(call.call))
             case Event():
-                link = None if call is None or call.is_finished else self.link_for(call)
+                link = self.link_for(call) if call is not None and call.outcome is None else None
                 if call is None or link is None:
                     process.link.drop(message.payload)
                 else:
