@@ -114,7 +114,7 @@ class Node:
 
     def is_gone(self, now: float) -> bool:
         """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+        return self.link is None and now > self.since + LOST_AFTER
 
     def offers(self, function: str, access: Access) -> bool:
         """Whether it has this function, and lets such a caller call it."""
