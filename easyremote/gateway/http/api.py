@@ -119,9 +119,7 @@ class Api:
         answer = _Answer()
         body = msgspec.json.encode(arguments)
         # The function's own limit is its node's to keep: nodes can differ in it.
-        submit = Submit(
-            0, os.urandom(16), "", name, Payload(), timeout=DEADLINE, queue_timeout=DEADLINE
-        )
+        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
         call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
         answer.seen = functools.partial(caller.core.seen, call)
         answer.is_list = functools.partial(caller.streams, submit.call_id)
