@@ -8,7 +8,7 @@ from __future__ import annotations
 from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
-from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.recovery import NEVER_BACK
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Delivered
@@ -18,12 +18,14 @@ from easyremote.protocol.streams import Relay
 class Deadlines:
     """Does what is due."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery) -> None:
-        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
+        self._table, self._dispatcher = table, dispatcher
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self.refuse_hopeless(now)
+        for rested in self._table.nodes.rested(now):
+            self._dispatcher.fill(rested, now)
         for call in self._table.due(now):
             node = call.node
             self._time_is_up(call, now)
@@ -72,7 +74,7 @@ class Deadlines:
     def refuse_hopeless(self, now: float) -> None:
         """What waits for a node that will not come, or no longer offers it, waits in vain."""
         for target in self._table.queues.targets():
-            if (error := self._recovery.refusal(target, now)) is None:
+            if (error := self._table.nodes.refusal(target, now)) is None:
                 continue
             for call in self._table.queues.waiting(target):
                 if not call.suspect_until:  # else it may have run; nobody can say that it did not

@@ -25,20 +25,18 @@ class Hub:
     ----------
     nodes
         The nodes that it has seen.
-    now
-        Seconds on a monotonic clock, as in all methods.
     max_payload
         The largest payload of one call, in bytes.
     first
         Calls are numbered from here.
     """
 
-    def __init__(self, nodes: Nodes, *, now: float, max_payload: int, first: int = 0) -> None:
+    def __init__(self, nodes: Nodes, *, max_payload: int, first: int = 0) -> None:
         self.nodes = nodes
         self.table = CallTable(nodes, first=first)
         dispatcher = Dispatcher(self.table)
-        recovery = Recovery(self.table, dispatcher, now=now)
-        deadlines = Deadlines(self.table, dispatcher, recovery)
+        recovery = Recovery(self.table, dispatcher)
+        deadlines = Deadlines(self.table, dispatcher)
         self._intake = intake = Intake(self.table, dispatcher, recovery, max_payload=max_payload)
         returns = Returns(self.table, dispatcher, recovery, deadlines)
         self.receive_from_client = intake.receive

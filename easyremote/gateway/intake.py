@@ -142,7 +142,7 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        return self._recovery.refusal(call.target, now)
+        return self._nodes.refusal(call.target, now)
 
     def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
         """A call that was sent before may only go where, surely, it does not run already."""

@@ -64,14 +64,10 @@ class Links:
 
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
-        self.nodes = Nodes()
+        self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
         self.instance = os.urandom(16)
-        self.calls = Hub(
-            self.nodes,
-            now=time.monotonic(),
-            max_payload=MAX_PAYLOAD,
-            first=secrets.randbits(FIRST_BITS),
-        )
+        first = secrets.randbits(FIRST_BITS)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = Feed(self.calls)
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import Access, Node, Target
+from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Hello, Register, Resources
+
+_log = logging.getLogger("easyremote.gateway")
+
+#: So long after its start a gateway waits for nodes that it never saw: they dial back to it, every
+#: 5 s at least in their first minute without it.
+RETURN = 6.0
+#: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
+#: as long; after so many RESTS it gets nothing more.
+HAND_BACKS = 16
+REST = 0.25
+RESTS = 6
 
 
 class Rota:
@@ -41,9 +53,20 @@ class Rota:
 
 
 class Nodes:
-    """All nodes that this gateway has seen since it started."""
+    """All nodes that this gateway has seen since it started.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    born
+        When the gateway started.
+    before
+        The ids of nodes that were there before. They may be on their way back, so that in the
+        first minute nobody is told that there is no such node, or no such function.
+    """
+
+    def __init__(self, born: float, before: Iterable[str] = ()) -> None:
+        self.born = born
+        self._before = frozenset(before)
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
@@ -63,7 +86,9 @@ class Nodes:
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.is_registered = node.has_resumed = node.draining = False
+        node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.handed_back = node.rests = 0
+        node.rests_until = 0.0
         node.versions = hello.versions
         node.since = now
         node.resources = None
@@ -88,6 +113,30 @@ class Nodes:
         node.has_resumed = False
         node.since = now
         self.changed(node)
+
+    def handed_back(self, node: Node, calls: int, now: float) -> None:
+        """The node began none of so many calls; where it begins none at all, it gets fewer."""
+        node.handed_back += calls
+        if node.handed_back < HAND_BACKS or node.draining:
+            return
+        node.handed_back = 0
+        node.rests += 1
+        if node.rests <= RESTS:
+            node.rests_until = now + REST * 2 ** (node.rests - 1)
+        else:
+            node.draining = node.is_refusing = True
+            _log.warning(
+                "Node %r hands back whatever it is sent, and gets no more calls until it connects "
+                "anew. Look at its log, and start it again.",
+                node.node_id,
+            )
+
+    def rested(self, now: float) -> list[Node]:
+        """The nodes whose rest is over: they may get calls again."""
+        rested = [node for node in self if 0 < node.rests_until <= now]
+        for node in rested:
+            node.rests_until = 0.0
+        return rested
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -119,17 +168,18 @@ class Nodes:
         return rota.in_turn() if rota is not None else iter(())
 
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call; None if one may."""
+        """Why no node will take such a call; None if one may."""
         node_id, function, access = target
         if not node_id:
-            if self.offering(function, access):
+            offering = self.offering(function, access)
+            if any(not node.is_refusing for node in offering):
                 return None
-            if any(each.may_take(function, access, now) for each in self):
+            if self._is_away(function, access, now):
                 return None
-            return self.no_such_function(function, None, access)
+            return self._not_here(target, now)
         node = self._nodes.get(node_id)
         if node is None:
-            return self.no_such_node(node_id)
+            return self._not_here(target, now)
         if node.is_gone(now):
             return NodeOffline(
                 f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
@@ -138,7 +188,61 @@ class Nodes:
             )
         if node.may_take(function, access, now):
             return None
+        if node.is_refusing:
+            return NodeOffline(
+                f"Node {node_id!r} hands back whatever it is sent. Look at its log, and start it "
+                "again, or name another node.",
+                node_id=node_id,
+            )
         return self.no_such_function(function, node, access)
+
+    def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
+        """What to tell who asks for a node, or for a function of any node, that is not known."""
+        node_id, function, access = target
+        if now < self.born + RETURN:
+            return None
+        away = self._away(now)
+        if node_id in away or (not node_id and away):
+            return self._not_back_yet(target, now)
+        return self.no_such_node(node_id) if node_id else self._no_such(function, access)
+
+    def _is_away(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is expected back has this function, or has not said what it has."""
+        return any(node.may_take(function, access, now) for node in self)
+
+    def may_come(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is away, and may be on its way back, may have this function."""
+        return bool(self._away(now)) or self._is_away(function, access, now)
+
+    def _away(self, now: float) -> frozenset[str]:
+        """The nodes from before this gateway started that may be on their way back to it."""
+        if now >= self.born + LOST_AFTER:
+            return frozenset()
+        return self._before.difference(self._nodes)
+
+    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
+        """What to tell who asks for what was perhaps there before this gateway started."""
+        node_id, function, _ = target
+        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
+        return NodeOffline(
+            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
+            "Try again in a few seconds."
+        )
+
+    def _no_such(self, function: str, access: Access) -> EasyRemoteError:
+        """What to tell who asks for a function that no node has; some node had it, perhaps."""
+        last = max(
+            (node for node in self if node.offers(function, access)),
+            key=lambda node: node.since,
+            default=None,
+        )
+        if last is None or access is not Access.LINK:
+            return self.no_such_function(function, None, access)
+        return NodeOffline(
+            f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
+            "offline. Start it again.",
+            node_id=last.node_id,
+        )
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""

@@ -9,25 +9,23 @@ still holds. ``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machin
 
 from __future__ import annotations
 
-from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.errors import ProtocolError
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node, Target
+from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Resume, Resumed
 
-#: So long after its start a gateway waits for nodes that it never saw: they dial back to it.
-RETURN = 3.0
 NEVER_BACK = "The gateway was restarted, and no node came back with it"
 
 
 class Recovery:
     """Settles what is said in RESUME with the call table."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, *, now: float) -> None:
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
-        self._born = now
+        self._born = table.nodes.born
 
     def is_new(self, now: float) -> bool:
         """Whether nodes may still be on their way back to this gateway."""
@@ -36,14 +34,6 @@ class Recovery:
     def predates(self, moment: float) -> bool:
         """Whether the table was there at this moment: what is not in it was not dispatched."""
         return self._born <= moment
-
-    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call; None if one may."""
-        nodes = self._table.nodes
-        error = nodes.refusal(target, now)
-        if error is not None and now < self._born + RETURN and nodes.get(target[0]) is None:
-            return None
-        return error
 
     def client_resumes(self, client: ClientLink, message: Resume, now: float) -> None:
         """Give a client its calls back, under the numbers that it has for them."""

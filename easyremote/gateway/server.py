@@ -201,6 +201,7 @@ class Server:
             self._links = links
             self._ready.set()
             await self._stopping.wait()
+            api.leave()
             await links.going_away()
         finally:
             self._links = None

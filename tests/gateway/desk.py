@@ -158,10 +158,10 @@ class Desk:
         self.restart()
         self.pass_time(10.0)  # nobody is on the way back to it
 
-    def restart(self) -> None:
-        """A gateway that knows nothing."""
-        self.nodes = Nodes()
-        self.calls = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+    def restart(self, *before: str) -> None:
+        """A gateway that knows nothing but the ids of the nodes that were there before."""
+        self.nodes = Nodes(self.now, before)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def new_id(self) -> bytes:
         self._ids += 1

@@ -17,7 +17,7 @@ class Farm:
     """Nodes and a scheduler; calls that run only in name."""
 
     def __init__(self) -> None:
-        self.nodes = Nodes()
+        self.nodes = Nodes(0.0)
         self.scheduler = Scheduler(self.nodes)
         self.ran: list[tuple[str, int]] = []
         self._last = 0

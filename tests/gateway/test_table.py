@@ -14,7 +14,7 @@ from easyremote.protocol.call import CallEvent, CallState
 
 @pytest.fixture
 def table() -> CallTable:
-    return CallTable(Nodes())
+    return CallTable(Nodes(0.0))
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import EasyRemoteError, NotAuthorized, from_wire
+from easyremote.errors import EasyRemoteError, NodeOffline, NotAuthorized, from_wire
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
 from easyremote.gateway.records import Access, ClientLink
 from easyremote.protocol.caller import Caller, unpack_error
-from easyremote.protocol.messages import Message, Payload, Submit
+from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
@@ -38,6 +38,7 @@ MAX_WAITING = 100
 
 _PUBLIC = "public"
 _TOO_LARGE = "too-large"
+_STOPS = "stops"
 
 
 class Api:
@@ -47,7 +48,18 @@ class Api:
         self._links = links
         self._max_waiting = max_waiting
         self._waiting = 0
+        #: Of the calls that are under way.
+        self._answers: set[_Answer] = set()
+        self._is_leaving = False
         self._callers: dict[tuple[str, Access], _LocalCaller] = {}
+
+    def leave(self) -> None:
+        """The gateway stops: whoever waits is told to ask again."""
+        self._is_leaving = True
+        for caller in self._callers.values():
+            caller.leave()
+        for answer in list(self._answers):
+            answer.finish(_STOPS, "", b"")
 
     def close(self) -> None:
         for caller in self._callers.values():
@@ -55,6 +67,8 @@ class Api:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
+        if self._is_leaving:
+            return _stopping(may_have_run=False)
         try:
             name = request.match_info["name"]
             owner, access = self._authorise(request)
@@ -90,6 +104,10 @@ class Api:
             raise NotAuthorized(
                 f"{name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
             )
+        if nodes.may_come(name, access, time.monotonic()):
+            raise NodeOffline(
+                f"{name}() is not back yet: its node is away. Try again in a few seconds."
+            )
         raise nodes.no_such_function(name, None, access)
 
     async def _call(
@@ -101,12 +119,11 @@ class Api:
         answer = _Answer()
         body = msgspec.json.encode(arguments)
         # The function's own limit is its node's to keep: nodes can differ in it.
-        submit = Submit(
-            0, os.urandom(16), "", name, Payload(), timeout=DEADLINE, queue_timeout=DEADLINE
-        )
+        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
         call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
         answer.seen = functools.partial(caller.core.seen, call)
         answer.is_list = functools.partial(caller.streams, submit.call_id)
+        self._answers.add(answer)
         try:
             async with asyncio.timeout(DEADLINE):
                 code, encoding, result = await answer.future
@@ -121,6 +138,11 @@ class Api:
         except asyncio.CancelledError:
             caller.core.cancel(call)  # the visitor has gone
             raise
+        finally:
+            self._answers.discard(answer)
+        if code == _STOPS:
+            caller.core.cancel(call)
+            return _stopping(may_have_run=call.sent is not None)
         if code == _TOO_LARGE:
             caller.core.cancel(call)
             return problem(500, code, f"{name}() yields more than {MAX_ITEMS >> 20} MiB.")
@@ -149,6 +171,10 @@ class _LocalCaller:
     def _flush(self, now: float) -> None:
         self.core.flush(now)
         self.core.deliver()  # it costs no message here
+
+    def leave(self) -> None:
+        """The gateway stops: what it hands back is not sent again."""
+        self.pair.far.send(GoingAway("the gateway stops"))
 
     def streams(self, call_id: bytes) -> bool:
         """Whether the function that ran is a generator, on the node where it ran."""
@@ -189,6 +215,11 @@ class _Answer:
         if not self.future.done():
             self.was_list = not code and self.is_list()
             self.future.set_result((code, encoding, body))
+
+
+def _stopping(*, may_have_run: bool) -> web.Response:
+    text = "The gateway stops. Try again in a few seconds: it may be starting anew."
+    return problem(503, "busy", text, may_have_run=may_have_run)
 
 
 def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
