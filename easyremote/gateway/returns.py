@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, Node
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import is_builtin
