@@ -30,6 +30,8 @@ from easyremote.protocol.streams import Relay
 SPENT_TIMERS = 1000
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
+#: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
+TEXT_LIMIT = 2000
 #: Characters that are kept of a call's origin.
 ORIGIN_LIMIT = 200
 
@@ -262,5 +264,5 @@ class CallTable:
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
     """An outcome that no node made."""
     code, text, details = to_wire(error)
-    body = pack_error(code, text, **{**details, "may_have_run": may_have_run})
+    body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)
