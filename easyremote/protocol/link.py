@@ -95,7 +95,8 @@ class Link:
         self.max_payload = MAX_PAYLOAD
         self._streams = StreamTable(self)
         self._opened = now
-        self._last_received = now
+        #: When the last byte came.
+        self.last_received = now
         self._last_ping = now
 
     def open(self, now: float, max_payload: int = MAX_PAYLOAD) -> None:
@@ -108,7 +109,7 @@ class Link:
         self.state = LinkState.OPEN
         self.max_payload = max_payload
         self._decoder.max_control = MAX_CONTROL
-        self._last_received = self._last_ping = now
+        self.last_received = self._last_ping = now
 
     def close(self) -> None:
         """The connection is over; the other sides of its streams hear of it. Safe to repeat."""
@@ -222,7 +223,7 @@ class Link:
         ProtocolError
             The peer broke the protocol: close the connection, with this as the reason.
         """
-        self._last_received = now
+        self.last_received = now
         for record in self._decoder.receive_data(data):
             if self._is_mute:
                 return
@@ -308,16 +309,16 @@ class Link:
         """When to call `handle_timeout`."""
         if self.state is LinkState.CONNECTING:
             return self._opened + HELLO_TIMEOUT
-        quiet_since = max(self._last_received, self._last_ping)
-        return min(quiet_since + PING_INTERVAL, self._last_received + DEAD_AFTER)
+        quiet_since = max(self.last_received, self._last_ping)
+        return min(quiet_since + PING_INTERVAL, self.last_received + DEAD_AFTER)
 
     def handle_timeout(self, now: float) -> bool:
         """Ping a silent peer; False when it has been silent for too long: close the connection."""
         if self.state is LinkState.CONNECTING:
             return now < self._opened + HELLO_TIMEOUT
-        if now >= self._last_received + DEAD_AFTER:
+        if now >= self.last_received + DEAD_AFTER:
             return False
-        if now >= max(self._last_received, self._last_ping) + PING_INTERVAL:
+        if now >= max(self.last_received, self._last_ping) + PING_INTERVAL:
             self._last_ping = now
             self.send(Ping())
         return True

@@ -483,3 +483,27 @@ def decode(body: bytes | memoryview) -> Message:
     """
     message: Message = _decoder.decode(body)
     return message
+
+
+def why_not_sent(submit: Submit) -> str | None:
+    """What a receiver would refuse of this message; None where it would take it.
+
+    The caller asks before it sends: the receiver would close the connection, and every other call
+    on it would have to be resumed.
+    """
+    names = len(submit.node) + len(submit.function) + len(submit.session) + len(submit.origin)
+    surely_fits = (
+        names <= NAME_LIMIT
+        and len(submit.call_id) == 16
+        and 0 <= submit.timeout <= LONGEST_TIME
+        and 0 <= submit.queue_timeout <= LONGEST_TIME
+        and 0 <= submit.run_timeout <= LONGEST_TIME
+        and -LONGEST_TIME <= submit.hold <= LONGEST_TIME
+    )
+    if surely_fits:
+        return None
+    try:
+        decode(encode(submit))
+    except msgspec.DecodeError as error:
+        return str(error)
+    return None
