@@ -20,8 +20,8 @@ from easyremote.gateway.recent import Recent
 from easyremote.gateway.scheduler import Scheduler, Target
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
-from easyremote.protocol.callee import TOMBSTONES
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, pack_error
+from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, HandBack, Payload, Submit
 from easyremote.protocol.streams import Relay

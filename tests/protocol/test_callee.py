@@ -10,12 +10,11 @@ from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
     Callee,
-    HeldCall,
-    Outcome,
-    failure,
+    LocalCall,
 )
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,
@@ -47,18 +46,18 @@ class Log:
     """A runner that runs nothing: it keeps what it is asked."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[HeldCall, bytes]] = []
-        self.cancelled: list[tuple[HeldCall, bool]] = []
-        self.windows: list[HeldCall] = []
+        self.started: list[tuple[LocalCall, bytes]] = []
+        self.cancelled: list[tuple[LocalCall, bool]] = []
+        self.windows: list[LocalCall] = []
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         assert encoding == "pickle5"
         self.started.append((held, bytes(arguments)))
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         self.cancelled.append((held, kill))
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         self.windows.append(held)
 
 
@@ -71,7 +70,7 @@ class Running:
         self.link = open_link()
         self.callee.attach(self.link)
 
-    def connect(self) -> list[HeldCall]:
+    def connect(self) -> list[LocalCall]:
         """A new connection; the calls to name in RESUME."""
         self.callee.detach(self.link)
         self.link.close()
@@ -87,7 +86,7 @@ class Running:
     def sent(self) -> list[Message]:
         return sent_by(self.link)
 
-    def dispatch(self, number: int = 1, payload: Payload = INLINE, fence: int = 1) -> HeldCall:
+    def dispatch(self, number: int = 1, payload: Payload = INLINE, fence: int = 1) -> LocalCall:
         self.callee.receive(dispatch(number, payload, fence))
         return next(held for held in self.callee.unfinished if held.call == number)
 
@@ -231,7 +230,7 @@ def test_a_call_that_is_over_is_never_started_again() -> None:
 
 
 def test_only_so_many_calls_that_are_over_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyremote.protocol.callee.TOMBSTONES", 3)
+    monkeypatch.setattr("easyremote.protocol.held.TOMBSTONES", 3)
     running = Running()
     for number in range(1, 5):
         running.callee.finish(running.dispatch(number), VALUE)

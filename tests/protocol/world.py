@@ -10,8 +10,9 @@ from easyremote.errors import ProtocolError
 from easyremote.gateway.calls import Calls
 from easyremote.gateway.nodes import Node, Nodes
 from easyremote.gateway.table import Client
-from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
+from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Function,
@@ -69,39 +70,39 @@ class Recorder:
         self.instance = instance.to_bytes(16, "big")
         self.born = born
         #: What has not begun, as if all threads were busy.
-        self.queued: dict[HeldCall, bytes] = {}
-        self.running: dict[HeldCall, bytes] = {}
+        self.queued: dict[LocalCall, bytes] = {}
+        self.running: dict[LocalCall, bytes] = {}
         #: How often each call began, in this process and those before.
         self.starts = starts
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         self.queued[held] = bytes(arguments)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         self.queued.pop(held, None)
         self.running.pop(held, None)
         self.callee.finish(held, failure("cancelled", "stopped"))
 
-    def window_opened(self, held: HeldCall) -> None:
-        """The test asks `HeldCall.window_is_open`."""
+    def window_opened(self, held: LocalCall) -> None:
+        """The test asks `LocalCall.window_is_open`."""
 
-    def begin(self, held: HeldCall) -> None:
+    def begin(self, held: LocalCall) -> None:
         self._run(held)
         self.callee.started(held)
 
-    def finish(self, held: HeldCall) -> None:
+    def finish(self, held: LocalCall) -> None:
         """End a call with the value that belongs to its argument; STARTED may be left out."""
         if held in self.queued:
             self._run(held)
         value = answer(self.running.pop(held))
         self.callee.finish(held, Outcome((value,), len(value), "pickle5"))
 
-    def emit(self, held: HeldCall, size: int) -> None:
+    def emit(self, held: LocalCall, size: int) -> None:
         if held.window_is_open:
             body = item(held.last_event + 1, self.running[held], size)
             self.callee.emit(held, (body,), len(body), "pickle5")
 
-    def hand_back(self, held: HeldCall) -> None:
+    def hand_back(self, held: LocalCall) -> None:
         del self.queued[held]
         self.callee.hand_back([held])
 
@@ -109,7 +110,7 @@ class Recorder:
         for held in [*self.queued, *self.running]:
             self.finish(held)
 
-    def _run(self, held: HeldCall) -> None:
+    def _run(self, held: LocalCall) -> None:
         self.starts[held.call_id] += 1
         self.running[held] = self.queued.pop(held)
 
@@ -134,7 +135,7 @@ class World:
         self.node_wire: Wire | None = None
         self.client: Client | None = None
         self.node: Node | None = None
-        self.named: list[HeldCall] = []
+        self.named: list[LocalCall] = []
         #: Whether a record was repeated or moved: then a link may be closed for it.
         self.is_disturbed = False
         self.copies: list[tuple[Wire, int, bytes]] = []

@@ -32,10 +32,9 @@ from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
     Callee,
-    HeldCall,
-    Outcome,
-    failure,
+    LocalCall,
 )
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.plain import dump_plain
 
@@ -51,7 +50,7 @@ class Stopped(BaseException):
 class Run:
     """One call that runs, or waits for a thread."""
 
-    held: HeldCall
+    held: LocalCall
     function: RegisteredFunction
     encoding: str
     arguments: Buffer
@@ -94,7 +93,7 @@ class Runner:
         self._slots = slots
         self._node_id = node_id
         self.callee = Callee(self)
-        self._runs: dict[HeldCall, Run] = {}
+        self._runs: dict[LocalCall, Run] = {}
         self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._threads = 0
         #: Calls that have, or need, a thread.
@@ -117,7 +116,7 @@ class Runner:
 
     # -- called by the callee, on the link's loop --------------------------------------------------
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         """Run a call, or queue it for a thread."""
         function = self._functions.get(held.function)
         if function is None:
@@ -143,14 +142,14 @@ class Runner:
             self._add_thread()
         self._queue.put(run)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         """Stop a call; its outcome says when it has stopped."""
         run = self._runs.get(held)
         if run is not None:
             outcome = failure("cancelled", f"{held.function}() was cancelled while it ran.")
             self._stop(run, outcome)
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         """One more item of a generator is welcome."""
         run = self._runs.get(held)
         if run is not None:

@@ -38,7 +38,7 @@ from easyremote.events import (
     Value,
 )
 from easyremote.node.blob_store import BlobStore
-from easyremote.node.outcomes import dump_item, error_outcome, plain_outcome, value_outcome
+from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_calls import FILE_CALLS, FileCalls
 from easyremote.node.worker.file_store import FileStore
@@ -46,8 +46,9 @@ from easyremote.node.worker.outlived import Outlived
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.record import Reader, Record, Records
 from easyremote.protocol.builtins import CELL, COMM, INPUT, OUTPUT, SESSION, VARIABLES
-from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
+from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
@@ -66,7 +67,7 @@ STARTED_AFTER = 0.005
 class Work:
     """One call for the main thread."""
 
-    held: HeldCall
+    held: LocalCall
     encoding: str
     arguments: Buffer
     record: Record = field(default_factory=Record)
@@ -91,7 +92,7 @@ class Worker:
         self._records = Records()
         #: The call that runs, or ran last.
         self._work: Work | None = None
-        self._reading: dict[HeldCall, tuple[Record, Reader]] = {}
+        self._reading: dict[LocalCall, tuple[Record, Reader]] = {}
         self._outlived: Outlived[Record] = Outlived()
         self._lock = threading.Lock()
         self._is_fork = False
@@ -141,7 +142,7 @@ class Worker:
     def _receive(self, message: Message, now: float) -> None:
         self._callee.receive(message)
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         if held.function == OUTPUT:
             self._replay(held, load(arguments))
         elif held.function == INPUT:
@@ -153,21 +154,21 @@ class Worker:
             self._loop.call_later(STARTED_AFTER, self._begin, work)
             self._queue.put(work)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         """Nobody follows any more; what runs is interrupted by signals."""
         if held in self._reading:
             record, reader = self._reading.pop(held)
             record.readers.remove(reader)
             self._callee.finish(held, failure("cancelled", "It is followed no longer."))
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         self._room.set()
         if held in self._reading:
             record, _ = self._reading[held]
             self._pump(record)
             self._flush(record)
 
-    def _replay(self, held: HeldCall, how: tuple[bool, bool]) -> None:
+    def _replay(self, held: LocalCall, how: tuple[bool, bool]) -> None:
         """Send what another call has shown, and, if wanted, what it will show until its end."""
         record = self._records.find(held.session)
         self._callee.started(held)
@@ -180,7 +181,7 @@ class Worker:
         self._pump(record)
         self._flush(record)
 
-    def _answer(self, held: HeldCall, answer: tuple[int, str, str]) -> None:
+    def _answer(self, held: LocalCall, answer: tuple[int, str, str]) -> None:
         asked = self._shell is not None and self._shell.stdin.answer(*answer)
         self._callee.finish(held, plain_outcome(asked))
 
@@ -236,7 +237,7 @@ class Worker:
         for event in unsent:
             self.emit(event)
 
-    def _prepare(self, function: str) -> Callable[[HeldCall, Buffer], object]:
+    def _prepare(self, function: str) -> Callable[[LocalCall, Buffer], object]:
         """What runs such a call; it has taken over the process's output."""
         if function in self._in_shell:
             self._get_shell()
@@ -255,25 +256,25 @@ class Worker:
                 f"%remote_job {call_id[:8]} shows them]\n",
             )
 
-    def _run_cell(self, held: HeldCall, arguments: Buffer) -> object:
+    def _run_cell(self, held: LocalCall, arguments: Buffer) -> object:
         self._running = "the cell"
         request = load(arguments)
         del arguments  # what is large in them has another place by now, or lives on by itself
         return self._get_shell().run_cell(request)
 
-    def _run_session(self, held: HeldCall, arguments: Buffer) -> object:
+    def _run_session(self, held: LocalCall, arguments: Buffer) -> object:
         self._running = "it"
         return self._get_shell().variables.serve(load(arguments))
 
-    def _run_plainly(self, held: HeldCall, arguments: Buffer) -> object:
+    def _run_plainly(self, held: LocalCall, arguments: Buffer) -> object:
         self._running = "it"
         return self._get_shell().variables.serve_plain(msgspec.msgpack.decode(arguments))
 
-    def _run_comm(self, held: HeldCall, arguments: Buffer) -> object:
+    def _run_comm(self, held: LocalCall, arguments: Buffer) -> object:
         self._running = "it"
         return self._get_shell().receive_comm(load(arguments))
 
-    def _run_function(self, held: HeldCall, arguments: Buffer) -> object:
+    def _run_function(self, held: LocalCall, arguments: Buffer) -> object:
         function, args, kwargs = load(arguments)
         self._running = f"{getattr(function, '__name__', 'the function')}()"
         value = function(*args, **kwargs)
@@ -288,11 +289,11 @@ class Worker:
             return None
         return value
 
-    async def _stream_async(self, held: HeldCall, items: Any) -> None:
+    async def _stream_async(self, held: LocalCall, items: Any) -> None:
         async for item in items:
             self._send_item(held, item)
 
-    def _send_item(self, held: HeldCall, item: object) -> None:
+    def _send_item(self, held: LocalCall, item: object) -> None:
         while True:
             self._room.clear()
             if held.window_is_open:

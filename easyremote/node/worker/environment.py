@@ -24,11 +24,9 @@ from pathlib import Path
 
 from easyremote.config import home
 from easyremote.errors import UsageError
+from easyremote.node.policy import INSTALL_VARIABLE
 
-__all__ = ["INSTALL_VARIABLE", "Environment", "find_uv"]
-
-#: "no" in a session's environment where the node's owner forbids it.
-INSTALL_VARIABLE = "EASYREMOTE_INSTALL"
+__all__ = ["Environment", "find_uv"]
 
 #: What uv says that it would install; with where from, if that isn't an index.
 _WOULD_INSTALL = re.compile(r"^ \+ ([\w.-]+)==(\S+)(?: \(from (.*)\))?$", re.MULTILINE)

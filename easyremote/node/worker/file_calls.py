@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from easyremote.node.outcomes import error_outcome, plain_outcome
+from easyremote.node.outcomes import error_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
 from easyremote.protocol.builtins import FILES, SEND
-from easyremote.protocol.callee import HeldCall, Outcome
+from easyremote.protocol.held import HeldCall, Outcome, plain_outcome
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import Content
 
