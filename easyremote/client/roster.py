@@ -44,7 +44,7 @@ class Roster:
         with self._lock:
             changes = self._changes
             if changes is None or changes.done() or self._connection != self._executor.connection:
-                changes = self._ask()
+                changes = self._begin()
             for change in changes.arrived():
                 node = _as(change, NodeInfo)
                 self._nodes[node.node_id] = node
@@ -52,13 +52,18 @@ class Roster:
 
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""
-        return _as(self._answer()["nodes"], list[NodeInfo])
+        return _as(self.ask().get("nodes"), list[NodeInfo])
 
     def ask_for_functions(self) -> list[FunctionInfo]:
         """Ask the gateway for the functions of all nodes online."""
-        return _as(self._answer()["functions"], list[FunctionInfo])
+        return _as(self.ask().get("functions"), list[FunctionInfo])
 
-    def _ask(self) -> RemoteStream[dict[str, Any]]:
+    def ask(self) -> dict[str, Any]:
+        """Ask the gateway for all that it tells of: nodes, functions, and the jobs of this key."""
+        job = self._executor.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT)
+        return _as(job.result(), dict[str, Any])
+
+    def _begin(self) -> RemoteStream[dict[str, Any]]:
         self._changes = None
         # The stream comes first, then the nodes: between the two nothing is missed.
         started = self._executor.start(CHANGES, Dumped([], 0), stream=True)
@@ -67,11 +72,6 @@ class Roster:
         self._nodes = {node.node_id: node for node in self.ask_for_nodes()}
         self._changes, self._connection = changes, connection
         return changes
-
-    def _answer(self) -> dict[str, Any]:
-        job = self._executor.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT)
-        answer: dict[str, Any] = job.result()
-        return answer
 
 
 def _as(answer: object, kind: type[T]) -> T:
