@@ -22,9 +22,9 @@ from easyremote.client.outcome import (
     accepted_encodings,
     check_encoding,
     load_outcome,
-    load_shown,
 )
 from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
+from easyremote.events import Event, Stream, decode
 from easyremote.protocol.builtins import CALL, INPUT
 from easyremote.protocol.caller import OutstandingCall
 from easyremote.protocol.messages import Payload, Submit
@@ -86,7 +86,7 @@ class RemoteJob(Future[T], Generic[T]):
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen_count = 0
-        self._ready: deque[dict[str, Any]] | None = None
+        self._ready: deque[Event] | None = None
         self._on_event: Callable[[], None] | None = None
         #: Why its events were refused; the call ends with this error.
         self._refused: EasyRemoteError | None = None
@@ -168,7 +168,7 @@ class RemoteJob(Future[T], Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
 
-    def events(self, poll: float) -> Iterator[dict[str, Any] | None]:
+    def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.
 
         Each event is given once, whoever asks for it.
@@ -181,8 +181,8 @@ class RemoteJob(Future[T], Generic[T]):
 
         Yields
         ------
-        dict or None
-            An event as in Jupyter's messages, with its ``type``.
+        Event or None
+            See `easyremote.events`.
         """
         while True:
             while self._ready:
@@ -196,16 +196,16 @@ class RemoteJob(Future[T], Generic[T]):
                 self._events.put(END)  # for whoever asks again
                 return
             self._was_seen()
-            self._ready = deque(load_shown(item[1]))
+            self._ready = deque(decode(item[1]))
 
-    async def events_async(self) -> AsyncIterator[dict[str, Any]]:
+    async def events_async(self) -> AsyncIterator[Event]:
         """`events` for async code: each as it comes."""
         async for item in self._arrivals():
             if item is END:
                 self._events.put(END)
                 return
             self._was_seen()
-            for event in load_shown(item[1]):
+            for event in decode(item[1]):
                 yield event
 
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
@@ -307,12 +307,11 @@ class RemoteJob(Future[T], Generic[T]):
         self._line.seen(self, self._seen_count)
 
 
-def print_shown(event: dict[str, Any]) -> None:
+def print_shown(event: Event) -> None:
     """Print what a shipped function has printed; other events have no place in a program."""
-    if event.get("type") == "stream":
+    if isinstance(event, Stream):
         # T201 is about our own prints; these are the user's.
-        stream = sys.stderr if event.get("name") == "stderr" else sys.stdout
-        print(event.get("text", ""), end="", file=stream, flush=True)
+        print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
 def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:

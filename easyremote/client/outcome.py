@@ -18,13 +18,13 @@ from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 
-__all__ = ["accepted_encodings", "check_encoding", "load_error", "load_outcome", "load_shown"]
-__all__ += ["load_value"]
+__all__ = ["accepted_encodings", "check_encoding", "load_error", "load_outcome", "load_value"]
 
+#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _PLAIN = ("msgpack",)
 _OF_BUILTINS = {name: row.answers for name, row in BUILTINS.items()}
 _OF_REGISTERED = {"pickle5": ("pickle5",), "json": ("json",), "msgpack": _PLAIN}
-_shown = msgspec.msgpack.Decoder(list[dict[str, Any]])
 
 
 def accepted_encodings(function: str, asked_in: str) -> tuple[str, ...]:
@@ -74,29 +74,15 @@ def load_value(encoding: str, body: Buffer) -> Any:
     decode = msgspec.json.decode if encoding == "json" else msgspec.msgpack.decode
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ProtocolError(f"An answer in {encoding} can't be read: {error}.") from None
-
-
-def load_shown(body: Buffer) -> list[dict[str, Any]]:
-    """The events in one message of a call: what it printed, its figures, its progress.
-
-    Raises
-    ------
-    ProtocolError
-        The bytes are no events.
-    """
-    try:
-        return _shown.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"What a call shows can't be read: {error}.") from None
 
 
 def load_error(body: Buffer) -> EasyRemoteError:
     """The error with which a call ended; a `ProtocolError` where the bytes are none."""
     try:
         return from_wire(*unpack_error(body))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return ProtocolError(f"The call failed, and its error can't be read: {error}.")
 
 

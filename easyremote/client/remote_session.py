@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
-from easyremote.client.fetch import RemoteFile, fetch, listed
-from easyremote.client.file_transfer import missing, named_files, send
+from easyremote.client.files.fetching import RemoteFile, fetch, listed
+from easyremote.client.files.sending import missing, named_files, send
 from easyremote.client.job import RemoteJob
-from easyremote.client.screen import Screen, has_terminal
 from easyremote.client.session import Session
-from easyremote.client.terminal_bars import shown_bars
+from easyremote.client.terminal.bars import shown_bars
+from easyremote.client.terminal.screen import Screen, has_terminal
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
 from easyremote.serialize.files import File
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from easyremote.client.file_transfer import FilePeer, missing, send
+from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.errors import CannotShip
 from easyremote.serialize.files import File, collected
-from easyremote.serialize.functions import dump_function
 from easyremote.serialize.values import Dumped, dump, dump_call
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def dump_shipped(
         try:
             dumped = dump((function, args, kwargs), python=python)
         except CannotShip:
-            dump_function(function, python=python)  # which of the two it was, which argument
+            dump(function, python=python)  # which of the two it was, which argument
             dump_call(args, kwargs, function=function, python=python)
             raise
     return dumped, files.values()
@@ -58,7 +57,7 @@ def send_files(executor: RemoteExecutor, files: Collection[File], node_id: str) 
             f"Files ({names}) go to a node that is named: @remote(node_id=...), or client.on("
             "NODE).submit(...)."
         )
-    from easyremote.client.terminal_bars import shown_bars  # with tqdm
+    from easyremote.client.terminal.bars import shown_bars  # with tqdm
 
     peer = FilePeer(executor, node_id, "")
     with shown_bars() as show:

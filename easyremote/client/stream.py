@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 from easyremote.client.job import END, RemoteJob, print_shown
-from easyremote.client.outcome import check_encoding, load_shown, load_value
+from easyremote.client.outcome import check_encoding, load_value
 from easyremote.errors import UsageError
+from easyremote.events import decode
 from easyremote.protocol.builtins import CALL
 
 __all__ = ["RemoteStream"]
@@ -85,6 +86,6 @@ class RemoteStream(RemoteJob[None], Generic[T]):
         if item is END or self.function != CALL or item[0] != "msgpack":
             return False
         self._was_seen()
-        for event in load_shown(item[1]):
+        for event in decode(item[1]):
             print_shown(event)
         return True

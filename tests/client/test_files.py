@@ -14,7 +14,7 @@ import pytest
 
 import easyremote
 from easyremote.client.client import Client
-from easyremote.client.file_transfer import PIECE, FilePeer, missing, named_files, send
+from easyremote.client.files.sending import PIECE, FilePeer, missing, named_files, send
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
 from easyremote.serialize.files import File, file
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
@@ -178,8 +178,8 @@ def test_a_bar_shows_how_far_a_large_file_is(capsys: pytest.CaptureFixture[str])
 
 PROGRAM = """
 import easyremote, sys
-from easyremote.client import file_transfer
-file_transfer.PIECE = 100_000  # many pieces, so that it can be stopped between two
+from easyremote.client.files import sending
+sending.PIECE = 100_000  # many pieces, so that it can be stopped between two
 try:
     easyremote.run("1", "gpu-node", files=[sys.argv[1]])
 except KeyboardInterrupt as error:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.client.file_transfer import FilePeer
+from easyremote.client.files.sending import FilePeer
 from easyremote.client.outcome import accepted_encodings
 from easyremote.client.session import Session, ask_for_sessions, replay
 from easyremote.errors import EasyRemoteError, ProtocolError, UsageError
@@ -158,26 +158,38 @@ BAD: dict[str, Callable[[int], Message]] = {
     ),
     "an error with a class": _error("raised", "boom", {"__class__": "x", "__dict__": {}}),
     "an error of a strange type": _error("raised", "boom", {"type_name": "a\0b"}),
-    "an event that is none": lambda call: Event(call, 1, Payload("msgpack", 1, b"\x01")),
+    "text that is none": _value(b"\xa1\xff"),
+    "an error in text that is none": _value(b"\x93\xa1\xff\xa1\xff\x80", code="raised"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_answer_fails_its_own_call_only(name: str) -> None:
     def answer(link: Link, message: Submit) -> Iterator[Message]:
-        if message.function in ("bad", "$cell"):
+        if message.function == "bad":
             yield BAD[name](message.call)
-        if message.function == "good":
+        elif message.function == "good":
             yield Finished(message.call, Payload("pickle5", 5, pickle.dumps(7, 5)))
 
     with lying_gateway(answer) as gateway, gateway.client() as client:
-        waiting = client.call("waits")
-        bad = Session(client, "n").submit_cell({}) if "event" in name else client.call("bad")
+        waiting, bad = client.call("waits"), client.call("bad")
         with pytest.raises(EasyRemoteError):
-            list(bad.events(LIMIT)) if "event" in name else bad.result(LIMIT)
+            bad.result(LIMIT)
         assert client.call("good").result(LIMIT) == 7
         assert not waiting.done()
         assert client.is_connected
+
+
+@pytest.mark.parametrize("body", [b"", b"\x01", b"\x91\x01", b"\xa1\xff", b"\x91\xa1\xff", b"\xc1"])
+def test_what_is_no_event_is_not_shown(body: bytes) -> None:
+    def answer(link: Link, message: Submit) -> Iterator[Message]:
+        yield Event(message.call, 1, Payload("msgpack", len(body), body))
+        yield Finished(message.call, Payload("msgpack", 1, b"\x07"), events=1)
+
+    with lying_gateway(answer) as gateway, gateway.client() as client:
+        job = Session(client, "n").submit_cell({})
+        assert list(job.events(LIMIT)) == []
+        assert job.result(LIMIT) == 7
 
 
 def test_a_gateway_that_describes_its_nodes_wrongly_is_told_so() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from easyremote.client.file_transfer import AHEAD, PIECE, FilePeer, Show, TransferInterrupted, bar
+from easyremote.client.files.sending import AHEAD, PIECE, FilePeer, Show, TransferInterrupted, bar
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import size_text
 from easyremote.client.targets import did_you_mean
