@@ -9,7 +9,7 @@ import click
 
 from easyremote import config
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteStream
+from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
 
 _NEXT = {

@@ -116,7 +116,7 @@ def test_sigterm_ends_gateway_and_node_in_good_order(own: Gateway) -> None:
     end(node)
     wait_until(lambda: "gpu-node" not in online(client))
     with pytest.raises(NodeOffline, match="'gpu-node' went offline"):
-        client.execute("add", 1, 2, node_id="gpu-node")
+        client.on("gpu-node").execute("add", 1, 2)
     client.close()
     end(own.process)
     assert (node.returncode, own.process.returncode) == (0, 0)
