@@ -17,10 +17,9 @@ from typing import Any
 import msgspec
 
 import easyremote
-from easyremote.gateway.calls import Calls
+from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.nodes import Node
-from easyremote.gateway.table import Client
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
@@ -45,7 +44,7 @@ CHANGES_LIMIT = 100
 
 
 class _Watcher:
-    def __init__(self, client: Client, number: int) -> None:
+    def __init__(self, client: ClientLink, number: int) -> None:
         self.client, self.number = client, number
         self.sent = self.seen = 0
 
@@ -62,14 +61,14 @@ class _Watcher:
 class Feed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Hub) -> None:
         self._calls, self._nodes = calls, calls.nodes
         self._watchers: dict[tuple[int, int], _Watcher] = {}
         #: Those who only want to know of changes.
         self._followers: dict[tuple[int, int], _Watcher] = {}
         self._nodes.changed = self._node_changed
 
-    def receive(self, client: Client, message: Message) -> bool:
+    def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for us; whether it was."""
         kind = type(message)
         if kind is Submit:
@@ -82,7 +81,7 @@ class Feed:
                 return True
         return False
 
-    def _asked(self, client: Client, message: Submit) -> bool:
+    def _asked(self, client: ClientLink, message: Submit) -> bool:
         if message.function == NODES:
             self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
         elif message.function == PING:
@@ -112,12 +111,12 @@ class Feed:
                 self._end(follower, "There were more changes than were looked at.")
 
     @staticmethod
-    def _answer(client: Client, message: Submit, answer: object) -> None:
+    def _answer(client: ClientLink, message: Submit, answer: object) -> None:
         body = msgspec.msgpack.encode(answer)
         payload = client.link.offer((body,), len(body), "msgpack")
         client.link.send(Finished(message.call, payload))
 
-    def _stop(self, client: Client, message: Submit) -> bool:
+    def _stop(self, client: ClientLink, message: Submit) -> bool:
         """Stop a call of the same key; False where there is none that has not ended."""
         call = self._calls.table.by_id.get(_call_id(message.session))
         if call is None or call.owner != client.owner or call.is_over:
@@ -138,7 +137,7 @@ class Feed:
         watcher.client.link.send(finished)
         self._remove([(id(watcher.client), watcher.number)])
 
-    def client_left(self, client: Client) -> None:
+    def client_left(self, client: ClientLink) -> None:
         known = self._watchers | self._followers
         self._remove([key for key, each in known.items() if each.client is client])
 
@@ -184,7 +183,7 @@ class Feed:
             if node.online and not is_builtin(name)
         ]
 
-    def _snapshot(self, client: Client) -> dict[str, Any]:
+    def _snapshot(self, client: ClientLink) -> dict[str, Any]:
         now = time.monotonic()
         return {
             "gateway": {"version": easyremote.__version__},

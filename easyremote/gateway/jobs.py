@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from easyremote.gateway.recent import EndedCall
-from easyremote.gateway.table import CallTable, GatewayCall
+from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
 from easyremote.protocol.call import CallState
 

@@ -16,11 +16,11 @@ from aiohttp import web
 
 import easyremote
 from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
-from easyremote.gateway.calls import Calls
 from easyremote.gateway.feed import Feed
+from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyStore
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.identity import Kind
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
@@ -52,11 +52,11 @@ class Links:
         self.keys = keys
         self.nodes = Nodes()
         self.instance = os.urandom(16)
-        self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
+        self.calls = Hub(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
         self.feed = Feed(self.calls)
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
-        self._clients: dict[tuple[str, bytes], Client] = {}
+        self._clients: dict[tuple[str, bytes], ClientLink] = {}
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one WebSocket, until it is over."""
@@ -101,7 +101,7 @@ class Links:
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await asyncio.gather(*clients)
 
-    def client_joined(self, client: Client, instance: bytes) -> None:
+    def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """A client is here; if it was before, that connection has nothing to say any more."""
         before = self._clients.pop((client.owner, instance), None)
         self._clients[client.owner, instance] = client
@@ -111,17 +111,17 @@ class Links:
                 if peer.link is before.link:
                     peer.dismiss(GoingAway("a newer connection took over"))
 
-    def client_left(self, client: Client, instance: bytes) -> None:
+    def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Its connection is gone."""
         if self.is_current(client, instance):
             del self._clients[client.owner, instance]
             self._leave(client)
 
-    def is_current(self, client: Client, instance: bytes) -> bool:
+    def is_current(self, client: ClientLink, instance: bytes) -> bool:
         """Whether no newer connection of its process has taken its place."""
         return self._clients.get((client.owner, instance)) is client
 
-    def _leave(self, client: Client) -> None:
+    def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
@@ -154,11 +154,11 @@ class _Peer:
         self._instance = b""
         #: Its connection is over.
         self.gone = asyncio.Event()
-        self._role: Node | Client | None = None
+        self._role: Node | ClientLink | None = None
 
     def receive(self, message: Message, now: float) -> None:
         role = self._role
-        if isinstance(role, Client):
+        if isinstance(role, ClientLink):
             if not self._links.is_current(role, self._instance):
                 return
             if isinstance(message, GoingAway) and self.connection is not None:
@@ -188,7 +188,7 @@ class _Peer:
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role, self._instance = Client(self.link, self.key_id), hello.instance
+            self._role, self._instance = ClientLink(self.link, self.key_id), hello.instance
             links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
@@ -215,7 +215,7 @@ class _Peer:
 
     @property
     def is_client(self) -> bool:
-        return isinstance(self._role, Client)
+        return isinstance(self._role, ClientLink)
 
     def say_goodbye(self) -> None:
         word = GoingAway("the gateway stops")
@@ -231,7 +231,7 @@ class _Peer:
 
     def left(self, now: float) -> None:
         self.gone.set()
-        if isinstance(self._role, Client):
+        if isinstance(self._role, ClientLink):
             self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
             self._links.calls.node_left(self._role, self.link, now)

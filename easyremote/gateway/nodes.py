@@ -2,101 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
+from easyremote.gateway.records import Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Function, Hello, Register, Resources
-
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
-
-#: How long a node may be out of reach before its calls are given up.
-LOST_AFTER = 60.0
-#: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
-QUICK = 0.005
-#: How many calls are sent ahead then.
-AHEAD = 256
-#: The weight of the newest call in the mean running time.
-SMOOTHING = 0.1
+from easyremote.protocol.messages import Hello, Register, Resources
 
 
-@dataclass(slots=True, eq=False)
-class Node:
-    """One node, known by its id, over all of its connections."""
+class Rota:
+    """The nodes that offer one function to one kind of caller; they take turns."""
 
-    node_id: str
-    instance: bytes = b""
-    #: When its process started, on our clock.
-    born: float = 0.0
-    link: Link | None = None
-    #: Whether it has said, on this link, what it offers.
-    is_registered: bool = False
-    #: Whether it has said, on this link, which calls it holds.
-    has_resumed: bool = False
-    #: It finishes what it has, and takes nothing new.
-    draining: bool = False
-    functions: dict[str, Function] = field(default_factory=dict)
-    slots: int = 0
-    #: The calls that are there, by the number they have on its link.
-    calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: How many of them have not finished, of each function.
-    active: dict[str, int] = field(default_factory=dict)
-    #: How many of them hold a slot.
-    busy: int = 0
-    mean_seconds: float | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    resources: Resources | None = None
-    #: What it has said of itself.
-    said: Register = field(default_factory=lambda: Register((), 0))
-    #: What its machine has; how busy that is, is not known of it.
-    machine: Resources | None = None
-    #: When it came, or went.
-    since: float = 0.0
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._places: dict[Node, int] = {}
+        self._next = 0
 
-    @property
-    def online(self) -> bool:
-        """Whether it is connected and has said what it offers."""
-        return self.link is not None and self.is_registered
+    def add(self, node: Node) -> None:
+        self._places[node] = len(self.nodes)
+        self.nodes.append(node)
 
-    def is_gone(self, now: float) -> bool:
-        """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+    def remove(self, node: Node) -> None:
+        """The last one takes its place, so that this costs the same for any number of nodes."""
+        place = self._places.pop(node)
+        last = self.nodes.pop()
+        if last is not node:
+            self.nodes[place] = last
+            self._places[last] = place
 
-    def may_take(self, function: str, now: float) -> bool:
-        """Whether a call of this function may go there, now or later."""
-        is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (function in self.functions or not is_known)
-
-    def has_room(self, function: str) -> bool:
-        """Whether one more call of this function may go there now."""
-        offered = self.functions.get(function)
-        if offered is None or not self.online or self.draining:
-            return False
-        limit = offered.max_concurrency
-        if limit and self.active.get(function, 0) >= limit:
-            return False
-        if is_builtin(function):  # code has processes of its own
-            return True
-        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy < self.slots + (AHEAD if quick else 0)
-
-    def occupy(self, function: str) -> None:
-        self.active[function] = self.active.get(function, 0) + 1
-        self.busy += not is_builtin(function)
-
-    def release(self, function: str) -> None:
-        self.active[function] -= 1
-        self.busy -= not is_builtin(function)
-
-    def ran(self, seconds: float) -> None:
-        """A call took so long; the mean follows."""
-        before = seconds if self.mean_seconds is None else self.mean_seconds
-        self.mean_seconds = before + SMOOTHING * (seconds - before)
+    def in_turn(self) -> Iterator[Node]:
+        """Yield each of them once, from behind the one at which the last caller stopped."""
+        start, count = self._next, len(self.nodes)
+        for place in range(start, start + count):
+            self._next = (place + 1) % count
+            yield self.nodes[place % count]
 
 
 class Nodes:
@@ -104,6 +45,8 @@ class Nodes:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
+        #: Who is online and offers a function, by function and kind of caller.
+        self._offers: dict[tuple[str, Access], Rota] = {}
         #: Called with a node that came, went, or says anew what it offers.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -116,6 +59,7 @@ class Nodes:
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
         """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
+        self._withdraw(node)
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
@@ -126,32 +70,64 @@ class Nodes:
         return node
 
     def offer(self, node: Node, message: Register) -> None:
+        """The node says, anew, all that it offers."""
+        self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        for key in self._keys(node):
+            self._offers.setdefault(key, Rota()).add(node)
         self.changed(node)
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
+        self._withdraw(node)
         node.link = None
+        node.has_resumed = False
         node.since = now
         self.changed(node)
 
-    def offering(self, function: str) -> list[Node]:
-        """The nodes online that have this function."""
-        return [node for node in self if node.online and function in node.functions]
+    def _withdraw(self, node: Node) -> None:
+        """Take back what it offered on this link."""
+        if not node.online:
+            return
+        for key in self._keys(node):
+            rota = self._offers[key]
+            rota.remove(node)
+            if not rota.nodes:
+                del self._offers[key]
 
-    def refusal(self, node_id: str, function: str, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call (empty ``node_id``: any); None if one may."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.link is not None and function in node.functions:
-            return None  # the common case, on the way of every call
+    @staticmethod
+    def _keys(node: Node) -> list[tuple[str, Access]]:
+        return [
+            (name, access)
+            for name, function in node.functions.items()
+            for access in Access
+            if access.allows(function)
+        ]
+
+    def offering(self, function: str, access: Access) -> Sequence[Node]:
+        """The nodes online that have this function, and let such a caller call it."""
+        rota = self._offers.get((function, access))
+        return rota.nodes if rota is not None else ()
+
+    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
+        """The same, each time from behind the one at which the last caller stopped."""
+        rota = self._offers.get((function, access))
+        return rota.in_turn() if rota is not None else iter(())
+
+    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
+        """Why no node will ever take such a call; None if one may."""
+        node_id, function, access = target
         if not node_id:
-            if any(each.may_take(function, now) for each in self):
+            if self.offering(function, access):
                 return None
-            return self.no_such_function(function, None)
+            if any(each.may_take(function, access, now) for each in self):
+                return None
+            return self.no_such_function(function, None, access)
+        node = self._nodes.get(node_id)
         if node is None:
             return self.no_such_node(node_id)
         if node.is_gone(now):
@@ -160,7 +136,9 @@ class Nodes:
                 "or name another node.",
                 node_id=node_id,
             )
-        return None if node.may_take(function, now) else self.no_such_function(function, node)
+        if node.may_take(function, access, now):
+            return None
+        return self.no_such_function(function, node, access)
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""
@@ -175,8 +153,11 @@ class Nodes:
             f"Online: {', '.join(online)}."
         )
 
-    def no_such_function(self, function: str, node: Node | None) -> NotFound:
+    def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
         """What to tell somebody who asked for a function that is not there."""
+        if access is not Access.LINK:
+            # What is not public is not known to be there, either.
+            return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(
             {name for place in places for name in place.functions if not is_builtin(name)}

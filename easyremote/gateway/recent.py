@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
-
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
 
 #: How many calls are kept for each owner.
 LENGTH = 50

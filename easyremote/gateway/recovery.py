@@ -9,22 +9,25 @@ still holds. ``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machin
 
 from __future__ import annotations
 
-from easyremote.errors import ProtocolError
-from easyremote.gateway.nodes import LOST_AFTER, Node
-from easyremote.gateway.table import CallTable, Client, GatewayCall
+from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node, Target
+from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Resume, Resumed
+
+#: So long after its start a gateway waits for nodes that it never saw: they dial back to it.
+RETURN = 3.0
+NEVER_BACK = "The gateway was restarted, and no node came back with it"
 
 
 class Recovery:
     """Settles what is said in RESUME with the call table."""
 
-    def __init__(self, table: CallTable, *, now: float) -> None:
-        self._table = table
+    def __init__(self, table: CallTable, dispatcher: Dispatcher, *, now: float) -> None:
+        self._table, self._dispatcher = table, dispatcher
         self._born = now
-        #: The highest fence of any attempt; those of an earlier gateway's count, too.
-        self.fence = 0
 
     def is_new(self, now: float) -> bool:
         """Whether nodes may still be on their way back to this gateway."""
@@ -34,7 +37,15 @@ class Recovery:
         """Whether the table was there at this moment: what is not in it was not dispatched."""
         return self._born <= moment
 
-    def client_resumes(self, client: Client, message: Resume, now: float) -> None:
+    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
+        """Why no node will ever take such a call; None if one may."""
+        nodes = self._table.nodes
+        error = nodes.refusal(target, now)
+        if error is not None and now < self._born + RETURN and nodes.get(target[0]) is None:
+            return None
+        return error
+
+    def client_resumes(self, client: ClientLink, message: Resume, now: float) -> None:
         """Give a client its calls back, under the numbers that it has for them."""
         if not len(message.call_ids) == len(message.numbers) == len(message.started):
             raise ProtocolError("a client's RESUME has a number and a state for each call")
@@ -82,7 +93,7 @@ class Recovery:
 
     def _adopt(self, call_id: bytes, now: float) -> GatewayCall:
         """A call from before this gateway started; its client will come back for it."""
-        call = self._table.add(call_id, "", ("", ""), now)
+        call = self._table.add(call_id, "", ("", "", Access.LINK), now)
         call.hold_until = now + RECONNECT_LIMIT
         self._table.arm(call)
         return call
@@ -104,7 +115,7 @@ class Recovery:
                 self._table.queues.remove(call)
                 call.drop_arguments()
             call.node, call.fence = node, fence
-            self.fence = max(self.fence, fence)
+            self._dispatcher.fence = max(self._dispatcher.fence, fence)
             node.calls[call.number] = call
         elif call.state is not CallState.SUSPECT:
             call.advance(CallEvent.NODE_LOST)

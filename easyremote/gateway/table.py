@@ -4,7 +4,7 @@ The gateway keeps a call's header, never its payload: what it can't place waits 
 passes is relayed chunk by chunk. All states are those of ``protocol/call.py``; each that can last
 has a timer here. A call enters by `CallTable.add` and leaves by `CallTable.forget`, which takes it
 out of wherever it stands: its queue, its node, its client. Who does what with a call is
-``calls.py``. ``tests/gateway/test_table.py`` proves it.
+``intake.py``, ``returns.py`` and ``deadlines.py``. ``tests/gateway/test_table.py`` proves it.
 """
 
 from __future__ import annotations
@@ -12,154 +12,28 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from easyremote.errors import CallLost, EasyRemoteError, to_wire
-from easyremote.gateway.nodes import Node, Nodes
+from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.recent import Recent
-from easyremote.gateway.scheduler import Scheduler, Target
-from easyremote.protocol.builtins import CALL, CELL
-from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, pack_error
+from easyremote.gateway.records import GatewayCall, Target
+from easyremote.gateway.scheduler import Scheduler
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.caller import pack_error
 from easyremote.protocol.held import TOMBSTONES
-from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Attach, Finished, HandBack, Payload, Submit
-from easyremote.protocol.streams import Relay
+from easyremote.protocol.messages import Finished, HandBack, Payload
 
 #: Timers of calls that are over may outnumber the calls by so many before they are swept out.
 SPENT_TIMERS = 1000
-#: Seconds that the outcome of a call which went on without its client is kept for it.
-KEPT = 24 * 3600.0
 #: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
 TEXT_LIMIT = 2000
-#: Characters that are kept of a call's origin.
-ORIGIN_LIMIT = 200
-
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """One client's connection."""
-
-    link: Link
-    #: The id of its key: it sees the calls of this owner only.
-    owner: str
-    #: Its calls, by its own numbers.
-    calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: When it said what it holds; the ages of what it sends again were taken after that.
-    resumed: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class GatewayCall:
-    """One call, as the gateway holds it."""
-
-    number: int
-    call_id: bytes
-    #: Empty while only its node has spoken of it; then ``target`` is not known, either.
-    owner: str
-    target: Target
-    state: CallState = CallState.QUEUED
-    client: Client | None = None
-    client_number: int = 0
-    node: Node | None = None
-    fence: int = 0
-    #: While it queues: what the client sent, and the start of its payload if that is a stream.
-    submit: Submit | None = None
-    arguments: Relay | None = None
-    created: float = 0.0
-    #: When its client first sent it, on our clock, or a little before.
-    sent: float = 0.0
-    began: float = 0.0
-    #: Moments on our clock, 0 for never.
-    deadline: float = 0.0
-    queue_deadline: float = 0.0
-    suspect_until: float = 0.0
-    hold_until: float = 0.0
-    #: Seconds that it goes on without its client; below 0 until it is over.
-    hold: float = RECONNECT_LIMIT
-    timer: float = 0.0
-    #: What its client said of them in SUBMIT.
-    session: str = ""
-    origin: str = ""
-    #: Whether it counts as active on its node.
-    occupies: bool = False
-    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
-    cancelling: bool | None = None
-    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
-    was_cancelled: bool = False
-    #: An outcome that the gateway made itself.
-    outcome: Finished | None = None
-
-    @property
-    def function(self) -> str:
-        return self.target[1]
-
-    @property
-    def title(self) -> str:
-        """What to call it in a message."""
-        special = {"": "the call", CELL: "the cell", CALL: "the shipped function"}
-        return special.get(self.function, f"{self.function}()")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has an outcome, delivered or not."""
-        return self.state is CallState.FINISHED or self.state in TERMINAL
-
-    def advance(self, event: CallEvent) -> None:
-        self.state = advance(self.state, event)
-
-    def next_deadline(self) -> float:
-        """When something has to happen if nothing else does."""
-        limits = [self.hold_until, self.suspect_until]
-        if self.state is CallState.QUEUED:
-            limits += [self.deadline, self.queue_deadline]
-        elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
-            limits.append(self.deadline + GRACE)
-        return min((limit for limit in limits if limit), default=0.0)
-
-    def bind(self, client: Client, number: int) -> None:
-        """This connection waits for it from now on."""
-        if self.client is not None:
-            self.client.calls.pop(self.client_number, None)
-        self.client, self.client_number = client, number
-        self.hold_until = 0.0
-        client.calls[number] = self
-
-    def unbind(self, now: float) -> None:
-        """Nobody waits for it, for as long as it may go on, or be kept, so."""
-        self.client = None
-        if self.hold > 0:
-            self.hold_until = now + self.hold
-        elif self.is_over:
-            self.hold_until = now + KEPT
-
-    def say_again(self) -> None:
-        """Somebody waits for it anew: have everything said again that was not seen."""
-        if self.outcome is not None and self.client is not None:
-            self.outcome.call = self.client_number
-            self.client.link.send(self.outcome)
-        elif self.node is not None and self.node.link is not None:
-            self.node.link.send(Attach(self.number))
-
-    def leave_node(self) -> None:
-        node = self.node
-        if node is not None:
-            node.calls.pop(self.number, None)
-            if self.occupies:
-                self.occupies = False
-                node.release(self.function)
-            self.node = None
-
-    def drop_arguments(self) -> None:
-        if self.arguments is not None:
-            self.arguments.stop()
-        self.submit = self.arguments = None
 
 
 class CallTable:
     """All calls of one gateway: by id, in their queues, by what is due next."""
 
     def __init__(self, nodes: Nodes) -> None:
+        self.nodes = nodes
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over, so that a node that comes back late is told to forget them.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import Access, ClientLink, Node
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -61,9 +61,9 @@ class Peer:
 class ClientPeer(Peer):
     """A client."""
 
-    def __init__(self, desk: Desk, owner: str) -> None:
+    def __init__(self, desk: Desk, owner: str, access: Access = Access.LINK) -> None:
         super().__init__(desk)
-        self.client = Client(self.link, owner)
+        self.client = ClientLink(self.link, owner, access)
         self._last = 0
 
     def say(self, message: Message) -> None:
@@ -131,14 +131,14 @@ class Desk:
     def restart(self) -> None:
         """A gateway that knows nothing."""
         self.nodes = Nodes()
-        self.calls = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.calls = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
 
     def new_id(self) -> bytes:
         self._ids += 1
         return self._ids.to_bytes(16, "big")
 
-    def client(self, owner: str = "alice") -> ClientPeer:
-        return ClientPeer(self, owner)
+    def client(self, owner: str = "alice", access: Access = Access.LINK) -> ClientPeer:
+        return ClientPeer(self, owner, access)
 
     def node(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.calls import RETURN
-from easyremote.gateway.nodes import LOST_AFTER
+from easyremote.gateway.records import LOST_AFTER
+from easyremote.gateway.recovery import RETURN
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.messages import (
     INLINE_LIMIT,

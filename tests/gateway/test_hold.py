@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER
-from easyremote.gateway.table import KEPT
+from easyremote.gateway.records import KEPT, LOST_AFTER
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Delivered, Dispatch, Finished, Resume, Resumed
 from tests.gateway.desk import Desk

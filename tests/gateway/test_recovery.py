@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER
+from easyremote.gateway.records import LOST_AFTER
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import (

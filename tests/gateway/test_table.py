@@ -6,8 +6,9 @@ import pytest
 
 from easyremote.errors import NotFound, UsageError
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.table import SPENT_TIMERS, CallTable, GatewayCall, failed
-from easyremote.protocol import callee
+from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.table import SPENT_TIMERS, CallTable, failed
+from easyremote.protocol import held
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import NAME_LIMIT, decode, encode
 
@@ -18,7 +19,7 @@ def table() -> CallTable:
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:
-    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f"), 0.0)
+    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f", Access.LINK), 0.0)
     for name, moment in limits.items():
         setattr(call, name, moment)
     table.queues.enqueue(call)
@@ -70,7 +71,7 @@ def test_a_call_that_ends_leaves_its_queue_and_stays_until_its_client_has_the_ou
 
 def test_tombstones_are_bounded(table: CallTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("easyremote.gateway.table.TOMBSTONES", 10)
-    assert callee.TOMBSTONES > 10
+    assert held.TOMBSTONES > 10
     for number in range(25):
         table.forget(waiting(table, number))
     assert [int.from_bytes(each) for each in table.tombstones] == list(range(15, 25))

@@ -22,7 +22,7 @@ from easyremote.protocol.messages import (
 )
 from easyremote.protocol.seal import CLEAR, Part
 from easyremote.protocol.streams import Buffer
-from tests.protocol.wires import open_link, sent_by
+from tests.protocol.wires import open_link
 from tests.protocol.world import Waiting
 
 ID = bytes(range(16))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from easyremote.errors import ProtocolError
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import ClientLink, Node
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
 from easyremote.protocol.held import Outcome, failure
@@ -133,7 +133,7 @@ class World:
         self.calls: list[OutstandingCall] = []
         self.client_wire: Wire | None = None
         self.node_wire: Wire | None = None
-        self.client: Client | None = None
+        self.client: ClientLink | None = None
         self.node: Node | None = None
         self.named: list[LocalCall] = []
         #: Whether a record was repeated or moved: then a link may be closed for it.
@@ -152,7 +152,7 @@ class World:
         self.cut_node()
         self.now += STARTING
         self.nodes = Nodes()
-        self.gateway = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.gateway = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
 
     def start_node(self) -> None:
         """A new process of the node; what ran in the one before is gone."""
@@ -168,7 +168,7 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = Client(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(self.client_wire.ends[1], "alice")
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:

@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
+from easyremote.errors import EasyRemoteError, NotAuthorized, from_wire
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.table import Client
+from easyremote.gateway.records import Access, ClientLink
 from easyremote.protocol.caller import Caller, unpack_error
-from easyremote.protocol.messages import Function, Message, Payload, Submit
+from easyremote.protocol.messages import Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
@@ -47,7 +47,7 @@ class Api:
         self._links = links
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._callers: dict[str, _LocalCaller] = {}
+        self._callers: dict[tuple[str, Access], _LocalCaller] = {}
 
     def close(self) -> None:
         for caller in self._callers.values():
@@ -56,8 +56,9 @@ class Api:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         try:
-            function = self._find(request.match_info["name"])
-            owner = self._authorise(request, function)
+            name = request.match_info["name"]
+            owner, access = self._authorise(request)
+            self._check(name, access)
             arguments = await _arguments(request)
         except EasyRemoteError as error:
             return problem_of(error)
@@ -69,51 +70,52 @@ class Api:
             return problem(503, "busy", "Too many calls at a time. Try again in a second.")
         self._waiting += 1
         try:
-            return await self._call(function, owner, arguments)
+            return await self._call(name, owner, access, arguments)
         finally:
             self._waiting -= 1
 
-    def _find(self, name: str) -> Function:
-        for node in self._links.nodes.offering(name):
-            if node.functions[name].public:
-                return node.functions[name]
-        # A function that is not public is not known to be there, either.
-        raise NotFound(f"There is no public function {name!r} here.")
-
-    def _authorise(self, request: web.Request, function: Function) -> str:
-        """Whose call it is."""
+    def _authorise(self, request: web.Request) -> tuple[str, Access]:
+        """Whose call it is, and what it may call."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key:
-            return self._links.keys.check(key.strip(), "client").key_id
-        if function.auth_required:
+            return self._links.keys.check(key.strip(), "client").key_id, Access.HTTP
+        return _PUBLIC, Access.PUBLIC
+
+    def _check(self, name: str, access: Access) -> None:
+        """Raise where no node online offers this function to such a caller."""
+        nodes = self._links.nodes
+        if nodes.offering(name, access):
+            return
+        if nodes.offering(name, Access.HTTP):
             raise NotAuthorized(
-                f"{function.name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
+                f"{name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
             )
-        return _PUBLIC
+        raise nodes.no_such_function(name, None, access)
 
     async def _call(
-        self, function: Function, owner: str, arguments: dict[str, Any]
+        self, name: str, owner: str, access: Access, arguments: dict[str, Any]
     ) -> web.StreamResponse:
-        if owner not in self._callers:
-            self._callers[owner] = _LocalCaller(self._links, owner)
-        limit = min(function.timeout, DEADLINE) if function.timeout else DEADLINE
-        caller = self._callers[owner]
+        caller = self._callers.get((owner, access))
+        if caller is None:
+            caller = self._callers[owner, access] = _LocalCaller(self._links, owner, access)
         answer = _Answer()
         body = msgspec.json.encode(arguments)
+        # The function's own limit is its node's to keep: nodes can differ in it.
         submit = Submit(
-            0, os.urandom(16), "", function.name, Payload(), timeout=limit, queue_timeout=limit
+            0, os.urandom(16), "", name, Payload(), timeout=DEADLINE, queue_timeout=DEADLINE
         )
         call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
         answer.seen = functools.partial(caller.core.seen, call)
+        answer.is_list = functools.partial(caller.streams, submit.call_id)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(DEADLINE):
                 code, encoding, result = await answer.future
         except TimeoutError:
             caller.core.cancel(call)
             return problem(
                 504,
                 "timeout",
-                f"{function.name}() took longer than {limit:g} s.",
+                f"{name}() took longer than {DEADLINE:g} s.",
                 may_have_run=True,
             )
         except asyncio.CancelledError:
@@ -121,11 +123,11 @@ class Api:
             raise
         if code == _TOO_LARGE:
             caller.core.cancel(call)
-            return problem(500, code, f"{function.name}() yields more than {MAX_ITEMS >> 20} MiB.")
+            return problem(500, code, f"{name}() yields more than {MAX_ITEMS >> 20} MiB.")
         if code:
             return _failure(code, result, is_public=owner == _PUBLIC)
         assert encoding == "json", "a call with JSON arguments is answered in JSON"
-        if function.streams:
+        if answer.was_list:
             result = b"[" + b",".join(answer.items) + b"]"
         return web.Response(
             body=bytes(result),
@@ -135,18 +137,23 @@ class Api:
 
 
 class _LocalCaller:
-    """A client inside the gateway, for one owner."""
+    """A client inside the gateway, for one owner and what it may call."""
 
-    def __init__(self, links: Links, owner: str) -> None:
+    def __init__(self, links: Links, owner: str, access: Access) -> None:
         self._links = links
         self.core = Caller()
         self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
-        self._client = Client(self.pair.far, owner)
+        self._client = ClientLink(self.pair.far, owner, access)
         self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
 
     def _flush(self, now: float) -> None:
         self.core.flush(now)
         self.core.deliver()  # it costs no message here
+
+    def streams(self, call_id: bytes) -> bool:
+        """Whether the function that ran is a generator, on the node where it ran."""
+        call = self._links.calls.table.by_id.get(call_id)
+        return call is not None and call.streams
 
     def _to_calls(self, message: Message, now: float) -> None:
         self._links.calls.receive_from_client(self._client, message, now)
@@ -163,6 +170,9 @@ class _Answer:
         self.size = 0
         #: Tells the node how many items are here, so that it makes more.
         self.seen: Callable[[int], None]
+        #: Tells, until the outcome is confirmed, whether the function is a generator.
+        self.is_list: Callable[[], bool]
+        self.was_list = False
 
     def started(self, node: str) -> None:
         """Nothing is said before the end."""
@@ -177,6 +187,7 @@ class _Answer:
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         if not self.future.done():
+            self.was_list = not code and self.is_list()
             self.future.set_result((code, encoding, body))
 
 

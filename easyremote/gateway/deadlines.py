@@ -1,0 +1,68 @@
+"""Time: what is done to a call when one of its limits has passed. Pure.
+
+``tests/gateway/test_calls.py`` and ``test_hold.py`` prove it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import CallTimeout
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.records import LOST_AFTER, GatewayCall
+from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.table import CallTable
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.messages import Cancel, Delivered
+
+
+class Deadlines:
+    """Does what is due."""
+
+    def __init__(self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery) -> None:
+        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        self.refuse_hopeless(now)
+        for call in self._table.due(now):
+            node = call.node
+            self._time_is_up(call, now)
+            if node is not None:
+                self._dispatcher.fill(node, now)  # its slot is free
+
+    def _time_is_up(self, call: GatewayCall, now: float) -> None:
+        if call.hold_until and call.hold_until <= now:
+            self._release(call)
+        elif call.state is CallState.QUEUED:
+            self._waited_too_long(call, now)
+        elif call.state is CallState.SUSPECT:
+            node_id = call.node.node_id if call.node is not None else "?"
+            why = f"Node {node_id!r} has been out of reach for {LOST_AFTER:.0f} s"
+            self._table.give_up(call, why, now=now)
+        elif call.node is not None and call.node.link is not None:
+            call.node.link.send(Cancel(call.number, kill=True))
+            why = f"Node {call.node.node_id!r} did not stop it at its deadline"
+            self._table.give_up(call, why, now=now)
+
+    def _release(self, call: GatewayCall) -> None:
+        """Nobody came back for it."""
+        if call.node is not None and call.node.link is not None:
+            call.node.link.send(Cancel(call.number))
+            call.node.link.send(Delivered((call.number,)))
+        self._table.forget(call)
+
+    def _waited_too_long(self, call: GatewayCall, now: float) -> None:
+        if call.suspect_until:
+            self._table.give_up(call, NEVER_BACK, now=now)
+        else:
+            waited = now - call.created
+            text = f"No turn came within {waited:.1f} s: {call.title} did not run."
+            self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
+
+    def refuse_hopeless(self, now: float) -> None:
+        """What waits for a node that will not come, or no longer offers it, waits in vain."""
+        for target in self._table.queues.targets():
+            if (error := self._recovery.refusal(target, now)) is None:
+                continue
+            for call in self._table.queues.waiting(target):
+                if not call.suspect_until:  # else it may have run; nobody can say that it did not
+                    self._table.end(call, CallEvent.REJECTED, error, now=now)

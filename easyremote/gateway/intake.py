@@ -1,0 +1,181 @@
+"""What clients send: new calls, outcomes that arrived, cancels. Pure.
+
+``tests/gateway/test_calls.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import CallLost, EasyRemoteError, UsageError
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
+from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.table import CallTable, failed
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.caller import RECONNECT_LIMIT
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Cancel,
+    Delivered,
+    HandBack,
+    Message,
+    Resume,
+    Seen,
+    Submit,
+)
+
+#: Characters that are kept of a call's origin.
+ORIGIN_LIMIT = 200
+
+
+class Intake:
+    """Takes calls on from clients."""
+
+    def __init__(
+        self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, *, max_payload: int
+    ) -> None:
+        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
+        self._nodes = table.nodes
+        self._max_payload = max_payload
+        #: The gateway stops: nothing is taken on any more.
+        self.is_leaving = False
+
+    def client_left(self, client: ClientLink, now: float) -> None:
+        """Its calls run on; their outcomes are held for a while."""
+        for call in list(client.calls.values()):
+            call.unbind(now)
+            if call.arguments is not None and not call.arguments.is_complete:
+                # The rest of its arguments went with the connection: it can't start.
+                self._table.forget(call, remember=False)
+            else:
+                self._table.arm(call)
+        client.calls.clear()
+
+    def leave(self) -> None:
+        """The gateway stops: what waits here goes back to its client, for the next gateway."""
+        self.is_leaving = True
+        for call in list(self._table.by_id.values()):
+            client, number = call.client, call.client_number
+            if call.submit is not None and client is not None and not call.suspect_until:
+                call.drop_arguments()
+                self._table.forget(call, remember=False)
+                client.link.send(HandBack((number,)))
+
+    def receive(self, client: ClientLink, message: Message, now: float) -> None:
+        """Handle a message of a client."""
+        kind = type(message)
+        if kind is Submit and self.is_leaving:
+            client.link.drop(message.payload)  # type: ignore[union-attr]  # narrowed by `kind`
+            client.link.send(HandBack((message.call,)))  # type: ignore[union-attr]  # as above
+            return
+        if kind is Submit:
+            self._submit(client, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
+            return
+        match message:
+            case Delivered():
+                self._delivered(client, message)
+            case Seen():
+                call = client.calls.get(message.call)
+                if call is not None and call.node is not None and call.node.link is not None:
+                    call.node.link.send(Seen(call.number, message.seq))
+            case Cancel():
+                call = client.calls.get(message.call)
+                if call is not None:
+                    self._dispatcher.cancel(call, kill=message.kill, now=now)
+            case Resume():
+                self._recovery.client_resumes(client, message, now)
+
+    def _submit(self, client: ClientLink, message: Submit, now: float) -> None:
+        call = self._table.by_id.get(message.call_id)
+        if call is not None:
+            self._submitted_again(call, client, message)
+            return
+        if message.call_id in self._table.tombstones:
+            client.link.drop(message.payload)
+            over = CallLost("This call is over, and its outcome was delivered.")
+            client.link.send(failed(message.call, over, may_have_run=True))
+            return
+        # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
+        sent = (client.resumed or now) - message.age if message.age else now
+        if message.age and self._recovery.predates(sent):
+            message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
+        arguments = client.link.relay(message.payload)  # first of all, because it can raise
+        target = (message.node, message.function, client.access)
+        call = self._table.add(message.call_id, client.owner, target, now)
+        call.submit, call.arguments, call.sent = message, arguments, sent
+        call.hold = message.hold or RECONNECT_LIMIT
+        call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.bind(client, message.call)
+        error = self._refusal(call, message, now)
+        if error is not None:
+            if message.age:  # it may run where we can't see it
+                self._table.give_up(call, NEVER_BACK, now=now)
+            else:
+                self._table.end(call, CallEvent.REJECTED, error, now=now)
+            return
+        if message.timeout:
+            call.deadline = now + message.timeout
+        if message.queue_timeout:
+            call.queue_deadline = now + message.queue_timeout
+        node = self._table.queues.place(call) if self._may_run_now(call, message) else None
+        if node is not None:
+            self._dispatcher.dispatch(call, node, now)
+        else:
+            self._wait(call, message, now)
+
+    def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
+        client.link.drop(message.payload)
+        if not call.owner:  # adopted from a node
+            call.owner = client.owner
+            call.target = (message.node, message.function, client.access)
+        if call.owner == client.owner:
+            call.bind(client, message.call)
+            call.say_again()
+        else:
+            taken = UsageError("This call id is taken. Make a new one: 16 random bytes.")
+            client.link.send(failed(message.call, taken, may_have_run=False))
+
+    def _refusal(self, call: GatewayCall, message: Submit, now: float) -> EasyRemoteError | None:
+        """Why a call can't be accepted; None if it can."""
+        if message.payload.size > self._max_payload:
+            return UsageError(
+                f"The arguments of {call.title} are {message.payload.size / 1e9:.1f} GB; "
+                f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
+                "the data on the node (in a session, or a file there), or send it in parts."
+            )
+        if message.age and self._recovery.is_new(now):
+            return None  # it may run on a node that is on its way back to us
+        return self._recovery.refusal(call.target, now)
+
+    def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
+        """A call that was sent before may only go where, surely, it does not run already."""
+        if not message.age:
+            return True
+        node = self._nodes.get(message.node)
+        return node is not None and node.has_resumed and node.remembers(call)
+
+    def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
+        if message.age:
+            # It may run on a node that will come back and claim it; until then it is suspect.
+            call.suspect_until = now + LOST_AFTER
+        if message.node or not message.age:  # else no node can say that no other one runs it
+            self._table.queues.enqueue(call)
+        self._table.arm(call)
+        node = self._nodes.get(message.node)
+        if node is not None and node.has_resumed:
+            self._dispatcher.fill(
+                node, now
+            )  # where it was restarted since, that is known, and no news come
+
+    def _delivered(self, client: ClientLink, message: Delivered) -> None:
+        numbers: dict[Link, list[int]] = {}
+        for number in message.calls:
+            call = client.calls.get(number)
+            if call is None or not call.is_over:
+                continue
+            if call.state is CallState.FINISHED:
+                call.advance(CallEvent.DELIVERED)
+            if call.node is not None and call.node.link is not None:
+                numbers.setdefault(call.node.link, []).append(call.number)
+            self._table.forget(call)
+        for link, delivered in numbers.items():
+            link.send(Delivered(tuple(delivered)))

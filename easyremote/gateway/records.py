@@ -1,0 +1,265 @@
+"""What the gateway keeps of a client's connection, of a node and of a call: three plain records.
+
+They point at one another, so they live in one module. What happens to them is decided elsewhere:
+``table.py`` changes calls, ``nodes.py`` and ``scheduler.py`` look after nodes and queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from easyremote.protocol.builtins import CALL, CELL, is_builtin
+from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
+from easyremote.protocol.streams import Relay
+
+
+class Access(Enum):
+    """How a caller came in; a node's own registration decides whether it may call a function."""
+
+    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
+    __hash__ = object.__hash__
+
+    #: By a link of its own, with a client key: everything that a node offers.
+    LINK = "link"
+    #: By HTTP with a client key: what the node made public.
+    HTTP = "http"
+    #: By HTTP without a key: what the node made public and asks no key for.
+    PUBLIC = "public"
+
+    def allows(self, function: Function) -> bool:
+        """Whether this caller may call a function that a node registered like this."""
+        if self is Access.LINK:
+            return True
+        return function.public and (self is Access.HTTP or not function.auth_required)
+
+
+#: (node id or "" for any, function, who asks)
+Target = tuple[str, str, Access]
+
+#: How long a node may be out of reach before its calls are given up.
+LOST_AFTER = 60.0
+#: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
+QUICK = 0.005
+#: How many calls are sent ahead then.
+AHEAD = 256
+#: The weight of the newest call in the mean running time.
+SMOOTHING = 0.1
+#: Seconds that the outcome of a call which went on without its client is kept for it.
+KEPT = 24 * 3600.0
+
+
+@dataclass(slots=True, eq=False)
+class ClientLink:
+    """One client's connection."""
+
+    link: Link
+    #: The id of its key: it sees the calls of this owner only.
+    owner: str
+    access: Access = Access.LINK
+    #: Its calls, by its own numbers.
+    calls: dict[int, GatewayCall] = field(default_factory=dict)
+    #: When it said what it holds; the ages of what it sends again were taken after that.
+    resumed: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node, known by its id, over all of its connections."""
+
+    node_id: str
+    instance: bytes = b""
+    #: When its process started, on our clock.
+    born: float = 0.0
+    link: Link | None = None
+    #: Whether it has said, on this link, what it offers.
+    is_registered: bool = False
+    #: Whether it has said, on this link, which calls it holds; before that it gets none.
+    has_resumed: bool = False
+    #: It finishes what it has, and takes nothing new.
+    draining: bool = False
+    functions: dict[str, Function] = field(default_factory=dict)
+    slots: int = 0
+    #: The calls that are there, by the number they have on its link.
+    calls: dict[int, GatewayCall] = field(default_factory=dict)
+    #: How many of them have not finished, of each function.
+    active: dict[str, int] = field(default_factory=dict)
+    #: How many of them hold a slot.
+    busy: int = 0
+    mean_seconds: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    resources: Resources | None = None
+    #: What it has said of itself.
+    said: Register = field(default_factory=lambda: Register((), 0))
+    #: What its machine has; how busy that is, is not known of it.
+    machine: Resources | None = None
+    #: When it came, or went.
+    since: float = 0.0
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected and has said what it offers."""
+        return self.link is not None and self.is_registered
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it is away, and not expected back."""
+        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+
+    def offers(self, function: str, access: Access) -> bool:
+        """Whether it has this function, and lets such a caller call it."""
+        offered = self.functions.get(function)
+        return offered is not None and access.allows(offered)
+
+    def may_take(self, function: str, access: Access, now: float) -> bool:
+        """Whether a call of this function may go there, now or later."""
+        is_known = self.is_registered or bool(self.functions)
+        return not self.is_gone(now) and (self.offers(function, access) or not is_known)
+
+    def has_room(self, call: GatewayCall) -> bool:
+        """Whether this call may go there now."""
+        _, function, access = call.target
+        offered = self.functions.get(function)
+        if offered is None or not self.has_resumed or self.draining:
+            return False
+        if access is not Access.LINK and not access.allows(offered):
+            return False
+        limit = offered.max_concurrency
+        if limit and self.active.get(function, 0) >= limit:
+            return False
+        if is_builtin(function):  # code has processes of its own
+            return True
+        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
+        return self.busy < self.slots + (AHEAD if quick else 0)
+
+    def remembers(self, call: GatewayCall) -> bool:
+        """Whether the node's memory reaches back to when the call was first sent."""
+        return self.born <= call.sent
+
+    def occupy(self, function: str) -> None:
+        self.active[function] = self.active.get(function, 0) + 1
+        self.busy += not is_builtin(function)
+
+    def release(self, function: str) -> None:
+        self.active[function] -= 1
+        self.busy -= not is_builtin(function)
+
+    def ran(self, seconds: float) -> None:
+        """A call took so long; the mean follows."""
+        before = seconds if self.mean_seconds is None else self.mean_seconds
+        self.mean_seconds = before + SMOOTHING * (seconds - before)
+
+
+@dataclass(slots=True, eq=False)
+class GatewayCall:
+    """One call, as the gateway holds it."""
+
+    number: int
+    call_id: bytes
+    #: Empty while only its node has spoken of it; then ``target`` is not known, either.
+    owner: str
+    target: Target
+    state: CallState = CallState.QUEUED
+    client: ClientLink | None = None
+    client_number: int = 0
+    node: Node | None = None
+    fence: int = 0
+    #: While it queues: what the client sent, and the start of its payload if that is a stream.
+    submit: Submit | None = None
+    arguments: Relay | None = None
+    created: float = 0.0
+    #: When its client first sent it, on our clock, or a little before.
+    sent: float = 0.0
+    began: float = 0.0
+    #: Moments on our clock, 0 for never.
+    deadline: float = 0.0
+    queue_deadline: float = 0.0
+    suspect_until: float = 0.0
+    hold_until: float = 0.0
+    #: Seconds that it goes on without its client; below 0 until it is over.
+    hold: float = RECONNECT_LIMIT
+    timer: float = 0.0
+    #: What its client said of them in SUBMIT.
+    session: str = ""
+    origin: str = ""
+    #: Whether it counts as active on its node.
+    occupies: bool = False
+    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
+    cancelling: bool | None = None
+    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
+    was_cancelled: bool = False
+    #: An outcome that the gateway made itself.
+    outcome: Finished | None = None
+
+    @property
+    def function(self) -> str:
+        return self.target[1]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a generator, on the node where it is."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered is not None and offered.streams
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        special = {"": "the call", CELL: "the cell", CALL: "the shipped function"}
+        return special.get(self.function, f"{self.function}()")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has an outcome, delivered or not."""
+        return self.state is CallState.FINISHED or self.state in TERMINAL
+
+    def advance(self, event: CallEvent) -> None:
+        self.state = advance(self.state, event)
+
+    def next_deadline(self) -> float:
+        """When something has to happen if nothing else does."""
+        limits = [self.hold_until, self.suspect_until]
+        if self.state is CallState.QUEUED:
+            limits += [self.deadline, self.queue_deadline]
+        elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
+            limits.append(self.deadline + GRACE)
+        return min((limit for limit in limits if limit), default=0.0)
+
+    def bind(self, client: ClientLink, number: int) -> None:
+        """This connection waits for it from now on."""
+        if self.client is not None:
+            self.client.calls.pop(self.client_number, None)
+        self.client, self.client_number = client, number
+        self.hold_until = 0.0
+        client.calls[number] = self
+
+    def unbind(self, now: float) -> None:
+        """Nobody waits for it, for as long as it may go on, or be kept, so."""
+        self.client = None
+        if self.hold > 0:
+            self.hold_until = now + self.hold
+        elif self.is_over:
+            self.hold_until = now + KEPT
+
+    def say_again(self) -> None:
+        """Somebody waits for it anew: have everything said again that was not seen."""
+        if self.outcome is not None and self.client is not None:
+            self.outcome.call = self.client_number
+            self.client.link.send(self.outcome)
+        elif self.node is not None and self.node.link is not None:
+            self.node.link.send(Attach(self.number))
+
+    def leave_node(self) -> None:
+        node = self.node
+        if node is not None:
+            node.calls.pop(self.number, None)
+            if self.occupies:
+                self.occupies = False
+                node.release(self.function)
+            self.node = None
+
+    def drop_arguments(self) -> None:
+        if self.arguments is not None:
+            self.arguments.stop()
+        self.submit = self.arguments = None
