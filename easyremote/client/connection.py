@@ -55,7 +55,7 @@ class Line:
         self.pid = os.getpid()
         #: Set at the first answer of the gateway, also where that is a refusal.
         self.ready = threading.Event()
-        #: Why there is no connection at this moment.
+        #: Why there is no connection, and none is on its way that calls could wait for.
         self.error: EasyRemoteError | None = None
         self.is_open = False
         #: How many connections there have been.
@@ -175,6 +175,9 @@ class Line:
     def receive(self, message: Message, now: float) -> None:
         self._calls.receive(message, now)
 
+    def failed(self, message: Message, error: Exception) -> None:
+        self._calls.failed(message, error)
+
     def flush(self, now: float) -> None:
         self._calls.flush(now)
 
@@ -182,7 +185,7 @@ class Line:
         self.is_open = False
         if link is not None:
             self._calls.detach(link, now)
-        if error is not None:
+        if error is not None and not self.opened_count:  # later on, calls wait for the next one
             self.error = error
             self.ready.set()
 
