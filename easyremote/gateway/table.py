@@ -25,6 +25,8 @@ from easyremote.protocol.messages import Finished, HandBack, Payload
 
 #: Timers of calls that are over may outnumber the calls by so many before they are swept out.
 SPENT_TIMERS = 1000
+#: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
+TEXT_LIMIT = 2000
 
 
 class CallTable:
@@ -139,5 +141,5 @@ class CallTable:
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
     """An outcome that no node made."""
     code, text, details = to_wire(error)
-    body = pack_error(code, text, **{**details, "may_have_run": may_have_run})
+    body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import easyremote
 from easyremote.config import Settings
-from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions
@@ -185,18 +185,6 @@ class ServedNode:
         )
 
     def receive(self, message: Message, now: float) -> None:
-        try:
-            self._handle(message)
-        except ProtocolError:
-            raise  # the gateway broke the protocol: the link is closed, and dialled again
-        except Exception:
-            kind = type(message).__name__
-            _log.exception("A %s of the gateway can't be handled; its call ends.", kind)
-            text = f"Node {self._node_id!r} can't handle a {kind}. Please report it, with its log."
-            for calls in self._holders(message):
-                calls.fail(message, text)
-
-    def _handle(self, message: Message) -> None:
         match message:
             case Resumed():
                 registered, relayed = self._named
@@ -224,6 +212,12 @@ class ServedNode:
             "shipped code. Its owner can allow them: start it without --no-code.",
             may_have_run=False,
         )
+
+    def failed(self, message: Message, error: Exception) -> None:
+        kind = type(message).__name__
+        text = f"Node {self._node_id!r} can't handle a {kind}. Please report it, with its log."
+        for calls in self._holders(message):
+            calls.fail(message, text)
 
     def flush(self, now: float) -> None:
         """Nothing is kept back for a batch."""

@@ -12,6 +12,7 @@ that come in by HTTP. ``tests/protocol/test_caller.py`` and ``test_machine.py`` 
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,18 @@ from typing import Protocol
 
 import msgspec
 
-from easyremote.errors import CallCancelled, CallLost, CallTimeout, EasyRemoteError, to_wire
+from easyremote.errors import (
+    CallCancelled,
+    CallLost,
+    CallTimeout,
+    CannotReturn,
+    EasyRemoteError,
+    GatewayUnreachable,
+    InternalError,
+    ProtocolError,
+    UsageError,
+    to_wire,
+)
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -34,8 +46,10 @@ from easyremote.protocol.messages import (
     Seen,
     Started,
     Submit,
+    why_not_sent,
 )
-from easyremote.protocol.streams import Buffer
+from easyremote.protocol.seal import CLEAR, Part, Seal
+from easyremote.protocol.streams import Buffer, TooLarge
 
 #: A call that should be over says so at the latest this long after its deadline.
 GRACE = 5.0
@@ -45,6 +59,14 @@ RECONNECT_LIMIT = 600.0
 #: row of calls this spares a message at every hop. So many are not kept back any longer.
 DELIVER_AFTER = 0.1
 DELIVER_AT_ONCE = 64
+#: An outcome can come before the last events of its call, which the node sends again after the
+#: client was away; and its stream can break off with the node's connection. If nothing has come for
+#: so many seconds, nothing will: the gateway gives a lost node up after 60 s, and says so.
+LATE_AFTER = 90.0
+#: So many events may wait here for one that comes before them. A node has 64 under way.
+EARLY_EVENTS = 1000
+
+_log = logging.getLogger("easyremote.caller")
 
 
 class Sink(Protocol):
@@ -81,12 +103,17 @@ class OutstandingCall:
     seen: int = 0
     early_events: dict[int, tuple[str, Buffer]] = field(default_factory=dict)
     outcome: tuple[Finished, Buffer] | None = None
+    #: Payloads of it that are on their way in.
+    arriving: int = 0
+    #: When to stop waiting for what is missing of its outcome; 0 where nothing is.
+    late_at: float = 0.0
 
 
 class Caller:
     """All outstanding calls of one client."""
 
-    def __init__(self) -> None:
+    def __init__(self, seal: Seal = CLEAR) -> None:
+        self._seal = seal
         self._calls: dict[int, OutstandingCall] = {}
         self._last = 0
         self._link: Link | None = None
@@ -122,6 +149,9 @@ class Caller:
         submit.call = self._last
         call = OutstandingCall(self._last, submit.call_id, sink, submit, parts, size, encoding)
         self._calls[self._last] = call
+        if (reason := why_not_sent(submit)) is not None:
+            self._end(call, UsageError(f"This call can't be sent: {reason}."))
+            return call
         if submit.timeout:
             call.deadline = now + submit.timeout + GRACE
             heapq.heappush(self._deadlines, (call.deadline, call.call))
@@ -144,6 +174,24 @@ class Caller:
         """The connection will not come back: every call ends with ``error``."""
         for call in list(self._calls.values()):
             self._end(call, error)
+
+    def failed(self, message: Message, error: Exception) -> None:
+        """A message could not be handled: its call ends with an error, the others go on."""
+        call = self._calls.get(getattr(message, "call", 0))
+        if call is None:
+            return
+        if type(message) is Finished:
+            self._delivered.append(call.call)
+            self._deliver_by = 0.0
+        elif self._link is not None:
+            self._link.send(Cancel(call.call))  # it runs on, and its outcome has no use
+        function = call.submit.function
+        if isinstance(error, ProtocolError):
+            text = f"What {function}() returned can't be taken here: {error}."
+            self._end(call, CannotReturn(text))
+        else:
+            text = f"The answer of {function}() could not be handled here: {error!r}."
+            self._end(call, InternalError(text))
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -173,7 +221,15 @@ class Caller:
             self._lost_link = now
 
     def receive(self, message: Message, now: float) -> None:
-        """Handle a message of the gateway."""
+        """Handle a message of the gateway.
+
+        Raises
+        ------
+        ProtocolError
+            The gateway broke the protocol: close the connection.
+        Exception
+            Anything else is a mistake of ours, or of a sink. Log it, and tell `failed`.
+        """
         link = self._link
         assert link is not None, "messages come from an attached link"
         kind = type(message)
@@ -199,8 +255,7 @@ class Caller:
             case Started():
                 self._started(call, message.node)
             case Event():
-                event = message
-                link.collect(event.payload, lambda body: self._event(call, event, body))
+                self._collect(link, call, message)
 
     def flush(self, now: float) -> None:
         """Send what waited for room, and what is due. Call it once after a batch of messages."""
@@ -242,9 +297,9 @@ class Caller:
         while self._deadlines and self._deadlines[0][0] <= now:
             call = self._calls.get(heapq.heappop(self._deadlines)[1])
             if call is not None:
-                self._expire(call)
+                self._time_is_up(call, now)
         if self._lost_link is not None and now >= self._lost_link + RECONNECT_LIMIT:
-            self.fail_all(CallLost(f"The gateway has been out of reach for {RECONNECT_LIMIT:g} s."))
+            self._give_up()
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -265,15 +320,20 @@ class Caller:
         else:
             call.submit.age = max(now - call.sent, 1e-6)
         self.deliver()
-        call.submit.payload = link.offer(call.parts, call.size, call.encoding)
+        parts, size = self._seal.seal(call.parts, call.size, call.call_id, Part.ARGUMENTS, 0)
+        call.submit.payload = link.offer(parts, size, call.encoding)
         link.send(call.submit)
 
     def _resumed(self, message: Resumed, now: float) -> None:
+        if self._resuming and len(message.calls) != len(self._resuming):
+            raise ProtocolError("RESUMED has another number of calls than RESUME")
         for number, known in zip(self._resuming, message.calls, strict=False):
             call = self._calls.get(number)
             if call is None:
                 continue
             if known:
+                if call.late_at:
+                    self._wait_for_rest(call, now)
                 self._cancel_again(call)
             elif call.has_started or call.outcome is not None:
                 self._end(
@@ -297,7 +357,12 @@ class Caller:
         """These surely did not start: send them once more, as if for the first time."""
         for number in message.calls:
             call = self._calls.get(number)
-            if call is not None and not call.has_started and call.sent is not None:
+            if call is None or call.sent is None:
+                continue
+            if call.has_started or call.outcome is not None:
+                text = f"The node of {call.submit.function}() began it, then gave it back."
+                self._end(call, CallLost(text))
+            else:
                 call.submit.age = 0.0
                 call.sent = None
                 self._sent -= 1
@@ -313,6 +378,54 @@ class Caller:
             call.parts = ()  # the node has them
             call.sink.started(node)
 
+    def _outcome_comes(self, link: Link, message: Finished, now: float) -> None:
+        if not self._delivered:
+            self._deliver_by = now + DELIVER_AFTER
+        call = self._calls.get(message.call)
+        if call is None:  # the first outcome won; this one is a repetition
+            self._delivered.append(message.call)
+            link.drop(message.payload)
+        else:
+            self._collect(link, call, message)
+
+    def _collect(self, link: Link, call: OutstandingCall, message: Event | Finished) -> None:
+        """Take a payload in, now or when it is whole."""
+        payload = message.payload
+        if not payload.stream:
+            self._came(call, message, payload.data)
+            return
+
+        def whole(body: Buffer) -> None:
+            call.arriving -= 1
+            self._came(call, message, body)
+
+        def broke_off() -> None:
+            call.arriving -= 1
+            if type(message) is Finished and self._link is link:
+                self._wait_for_rest(call, link.last_received)
+
+        try:
+            link.collect(payload, whole, broke_off)
+        except TooLarge as error:
+            self.failed(message, error)
+        else:
+            call.arriving += 1
+
+    def _came(self, call: OutstandingCall, message: Event | Finished, body: Buffer) -> None:
+        """A payload is whole. Whatever is wrong with it ends its call, and no other."""
+        try:
+            if type(message) is Finished:
+                body = self._seal.open(body, call.call_id, Part.OUTCOME, 0)
+                self._finished(call, message, body)
+            elif type(message) is Event:
+                body = self._seal.open(body, call.call_id, Part.EVENT, message.seq)
+                self._event(call, message, body)
+        except ProtocolError as error:
+            self.failed(message, error)
+        except Exception as error:
+            _log.exception("An answer to call %s could not be handled", call.call_id.hex())
+            self.failed(message, error)
+
     def _event(self, call: OutstandingCall, event: Event, body: Buffer) -> None:
         if call.call not in self._calls:
             return  # the outcome did not wait for it: the process that made it has died since
@@ -320,6 +433,8 @@ class Caller:
             if event.seq <= call.seen:  # what said that it was consumed went with the one before
                 self.seen(call, call.seen)
             return
+        if event.seq >= call.next_event + EARLY_EVENTS:
+            raise ProtocolError(f"event {event.seq} came while {call.next_event} is the next")
         call.early_events[event.seq] = (event.payload.encoding, body)
         while call.next_event in call.early_events:
             encoding, ready = call.early_events.pop(call.next_event)
@@ -328,28 +443,38 @@ class Caller:
         if call.outcome is not None:
             self._finished(call, *call.outcome)
 
-    def _outcome_comes(self, link: Link, message: Finished, now: float) -> None:
-        if not self._delivered:
-            self._deliver_by = now + DELIVER_AFTER
-        call = self._calls.get(message.call)
-        if call is None:  # the first outcome won; this one is a repetition
-            self._delivered.append(message.call)
-            link.drop(message.payload)
-        elif message.payload.stream:
-            link.collect(message.payload, lambda body: self._finished(call, message, body))
-        else:
-            self._finished(call, message, message.payload.data)
-
     def _finished(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
         if call.call not in self._calls:
             return
         if call.next_event <= message.events:  # some of its events are still on their way
             call.outcome = (message, body)
+            if self._link is not None:
+                self._wait_for_rest(call, self._link.last_received)
             return
         self._delivered.append(call.call)
         if message.payload.stream:
             self._deliver_by = 0.0  # the node's memory is worth a message of its own
         self._finish(call, message.code, message.payload.encoding, body)
+
+    def _wait_for_rest(self, call: OutstandingCall, now: float) -> None:
+        """A part of the outcome is missing: give it `LATE_AFTER` from now."""
+        is_watched = call.late_at > 0.0
+        call.late_at = now + LATE_AFTER
+        if not is_watched:
+            heapq.heappush(self._deadlines, (call.late_at, call.call))
+
+    def _time_is_up(self, call: OutstandingCall, now: float) -> None:
+        if call.deadline and now >= call.deadline:
+            self._expire(call)
+        elif call.late_at and now < call.late_at:
+            heapq.heappush(self._deadlines, (call.late_at, call.call))
+        elif call.late_at and (call.arriving or self._link is None):
+            call.late_at = 0.0
+            self._wait_for_rest(call, now)
+        elif call.late_at:
+            function = call.submit.function
+            text = f"{function}() ended, but a part of its outcome was never sent by its node."
+            self._end(call, CallLost(text))
 
     def _expire(self, call: OutstandingCall) -> None:
         function, limit = call.submit.function, call.submit.timeout
@@ -360,6 +485,15 @@ class Caller:
         self.cancel(call)
         text = f"{function}() had {limit:g} s, and no word came from its node; it was told to stop."
         self._end(call, CallTimeout(text, node_silent=True))
+
+    def _give_up(self) -> None:
+        away = f"The gateway has been out of reach for {RECONNECT_LIMIT:g} s"
+        for call in list(self._calls.values()):
+            if call.sent is None:
+                text = f"{away}, so {call.submit.function}() was not sent."
+                self._end(call, GatewayUnreachable(text))
+            else:
+                self._end(call, CallLost(f"{away}."))
 
     def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
         code, text, details = to_wire(error)
@@ -376,7 +510,7 @@ class Caller:
         call.sink.finish(code, encoding, body)
 
 
-def pack_error(code: str, message: str, **details: object) -> bytes:
+def pack_error(code: str, message: str, /, **details: object) -> bytes:
     """An error as the payload of FINISHED."""
     return msgspec.msgpack.encode((code, message, details))
 

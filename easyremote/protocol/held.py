@@ -18,6 +18,7 @@ Pure. ``tests/protocol/test_callee.py`` and ``tests/node/processes/test_relay.py
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from easyremote.errors import ProtocolError
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.link import Link
@@ -41,10 +43,12 @@ from easyremote.protocol.messages import (
     Seen,
 )
 from easyremote.protocol.seal import CLEAR, Part, Seal
-from easyremote.protocol.streams import Buffer
+from easyremote.protocol.streams import Buffer, TooLarge
 
 #: Ids of calls that are over, so that a late repetition never runs again.
 TOMBSTONES = 100_000
+
+_log = logging.getLogger("easyremote.held")
 
 
 @dataclass(slots=True, frozen=True)
@@ -162,8 +166,9 @@ class HeldCalls(ABC, Generic[C]):
         self._link = link
         self._by_number.clear()
         # Arguments that had not come whole never will: the call did not start, and is forgotten.
-        for held in [held for held in self._by_id.values() if not held.has_arguments]:
-            del self._by_id[held.call_id]
+        for held in self.unfinished:
+            if not held.has_arguments:
+                del self._by_id[held.call_id]
         return list(self._by_id.values())
 
     def detach(self, link: Link) -> None:
@@ -282,17 +287,32 @@ class HeldCalls(ABC, Generic[C]):
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding
-        link.collect(
-            message.payload,
-            lambda arguments: self._arguments_came(held, encoding, arguments),
-            lambda: self._arguments_reset(held),
-        )
+        try:
+            link.collect(
+                message.payload,
+                lambda arguments: self._arguments_came(held, encoding, arguments),
+                lambda: self._arguments_reset(held),
+            )
+        except TooLarge as error:
+            self._finish_unstarted(held, "cannot-ship", str(error))
 
     def _arguments_came(self, held: C, encoding: str, arguments: Buffer) -> None:
-        if held.state is CallState.DISPATCHED and self._by_id.get(held.call_id) is held:
-            held.has_arguments = True
+        """The arguments are whole. What is wrong with them ends their call, and no other."""
+        if held.state is not CallState.DISPATCHED or self._by_id.get(held.call_id) is not held:
+            return
+        held.has_arguments = True
+        try:
             opened = self._seal.open(arguments, held.call_id, Part.ARGUMENTS, 0)
             self._start(held, encoding, opened)
+        except ProtocolError as error:
+            self._finish_unstarted(held, "protocol", str(error))
+        except Exception as error:
+            _log.exception("Call %s could not be started", held.call_id.hex())
+            self.finish(held, failure("internal", f"{held.function}() can't be run: {error!r}."))
+
+    def _finish_unstarted(self, held: C, code: str, why: str) -> None:
+        text = f"The node can't take the arguments of {held.function}(): {why}."
+        self.finish(held, failure(code, text, may_have_run=False))
 
     def _arguments_reset(self, held: C) -> None:
         if self._by_id.get(held.call_id) is held:

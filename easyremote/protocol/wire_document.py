@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -147,7 +147,9 @@ def document() -> str:
             about,
             "## Values inside messages",
             "",
-            "Msgpack arrays of their fields, without a tag.",
+            "Msgpack arrays of their fields, without a tag. In brackets behind a type stand the",
+            "values of a number, the bytes of a bin, the characters of a str, or the entries of an",
+            "array or a map. A message with a value beyond them is refused.",
             "",
             *(line for struct in structs for line in _section(struct)),
             "## Messages",
@@ -175,7 +177,7 @@ def _section(struct: type[msgspec.Struct]) -> Iterator[str]:
     yield ""
     yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
-    types, told = get_type_hints(struct), meanings(struct)
+    types, told = get_type_hints(struct, include_extras=True), meanings(struct)
     for field in msgspec.structs.fields(struct):
         default = "" if field.required else f"`{_default(field)}`"
         yield f"| `{field.name}` | {_type(types[field.name])} | {default} | {told[field.name]} |"
@@ -209,17 +211,37 @@ def _default(field: Any) -> object:
     return msgspec.json.encode(plain).decode()
 
 
-def _type(hint: Any) -> str:
+def _type(hint: Any, many: str = "") -> str:
+    """A type with its limits, as the table has it; ``many`` says how many entries it may have."""
+    if get_origin(hint) is Annotated:
+        kind, limits = get_args(hint)
+        if get_origin(kind) in (tuple, dict):
+            return _type(kind, f"up to {limits.max_length:,} ")
+        return f"{_type(kind)} ({_limits(limits)})"
     if hint in _TYPES:
         return _TYPES[hint]
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is dict:
-        return f"map of {_type(arguments[0])} to {_type(arguments[1])}"
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return f"array of {len(arguments)} {_type(arguments[0])}"
+        return f"map of {many}{_type(arguments[0])} to {_type(arguments[1])}"
     if origin is tuple:
-        return f"array of {_type(arguments[0])}"
+        exactly = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"array of {many}{exactly}{_type(arguments[0])}"
     return str(hint.__name__)
+
+
+def _limits(meta: msgspec.Meta) -> str:
+    if meta.max_length is None:
+        return f"{_number(meta.ge)} to {_number(meta.le)}"
+    exact = meta.min_length == meta.max_length
+    return f"{meta.max_length:,}" if exact else f"up to {meta.max_length:,}"
+
+
+def _number(limit: float | None) -> str:
+    assert limit is not None, "a number has both limits"
+    for power in (32, 62):
+        if limit in (2**power, 2**power - 1):
+            return f"2^{power}" + ("" if limit == 2**power else " - 1")
+    return f"{limit:g}"
 
 
 if __name__ == "__main__":

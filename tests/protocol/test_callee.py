@@ -160,6 +160,40 @@ def test_a_call_whose_arguments_are_announced_wrongly_goes_with_the_connection()
     assert len(running.callee) == 0
 
 
+def test_arguments_that_can_not_be_taken_fail_their_call_and_no_other() -> None:
+    running = Running()
+    stop, answer = running.tell(dispatch(1, Payload("pickle5", 1 << 50, b"", 4)))
+    assert stop == StreamStop(4)
+    assert isinstance(answer, Finished)
+    code, text, details = unpack_error(answer.payload.data)
+    assert (code, answer.may_have_run, details["may_have_run"]) == ("cannot-ship", False, False)
+    assert "can't take the arguments of f(): a payload of 1,125,899,906,842,624 bytes" in text
+    assert running.dispatch(2).has_arguments
+    running.tell(Delivered((1,)))
+    assert len(running.callee) == 1
+
+
+@pytest.mark.parametrize("payload", [INLINE, STREAMED], ids=["inline", "streamed"])
+def test_a_call_that_can_not_be_started_fails_and_is_logged(
+    payload: Payload, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(held: LocalCall, encoding: str, arguments: Buffer) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    running = Running()
+    monkeypatch.setattr(running.runner, "start", start)
+    running.callee.receive(dispatch(1, payload))
+    if payload is STREAMED:
+        running.chunk(LARGE)
+    (answer,) = [message for message in running.sent() if isinstance(message, Finished)]
+    code, text, details = unpack_error(answer.payload.data)
+    assert (code, details["may_have_run"]) == ("internal", True)
+    assert "ZeroDivisionError" in text
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (1).to_bytes(16, "big").hex() in record.getMessage()
+
+
 def test_what_is_unfinished_is_counted_and_what_is_finished_still_held() -> None:
     running = Running()
     first, second = running.dispatch(1), running.dispatch(2)

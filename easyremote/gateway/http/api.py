@@ -164,7 +164,7 @@ class _LocalCaller:
     def __init__(self, links: Links, owner: str, access: Access) -> None:
         self._links = links
         self.core = Caller()
-        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
+        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush, self.core.failed)
         self._client = ClientLink(self.pair.far, owner, access)
         self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
 

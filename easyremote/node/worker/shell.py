@@ -24,6 +24,7 @@ from typing import Any
 from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
 from easyremote.node.blob_store import BlobMissing
+from easyremote.node.folders import own_folder
 from easyremote.node.outcomes import text_of
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
