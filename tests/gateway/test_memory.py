@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from easyremote.errors import ProtocolError
 from easyremote.protocol.frames import CHUNK_SIZE, chunk_header, control_record
 from easyremote.protocol.messages import (
     Finished,
@@ -23,7 +22,7 @@ from easyremote.protocol.messages import (
     Welcome,
     encode,
 )
-from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.conftest import LIMIT, Gateway, end, start_gateway
 from tests.gateway.raw import Raw, hello, raw
 
 pytestmark = pytest.mark.asyncio

@@ -10,8 +10,9 @@ from easyremote.errors import ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import ClientLink, Node
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
+from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
