@@ -20,7 +20,8 @@ import easyremote
 from easyremote.client.io_thread import io_thread
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError, GatewayUnreachable, UsageError
-from easyremote.protocol.caller import Caller, OutstandingCall, Sink
+from easyremote.protocol.answers import OutstandingCall, Sink
+from easyremote.protocol.caller import Caller
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer

@@ -25,8 +25,8 @@ from easyremote.client.outcome import (
 )
 from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
 from easyremote.events import Event, Stream, decode
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL, INPUT
-from easyremote.protocol.caller import OutstandingCall
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import dump

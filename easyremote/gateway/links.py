@@ -93,6 +93,8 @@ class Links:
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
+            if request.transport is not None:  # a peer that does not read would keep it for ever
+                request.transport.abort()
         return ws
 
     def look_at_timers(self) -> None:

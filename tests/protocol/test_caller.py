@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import CallLost, CallTimeout
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.caller import (
     DELIVER_AFTER,
     DELIVER_AT_ONCE,
     GRACE,
     RECONNECT_LIMIT,
     Caller,
-    OutstandingCall,
     pack_error,
     unpack_error,
 )
