@@ -92,11 +92,12 @@ class Intake:
             over = CallLost("This call is over, and its outcome was delivered.")
             self._turn_away(client, message, over)
             return
-        if client.is_full and not message.age:
-            busy = (
-                f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed."
+        if client.is_full:
+            text = (
+                f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed. "
+                "Wait until some of them are over."
             )
-            self._turn_away(client, message, Busy(f"{busy} Wait until some of them are over."))
+            self._turn_away(client, message, Busy(text, may_have_run=bool(message.age)))
             return
         # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
         sent = (client.resumed or now) - message.age if message.age else now
