@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from easyremote.errors import ProtocolError
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
@@ -40,6 +41,8 @@ class Access(Enum):
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
 
+#: Calls that one client may have outstanding; it keeps the rest back.
+MAX_CALLS = 1000
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
@@ -65,10 +68,27 @@ class ClientLink:
     #: The id of its key: it sees the calls of this owner only.
     owner: str
     access: Access = Access.LINK
+    #: How many calls it may have here.
+    max_calls: int = MAX_CALLS
     #: Its calls, by its own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When it said what it holds; the ages of what it sends again were taken after that.
     resumed: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many calls here as it may.
+
+        A client counts a call as over a little before the gateway hears of it, so that a quarter
+        more is let pass.
+        """
+        return len(self.calls) >= self.max_calls + self.max_calls // 4
+
+    def check_number(self, number: int, call_id: bytes) -> None:
+        """Raise where the client uses this number for another call already."""
+        known = self.calls.get(number)
+        if known is not None and known.call_id != call_id:
+            raise ProtocolError(f"the number {number} is that of another call")
 
 
 @dataclass(slots=True, eq=False)

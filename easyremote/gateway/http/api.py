@@ -115,7 +115,9 @@ class Api:
     ) -> web.StreamResponse:
         caller = self._callers.get((owner, access))
         if caller is None:
-            caller = self._callers[owner, access] = _LocalCaller(self._links, owner, access)
+            caller = self._callers[owner, access] = _LocalCaller(
+                self._links, owner, access, self._max_waiting
+            )
         answer = _Answer()
         body = msgspec.json.encode(arguments)
         # The function's own limit is its node's to keep: nodes can differ in it.
@@ -161,12 +163,13 @@ class Api:
 class _LocalCaller:
     """A client inside the gateway, for one owner and what it may call."""
 
-    def __init__(self, links: Links, owner: str, access: Access) -> None:
+    def __init__(self, links: Links, owner: str, access: Access, max_calls: int) -> None:
         self._links = links
         self.core = Caller()
         self.pair = LocalPair(self.core.receive, self._to_calls, self._flush, self.core.failed)
-        self._client = ClientLink(self.pair.far, owner, access)
-        self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
+        # `Api` counts its calls itself.
+        self._client = ClientLink(self.pair.far, owner, access, max_calls=max_calls)
+        self.core.attach(self.pair.near, max_calls, time.monotonic())
 
     def _flush(self, now: float) -> None:
         self.core.flush(now)
