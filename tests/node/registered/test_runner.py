@@ -90,7 +90,7 @@ async def test_a_call_that_waits_too_long_for_a_thread_ends_and_never_runs() -> 
     end = await gated.finished()
     assert (end.call, end.code, end.may_have_run) == (2, "timeout", False)
     text = unpack_error(end.payload.data)[1]
-    assert text == "No turn came in time: all threads of 'n' are busy. gated() did not run."
+    assert text == "No turn came in time: all threads of 'n' are busy. It did not run."
     gated.gate.set()
     assert (await gated.finished()).call == 1
     gated.dispatch(3, queue_timeout=LIMIT)  # the thread is free, and the slot is not lost
@@ -103,9 +103,12 @@ async def test_a_call_that_got_its_turn_in_time_may_run_longer_than_it_may_wait(
     gated = Gated()
     gated.dispatch(1, queue_timeout=0.05)
     assert await asyncio.to_thread(gated.began.wait, LIMIT)
-    await asyncio.sleep(0.2)  # well after the time for which it may wait
+    gated.dispatch(2, queue_timeout=0.05)
+    end = await gated.finished()  # the time of the first, which began earlier, is over as well
+    assert (end.call, end.code) == (2, "timeout")
     gated.gate.set()
-    assert (await gated.finished()).code == ""
+    end = await gated.finished()
+    assert (end.call, end.code) == (1, "")
     gated.runner.close()
 
 
