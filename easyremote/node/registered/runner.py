@@ -131,6 +131,9 @@ class Runner:
         with run.lock:
             if run.is_over or run.stopping is not None:
                 return
+            if not run.began:
+                text = f"{run.held.function}() was cancelled before it ran."
+                outcome = failure("cancelled", text, may_have_run=False)
             run.stopping = outcome
             if run.task is not None and self._user_loop is not None:
                 self._user_loop.call_soon_threadsafe(run.task.cancel)
@@ -159,9 +162,8 @@ class Runner:
             text = (
                 f"No turn came in time: all threads of {self._node_id!r} are busy. It did not run."
             )
-            run.stopping = failure(
-                "timeout", text, may_have_run=False
-            )  # its thread leaves it alone
+            # A thread that takes the run from the queue later sees this, and leaves it alone.
+            run.stopping = failure("timeout", text, may_have_run=False)
         self._over(run, run.stopping)
 
     def _expire(self, run: Run, limit: float) -> None:

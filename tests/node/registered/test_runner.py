@@ -10,7 +10,7 @@ import pytest
 from easyremote.node.functions import Functions
 from easyremote.node.registered.runner import Runner
 from easyremote.protocol.caller import unpack_error
-from easyremote.protocol.messages import Dispatch, Finished, HandBack, Payload
+from easyremote.protocol.messages import Cancel, Dispatch, Finished, HandBack, Payload
 from easyremote.serialize.values import dump_call
 from tests.conftest import LIMIT
 from tests.protocol.wires import open_link, sent_by
@@ -118,4 +118,19 @@ async def test_a_call_runs_no_longer_than_its_caller_lets_it_run() -> None:
     end = await gated.finished()
     assert (end.code, gated.ran) == ("timeout", [1])
     assert "gated() ran longer than 0.05 s" in unpack_error(end.payload.data)[1]
+    gated.runner.close()
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_for_a_thread_did_not_run() -> None:
+    gated = Gated()
+    gated.dispatch(1)
+    assert await asyncio.to_thread(gated.began.wait, LIMIT)
+    gated.dispatch(2)
+    gated.runner.callee.receive(Cancel(2))
+    end = await gated.finished()
+    assert (end.call, end.code, end.may_have_run) == (2, "cancelled", False)
+    gated.runner.callee.receive(Cancel(1))
+    end = await gated.finished()
+    assert (end.call, end.code, end.may_have_run) == (1, "cancelled", True)
+    assert gated.ran == [1]
     gated.runner.close()
