@@ -11,6 +11,7 @@ from easyremote.errors import UsageError
 from easyremote.node.registered.parameters import parameters
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.messages import Function
+from easyremote.times import check_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,8 +84,8 @@ class Functions:
         if async_func is not None and async_func != is_async:
             kind = "an async function" if is_async else "no async function"
             raise UsageError(f"{name}() is {kind}, but was registered with async_func={async_func}")
-        if timeout is not None and timeout <= 0:
-            raise UsageError(f"{name}(): timeout is in seconds and above 0, not {timeout}.")
+        if timeout is not None:
+            check_seconds(timeout, f"The timeout of {name}()")
         if max_concurrency is not None and max_concurrency < 1:
             raise UsageError(f"{name}(): max_concurrency is at least 1, not {max_concurrency}.")
         generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)

@@ -123,7 +123,8 @@ def items() -> Iterator[int]:
         (plain, {"async_func": True}, r"plain\(\) is no async function, but .* async_func=True"),
         (waits, {"async_func": False}, r"waits\(\) is an async function, but .* async_func=False"),
         (items, {"stream": False}, "is a generator: it can't be registered with stream=False"),
-        (plain, {"timeout": 0}, "timeout is in seconds and above 0, not 0"),
+        (plain, {"timeout": 0}, r"timeout of plain\(\) is a finite number of seconds, above 0"),
+        (plain, {"timeout": float("nan")}, r"timeout of plain\(\) is a finite .*, not nan"),
         (plain, {"max_concurrency": 0}, "max_concurrency is at least 1, not 0"),
         (plain, {"name": "$cell"}, r"'\$cell' can't be a function's name"),
         (plain, {"name": "a/b"}, "'a/b' can't be a function's name"),
@@ -157,9 +158,10 @@ def test_what_can_not_be_a_label_is_refused_at_once(gateway: Gateway, labels: li
         made(gateway, "n", labels=labels)
 
 
-def test_no_time_is_no_idle_time(gateway: Gateway) -> None:
-    with pytest.raises(UsageError, match="session_idle is in seconds and above 0, not 0"):
-        made(gateway, "n", session_idle=0)
+@pytest.mark.parametrize("idle", [0, -1.0, float("nan"), float("inf")])
+def test_no_time_is_no_idle_time(gateway: Gateway, idle: float) -> None:
+    with pytest.raises(UsageError, match="session_idle is a finite number of seconds, above 0"):
+        made(gateway, "n", session_idle=idle)
 
 
 def test_two_functions_of_one_name_are_refused(gateway: Gateway) -> None:
