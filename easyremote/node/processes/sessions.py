@@ -226,7 +226,11 @@ class Sessions:
             _log.exception("No process can be started for %s.", process.title)
             self._not_started(process, error)
             return
-        self._gone(process, await process.serve(self._receive_from))
+        exit_code = await process.serve(self._receive_from)
+        try:
+            self._gone(process, exit_code)
+        except Exception:  # a mistake of ours must not end with nobody knowing
+            _log.exception("The end of the process of %s can't be handled.", process.title)
         if process.popen is not None:
             await asyncio.to_thread(remove_folders, os.getpid(), process.popen.pid)
 
