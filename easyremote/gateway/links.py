@@ -110,7 +110,7 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
-        self.calls.leave()
+        self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
             async with asyncio.timeout(GOODBYE_TIMEOUT):

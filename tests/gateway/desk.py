@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
@@ -152,7 +152,11 @@ class NodePeer(Peer):
 class Desk:
     """One gateway's cores, and the time."""
 
+    #: Those of the present test: what always holds is checked when it is over (``conftest.py``).
+    made: ClassVar[list[Desk]] = []
+
     def __init__(self) -> None:
+        self.made.append(self)
         self.now = 1000.0
         self._ids = 0
         self.restart()

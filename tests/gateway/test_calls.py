@@ -584,7 +584,7 @@ def test_what_waits_goes_back_to_its_client_when_the_gateway_stops(desk: Desk) -
     running, waiting = client.submit(), client.submit()
     large = client.submit(payload=Payload("pickle5", INLINE_LIMIT + 1, b"", 1))
     node.only(Dispatch)
-    desk.calls.leave()
+    desk.calls.leave(desk.now)
     assert [each.calls for each in client.heard(HandBack)] == [(waiting,), (large,)]
     assert len(desk.calls) == 1, f"only {running} is left"
     late = client.submit()

@@ -9,7 +9,7 @@ from tests.gateway.desk import Desk
 
 
 def jobs(desk: Desk, owner: str = "alice") -> dict[str, Any]:
-    return jobs_of(desk.calls.table, owner, desk.now)
+    return jobs_of(desk.calls.table, desk.calls.recent, owner, desk.now)
 
 
 def column(shown: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:

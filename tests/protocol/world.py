@@ -300,7 +300,9 @@ class World:
                 yield from _credits(link)
         for node in self.nodes:
             yield "busy slots", node.busy
-            yield "free slots", SLOTS - node.busy if node.mean_seconds is None else 0
+            # As many arguments may be on their way as there are slots, beside those that are taken.
+            yield "free slots", 2 * SLOTS - node.busy if node.mean_seconds is None else 0
+            yield "room for arguments", SLOTS - len(node.arriving)
             for function, active in node.active.items():
                 yield f"active calls of {function}", active
         yield "calls under way", self.caller._sent
