@@ -42,16 +42,29 @@ from easyremote.protocol.messages import (
 
 _log = logging.getLogger("easyremote.gateway")
 
+#: What a node says of its calls, by their numbers.
+_OF_CALLS = frozenset({Started, Event, Finished, HandBack})
+
 #: What handles a message of a peer; each handler takes one kind of message.
 Handler = Callable[[Any, Any, float], None]
 
 
 class Hub:
-    """All calls of one gateway."""
+    """All calls of one gateway.
 
-    def __init__(self, nodes: Nodes, *, max_payload: int) -> None:
+    Parameters
+    ----------
+    nodes
+        The nodes that it has seen.
+    max_payload
+        The largest payload of one call, in bytes.
+    first
+        Calls are numbered from here.
+    """
+
+    def __init__(self, nodes: Nodes, *, max_payload: int, first: int = 0) -> None:
         self.nodes = nodes
-        self.table = table = CallTable(nodes)
+        self.table = table = CallTable(nodes, first=first)
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
         self._dispatcher = dispatcher = Dispatcher(table)
@@ -115,6 +128,11 @@ class Hub:
         """Handle a message of a node; a mistake of ours ends the call that it is about."""
         handle = self._of_nodes.get(type(message))
         if handle is None:
+            return
+        if not node.has_resumed and type(message) in _OF_CALLS:
+            # Its numbers may be those of the connection before, and mean other calls on this one.
+            if isinstance(message, Event | Finished) and node.link is not None:
+                node.link.drop(message.payload)
             return
         number = getattr(message, "call", 0)  # a message that passes on gets another one
         try:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import platform
+import secrets
 import time
 
 from aiohttp import web
@@ -48,6 +49,8 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
+#: Calls are numbered from a random number of so many bits.
+FIRST_BITS = 40
 #: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
 #: Seconds that a client has to answer when it is told that the gateway stops.
@@ -61,7 +64,8 @@ class Links:
         self.keys = keys
         self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
         self.instance = os.urandom(16)
-        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
+        first = secrets.randbits(FIRST_BITS)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = Feed(self.calls)
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
@@ -87,6 +91,8 @@ class Links:
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
+            if request.transport is not None:  # a peer that does not read would keep it for ever
+                request.transport.abort()
         return ws
 
     def look_at_timers(self) -> None:

@@ -81,7 +81,7 @@ class Returns:
     def started(self, node: Node, message: Started, now: float) -> None:
         """A function began to run."""
         call = node.calls.get(message.call)
-        if call is None or not node.has_resumed:
+        if call is None:
             return
         if call.state in (CallState.DISPATCHED, CallState.RUNNING):
             self._table.advance(call, CallEvent.STARTED, now)
@@ -94,7 +94,7 @@ class Returns:
         """Something on the way; it passes on to the client, if there is one."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
-        if call is None or call.client is None or not node.has_resumed:
+        if call is None or call.client is None:
             node.link.drop(message.payload)
         else:
             message.payload = node.link.pass_on(message.payload, call.client.link)
@@ -105,10 +105,9 @@ class Returns:
         """The outcome of a call; it passes on to the client, or waits for it on the node."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
-        if call is None or message.fence != call.fence or not node.has_resumed:
+        if call is None or message.fence != call.fence:
             node.link.drop(message.payload)
-            if node.has_resumed:
-                self._out_of_place(node, message, call, now)
+            self._out_of_place(node, message, call, now)
             return
         call.code = "cancelled" if message.code and call.was_cancelled else message.code
         call.seconds = message.seconds

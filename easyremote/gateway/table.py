@@ -21,8 +21,8 @@ from easyremote.gateway.records import GatewayCall, Target
 from easyremote.gateway.scheduler import Scheduler
 from easyremote.logs import about
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
-from easyremote.protocol.callee import TOMBSTONES
 from easyremote.protocol.caller import pack_error
+from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.messages import Finished, HandBack, Payload
 
 _log = logging.getLogger("easyremote.gateway")
@@ -31,6 +31,8 @@ _log = logging.getLogger("easyremote.gateway")
 SPENT_TIMERS = 1000
 #: Of so many events the story of a call tells; what comes after them is not noted.
 STORY = 20
+#: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
+TEXT_LIMIT = 2000
 
 #: Hears of an event right after it has changed a call.
 Listener = Callable[[GatewayCall, CallEvent, float], None]
@@ -39,14 +41,16 @@ Listener = Callable[[GatewayCall, CallEvent, float], None]
 class CallTable:
     """All calls of one gateway: by id, in their queues, by what is due next."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, *, first: int = 0) -> None:
         self.nodes = nodes
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over, so that a node that comes back late is told to forget them.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
         self._listeners: dict[CallEvent, list[Listener]] = {event: [] for event in CallEvent}
-        self._last = 0
+        #: Numbers rise from ``first``. Each gateway starts elsewhere, so that a number of an
+        #: earlier gateway never means a call of this one.
+        self._last = first
         #: (moment, number, id): ids, so that no call is kept only because it had a deadline.
         self._timers: list[tuple[float, int, bytes]] = []
 
@@ -250,5 +254,5 @@ class CallTable:
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
     """An outcome that no node made."""
     code, text, details = to_wire(error)
-    body = pack_error(code, text, **{**details, "may_have_run": may_have_run})
+    body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)

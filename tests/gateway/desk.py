@@ -22,7 +22,7 @@ from easyremote.protocol.messages import (
     Started,
     Submit,
 )
-from easyremote.protocol.streams import Outgoing
+from easyremote.protocol.streams import Outgoing, Pieces
 
 MAX_PAYLOAD = 1 << 30
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class ClientPeer(Peer):
 
     def announce(self, size: int, sent: int = 0, **more: Any) -> Arguments:
         """Submit a call with arguments of so many bytes, and send the first of them."""
-        stream = Outgoing(size)
+        stream = Outgoing(size, Pieces())
         number = self._near.open_stream(stream)
         more["payload"] = Payload("pickle5", size, b"", number)
         arguments = Arguments(self, number, self.submit(**more))
