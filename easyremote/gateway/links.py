@@ -13,22 +13,28 @@ import logging
 import os
 import platform
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
 import easyremote
 from easyremote.errors import (
+    Busy,
     EasyRemoteError,
     InternalError,
+    NotAuthorized,
     ProtocolError,
     UsageError,
     VersionMismatch,
 )
+from easyremote.gateway.access import ADDRESS
 from easyremote.gateway.feed import Feed
 from easyremote.gateway.hub import Hub
-from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.keys import KeyRecord, KeyStore
+from easyremote.gateway.listener import Visitor
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.strangers import WINDOW, WrongKeys
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -65,6 +71,7 @@ class Links:
         self.instance = os.urandom(16)
         self.calls = Hub(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
         self.feed = Feed(self.calls)
+        self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
         self._clients: dict[tuple[str, bytes], ClientLink] = {}
@@ -75,7 +82,9 @@ class Links:
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
         )
         await ws.prepare(request)
-        peer = _Peer(self, request.remote or "")
+        visitor = request.protocol
+        assert isinstance(visitor, Visitor), "all connections come through the listener"
+        peer = _Peer(self, request[ADDRESS], visitor.is_known)
         connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
         peer.connection = connection
         self._peers.add(peer)
@@ -90,6 +99,27 @@ class Links:
             self._peers.discard(peer)
             peer.left(time.monotonic())
         return ws
+
+    def check_key(self, text: str, kind: Kind, address: str, now: float) -> KeyRecord:
+        """The record of a key that somebody at this address shows.
+
+        Raises
+        ------
+        NotAuthorized
+            It is not good.
+        Busy
+            It is not good, and neither were many others from this address.
+        """
+        try:
+            return self.keys.check(text, kind)
+        except NotAuthorized:
+            if self._wrong_keys.note(address, now):
+                raise Busy(
+                    "Too many wrong keys came from this address. The right key is still taken; for "
+                    "others, wait a minute.",
+                    retry_after=WINDOW,
+                ) from None
+            raise
 
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
@@ -163,8 +193,9 @@ class Links:
 class _Peer:
     """One connection: unknown until HELLO, then a node's or a client's."""
 
-    def __init__(self, links: Links, address: str) -> None:
+    def __init__(self, links: Links, address: str, admitted: Callable[[], None]) -> None:
         self._links = links
+        self._address, self._admitted = address, admitted
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
         self.key_id = ""
@@ -195,7 +226,7 @@ class _Peer:
 
     def _admit(self, hello: Hello, now: float) -> None:
         try:
-            self._check(hello)
+            self._check(hello, now)
         except EasyRemoteError as error:
             self.link.send(Refused(error.code, error.message))
             raise
@@ -203,6 +234,7 @@ class _Peer:
         if links.calls.is_leaving:  # it was quick to dial again: what it sent would be lost here
             self.dismiss(GoingAway("the gateway stops"))
             return
+        self._admitted()
         self.link.open(now)
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
@@ -217,7 +249,7 @@ class _Peer:
         links.feed.node_joined(self._role)
         _log.info("A node has joined with the key %s", self.key_id, extra=self.named)
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, hello: Hello, now: float) -> None:
         if hello.protocol[0] != PROTOCOL[0]:
             raise VersionMismatch(
                 f"This gateway speaks protocol {PROTOCOL[0]}, you speak {hello.protocol[0]}. "
@@ -226,7 +258,7 @@ class _Peer:
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
         kind: Kind = "client" if hello.role == "client" else "node"
-        record = self._links.keys.check(hello.key, kind)
+        record = self._links.check_key(hello.key, kind, self._address, now)
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(
                 f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "

@@ -23,6 +23,7 @@ from easyremote.gateway.app import make_app
 from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
+from easyremote.gateway.listener import Listener
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
@@ -188,41 +189,35 @@ class Server:
         app = make_app(links, api, self._door)
         runner = web.AppRunner(
             app,
-            access_log=None,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
-            keepalive_timeout=15.0,
             handler_cancellation=True,  # who asked by HTTP and went, takes the call along
         )
         await runner.setup()
+        assert runner.server is not None, "it has been set up"
+        listener = Listener(
+            runner.server, context=self._context(), behind_proxy=self._door.behind_proxy
+        )
         try:
-            await self._listen(runner)
-            connection_file = home / config.local_file().name
-            self._announce(keys, connection_file)
+            self._port = await listener.listen(self._host, self._port)
+            self._announce(keys, home / config.local_file().name)
             self._links = links
             self._ready.set()
             await self._stopping.wait()
+            api.leave()
             await links.going_away()
         finally:
             self._links = None
+            listener.close()
             api.close()
             await runner.cleanup()
             keys.close()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        context = None
-        if self._tls is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*self._tls)
-        try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
-        except OSError as error:
-            # The loop's own words repeat the address; an unknown name has no error number of ours.
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise UsageError(
-                f"Can't listen on {self.address}: {why}. If another gateway has the "
-                "port, use that one, or give this one another: --port."
-            ) from None
-        self._port = runner.addresses[0][1]
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self._tls)
+        return context
 
     def _announce(self, keys: KeyStore, path: Path) -> None:
         """Leave the connection file for the other processes of this user.

@@ -19,6 +19,7 @@ from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.processes.pools import SESSION_IDLE
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
@@ -76,8 +77,7 @@ class ComputeNode(Registrar):
         self.node_id = node_id or platform.node() or "node"
         self._slots = max_workers or (os.cpu_count() or 1) + 4
         self._labels = _checked(labels)
-        if not session_idle > 0:
-            raise UsageError(f"session_idle is in seconds and above 0, not {session_idle!r}.")
+        check_seconds(session_idle, "session_idle")
         self._session_idle = session_idle
         self._allow_code = allow_code
         self._allow_install = allow_install

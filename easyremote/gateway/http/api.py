@@ -1,34 +1,33 @@
 """Public functions as HTTP endpoints: ``POST /api/<name>`` and ``GET /api/<name>?x=1``.
 
 The gateway calls them as a client does, with JSON payloads, through the same call table. Arguments
-are a JSON object of the parameters. Errors are problem documents (``problems.py``); the public
-sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
+are a JSON object of the parameters (``bodies.py``). Errors are problem documents (``problems.py``);
+the public sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
+from easyremote.errors import Busy, EasyRemoteError, NotAuthorized, NotFound, from_wire
+from easyremote.gateway.access import ADDRESS
+from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
+from easyremote.gateway.listener import at_work
 from easyremote.gateway.records import ClientLink
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import Function, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
-#: The largest request body.
-MAX_BODY = 16 * 1024 * 1024
 #: The most that a generator may yield for one answer, in bytes: the whole of it is collected here.
 MAX_ITEMS = 16 * 1024 * 1024
 #: A call by HTTP is over after this many seconds.
@@ -38,6 +37,7 @@ MAX_WAITING = 100
 
 _PUBLIC = "public"
 _TOO_LARGE = "too-large"
+_LEAVING = "leaving"
 
 
 class Api:
@@ -46,8 +46,20 @@ class Api:
     def __init__(self, links: Links, *, max_waiting: int = MAX_WAITING) -> None:
         self._links = links
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self._bodies = Bodies()
+        #: The calls that are under way.
+        self._answers: set[_Answer] = set()
         self._callers: dict[str, _LocalCaller] = {}
+        self._is_leaving = False
+
+    def leave(self) -> None:
+        """The gateway stops: end the calls that are under way, and take none on any more."""
+        self._is_leaving = True
+        for answer in self._answers:
+            answer.finish(_LEAVING, "", b"")
+            answer.cancel()
+        for caller in self._callers.values():
+            caller.pair.pump()  # the nodes hear of it before their links are closed
 
     def close(self) -> None:
         for caller in self._callers.values():
@@ -55,23 +67,29 @@ class Api:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
+        if self._is_leaving:
+            return _leaving(may_have_run=False)
         try:
             function = self._find(request.match_info["name"])
             owner = self._authorise(request, function)
-            arguments = await _arguments(request)
+            arguments = await self._arguments(request, function)
+        except Busy as error:
+            return problem(429, error.code, error.message)
         except EasyRemoteError as error:
             return problem_of(error)
-        except web.HTTPRequestEntityTooLarge:
-            return problem(413, _TOO_LARGE, f"The body is above {MAX_BODY >> 20} MiB.")
-        except (ValueError, RecursionError) as error:
-            return problem(400, "usage", f"The body is no JSON object of arguments: {error}")
-        if self._waiting >= self._max_waiting:
+        except Refusal as error:
+            return problem(error.status, error.code, error.detail)
+        if self._is_leaving:
+            return _leaving(may_have_run=False)
+        if len(self._answers) >= self._max_waiting:
             return problem(503, "busy", "Too many calls at a time. Try again in a second.")
-        self._waiting += 1
+        answer = _Answer()
+        self._answers.add(answer)
         try:
-            return await self._call(function, owner, arguments)
+            with at_work(request):
+                return await self._call(function, owner, arguments, answer)
         finally:
-            self._waiting -= 1
+            self._answers.discard(answer)
 
     def _find(self, name: str) -> Function:
         for node in self._links.nodes.offering(name):
@@ -84,32 +102,40 @@ class Api:
         """Whose call it is."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key:
-            return self._links.keys.check(key.strip(), "client").key_id
+            address = request[ADDRESS]
+            return self._links.check_key(key.strip(), "client", address, time.monotonic()).key_id
         if function.auth_required:
             raise NotAuthorized(
                 f"{function.name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
             )
         return _PUBLIC
 
+    async def _arguments(self, request: web.Request, function: Function) -> bytes:
+        """The JSON object of the arguments."""
+        if request.method == "GET":
+            named = {name: _plain(value) for name, value in request.query.items()}
+            return msgspec.json.encode(named)
+        return await self._bodies.read(request, min(function.max_body or MAX_BODY, READING_LIMIT))
+
     async def _call(
-        self, function: Function, owner: str, arguments: dict[str, Any]
+        self, function: Function, owner: str, arguments: bytes, answer: _Answer
     ) -> web.StreamResponse:
         if owner not in self._callers:
             self._callers[owner] = _LocalCaller(self._links, owner)
         limit = min(function.timeout, DEADLINE) if function.timeout else DEADLINE
         caller = self._callers[owner]
-        answer = _Answer()
-        body = msgspec.json.encode(arguments)
         submit = Submit(
             0, os.urandom(16), "", function.name, Payload(), timeout=limit, queue_timeout=limit
         )
-        call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
+        size = len(arguments)
+        call = caller.core.submit(submit, (arguments,), size, "json", answer, time.monotonic())
+        answer.cancel = functools.partial(caller.core.cancel, call)
         answer.seen = functools.partial(caller.core.seen, call)
         try:
             async with asyncio.timeout(limit):
                 code, encoding, result = await answer.future
         except TimeoutError:
-            caller.core.cancel(call)
+            answer.cancel()
             return problem(
                 504,
                 "timeout",
@@ -117,10 +143,12 @@ class Api:
                 may_have_run=True,
             )
         except asyncio.CancelledError:
-            caller.core.cancel(call)  # the visitor has gone
+            answer.cancel()  # the visitor has gone
             raise
+        if code == _LEAVING:
+            return _leaving(may_have_run=True)
         if code == _TOO_LARGE:
-            caller.core.cancel(call)
+            answer.cancel()
             return problem(500, code, f"{function.name}() yields more than {MAX_ITEMS >> 20} MiB.")
         if code:
             return _failure(code, result, is_public=owner == _PUBLIC)
@@ -163,6 +191,8 @@ class _Answer:
         self.size = 0
         #: Tells the node how many items are here, so that it makes more.
         self.seen: Callable[[int], None]
+        #: Asks for the end of the call.
+        self.cancel: Callable[[], None]
 
     def started(self, node: str) -> None:
         """Nothing is said before the end."""
@@ -197,20 +227,15 @@ def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
     return problem_of(error)
 
 
-async def _arguments(request: web.Request) -> dict[str, Any]:
-    if request.method == "GET":
-        return {name: _plain(value) for name, value in request.query.items()}
-    body = await request.read()
-    arguments = json.loads(body) if body.strip() else {}
-    if not isinstance(arguments, dict):
-        raise ValueError(f"it is a {type(arguments).__name__}")
-    return arguments
+def _leaving(*, may_have_run: bool) -> web.Response:
+    text = "The gateway stops. Try again when it is back."
+    return problem(503, _LEAVING, text, may_have_run=may_have_run)
 
 
 def _plain(text: str) -> object:
-    """A query's value: a number or a truth value where it reads like one, else text."""
+    """A query's value: a number or a truth value where it is one in JSON, else text."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | float | bool) else text
