@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, GatewayCall
-from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
+from easyremote.gateway.recovery import NEVER_BACK
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Delivered
+from easyremote.protocol.streams import Relay
 
 
 class Deadlines:
     """Does what is due."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery) -> None:
-        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
+        self._table, self._dispatcher = table, dispatcher
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
@@ -34,6 +35,8 @@ class Deadlines:
             self._release(call)
         elif call.state is CallState.QUEUED:
             self._waited_too_long(call, now)
+        elif call.arguments is not None and 0 < call.arguments_by <= now:
+            self._arguments_stalled(call, call.arguments, now)
         elif call.state is CallState.SUSPECT:
             node_id = call.node.node_id if call.node is not None else "?"
             why = f"Node {node_id!r} has been out of reach for {LOST_AFTER:.0f} s"
@@ -42,6 +45,14 @@ class Deadlines:
             call.node.link.send(Cancel(call.number, kill=True))
             why = f"Node {call.node.node_id!r} did not stop it at its deadline"
             self._table.give_up(call, why, now=now)
+
+    def _arguments_stalled(self, call: GatewayCall, arguments: Relay, now: float) -> None:
+        if arguments.is_awaited and arguments.received == call.arguments_seen:
+            self._table.hand_back(call)  # it did not start; its client may send it once more
+        else:
+            call.arguments_seen = arguments.received
+            call.arguments_by = now + STALLED_AFTER
+            self._table.arm(call)
 
     def _release(self, call: GatewayCall) -> None:
         """Nobody came back for it."""
@@ -61,7 +72,7 @@ class Deadlines:
     def refuse_hopeless(self, now: float) -> None:
         """What waits for a node that will not come, or no longer offers it, waits in vain."""
         for target in self._table.queues.targets():
-            if (error := self._recovery.refusal(target, now)) is None:
+            if (error := self._table.nodes.refusal(target, now)) is None:
                 continue
             for call in self._table.queues.waiting(target):
                 if not call.suspect_until:  # else it may have run; nobody can say that it did not

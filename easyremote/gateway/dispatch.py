@@ -7,10 +7,11 @@ A call is dispatched at once where a node has room, else when one has. Pure;
 from __future__ import annotations
 
 from easyremote.errors import CallCancelled
-from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.records import STALLED_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Dispatch, Payload
+from easyremote.protocol.streams import Relay
 
 
 class Dispatcher:
@@ -30,12 +31,17 @@ class Dispatcher:
         call.fence = self.fence
         call.node = node
         node.calls[call.number] = call
-        call.occupies = True
-        node.occupy(call.function)
         payload = submit.payload
         if call.arguments is not None:
             stream = call.arguments.forward(link)
             payload = Payload(payload.encoding, payload.size, b"", stream)
+        if call.arguments is None or call.arguments.is_complete:
+            call.occupy_slot()
+        else:
+            self._await_arguments(call, call.arguments, now)
+        if call.client is None and call.streams and not call.hold:
+            call.unbind(now)  # its hold began when nobody knew that it makes a stream
+            self._table.arm(call)
         call.submit = None
         link.send(
             Dispatch(
@@ -54,6 +60,15 @@ class Dispatcher:
         )
         if call.deadline:
             self._table.arm(call)
+
+    def _await_arguments(self, call: GatewayCall, arguments: Relay, now: float) -> None:
+        """It takes a slot when its arguments are whole, and goes back if they stop coming."""
+        assert call.node is not None, "it was dispatched"
+        call.node.arriving.add(call)
+        arguments.on_complete = call.arguments_came
+        call.arguments_by = now + STALLED_AFTER
+        call.arguments_seen = arguments.received
+        self._table.arm(call)
 
     def fill(self, node: Node, now: float) -> None:
         """Give a node with room what waits for it, once it has said what it holds."""

@@ -21,12 +21,12 @@ from easyremote.gateway.table import CallTable
 class Hub:
     """All calls of one gateway."""
 
-    def __init__(self, nodes: Nodes, *, now: float, max_payload: int) -> None:
+    def __init__(self, nodes: Nodes, *, max_payload: int) -> None:
         self.nodes = nodes
         self.table = CallTable(nodes)
         dispatcher = Dispatcher(self.table)
-        recovery = Recovery(self.table, dispatcher, now=now)
-        deadlines = Deadlines(self.table, dispatcher, recovery)
+        recovery = Recovery(self.table, dispatcher)
+        deadlines = Deadlines(self.table, dispatcher)
         self._intake = intake = Intake(self.table, dispatcher, recovery, max_payload=max_payload)
         returns = Returns(self.table, dispatcher, recovery, deadlines)
         self.receive_from_client = intake.receive

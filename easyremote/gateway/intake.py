@@ -11,7 +11,6 @@ from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.protocol.call import CallEvent, CallState
-from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -56,7 +55,6 @@ class Intake:
         for call in list(self._table.by_id.values()):
             client, number = call.client, call.client_number
             if call.submit is not None and client is not None and not call.suspect_until:
-                call.drop_arguments()
                 self._table.forget(call, remember=False)
                 client.link.send(HandBack((number,)))
 
@@ -99,10 +97,10 @@ class Intake:
         if message.age and self._recovery.predates(sent):
             message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
         arguments = client.link.relay(message.payload)  # first of all, because it can raise
-        target = (message.node, message.function)
+        target = (message.node, message.function, client.access)
         call = self._table.add(message.call_id, client.owner, target, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
-        call.hold = message.hold or RECONNECT_LIMIT
+        call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.bind(client, message.call)
         error = self._refusal(call, message, now)
@@ -125,7 +123,8 @@ class Intake:
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         client.link.drop(message.payload)
         if not call.owner:  # adopted from a node
-            call.owner, call.target = client.owner, (message.node, message.function)
+            call.owner = client.owner
+            call.target = (message.node, message.function, client.access)
         if call.owner == client.owner:
             call.bind(client, message.call)
             call.say_again()
@@ -143,7 +142,7 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        return self._recovery.refusal(call.target, now)
+        return self._nodes.refusal(call.target, now)
 
     def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
         """A call that was sent before may only go where, surely, it does not run already."""

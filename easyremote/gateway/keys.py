@@ -201,6 +201,10 @@ class KeyStore:
         """The id of the key that a node id belongs to."""
         return self._owners.get(node_id) or self._claims.get(node_id)
 
+    def node_ids(self) -> set[str]:
+        """The ids of all nodes that have ever been here."""
+        return self._owners.keys() | self._claims.keys()
+
     def nodes_of(self, key_id: str) -> tuple[str, ...]:
         """The node ids that belong to a key, in order."""
         return tuple(sorted(name for name, owner in self._owners.items() if owner == key_id))

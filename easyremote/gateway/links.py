@@ -67,9 +67,9 @@ class Links:
 
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
-        self.nodes = Nodes()
+        self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
         self.instance = os.urandom(16)
-        self.calls = Hub(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
         self.feed = Feed(self.calls)
         self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()

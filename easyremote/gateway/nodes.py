@@ -2,21 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import Node
+from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Hello, Register, Resources
 
+#: So long after its start a gateway waits for nodes that it never saw: they dial back to it, every
+#: 5 s at least in their first minute without it.
+RETURN = 6.0
 
-class Nodes:
-    """All nodes that this gateway has seen since it started."""
+
+class Rota:
+    """The nodes that offer one function to one kind of caller; they take turns."""
 
     def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._places: dict[Node, int] = {}
+        self._next = 0
+
+    def add(self, node: Node) -> None:
+        self._places[node] = len(self.nodes)
+        self.nodes.append(node)
+
+    def remove(self, node: Node) -> None:
+        """The last one takes its place, so that this costs the same for any number of nodes."""
+        place = self._places.pop(node)
+        last = self.nodes.pop()
+        if last is not node:
+            self.nodes[place] = last
+            self._places[last] = place
+
+    def in_turn(self) -> Iterator[Node]:
+        """Yield each of them once, from behind the one at which the last caller stopped."""
+        start, count = self._next, len(self.nodes)
+        for place in range(start, start + count):
+            self._next = (place + 1) % count
+            yield self.nodes[place % count]
+
+
+class Nodes:
+    """All nodes that this gateway has seen since it started.
+
+    Parameters
+    ----------
+    born
+        When the gateway started.
+    before
+        The ids of nodes that were there before. They may be on their way back, so that in the
+        first minute nobody is told that there is no such node, or no such function.
+    """
+
+    def __init__(self, born: float, before: Iterable[str] = ()) -> None:
+        self.born = born
+        self._before = frozenset(before)
         self._nodes: dict[str, Node] = {}
+        #: Who is online and offers a function, by function and kind of caller.
+        self._offers: dict[tuple[str, Access], Rota] = {}
         #: Called with a node that came, went, or says anew what it offers.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -29,6 +74,7 @@ class Nodes:
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
         """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
+        self._withdraw(node)
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
@@ -39,41 +85,121 @@ class Nodes:
         return node
 
     def offer(self, node: Node, message: Register) -> None:
+        """The node says, anew, all that it offers."""
+        self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        for key in self._keys(node):
+            self._offers.setdefault(key, Rota()).add(node)
         self.changed(node)
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
+        self._withdraw(node)
         node.link = None
+        node.has_resumed = False
         node.since = now
         self.changed(node)
 
-    def offering(self, function: str) -> list[Node]:
-        """The nodes online that have this function."""
-        return [node for node in self if node.online and function in node.functions]
+    def _withdraw(self, node: Node) -> None:
+        """Take back what it offered on this link."""
+        if not node.online:
+            return
+        for key in self._keys(node):
+            rota = self._offers[key]
+            rota.remove(node)
+            if not rota.nodes:
+                del self._offers[key]
 
-    def refusal(self, node_id: str, function: str, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call (empty ``node_id``: any); None if one may."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.link is not None and function in node.functions:
-            return None  # the common case, on the way of every call
+    @staticmethod
+    def _keys(node: Node) -> list[tuple[str, Access]]:
+        return [
+            (name, access)
+            for name, function in node.functions.items()
+            for access in Access
+            if access.allows(function)
+        ]
+
+    def offering(self, function: str, access: Access) -> Sequence[Node]:
+        """The nodes online that have this function, and let such a caller call it."""
+        rota = self._offers.get((function, access))
+        return rota.nodes if rota is not None else ()
+
+    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
+        """The same, each time from behind the one at which the last caller stopped."""
+        rota = self._offers.get((function, access))
+        return rota.in_turn() if rota is not None else iter(())
+
+    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
+        """Why no node will take such a call; None if one may."""
+        node_id, function, access = target
         if not node_id:
-            if any(each.may_take(function, now) for each in self):
+            if self.offering(function, access) or self._is_away(function, access, now):
                 return None
-            return self.no_such_function(function, None)
+            return self._not_here(target, now)
+        node = self._nodes.get(node_id)
         if node is None:
-            return self.no_such_node(node_id)
+            return self._not_here(target, now)
         if node.is_gone(now):
             return NodeOffline(
                 f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
                 "or name another node.",
                 node_id=node_id,
             )
-        return None if node.may_take(function, now) else self.no_such_function(function, node)
+        if node.may_take(function, access, now):
+            return None
+        return self.no_such_function(function, node, access)
+
+    def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
+        """What to tell who asks for a node, or for a function of any node, that is not known."""
+        node_id, function, access = target
+        if now < self.born + RETURN:
+            return None
+        away = self._away(now)
+        if node_id in away or (not node_id and away):
+            return self._not_back_yet(target, now)
+        return self.no_such_node(node_id) if node_id else self._no_such(function, access)
+
+    def _is_away(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is expected back has this function, or has not said what it has."""
+        return any(node.may_take(function, access, now) for node in self)
+
+    def may_come(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is away, and may be on its way back, may have this function."""
+        return bool(self._away(now)) or self._is_away(function, access, now)
+
+    def _away(self, now: float) -> frozenset[str]:
+        """The nodes from before this gateway started that may be on their way back to it."""
+        if now >= self.born + LOST_AFTER:
+            return frozenset()
+        return self._before.difference(self._nodes)
+
+    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
+        """What to tell who asks for what was perhaps there before this gateway started."""
+        node_id, function, _ = target
+        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
+        return NodeOffline(
+            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
+            "Try again in a few seconds."
+        )
+
+    def _no_such(self, function: str, access: Access) -> EasyRemoteError:
+        """What to tell who asks for a function that no node has; some node had it, perhaps."""
+        last = max(
+            (node for node in self if node.offers(function, access)),
+            key=lambda node: node.since,
+            default=None,
+        )
+        if last is None or access is not Access.LINK:
+            return self.no_such_function(function, None, access)
+        return NodeOffline(
+            f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
+            "offline. Start it again.",
+            node_id=last.node_id,
+        )
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""
@@ -88,8 +214,11 @@ class Nodes:
             f"Online: {', '.join(online)}."
         )
 
-    def no_such_function(self, function: str, node: Node | None) -> NotFound:
+    def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
         """What to tell somebody who asked for a function that is not there."""
+        if access is not Access.LINK:
+            # What is not public is not known to be there, either.
+            return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(
             {name for place in places for name in place.functions if not is_builtin(name)}

@@ -7,6 +7,7 @@ They point at one another, so they live in one module. What happens to them is d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
@@ -15,8 +16,29 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
 from easyremote.protocol.streams import Relay
 
-#: (node id or "", function)
-Target = tuple[str, str]
+
+class Access(Enum):
+    """How a caller came in; a node's own registration decides whether it may call a function."""
+
+    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
+    __hash__ = object.__hash__
+
+    #: By a link of its own, with a client key: everything that a node offers.
+    LINK = "link"
+    #: By HTTP with a client key: what the node made public.
+    HTTP = "http"
+    #: By HTTP without a key: what the node made public and asks no key for.
+    PUBLIC = "public"
+
+    def allows(self, function: Function) -> bool:
+        """Whether this caller may call a function that a node registered like this."""
+        if self is Access.LINK:
+            return True
+        return function.public and (self is Access.HTTP or not function.auth_required)
+
+
+#: (node id or "" for any, function, who asks)
+Target = tuple[str, str, Access]
 
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
@@ -26,6 +48,11 @@ QUICK = 0.005
 AHEAD = 256
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
+#: A generator that makes items for a client who is gone waits with its slot; it goes on for so many
+#: seconds only.
+STREAM_HOLD = 30.0
+#: Arguments of a call on a node have to go on coming within so many seconds.
+STALLED_AFTER = 60.0
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
 
@@ -37,6 +64,7 @@ class ClientLink:
     link: Link
     #: The id of its key: it sees the calls of this owner only.
     owner: str
+    access: Access = Access.LINK
     #: Its calls, by its own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When it said what it holds; the ages of what it sends again were taken after that.
@@ -54,7 +82,7 @@ class Node:
     link: Link | None = None
     #: Whether it has said, on this link, what it offers.
     is_registered: bool = False
-    #: Whether it has said, on this link, which calls it holds.
+    #: Whether it has said, on this link, which calls it holds; before that it gets none.
     has_resumed: bool = False
     #: It finishes what it has, and takes nothing new.
     draining: bool = False
@@ -62,9 +90,12 @@ class Node:
     slots: int = 0
     #: The calls that are there, by the number they have on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: How many of them have not finished, of each function.
+    #: Those of them whose arguments are still on their way. They take no slot yet, so that a client
+    #: that announces arguments and sends none keeps nobody out.
+    arriving: set[GatewayCall] = field(default_factory=set)
+    #: How many of the others have not finished, of each function.
     active: dict[str, int] = field(default_factory=dict)
-    #: How many of them hold a slot.
+    #: How many of these hold a slot.
     busy: int = 0
     mean_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -83,25 +114,38 @@ class Node:
 
     def is_gone(self, now: float) -> bool:
         """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+        return self.link is None and now > self.since + LOST_AFTER
 
-    def may_take(self, function: str, now: float) -> bool:
+    def offers(self, function: str, access: Access) -> bool:
+        """Whether it has this function, and lets such a caller call it."""
+        offered = self.functions.get(function)
+        return offered is not None and access.allows(offered)
+
+    def may_take(self, function: str, access: Access, now: float) -> bool:
         """Whether a call of this function may go there, now or later."""
         is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (function in self.functions or not is_known)
+        return not self.is_gone(now) and (self.offers(function, access) or not is_known)
 
-    def has_room(self, function: str) -> bool:
-        """Whether one more call of this function may go there now."""
+    def has_room(self, call: GatewayCall) -> bool:
+        """Whether this call may go there now."""
+        _, function, access = call.target
         offered = self.functions.get(function)
-        if offered is None or not self.online or self.draining:
+        if offered is None or not self.has_resumed or self.draining:
             return False
+        if access is not Access.LINK and not access.allows(offered):
+            return False
+        # Arguments that are still to come need room among those that are on their way.
+        arriving = self.arriving if call.arguments is not None else ()
         limit = offered.max_concurrency
-        if limit and self.active.get(function, 0) >= limit:
-            return False
+        if limit:
+            coming = sum(each.function == function for each in arriving)
+            if self.active.get(function, 0) + coming >= limit:
+                return False
         if is_builtin(function):  # code has processes of its own
             return True
+        coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy < self.slots + (AHEAD if quick else 0)
+        return self.busy + coming < self.slots + (AHEAD if quick else 0)
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""
@@ -147,14 +191,17 @@ class GatewayCall:
     queue_deadline: float = 0.0
     suspect_until: float = 0.0
     hold_until: float = 0.0
-    #: Seconds that it goes on without its client; below 0 until it is over.
-    hold: float = RECONNECT_LIMIT
+    #: Seconds that it goes on without its client; 0 for what is usual, below 0 until it is over.
+    hold: float = 0.0
     timer: float = 0.0
     #: What its client said of them in SUBMIT.
     session: str = ""
     origin: str = ""
-    #: Whether it counts as active on its node.
+    #: Whether it counts as active on its node: from when its arguments are whole.
     occupies: bool = False
+    #: While arguments are awaited: when the next bytes have to be here, and how many came before.
+    arguments_by: float = 0.0
+    arguments_seen: int = 0
     #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
     cancelling: bool | None = None
     #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
@@ -165,6 +212,12 @@ class GatewayCall:
     @property
     def function(self) -> str:
         return self.target[1]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a generator, on the node where it is."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered is not None and offered.streams
 
     @property
     def title(self) -> str:
@@ -182,7 +235,7 @@ class GatewayCall:
 
     def next_deadline(self) -> float:
         """When something has to happen if nothing else does."""
-        limits = [self.hold_until, self.suspect_until]
+        limits = [self.hold_until, self.suspect_until, self.arguments_by]
         if self.state is CallState.QUEUED:
             limits += [self.deadline, self.queue_deadline]
         elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
@@ -198,10 +251,11 @@ class GatewayCall:
         client.calls[number] = self
 
     def unbind(self, now: float) -> None:
-        """Nobody waits for it, for as long as it may go on, or be kept, so."""
+        """Nobody waits for this call: start its hold timer."""
         self.client = None
-        if self.hold > 0:
-            self.hold_until = now + self.hold
+        hold = self.hold or (STREAM_HOLD if self.streams else RECONNECT_LIMIT)
+        if hold > 0:
+            self.hold_until = now + hold
         elif self.is_over:
             self.hold_until = now + KEPT
 
@@ -213,16 +267,40 @@ class GatewayCall:
         elif self.node is not None and self.node.link is not None:
             self.node.link.send(Attach(self.number))
 
+    def occupy_slot(self) -> None:
+        """Its arguments are whole: it counts as active on its node."""
+        assert self.node is not None, "only a call on a node has a slot"
+        self.occupies = True
+        self.node.occupy(self.function)
+
+    def arguments_came(self) -> None:
+        """The last byte of the arguments that its node waits for has passed."""
+        if self.node is not None and self in self.node.arriving:
+            self.free_slot()
+            self.occupy_slot()
+
+    def free_slot(self) -> bool:
+        """It needs no slot any more; whether it had one, or waited for its arguments."""
+        node = self.node
+        assert node is not None, "only a call on a node has a slot"
+        if self.occupies:
+            self.occupies = False
+            node.release(self.function)
+            return True
+        if self in node.arriving:
+            node.arriving.remove(self)
+            self.arguments_by = 0.0
+            return True
+        return False
+
     def leave_node(self) -> None:
         node = self.node
         if node is not None:
             node.calls.pop(self.number, None)
-            if self.occupies:
-                self.occupies = False
-                node.release(self.function)
+            self.free_slot()
             self.node = None
 
     def drop_arguments(self) -> None:
         if self.arguments is not None:
-            self.arguments.stop()
+            self.arguments.give_up()
         self.submit = self.arguments = None

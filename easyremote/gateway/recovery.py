@@ -9,25 +9,23 @@ still holds. ``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machin
 
 from __future__ import annotations
 
-from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.errors import ProtocolError
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node, Target
+from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Resume, Resumed
 
-#: So long after its start a gateway waits for nodes that it never saw: they dial back to it.
-RETURN = 3.0
 NEVER_BACK = "The gateway was restarted, and no node came back with it"
 
 
 class Recovery:
     """Settles what is said in RESUME with the call table."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, *, now: float) -> None:
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
-        self._born = now
+        self._born = table.nodes.born
 
     def is_new(self, now: float) -> bool:
         """Whether nodes may still be on their way back to this gateway."""
@@ -36,18 +34,6 @@ class Recovery:
     def predates(self, moment: float) -> bool:
         """Whether the table was there at this moment: what is not in it was not dispatched."""
         return self._born <= moment
-
-    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call; None if one may."""
-        node_id, function = target
-        error = self._table.nodes.refusal(node_id, function, now)
-        if (
-            error is not None
-            and now < self._born + RETURN
-            and self._table.nodes.get(node_id) is None
-        ):
-            return None
-        return error
 
     def client_resumes(self, client: ClientLink, message: Resume, now: float) -> None:
         """Give a client its calls back, under the numbers that it has for them."""
@@ -97,7 +83,7 @@ class Recovery:
 
     def _adopt(self, call_id: bytes, now: float) -> GatewayCall:
         """A call from before this gateway started; its client will come back for it."""
-        call = self._table.add(call_id, "", ("", ""), now)
+        call = self._table.add(call_id, "", ("", "", Access.LINK), now)
         call.hold_until = now + RECONNECT_LIMIT
         self._table.arm(call)
         return call

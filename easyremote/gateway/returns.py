@@ -41,6 +41,8 @@ class Returns:
         if node.link is not link:
             return  # a newer connection has taken its place
         self._nodes.left(node, now)
+        for call in list(node.arriving):
+            self._table.hand_back(call)  # without all of its arguments it did not start
         for call in node.calls.values():
             if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
                 call.advance(CallEvent.NODE_LOST)
@@ -109,9 +111,7 @@ class Returns:
         call.advance(CallEvent.FINISHED)
         code = "cancelled" if message.code and call.was_cancelled else message.code
         self._table.recent.note(call, code, message.seconds, now)
-        if call.occupies:
-            call.occupies = False
-            node.release(call.function)
+        if call.free_slot():
             if not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)

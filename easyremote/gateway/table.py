@@ -89,6 +89,7 @@ class CallTable:
         if call.state is CallState.QUEUED:
             self.queues.remove(call)
         call.leave_node()
+        call.drop_arguments()
         if call.client is not None:
             call.client.calls.pop(call.client_number, None)
         self.by_id.pop(call.call_id, None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from easyremote.gateway.nodes import RETURN
 from easyremote.gateway.records import LOST_AFTER
-from easyremote.gateway.recovery import RETURN
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, unpack_error
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Cancel,
@@ -125,20 +125,34 @@ def test_arguments_above_the_limit_are_refused_before_they_travel(desk: Desk) ->
     assert "The arguments of f() are 1.1 GB" in text
 
 
-def test_a_node_that_said_goodbye_is_offline_at_once_for_new_calls_and_those_that_wait(
-    desk: Desk,
-) -> None:
+def test_what_a_node_hands_back_when_it_stops_waits_for_its_return(desk: Desk) -> None:
+    for target in ("n", ""):
+        node, client = desk.node("n", "f"), desk.client()
+        number = client.submit(node=target)
+        dispatch = node.only(Dispatch)
+        node.say(GoingAway("the node stops"))
+        node.say(HandBack((dispatch.call,)))
+        assert client.only(HandBack) == HandBack((number,))
+        client.submit(node=target)  # as its client does at once
+        node.leave()
+        desk.pass_time(LOST_AFTER - 1)
+        assert client.heard(Finished) == []
+        assert len(desk.node("n", "f", instance=b"j" * 16).heard(Dispatch)) == 1
+
+
+def test_a_node_that_said_goodbye_and_stays_away_is_offline(desk: Desk) -> None:
     node, client = desk.node("n", "f", slots=1), desk.client()
     client.submit()
     client.submit()  # the only slot is taken
     node.say(GoingAway("the node stops"))
     node.leave()
-    desk.pass_time(0.25)
+    desk.pass_time(LOST_AFTER + 1)
+    codes = {unpack_error(each.payload.data)[0] for each in client.heard(Finished)}
+    assert codes == {"lost", "offline"}
+    client.submit()
     code, text, details = client.error()
     assert (code, details["may_have_run"]) == ("offline", False)
     assert "'n' went offline" in text
-    client.submit()
-    assert client.error()[0] == "offline"
 
 
 def test_a_call_that_waits_for_a_node_that_stays_away_is_refused(desk: Desk) -> None:
@@ -166,7 +180,9 @@ def test_a_call_for_any_node_is_refused_when_none_comes_back(desk: Desk) -> None
     node.leave()
     client.submit(node="")
     desk.pass_time(LOST_AFTER + 1)
-    assert client.error()[0] == "not-found"
+    code, text, _ = client.error()
+    assert code == "offline"
+    assert "No node online has 'f'. The last one that had it, 'n', is offline." in text
 
 
 def test_a_node_that_comes_back_without_the_function_has_the_calls_refused(desk: Desk) -> None:
@@ -190,6 +206,34 @@ def test_a_gateway_that_has_just_started_waits_for_the_nodes_to_dial_back(desk: 
     client.submit("h", "nowhere")
     desk.pass_time(RETURN)
     assert client.error()[0] == "not-found"
+
+
+def test_a_gateway_in_its_first_minute_says_not_back_yet_of_what_may_be_on_its_way(
+    desk: Desk,
+) -> None:
+    desk.restart("n", "other")
+    desk.pass_time(RETURN)
+    client = desk.client()
+    for node, words in [("n", "Node 'n' is not back yet"), ("", "The node of 'f' is not back")]:
+        client.submit("f", node)
+        code, text, details = client.error()
+        assert (code, details["may_have_run"]) == ("offline", False)
+        assert words in text
+    client.submit("f", "never-seen")
+    assert client.error()[0] == "not-found"
+    desk.node("n", "g")
+    desk.node("other", "g")
+    client.submit("f", "")  # all are back, and none has it
+    assert client.error()[0] == "not-found"
+
+
+def test_what_is_not_back_after_a_minute_is_not_there(desk: Desk) -> None:
+    desk.restart("n")
+    desk.pass_time(LOST_AFTER)
+    client = desk.client()
+    for node in ("n", ""):
+        client.submit("f", node)
+        assert client.error()[0] == "not-found"
 
 
 # -- the client goes -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from easyremote.errors import UsageError
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import Access, GatewayCall
 from easyremote.gateway.table import SPENT_TIMERS, CallTable
 from easyremote.protocol import callee
 from easyremote.protocol.call import CallEvent, CallState
@@ -14,11 +14,11 @@ from easyremote.protocol.call import CallEvent, CallState
 
 @pytest.fixture
 def table() -> CallTable:
-    return CallTable(Nodes())
+    return CallTable(Nodes(0.0))
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:
-    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f"), 0.0)
+    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f", Access.LINK), 0.0)
     for name, moment in limits.items():
         setattr(call, name, moment)
     table.queues.enqueue(call)

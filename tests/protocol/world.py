@@ -150,8 +150,8 @@ class World:
         self.cut_client()
         self.cut_node()
         self.now += STARTING
-        self.nodes = Nodes()
-        self.gateway = Hub(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.nodes = Nodes(self.now)
+        self.gateway = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def start_node(self) -> None:
         """A new process of the node; what ran in the one before is gone."""

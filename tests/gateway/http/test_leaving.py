@@ -44,7 +44,7 @@ def test_calls_under_way_are_told_to_try_again(tmp_path: Path, number: signal.Si
         connection.request("POST", "/api/hold", json.dumps({"started": str(path)}))
         sent.release()
         answer = connection.getresponse()
-        assert json.loads(answer.read())["title"] == "leaving"
+        assert json.loads(answer.read())["title"] == "busy"
         headers = answer.headers
         answers[name] = answer.status, headers["Retry-After"], headers["EasyRemote-May-Have-Run"]
 
