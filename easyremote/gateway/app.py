@@ -1,6 +1,6 @@
 """The aiohttp application, assembled: routes, the guard in front of them, background tasks.
 
-``tests/gateway/test_access.py`` asks every route of its router.
+``tests/gateway/http/test_access.py`` asks every route of its router.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from aiohttp import web
 
 import easyremote
 from easyremote.background import run_every
-from easyremote.gateway.access import Door, guard
 from easyremote.gateway.feed import INTERVAL
+from easyremote.gateway.http.access import Door, guard
 from easyremote.gateway.http.api import Api
 from easyremote.gateway.links import TICK, Links
 

@@ -27,14 +27,14 @@ from easyremote.errors import (
     UsageError,
     VersionMismatch,
 )
-from easyremote.gateway.access import ADDRESS
 from easyremote.gateway.feed import Feed
+from easyremote.gateway.http.access import ADDRESS
+from easyremote.gateway.http.listener import Visitor
+from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
-from easyremote.gateway.listener import Visitor
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import ClientLink, Node
-from easyremote.gateway.strangers import WINDOW, WrongKeys
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE

@@ -18,12 +18,12 @@ from aiohttp import web
 
 from easyremote import config
 from easyremote.errors import NotAuthorized, UsageError
-from easyremote.gateway.access import Door
 from easyremote.gateway.app import make_app
+from easyremote.gateway.http.access import Door
 from easyremote.gateway.http.api import MAX_WAITING, Api
+from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
-from easyremote.gateway.listener import Listener
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop

@@ -17,11 +17,11 @@ import msgspec
 from aiohttp import web
 
 from easyremote.errors import Busy, EasyRemoteError, NodeOffline, NotAuthorized, from_wire
-from easyremote.gateway.access import ADDRESS
+from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
+from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.listener import at_work
 from easyremote.gateway.records import Access, ClientLink
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit

@@ -2,7 +2,7 @@
 
 An own accept loop, because asyncio's has no say on who comes: here a connection is counted before
 it costs anything, its TLS handshake included, and where the process has no file left for one more,
-a silent one goes. ``tests/gateway/test_listener.py`` proves it with real sockets.
+a silent one goes. ``tests/gateway/http/test_listener.py`` proves it with real sockets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aiohttp import web
 
 from easyremote.errors import UsageError
 from easyremote.gateway.http.problems import problem
-from easyremote.gateway.strangers import Strangers, Visit, group_of
+from easyremote.gateway.http.strangers import Strangers, Visit, group_of
 from easyremote.logs import about
 
 _log = logging.getLogger("easyremote.gateway")

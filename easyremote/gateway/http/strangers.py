@@ -2,7 +2,7 @@
 
 A connection is a stranger's until its key is known, or while no call of it runs. Strangers have a
 limited number of connections; where one more comes, the one that has been silent longest goes, so
-that silent connections shut out nobody. ``tests/gateway/test_strangers.py`` proves it.
+that silent connections shut out nobody. ``tests/gateway/http/test_strangers.py`` proves it.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.gateway import strangers
-from easyremote.gateway.strangers import (
+from easyremote.gateway.http import strangers
+from easyremote.gateway.http.strangers import (
     MAX_CONNECTIONS,
     MAX_WRONG_KEYS,
     WINDOW,

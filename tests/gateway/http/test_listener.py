@@ -21,8 +21,8 @@ import pytest
 
 from easyremote import Server
 from easyremote.client.client import Client
-from easyremote.gateway import listener
-from easyremote.gateway.listener import PATIENCE
+from easyremote.gateway.http import listener
+from easyremote.gateway.http.listener import PATIENCE
 from easyremote.identity import Key
 from tests.conftest import LIMIT, Gateway, end, wait_until
 
@@ -148,7 +148,7 @@ def test_addresses_of_others_have_a_number_of_sockets(
 ) -> None:
     """As from another address; those who have shown a key don't count."""
     monkeypatch.setattr(listener, "group_of", lambda address: "203.0.113.9")
-    monkeypatch.setattr("easyremote.gateway.strangers.MAX_CONNECTIONS", 2)
+    monkeypatch.setattr("easyremote.gateway.http.strangers.MAX_CONNECTIONS", 2)
     home = Path(str(server._home))
     gateway = Gateway(server.address, home, None)  # type: ignore[arg-type]  # it is in here
     with contextlib.ExitStack() as stack:

@@ -2,8 +2,8 @@
 
 The Host must be one of ours (against DNS rebinding). A page that asks must be one of ours, too: its
 Origin must have the scheme, the host and the port under which this gateway was asked. Both are
-parsed whole. What passes still needs a key. ``tests/gateway/test_access.py`` asks every route of
-the router.
+parsed whole. What passes still needs a key. ``tests/gateway/http/test_access.py`` asks every route
+of the router.
 """
 
 from __future__ import annotations
