@@ -24,6 +24,8 @@ class Deadlines:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self.refuse_hopeless(now)
+        for rested in self._table.nodes.rested(now):
+            self._dispatcher.fill(rested, now)
         for call in self._table.due(now):
             node = call.node
             self._time_is_up(call, now)

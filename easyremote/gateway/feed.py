@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 
 import easyremote
+from easyremote.errors import Busy
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
 from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
@@ -40,6 +42,8 @@ INTERVAL = 1.0
 UNSEEN_LIMIT = 3
 #: Who has so many changes unseen is told that these were the last: it has to ask again.
 CHANGES_LIMIT = 100
+#: How often one client may watch at a time: windows of a panel, and the client itself.
+WATCHES = 100
 
 
 class _Watcher:
@@ -87,6 +91,9 @@ class Feed:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
             self._answer(client, message, self._stop(client, message))
+        elif message.function in (WATCH, CHANGES) and self._watches_much(client):
+            text = f"This client watches {WATCHES} times at once. End some of them first."
+            client.link.send(failed(message.call, Busy(text), may_have_run=False))
         elif message.function == WATCH:
             watcher = _Watcher(client, message.call)
             self._watchers[id(client), message.call] = watcher
@@ -100,6 +107,10 @@ class Feed:
         else:
             return False
         return True
+
+    def _watches_much(self, client: ClientLink) -> bool:
+        known = [*self._watchers.values(), *self._followers.values()]
+        return sum(each.client is client for each in known) >= WATCHES
 
     def _node_changed(self, node: Node) -> None:
         body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from easyremote.errors import CallLost, EasyRemoteError, UsageError
+from easyremote.errors import Busy, CallLost, EasyRemoteError, UsageError
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
@@ -83,14 +83,21 @@ class Intake:
                 self._recovery.client_resumes(client, message, now)
 
     def _submit(self, client: ClientLink, message: Submit, now: float) -> None:
+        client.check_number(message.call, message.call_id)
         call = self._table.by_id.get(message.call_id)
         if call is not None:
             self._submitted_again(call, client, message)
             return
         if message.call_id in self._table.tombstones:
-            client.link.drop(message.payload)
             over = CallLost("This call is over, and its outcome was delivered.")
-            client.link.send(failed(message.call, over, may_have_run=True))
+            self._turn_away(client, message, over)
+            return
+        if client.is_full:
+            text = (
+                f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed. "
+                "Wait until some of them are over."
+            )
+            self._turn_away(client, message, Busy(text, may_have_run=bool(message.age)))
             return
         # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
         sent = (client.resumed or now) - message.age if message.age else now
@@ -121,16 +128,24 @@ class Intake:
             self._wait(call, message, now)
 
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
-        client.link.drop(message.payload)
         if not call.owner:  # adopted from a node
             call.owner = client.owner
             call.target = (message.node, message.function, client.access)
+            call.hold, call.session = message.hold, message.session
+            call.origin = message.origin[:ORIGIN_LIMIT]
         if call.owner == client.owner:
+            client.link.drop(message.payload)
             call.bind(client, message.call)
             call.say_again()
         else:
             taken = UsageError("This call id is taken. Make a new one: 16 random bytes.")
-            client.link.send(failed(message.call, taken, may_have_run=False))
+            self._turn_away(client, message, taken)
+
+    @staticmethod
+    def _turn_away(client: ClientLink, message: Submit, error: EasyRemoteError) -> None:
+        """Answer a call that is not taken on; nothing of it is kept."""
+        client.link.drop(message.payload)
+        client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
 
     def _refusal(self, call: GatewayCall, message: Submit, now: float) -> EasyRemoteError | None:
         """Why a call can't be accepted; None if it can."""

@@ -34,7 +34,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -54,8 +54,6 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
-#: Calls that one client may have outstanding; it keeps the rest back.
-MAX_CALLS = 1000
 #: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
 #: Seconds that a client has to answer when it is told that the gateway stops.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -11,9 +12,16 @@ from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Hello, Register, Resources
 
+_log = logging.getLogger("easyremote.gateway")
+
 #: So long after its start a gateway waits for nodes that it never saw: they dial back to it, every
 #: 5 s at least in their first minute without it.
 RETURN = 6.0
+#: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
+#: as long; after so many RESTS it gets nothing more.
+HAND_BACKS = 16
+REST = 0.25
+RESTS = 6
 
 
 class Rota:
@@ -78,7 +86,9 @@ class Nodes:
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.is_registered = node.has_resumed = node.draining = False
+        node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.handed_back = node.rests = 0
+        node.rests_until = 0.0
         node.versions = hello.versions
         node.since = now
         node.resources = None
@@ -103,6 +113,30 @@ class Nodes:
         node.has_resumed = False
         node.since = now
         self.changed(node)
+
+    def handed_back(self, node: Node, calls: int, now: float) -> None:
+        """The node began none of so many calls; where it begins none at all, it gets fewer."""
+        node.handed_back += calls
+        if node.handed_back < HAND_BACKS or node.draining:
+            return
+        node.handed_back = 0
+        node.rests += 1
+        if node.rests <= RESTS:
+            node.rests_until = now + REST * 2 ** (node.rests - 1)
+        else:
+            node.draining = node.is_refusing = True
+            _log.warning(
+                "Node %r hands back whatever it is sent, and gets no more calls until it connects "
+                "anew. Look at its log, and start it again.",
+                node.node_id,
+            )
+
+    def rested(self, now: float) -> list[Node]:
+        """The nodes whose rest is over: they may get calls again."""
+        rested = [node for node in self if 0 < node.rests_until <= now]
+        for node in rested:
+            node.rests_until = 0.0
+        return rested
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -137,7 +171,10 @@ class Nodes:
         """Why no node will take such a call; None if one may."""
         node_id, function, access = target
         if not node_id:
-            if self.offering(function, access) or self._is_away(function, access, now):
+            offering = self.offering(function, access)
+            if any(not node.is_refusing for node in offering):
+                return None
+            if self._is_away(function, access, now):
                 return None
             return self._not_here(target, now)
         node = self._nodes.get(node_id)
@@ -151,6 +188,12 @@ class Nodes:
             )
         if node.may_take(function, access, now):
             return None
+        if node.is_refusing:
+            return NodeOffline(
+                f"Node {node_id!r} hands back whatever it is sent. Look at its log, and start it "
+                "again, or name another node.",
+                node_id=node_id,
+            )
         return self.no_such_function(function, node, access)
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:

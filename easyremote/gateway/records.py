@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from easyremote.errors import ProtocolError
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
@@ -40,6 +41,8 @@ class Access(Enum):
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
 
+#: Calls that one client may have outstanding; it keeps the rest back.
+MAX_CALLS = 1000
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
@@ -65,10 +68,27 @@ class ClientLink:
     #: The id of its key: it sees the calls of this owner only.
     owner: str
     access: Access = Access.LINK
+    #: How many calls it may have here.
+    max_calls: int = MAX_CALLS
     #: Its calls, by its own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When it said what it holds; the ages of what it sends again were taken after that.
     resumed: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many calls here as it may.
+
+        A client counts a call as over a little before the gateway hears of it, so that a quarter
+        more is let pass.
+        """
+        return len(self.calls) >= self.max_calls + self.max_calls // 4
+
+    def check_number(self, number: int, call_id: bytes) -> None:
+        """Raise where the client uses this number for another call already."""
+        known = self.calls.get(number)
+        if known is not None and known.call_id != call_id:
+            raise ProtocolError(f"the number {number} is that of another call")
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +106,15 @@ class Node:
     has_resumed: bool = False
     #: It finishes what it has, and takes nothing new.
     draining: bool = False
+    #: It handed back whatever it was sent, again and again: on this link it gets nothing more.
+    is_refusing: bool = False
+    #: Calls that it handed back since it last began one, or rested; and how often it rested.
+    handed_back: int = 0
+    rests: int = 0
+    #: While it rests: until when it gets nothing.
+    rests_until: float = 0.0
+    #: A call that may not be sent ahead waits for a slot here: then no other is sent ahead, either.
+    keeps_slots: bool = False
     functions: dict[str, Function] = field(default_factory=dict)
     slots: int = 0
     #: The calls that are there, by the number they have on its link.
@@ -124,13 +153,14 @@ class Node:
     def may_take(self, function: str, access: Access, now: float) -> bool:
         """Whether a call of this function may go there, now or later."""
         is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (self.offers(function, access) or not is_known)
+        may_come = not self.is_gone(now) and not self.is_refusing
+        return may_come and (self.offers(function, access) or not is_known)
 
     def has_room(self, call: GatewayCall) -> bool:
         """Whether this call may go there now."""
         _, function, access = call.target
         offered = self.functions.get(function)
-        if offered is None or not self.has_resumed or self.draining:
+        if offered is None or not self.has_resumed or self.draining or self.rests_until:
             return False
         if access is not Access.LINK and not access.allows(offered):
             return False
@@ -144,8 +174,13 @@ class Node:
         if is_builtin(function):  # code has processes of its own
             return True
         coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
+        busy = self.busy + coming
+        if busy < self.slots:
+            return True
+        # A call that waits on the node does not see its limit of waiting.
+        may_go_ahead = not call.queue_deadline and not self.keeps_slots
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy + coming < self.slots + (AHEAD if quick else 0)
+        return quick and may_go_ahead and busy < self.slots + AHEAD
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""
@@ -158,6 +193,10 @@ class Node:
     def release(self, function: str) -> None:
         self.active[function] -= 1
         self.busy -= not is_builtin(function)
+
+    def began(self) -> None:
+        """A call began there, so that it does not refuse all of them."""
+        self.handed_back = self.rests = 0
 
     def ran(self, seconds: float) -> None:
         """A call took so long; the mean follows."""

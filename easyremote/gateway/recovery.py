@@ -17,6 +17,8 @@ from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Resume, Resumed
 
+#: Calls of one node that this gateway takes up without knowing them; the rest is not known.
+MAX_ADOPTED = 10_000
 NEVER_BACK = "The gateway was restarted, and no node came back with it"
 
 
@@ -44,7 +46,8 @@ class Recovery:
             message.call_ids, message.numbers, message.started, strict=True
         ):
             call = self._table.by_id.get(call_id)
-            over = call_id in self._table.tombstones
+            client.check_number(number, call_id)
+            over = call_id in self._table.tombstones or client.is_full
             if call is None and started and not over and self.is_new(now):
                 call = self._expect(call_id, now)
             if call is not None and not call.owner:  # adopted from a node, its client is back
@@ -67,7 +70,8 @@ class Recovery:
         numbers = []
         for call_id, fence in zip(message.call_ids, message.fences, strict=True):
             call = self._table.by_id.get(call_id)
-            if call is None and call_id not in self._table.tombstones:
+            is_new = call is None and call_id not in self._table.tombstones
+            if is_new and len(node.calls) < MAX_ADOPTED:
                 call = self._adopt(call_id, now)
             goes_on = call is not None and self._claim(call, node, fence)
             numbers.append(call.number if call is not None and goes_on else 0)

@@ -64,7 +64,7 @@ class Returns:
             self._finished(node, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
             return
         match message:
-            case Started() if message.call in node.calls:
+            case Started() if message.call in node.calls and node.has_resumed:
                 self._started(node.calls[message.call], node, now)
             case Event():
                 self._event(node, message)
@@ -87,13 +87,14 @@ class Returns:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING):
             call.advance(CallEvent.STARTED)
             call.began = call.began or now
+            node.began()
         if call.client is not None:
             call.client.link.send(Started(call.client_number, node.node_id))
 
     def _event(self, node: Node, message: Event) -> None:
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
-        if call is None or call.client is None:
+        if call is None or call.client is None or not node.has_resumed:
             node.link.drop(message.payload)
         else:
             message.payload = node.link.pass_on(message.payload, call.client.link)
@@ -103,15 +104,16 @@ class Returns:
     def _finished(self, node: Node, message: Finished, now: float) -> None:
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
-        if call is None or message.fence != call.fence:
+        if call is None or message.fence != call.fence or not node.has_resumed:
             node.link.drop(message.payload)
-            if call is None:  # it was given up, or nobody came back for it
-                node.link.send(Delivered((message.call,)))
+            if node.has_resumed:
+                self._out_of_place(node, message, call, now)
             return
         call.advance(CallEvent.FINISHED)
         code = "cancelled" if message.code and call.was_cancelled else message.code
         self._table.recent.note(call, code, message.seconds, now)
         if call.free_slot():
+            node.began()
             if not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)
@@ -125,9 +127,22 @@ class Returns:
         message.call = call.client_number
         call.client.link.send(message)
 
+    def _out_of_place(
+        self, node: Node, message: Finished, call: GatewayCall | None, now: float
+    ) -> None:
+        """An outcome of a call that was given up or let go, or of another attempt."""
+        if call is not None:
+            # No right outcome comes after this one: its caller must not wait for it.
+            why = f"Node {node.node_id!r} sent the outcome of another attempt"
+            self._table.give_up(call, why, now=now)
+        assert node.link is not None, "messages come from an attached link"
+        node.link.send(Delivered((message.call,)))
+        self._dispatcher.fill(node, now)
+
     def _handed_back(self, node: Node, message: HandBack, now: float) -> None:
         for number in message.calls:
             call = node.calls.get(number)
             if call is not None and call.state is not CallState.FINISHED:
                 self._table.hand_back(call)
+        self._nodes.handed_back(node, len(message.calls), now)
         self._dispatcher.fill(node, now)

@@ -17,6 +17,7 @@ from easyremote.protocol.messages import (
     Function,
     GoingAway,
     HandBack,
+    Hello,
     Payload,
     Resume,
     Resumed,
@@ -24,7 +25,7 @@ from easyremote.protocol.messages import (
     Started,
 )
 from easyremote.protocol.streams import INITIAL_WINDOW
-from tests.gateway.desk import MAX_PAYLOAD, Desk, payload
+from tests.gateway.desk import MAX_PAYLOAD, Desk, NodePeer, payload
 
 
 @pytest.fixture
@@ -87,14 +88,39 @@ def test_an_owner_never_gets_at_the_call_of_another(desk: Desk) -> None:
     assert mallory.heard(Finished) == []
 
 
-def test_an_outcome_of_an_older_attempt_changes_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize("other", [-1, 1])
+def test_an_outcome_of_another_attempt_ends_the_call_at_once_and_is_let_go(
+    desk: Desk, other: int
+) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    client.submit()
+    dispatch = node.start()
+    client.submit()
+    node.say(Finished(dispatch.call, payload(b"old"), fence=dispatch.fence + other))
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "sent the outcome of another attempt: f() may have run" in text
+    heard = node.heard(Delivered | Dispatch)  # type: ignore[arg-type]
+    assert heard[0] == Delivered((dispatch.call,))
+    assert isinstance(heard[1], Dispatch)  # its slot is free
+
+
+def test_what_a_node_says_before_it_has_said_what_it_holds_reaches_nobody(desk: Desk) -> None:
+    """The numbers of the connection before mean other calls on this one."""
     node, client = desk.node(), desk.client()
     client.submit()
     dispatch = node.start()
-    node.say(Finished(dispatch.call, payload(b"old"), fence=dispatch.fence - 1))
-    assert client.heard(Finished) == []
-    node.finish(dispatch, b"new")
-    assert client.only(Finished).payload.data == b"new"
+    client.heard(Started)
+    node.leave()
+    again = NodePeer(desk, Hello((1, 0), "node", "", "n", b"i" * 16, desk.now))
+    again.register("f")
+    again.say(Started(dispatch.call))
+    again.say(Event(dispatch.call, 1, payload(b"item")))
+    again.finish(dispatch, b"value")
+    assert client.heard(Finished | Event | Started) == []  # type: ignore[arg-type]
+    again.resume([(dispatch.call_id, dispatch.fence)])
+    again.finish(dispatch, b"value")
+    assert client.only(Finished).payload.data == b"value"
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -451,6 +477,37 @@ def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(des
     node.finish(dispatch)
     assert client.heard(Finished) == []
     assert node.only(Delivered) == Delivered((dispatch.call,))
+
+
+def test_a_call_that_may_wait_only_so_long_is_not_sent_ahead_to_wait_on_the_node(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    client.submit()
+    node.finish(node.start())  # it is quick: from now on calls are sent ahead
+    for _ in range(5):
+        client.submit()
+    assert len(node.heard(Dispatch)) == 5
+    client.heard(Finished)
+    client.submit(queue_timeout=5.0)
+    desk.pass_time(5.1)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("timeout", False)
+    assert "No turn came within 5.1 s" in text
+
+
+def test_what_is_sent_ahead_does_not_keep_out_what_waits_for_a_slot(desk: Desk) -> None:
+    node, client = desk.node("n", "f", "g", slots=1), desk.client()
+    client.submit()
+    node.finish(node.start())
+    calls = [client.submit("g") for _ in range(3)]
+    client.submit("f", queue_timeout=5.0)
+    sent = node.heard(Dispatch)
+    for _ in calls:
+        node.finish(sent.pop(0))
+        client.submit("g")  # others go on coming
+        sent += node.heard(Dispatch)
+    assert "f" in {each.function for each in sent}
 
 
 # -- cancel, in each state -------------------------------------------------------------------------

@@ -131,11 +131,11 @@ class Api:
     ) -> web.StreamResponse:
         caller = self._callers.get((owner, access))
         if caller is None:
-            caller = self._callers[owner, access] = _LocalCaller(self._links, owner, access)
+            caller = self._callers[owner, access] = _LocalCaller(
+                self._links, owner, access, self._max_waiting
+            )
         # The function's own limit is its node's to keep: nodes can differ in it.
-        submit = Submit(
-            0, os.urandom(16), "", name, Payload(), timeout=DEADLINE, queue_timeout=DEADLINE
-        )
+        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
         size = len(arguments)
         call = caller.core.submit(submit, (arguments,), size, "json", answer, time.monotonic())
         answer.cancel = functools.partial(caller.core.cancel, call)
@@ -175,12 +175,13 @@ class Api:
 class _LocalCaller:
     """A client inside the gateway, for one owner and what it may call."""
 
-    def __init__(self, links: Links, owner: str, access: Access) -> None:
+    def __init__(self, links: Links, owner: str, access: Access, max_calls: int) -> None:
         self._links = links
         self.core = Caller()
         self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
-        self._client = ClientLink(self.pair.far, owner, access)
-        self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
+        # `Api` counts its calls itself.
+        self._client = ClientLink(self.pair.far, owner, access, max_calls=max_calls)
+        self.core.attach(self.pair.near, max_calls, time.monotonic())
 
     def _flush(self, now: float) -> None:
         self.core.flush(now)
