@@ -34,7 +34,8 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
+from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -148,8 +149,8 @@ class Links:
 
     def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """A client is here; if it was before, that connection has nothing to say any more."""
-        before = self._clients.pop((client.owner, instance), None)
-        self._clients[client.owner, instance] = client
+        before = self._clients.pop((client.principal.key_id, instance), None)
+        self._clients[client.principal.key_id, instance] = client
         if before is not None:
             self._leave(before)
             for peer in list(self._peers):
@@ -159,12 +160,12 @@ class Links:
     def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Its connection is gone."""
         if self.is_current(client, instance):
-            del self._clients[client.owner, instance]
+            del self._clients[client.principal.key_id, instance]
             self._leave(client)
 
     def is_current(self, client: ClientLink, instance: bytes) -> bool:
         """Whether no newer connection of its process has taken its place."""
-        return self._clients.get((client.owner, instance)) is client
+        return self._clients.get((client.principal.key_id, instance)) is client
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
@@ -196,7 +197,7 @@ class _Peer:
         self._address, self._admitted = address, admitted
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
-        self.key_id = ""
+        self._principal: Principal | None = None
         self._instance = b""
         #: Set when the connection is over.
         self.gone = asyncio.Event()
@@ -224,7 +225,7 @@ class _Peer:
 
     def _admit(self, hello: Hello, now: float) -> None:
         try:
-            self._check(hello, now)
+            principal = self._check(hello, now)
         except EasyRemoteError as error:
             self.link.send(Refused(error.code, error.message))
             raise
@@ -237,7 +238,7 @@ class _Peer:
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role, self._instance = ClientLink(self.link, self.key_id), hello.instance
+            self._role, self._instance = ClientLink(self.link, principal), hello.instance
             links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
@@ -245,9 +246,10 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
-        _log.info("A node has joined with the key %s", self.key_id, extra=self.named)
+        _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 
-    def _check(self, hello: Hello, now: float) -> None:
+    def _check(self, hello: Hello, now: float) -> Principal:
+        """Who it is; an error where it may not come in."""
         if hello.protocol[0] != PROTOCOL[0]:
             raise VersionMismatch(
                 f"This gateway speaks protocol {PROTOCOL[0]}, you speak {hello.protocol[0]}. "
@@ -264,15 +266,18 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self.key_id = record.key_id
+        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
         self.name = f"{hello.role}:{hello.name}"
+        return principal
 
     def lost_its_right(self) -> str | None:
         """Why this connection may not go on; None if it may."""
-        keys = self._links.keys
-        if self.key_id and not keys.is_valid(self.key_id):
+        keys, principal = self._links.keys, self._principal
+        if principal is None:
+            return None  # the link watches how long it is silent
+        if not keys.is_valid(principal.key_id):
             return "The key was revoked, or has expired."
-        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != self.key_id:
+        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != principal.key_id:
             return f"The node id {self._role.node_id!r} was given to another key."
         return None
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, CallEvent, CallState
@@ -51,8 +52,8 @@ class Recovery:
             if call is None and started and not over and self.is_new(now):
                 call = self._expect(call_id, now)
             if call is not None and not call.owner:  # adopted from a node, its client is back
-                call.owner = client.owner
-            if call is not None and call.owner == client.owner:
+                call.owner = client.principal.key_id
+            if call is not None and may(client.principal, Action.CLAIM, call):
                 call.bind(client, number)
                 self._table.arm(call)
                 known.append(call)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from easyremote.errors import ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
 from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
@@ -167,7 +168,9 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = ClientLink(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(
+                self.client_wire.ends[1], principal_of("alice", "alice", "client")
+            )
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:

@@ -22,7 +22,8 @@ from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refu
 from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.records import Access, ClientLink
+from easyremote.gateway.permissions import PUBLIC, principal_of
+from easyremote.gateway.records import Access, ClientLink, Principal
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
@@ -35,7 +36,6 @@ DEADLINE = 30.0
 #: Calls by HTTP at a time.
 MAX_WAITING = 100
 
-_PUBLIC = "public"
 _TOO_LARGE = "too-large"
 _STOPS = "stops"
 
@@ -50,7 +50,7 @@ class Api:
         #: Of the calls that are under way.
         self._answers: set[_Answer] = set()
         self._is_leaving = False
-        self._callers: dict[tuple[str, Access], _LocalCaller] = {}
+        self._callers: dict[tuple[Principal, Access], _LocalCaller] = {}
 
     def leave(self) -> None:
         """The gateway stops: end the calls that are under way, and take none on any more."""
@@ -71,7 +71,7 @@ class Api:
             return _stopping(may_have_run=False)
         try:
             name = request.match_info["name"]
-            owner, access = self._authorise(request)
+            principal, access = self._authorise(request)
             self._check(name, access)
             arguments = await self._arguments(request, name, access)
         except Busy as error:  # too many wrong keys
@@ -88,18 +88,18 @@ class Api:
         self._answers.add(answer)
         try:
             with at_work(request):
-                return await self._call(name, owner, access, arguments, answer)
+                return await self._call(name, principal, access, arguments, answer)
         finally:
             self._answers.discard(answer)
 
-    def _authorise(self, request: web.Request) -> tuple[str, Access]:
+    def _authorise(self, request: web.Request) -> tuple[Principal, Access]:
         """Whose call it is, and what it may call."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key:
             now = time.monotonic()
             record = self._links.check_key(key.strip(), "client", request[ADDRESS], now)
-            return record.key_id, Access.HTTP
-        return _PUBLIC, Access.PUBLIC
+            return principal_of(record.key_id, record.name, record.kind), Access.HTTP
+        return PUBLIC, Access.PUBLIC
 
     def _check(self, name: str, access: Access) -> None:
         """Raise where no node online offers this function to such a caller."""
@@ -127,12 +127,12 @@ class Api:
         return await self._bodies.read(request, min(limit, READING_LIMIT))
 
     async def _call(
-        self, name: str, owner: str, access: Access, arguments: bytes, answer: _Answer
+        self, name: str, principal: Principal, access: Access, arguments: bytes, answer: _Answer
     ) -> web.StreamResponse:
-        caller = self._callers.get((owner, access))
+        caller = self._callers.get((principal, access))
         if caller is None:
-            caller = self._callers[owner, access] = _LocalCaller(
-                self._links, owner, access, self._max_waiting
+            caller = self._callers[principal, access] = _LocalCaller(
+                self._links, principal, access, self._max_waiting
             )
         # The function's own limit is its node's to keep: nodes can differ in it.
         submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
@@ -161,7 +161,7 @@ class Api:
             answer.cancel()
             return problem(500, code, f"{name}() yields more than {MAX_ITEMS >> 20} MiB.")
         if code:
-            return _failure(code, result, is_public=owner == _PUBLIC)
+            return _failure(code, result, is_public=principal is PUBLIC)
         assert encoding == "json", "a call with JSON arguments is answered in JSON"
         if answer.was_list:
             result = b"[" + b",".join(answer.items) + b"]"
@@ -173,14 +173,14 @@ class Api:
 
 
 class _LocalCaller:
-    """A client inside the gateway, for one owner and what it may call."""
+    """A client inside the gateway, for somebody and what may be called."""
 
-    def __init__(self, links: Links, owner: str, access: Access, max_calls: int) -> None:
+    def __init__(self, links: Links, principal: Principal, access: Access, max_calls: int) -> None:
         self._links = links
         self.core = Caller()
         self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
         # `Api` counts its calls itself.
-        self._client = ClientLink(self.pair.far, owner, access, max_calls=max_calls)
+        self._client = ClientLink(self.pair.far, principal, access, max_calls=max_calls)
         self.core.attach(self.pair.near, max_calls, time.monotonic())
 
     def _flush(self, now: float) -> None:
