@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import ssl
@@ -27,6 +28,8 @@ from easyremote.gateway.links import Links
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
+
+_log = logging.getLogger("easyremote.gateway")
 
 #: Connections that are still open at the end are cut after this many seconds.
 SHUTDOWN_TIMEOUT = 5.0
@@ -136,13 +139,22 @@ class Server:
         await self._serve(with_signals=False)
 
     def stop(self) -> None:
-        """Say going-away to everybody, and stop. Safe to repeat, and from any thread."""
+        """Say going-away to everybody, and stop. Safe to repeat, and from any thread.
+
+        Raises
+        ------
+        Exception
+            What had ended a gateway that `start_background` started, if it was not `stop`.
+        """
         loop, stopping, thread = self._loop, self._stopping, self._thread
         if loop is not None and stopping is not None and not loop.is_closed():
             loop.call_soon_threadsafe(stopping.set)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2 * SHUTDOWN_TIMEOUT)
             self._thread = None
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
 
     def __enter__(self) -> Self:
         return self.start_background()
@@ -167,8 +179,10 @@ class Server:
     def _run_in_thread(self) -> None:
         try:
             self._run(self._serve(with_signals=False))
-        except BaseException as error:  # noqa: B036 - raised again in start_background
+        except BaseException as error:  # noqa: B036 - raised again in start_background, or stop
             self._error = error
+            if self._ready.is_set():
+                _log.exception("The gateway has ended")
         finally:
             self._ready.set()
 
