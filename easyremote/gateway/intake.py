@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from easyremote.errors import Busy, CallLost, EasyRemoteError, UsageError
+from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
@@ -104,12 +105,12 @@ class Intake:
         arguments = client.link.relay(message.payload)  # first of all, because it can raise
         target = (message.node, message.function, client.access)
         state = CallState.EXPECTED if message.age else CallState.QUEUED
-        call = self._table.add(message.call_id, client.owner, target, state, now)
+        call = self._table.add(message.call_id, client.principal.key_id, target, state, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.bind(client, message.call)
-        error = self._refusal(call, message, now)
+        error = self._refusal(call, client, message, now)
         if error is not None:
             if message.age:  # it may run where we can't see it
                 self._table.give_up(call, NEVER_BACK, now=now)
@@ -128,11 +129,11 @@ class Intake:
 
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         if not call.owner:  # adopted from a node
-            call.owner = client.owner
+            call.owner = client.principal.key_id
             call.target = (message.node, message.function, client.access)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
-        if call.owner == client.owner:
+        if may(client.principal, Action.CLAIM, call):
             client.link.drop(message.payload)
             call.bind(client, message.call)
             call.say_again()
@@ -146,8 +147,15 @@ class Intake:
         client.link.drop(message.payload)
         client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
 
-    def _refusal(self, call: GatewayCall, message: Submit, now: float) -> EasyRemoteError | None:
+    def _refusal(
+        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    ) -> EasyRemoteError | None:
         """Why a call can't be accepted; None if it can."""
+        if not may(client.principal, Action.START, call):
+            return NotAuthorized(
+                f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
+                "may: easyremote key create"
+            )
         if message.payload.size > self._max_payload:
             return UsageError(
                 f"The arguments of {call.title} are {message.payload.size / 1e9:.1f} GB; "

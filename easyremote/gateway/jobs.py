@@ -10,8 +10,9 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.recent import EndedCall, Recent
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import GatewayCall, Principal
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
 from easyremote.protocol.call import WAITING, CallState
@@ -34,19 +35,19 @@ def _kind(function: str) -> str:
     return function or _UNKNOWN
 
 
-def jobs_of(table: CallTable, recent: Recent, owner: str, now: float) -> dict[str, Any]:
-    """An owner's calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
+def jobs_of(table: CallTable, recent: Recent, principal: Principal, now: float) -> dict[str, Any]:
+    """Somebody's own calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
     calls = [
         call
         for call in table.by_id.values()
-        if call.owner == owner and not call.is_over and is_work(call.function)
+        if may(principal, Action.SEE, call) and not call.is_over and is_work(call.function)
     ]
     shown = sorted(calls, key=lambda call: call.state in WAITING)[:LIMIT]
     places = _places(table, shown)
     return {
         "jobs": [_described(call, places.get(call.number), now) for call in shown],
         "more": len(calls) - len(shown),
-        "ended": [_ended(each, now) for each in recent.of(owner)],
+        "ended": [_ended(each, now) for each in recent.of(principal.key_id)],
     }
 
 

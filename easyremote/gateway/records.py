@@ -38,6 +38,25 @@ class Access(Enum):
         return function.public and (self is Access.HTTP or not function.auth_required)
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who somebody is, as the gateway knows it; what that allows is decided in ``permissions.py``.
+
+    Parameters
+    ----------
+    key_id
+        Of the key that was shown. Calls belong to it.
+    name
+        Whose key it is, for people.
+    scopes
+        What the key is good for.
+    """
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+
+
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
 
@@ -65,8 +84,7 @@ class ClientLink:
     """One client's connection."""
 
     link: Link
-    #: The id of its key: it sees the calls of this owner only.
-    owner: str
+    principal: Principal
     access: Access = Access.LINK
     #: How many calls it may have here.
     max_calls: int = MAX_CALLS

@@ -13,6 +13,7 @@ from functools import partial
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
@@ -54,7 +55,9 @@ class Recovery:
             over = call_id in self._table.tombstones or client.is_full
             if call is None and started and not over and self.is_new(now):
                 call = self._expect(call_id, now)
-            if call is not None and call.owner in ("", client.owner):  # empty: from its node
+            if call is not None and not call.owner:  # adopted from a node, its client is back
+                call.owner = client.principal.key_id
+            if call is not None and may(client.principal, Action.CLAIM, call):
                 known.append(call)
                 take_back = partial(self._take_back, client=client, number=number)
                 self._table.for_each([call], take_back, now)
@@ -109,7 +112,6 @@ class Recovery:
         return call
 
     def _take_back(self, call: GatewayCall, *, client: ClientLink, number: int) -> None:
-        call.owner = client.owner
         call.bind(client, number)
         self._table.arm(call)
 

@@ -95,6 +95,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     auth_required: whether that endpoint asks for a key.
     tags: free words of its owner.
     parameters: JSON Schema of the object of its arguments; empty where it can't be called by name.
+    max_body: bytes of the largest HTTP body that calls it, 0 for the gateway's limit.
     """
 
     name: Name
@@ -108,6 +109,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     auth_required: bool = False
     tags: Names = ()
     parameters: Text = ""
+    max_body: Count = 0
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import Access, ClientLink, Node
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
@@ -64,7 +65,7 @@ class ClientPeer(Peer):
 
     def __init__(self, desk: Desk, owner: str, access: Access = Access.LINK) -> None:
         super().__init__(desk)
-        self.client = ClientLink(self.link, owner, access)
+        self.client = ClientLink(self.link, principal_of(owner, owner, "client"), access)
         self._last = 0
 
     def say(self, message: Message) -> None:

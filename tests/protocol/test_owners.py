@@ -8,6 +8,7 @@ import pytest
 
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import Access, ClientLink
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import Caller
@@ -23,7 +24,7 @@ class Stranger:
     def __init__(self, world: World) -> None:
         self._world = world
         self._wire = Wire(world.now)
-        self._client = ClientLink(self._wire.ends[1], "bob")
+        self._client = ClientLink(self._wire.ends[1], principal_of("bob", "bob", "client"))
         self._caller = Caller()
         self._caller.attach(self._wire.ends[0], 5, world.now)
 

@@ -10,6 +10,7 @@ from typing import Any
 from easyremote.errors import ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
@@ -269,7 +270,9 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = ClientLink(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(
+                self.client_wire.ends[1], principal_of("alice", "alice", "client")
+            )
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:
