@@ -50,6 +50,8 @@ def gateway(
     with _until_ctrl_c(server):
         server.start_background()
         _say_where(server, with_keys=is_first)
+        while server.is_running:
+            time.sleep(0.5)
 
 
 @click.command()
@@ -75,9 +77,14 @@ def up(port: int, node_id: str) -> None:
     with _until_ctrl_c(server) as stack:
         server.start_background()
         key = read_private(config.local_file())["keys"]["node"]
-        stack.enter_context(ComputeNode(server.address, node_id, api_key=key, allow_code=True))
+        node = ComputeNode(server.address, node_id, api_key=key, allow_code=True)
+        stack.enter_context(node)
         _say_where(server, with_keys=is_first)
         click.echo(f"Node {node_id} is online, and runs cells.")
+        while server.is_running and node.is_running:
+            time.sleep(0.5)
+        if server.is_running:
+            raise click.ClickException(f"Node {node_id} has ended. The log above says why.")
 
 
 def _say_where(server: Server, *, with_keys: bool) -> None:
@@ -93,13 +100,11 @@ def _say_where(server: Server, *, with_keys: bool) -> None:
 
 @contextmanager
 def _until_ctrl_c(server: Server) -> Iterator[ExitStack]:
-    """Serve what the block starts until Ctrl-C or SIGTERM; the stack is left before the server."""
+    """Run the block until Ctrl-C or SIGTERM; the stack is left before the server stops."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
-        stack.callback(server.stop)
+        stack.callback(server.stop)  # it raises what had ended the server
         try:
             yield stack
-            while server.is_running:
-                time.sleep(0.5)
         except KeyboardInterrupt:
             click.echo("Stopping.")

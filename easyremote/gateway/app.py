@@ -1,6 +1,6 @@
 """The aiohttp application, assembled: routes, the guard in front of them, background tasks.
 
-``tests/gateway/test_access.py`` asks every route of its router.
+``tests/gateway/http/test_access.py`` asks every route of its router.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from aiohttp import web
 
 import easyremote
 from easyremote.background import run_every
-from easyremote.gateway.access import Door, guard
 from easyremote.gateway.feed import INTERVAL
-from easyremote.gateway.http.api import MAX_BODY, Api
+from easyremote.gateway.http.access import Door, guard
+from easyremote.gateway.http.api import Api
 from easyremote.gateway.links import TICK, Links
 
 _log = logging.getLogger("easyremote.gateway")
@@ -26,7 +26,7 @@ LINKS = web.AppKey("LINKS", Links)
 
 def make_app(links: Links, api: Api, door: Door) -> web.Application:
     """The gateway as an application."""
-    app = web.Application(middlewares=[guard(door)], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[guard(door)])
     app[LINKS] = links
     app.router.add_get("/", _about)
     app.router.add_get("/healthz", _healthz)

@@ -19,6 +19,7 @@ import easyremote
 from easyremote.errors import Busy
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
@@ -129,7 +130,7 @@ class Feed:
     def _stop(self, client: ClientLink, message: Submit) -> bool:
         """Stop a call of the same key; False where there is none that has not ended."""
         call = self._calls.table.by_id.get(_call_id(message.session))
-        if call is None or call.owner != client.owner or call.is_over:
+        if call is None or call.is_over or not may(client.principal, Action.STOP, call):
             return False
         self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
         return True
@@ -161,7 +162,7 @@ class Feed:
         for watcher in list(self._watchers.values()):
             if watcher.unseen >= UNSEEN_LIMIT:
                 continue
-            owner = watcher.client.owner
+            owner = watcher.client.principal.key_id
             if owner not in snapshots:
                 snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
             watcher.send(snapshots[owner])
@@ -193,7 +194,7 @@ class Feed:
         return {
             "gateway": {"version": easyremote.__version__},
             "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, client.owner, now),
+            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
         }
 
 

@@ -14,22 +14,29 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
 import easyremote
 from easyremote.errors import (
+    Busy,
     EasyRemoteError,
     InternalError,
+    NotAuthorized,
     ProtocolError,
     UsageError,
     VersionMismatch,
 )
 from easyremote.gateway.feed import Feed
+from easyremote.gateway.http.access import ADDRESS
+from easyremote.gateway.http.listener import Visitor
+from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
-from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
+from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -67,6 +74,7 @@ class Links:
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = Feed(self.calls)
+        self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
         self._clients: dict[tuple[str, bytes], ClientLink] = {}
@@ -77,7 +85,9 @@ class Links:
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
         )
         await ws.prepare(request)
-        peer = _Peer(self, request.remote or "")
+        visitor = request.protocol
+        assert isinstance(visitor, Visitor), "all connections come through the listener"
+        peer = _Peer(self, request[ADDRESS], visitor.is_known)
         connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
         peer.connection = connection
         self._peers.add(peer)
@@ -94,6 +104,27 @@ class Links:
             if request.transport is not None:  # a peer that does not read would keep it for ever
                 request.transport.abort()
         return ws
+
+    def check_key(self, text: str, kind: Kind, address: str, now: float) -> KeyRecord:
+        """The record of a key that somebody at this address shows.
+
+        Raises
+        ------
+        NotAuthorized
+            It is not good.
+        Busy
+            It is not good, and neither were many others from this address.
+        """
+        try:
+            return self.keys.check(text, kind)
+        except NotAuthorized:
+            if self._wrong_keys.note(address, now):
+                raise Busy(
+                    "Too many wrong keys came from this address. The right key is still taken; for "
+                    "others, wait a minute.",
+                    retry_after=WINDOW,
+                ) from None
+            raise
 
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
@@ -116,7 +147,7 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
-        self.calls.leave()
+        self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
             async with asyncio.timeout(GOODBYE_TIMEOUT):
@@ -124,8 +155,8 @@ class Links:
 
     def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """A client is here; if it was before, that connection has nothing to say any more."""
-        before = self._clients.pop((client.owner, instance), None)
-        self._clients[client.owner, instance] = client
+        before = self._clients.pop((client.principal.key_id, instance), None)
+        self._clients[client.principal.key_id, instance] = client
         if before is not None:
             self._leave(before)
             for peer in list(self._peers):
@@ -135,12 +166,12 @@ class Links:
     def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Its connection is gone."""
         if self.is_current(client, instance):
-            del self._clients[client.owner, instance]
+            del self._clients[client.principal.key_id, instance]
             self._leave(client)
 
     def is_current(self, client: ClientLink, instance: bytes) -> bool:
         """Whether no newer connection of its process has taken its place."""
-        return self._clients.get((client.owner, instance)) is client
+        return self._clients.get((client.principal.key_id, instance)) is client
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
@@ -167,11 +198,12 @@ class Links:
 class _Peer:
     """One connection: unknown until HELLO, then a node's or a client's."""
 
-    def __init__(self, links: Links, address: str) -> None:
+    def __init__(self, links: Links, address: str, admitted: Callable[[], None]) -> None:
         self._links = links
+        self._address, self._admitted = address, admitted
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
-        self.key_id = ""
+        self._principal: Principal | None = None
         self._instance = b""
         #: Set when the connection is over.
         self.gone = asyncio.Event()
@@ -199,7 +231,7 @@ class _Peer:
 
     def _admit(self, hello: Hello, now: float) -> None:
         try:
-            self._check(hello)
+            principal = self._check(hello, now)
         except EasyRemoteError as error:
             self.link.send(Refused(error.code, error.message))
             raise
@@ -207,11 +239,12 @@ class _Peer:
         if links.calls.is_leaving:  # it was quick to dial again: what it sent would be lost here
             self.dismiss(GoingAway("the gateway stops"))
             return
+        self._admitted()
         self.link.open(now)
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role, self._instance = ClientLink(self.link, self.key_id), hello.instance
+            self._role, self._instance = ClientLink(self.link, principal), hello.instance
             links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
@@ -219,9 +252,10 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
-        _log.info("A node has joined with the key %s", self.key_id, extra=self.named)
+        _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, hello: Hello, now: float) -> Principal:
+        """Who it is; an error where it may not come in."""
         if hello.protocol[0] != PROTOCOL[0]:
             raise VersionMismatch(
                 f"This gateway speaks protocol {PROTOCOL[0]}, you speak {hello.protocol[0]}. "
@@ -230,7 +264,7 @@ class _Peer:
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
         kind: Kind = "client" if hello.role == "client" else "node"
-        record = self._links.keys.check(hello.key, kind)
+        record = self._links.check_key(hello.key, kind, self._address, now)
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(
                 f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "
@@ -238,15 +272,18 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self.key_id = record.key_id
+        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
         self.name = f"{hello.role}:{hello.name}"
+        return principal
 
     def lost_its_right(self) -> str | None:
         """Why this connection may not go on; None if it may."""
-        keys = self._links.keys
-        if self.key_id and not keys.is_valid(self.key_id):
+        keys, principal = self._links.keys, self._principal
+        if principal is None:
+            return None  # the link watches how long it is silent
+        if not keys.is_valid(principal.key_id):
             return "The key was revoked, or has expired."
-        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != self.key_id:
+        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != principal.key_id:
             return f"The node id {self._role.node_id!r} was given to another key."
         return None
 

@@ -101,6 +101,11 @@ class ComputeNode(Registrar):
         """Whether it is connected to its gateway."""
         return self._served is not None and self._served.link is not None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves: it is online, or on its way back to its gateway."""
+        return self._served is not None
+
     def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM; what runs then may finish. Blocks.
 

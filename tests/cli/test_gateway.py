@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from easyremote.identity import Key
 from tests.cli.command import easyremote
 from tests.conftest import LIMIT, Gateway, end, start_gateway
 
@@ -65,6 +66,25 @@ def test_up_is_a_gateway_and_a_node_that_runs_cells(tmp_path: Path) -> None:
     finally:
         end(process)
     assert process.returncode == 0
+
+
+def test_up_ends_with_its_node_and_says_so(tmp_path: Path) -> None:
+    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
+    process = subprocess.Popen(
+        [sys.executable, "-m", "easyremote", "up", "--port", "0", "--node-id", "here"],
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any("Node here is online, and runs cells." in line for line in process.stdout)
+    other = easyremote(tmp_path, "key", "create", "--kind", "node").out.strip()
+    easyremote(tmp_path, "key", "move-node", "here", Key.parse(other).key_id)
+    said, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert "The node id 'here' was given to another key." in said
+    assert "Node here has ended. The log above says why." in said
 
 
 def test_the_log_can_be_read_by_programs_and_says_who_came(tmp_path: Path) -> None:

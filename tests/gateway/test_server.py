@@ -22,6 +22,7 @@ from easyremote import Server
 from easyremote.client.client import Client
 from easyremote.errors import CallTimeout, GatewayUnreachable, UsageError
 from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.links import Links
 from easyremote.identity import Key, read_private
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
 
@@ -96,6 +97,21 @@ def test_stop_is_safe_to_repeat_and_a_server_can_start_again(home: Path) -> None
         server.stop()
         server.stop()
     assert not server.is_running
+
+
+def test_what_ends_a_server_is_logged_and_raised_by_stop(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(links: Links) -> None:
+        raise RuntimeError("it can't say goodbye")
+
+    monkeypatch.setattr(Links, "going_away", fail)
+    server = Server(port=0, home=home).start_background()
+    with pytest.raises(RuntimeError, match="say goodbye"):
+        server.stop()
+    assert "The gateway has ended" in caplog.text
+    assert "Traceback" in caplog.text
+    server.stop()
 
 
 def test_it_counts_the_nodes_and_functions_that_are_online(home: Path) -> None:

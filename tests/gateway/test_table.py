@@ -19,7 +19,8 @@ def table() -> CallTable:
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:
-    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f", Access.LINK), 0.0)
+    target = ("", "f", Access.LINK)
+    call = table.add(number.to_bytes(16, "big"), "alice", target, CallState.QUEUED, 0.0)
     for name, moment in limits.items():
         setattr(call, name, moment)
     table.queues.enqueue(call)

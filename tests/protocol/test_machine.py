@@ -208,6 +208,7 @@ class Delivery(RuleBasedStateMachine):
         self.i4_nothing_starts_after_the_client_was_told_that_it_will_not()
         self.i5_the_items_seen_are_a_prefix_of_what_one_attempt_made()
         self.i6_credits_never_go_below_zero()
+        self.world.gateway.table.check_invariants()
 
     def i1_a_call_has_one_outcome(self) -> None:
         assert all(len(sink.outcomes) <= 1 for sink in self.world.sinks)

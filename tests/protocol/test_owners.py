@@ -8,7 +8,9 @@ import pytest
 
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import Access, ClientLink
+from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import Caller
 from easyremote.protocol.messages import Event, Hello, Message, Payload, Started, Submit
 from tests.gateway.desk import Desk, NodePeer, payload
@@ -22,7 +24,7 @@ class Stranger:
     def __init__(self, world: World) -> None:
         self._world = world
         self._wire = Wire(world.now)
-        self._client = ClientLink(self._wire.ends[1], "bob")
+        self._client = ClientLink(self._wire.ends[1], principal_of("bob", "bob", "client"))
         self._caller = Caller()
         self._caller.attach(self._wire.ends[0], 5, world.now)
 
@@ -94,7 +96,9 @@ def test_a_gateway_does_not_use_the_numbers_of_the_one_before(tmp_path: Path) ->
     keys = KeyStore(tmp_path / "keys.db")
     before, after = (Links(keys).calls.table for _ in range(2))
     numbers = {
-        table.add(bytes([each]) * 16, "alice", ("n", "f", Access.LINK), 0.0).number
+        table.add(
+            bytes([each]) * 16, "alice", ("n", "f", Access.LINK), CallState.QUEUED, 0.0
+        ).number
         for table in (before, after)
         for each in range(100)
     }

@@ -10,6 +10,7 @@ from typing import Any
 from easyremote.errors import ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
@@ -269,7 +270,9 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = ClientLink(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(
+                self.client_wire.ends[1], principal_of("alice", "alice", "client")
+            )
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:
@@ -409,7 +412,9 @@ class World:
                 yield from _credits(link)
         for node in self.nodes:
             yield "busy slots", node.busy
-            yield "free slots", SLOTS - node.busy if node.mean_seconds is None else 0
+            # As many arguments may be on their way as there are slots, beside those that are taken.
+            yield "free slots", 2 * SLOTS - node.busy if node.mean_seconds is None else 0
+            yield "room for arguments", SLOTS - len(node.arriving)
             for function, active in node.active.items():
                 yield f"active calls of {function}", active
         yield "calls under way", self.caller._sent

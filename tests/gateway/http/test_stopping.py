@@ -9,20 +9,25 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
 
-PROGRAM = '''
+PROGRAM = """
 import time
 from pathlib import Path
 from easyremote.node import node
 
 @node.register(public=True, max_concurrency=1)
 def hold(started):
-    """Runs for ever."""
     Path(started).touch()
-    while True:
-        time.sleep(0.01)
-'''
+    try:
+        while True:
+            time.sleep(0.01)
+    except BaseException as error:
+        Path(started).write_text(type(error).__name__)
+        raise
+"""
 
 
 def post(gateway: Gateway, name: str, body: object) -> tuple[int, dict[str, str], Any]:
@@ -32,37 +37,50 @@ def post(gateway: Gateway, name: str, body: object) -> tuple[int, dict[str, str]
     return answer.status, dict(answer.getheaders()), json.loads(answer.read())
 
 
-def test_calls_under_way_are_told_to_try_again_when_the_gateway_stops(tmp_path: Path) -> None:
-    gateway = start_gateway(tmp_path / "home")
-    program = tmp_path / "program.py"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_calls_under_way_are_told_to_try_again(tmp_path: Path, number: signal.Signals) -> None:
+    """One runs, and one waits for its turn."""
+    program, started = tmp_path / "web.py", tmp_path / "started"
     program.write_text(PROGRAM)
-    node = gateway.start_node("n", str(program))
-    answers = []
-    marks = [tmp_path / "one", tmp_path / "two"]
+    gateway = start_gateway(tmp_path / "home")
+    node = gateway.start_node("web-node", str(program))
+    answers: dict[str, tuple[int, str | None, str | None]] = {}
+    sent = threading.Semaphore(0)
+
+    def ask(name: str, path: Path) -> None:
+        connection = http.client.HTTPConnection(gateway.address, timeout=LIMIT)
+        connection.request("POST", "/api/hold", json.dumps({"started": str(path)}))
+        sent.release()
+        answer = connection.getresponse()
+        assert json.loads(answer.read())["title"] == "busy"
+        headers = answer.headers
+        answers[name] = answer.status, headers["Retry-After"], headers["EasyRemote-May-Have-Run"]
+
     threads = [
-        threading.Thread(
-            target=lambda mark=mark: answers.append(  # type: ignore[misc]
-                post(gateway, "hold", {"started": str(mark)})
-            )
-        )
-        for mark in marks
+        threading.Thread(target=ask, args=("running", started)),
+        threading.Thread(target=ask, args=("waiting", tmp_path / "never")),
     ]
-    client = gateway.client()
     try:
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: any(mark.exists() for mark in marks))  # the other one waits for it
-        gateway.process.send_signal(signal.SIGTERM)
+        threads[0].start()
+        wait_until(started.exists)
+        threads[1].start()
+        assert sent.acquire(timeout=LIMIT)
+        assert sent.acquire(timeout=LIMIT)
+        look = http.client.HTTPConnection(gateway.address, timeout=LIMIT)
+        look.request("GET", "/healthz")  # it came after both, so they have been read
+        assert look.getresponse().status == 200
+        look.close()
+        gateway.process.send_signal(number)
         for thread in threads:
             thread.join(LIMIT)
+        assert answers["running"] == (503, "1", "yes")
+        assert answers["waiting"][:2] == (503, "1")
         assert gateway.process.wait(LIMIT) == 0
+        wait_until(lambda: started.read_text() != "")  # the function was ended, too
+        assert not (tmp_path / "never").exists()
     finally:
-        client.close()
         end(node)
         end(gateway.process)
-    assert [status for status, _, _ in answers] == [503, 503]
-    assert all(int(headers["Retry-After"]) for _, headers, _ in answers)
-    assert {body["title"] for _, _, body in answers} == {"busy"}
 
 
 def test_a_function_is_not_back_yet_where_a_gateway_has_just_started_again(

@@ -7,8 +7,8 @@ import http.client
 import pytest
 
 from easyremote.errors import UsageError
-from easyremote.gateway.access import Authority, Door
 from easyremote.gateway.app import make_app
+from easyremote.gateway.http.access import Authority, Door
 from easyremote.gateway.http.api import Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links

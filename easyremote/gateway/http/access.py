@@ -2,8 +2,8 @@
 
 The Host must be one of ours (against DNS rebinding). A page that asks must be one of ours, too: its
 Origin must have the scheme, the host and the port under which this gateway was asked. Both are
-parsed whole. What passes still needs a key. ``tests/gateway/test_access.py`` asks every route of
-the router.
+parsed whole. What passes still needs a key. ``tests/gateway/http/test_access.py`` asks every route
+of the router.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from easyremote.errors import UsageError
 from easyremote.gateway.http.problems import problem
+
+#: Where each request keeps the address of whoever asks.
+ADDRESS = web.RequestKey("ADDRESS", str)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
@@ -63,11 +66,14 @@ class Door:
         How pages of this gateway are had: ``http``, ``https``, or either behind a proxy.
     pages
         Hosts and ports of pages that may ask whatever the Host is, because a proxy may change it.
+    behind_proxy
+        Whether all requests come through a proxy, which says who asks.
     """
 
     hosts: frozenset[str]
     schemes: frozenset[str]
     pages: frozenset[Authority] = frozenset()
+    behind_proxy: bool = False
 
     @classmethod
     def of(
@@ -95,7 +101,7 @@ class Door:
         own = socket.gethostname() if host in _EVERYWHERE else host
         hosts = _LOOPBACK | {own.lower()} | {authority.host for authority in more}
         if behind_proxy:
-            return cls(hosts, frozenset(_DEFAULT_PORTS), frozenset(more))
+            return cls(hosts, frozenset(_DEFAULT_PORTS), frozenset(more), behind_proxy=True)
         return cls(hosts, frozenset({"https" if tls else "http"}))
 
     def admits_page(self, origin: str, host: Authority) -> bool:
@@ -107,6 +113,17 @@ class Door:
         return any(
             _is_same(page, known, scheme) for known in (host, *self.pages) if known is not None
         )
+
+    def address_of(self, request: web.BaseRequest) -> str:
+        """The address of whoever asks; behind a proxy, the one that the proxy has added."""
+        if self.behind_proxy:
+            forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+            address = forwarded.rpartition(",")[2].strip()
+            try:
+                return str(ipaddress.ip_address(address))
+            except ValueError:
+                pass  # the proxy says nothing of use
+        return request.remote or ""
 
 
 def _named(text: str) -> Authority:
@@ -146,6 +163,7 @@ def guard(door: Door) -> Middleware:
         sites = request.headers.getall("Sec-Fetch-Site", [])
         if not _OWN_SITES.issuperset(sites):
             return problem(403, "wrong-origin", "Pages of other sites may not use this gateway.")
+        request[ADDRESS] = door.address_of(request)
         return await handler(request)
 
     return check
