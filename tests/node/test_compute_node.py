@@ -123,8 +123,8 @@ def items() -> Iterator[int]:
         (plain, {"async_func": True}, r"plain\(\) is no async function, but .* async_func=True"),
         (waits, {"async_func": False}, r"waits\(\) is an async function, but .* async_func=False"),
         (items, {"stream": False}, "is a generator: it can't be registered with stream=False"),
-        (plain, {"timeout": 0}, r"plain\(\): timeout is a finite number of seconds, above 0"),
-        (plain, {"timeout": float("nan")}, r"plain\(\): timeout is a finite .*, not nan"),
+        (plain, {"timeout": 0}, r"plain\(\): timeout is in seconds and above 0, not 0"),
+        (plain, {"timeout": float("nan")}, r"plain\(\): timeout is in seconds and above 0, not nan"),
         (plain, {"max_concurrency": 0}, "max_concurrency is at least 1, not 0"),
         (plain, {"name": "$cell"}, r"'\$cell' can't be a function's name"),
         (plain, {"name": "a/b"}, "'a/b' can't be a function's name"),
@@ -160,7 +160,7 @@ def test_what_can_not_be_a_label_is_refused_at_once(gateway: Gateway, labels: li
 
 @pytest.mark.parametrize("idle", [0, -1.0, float("nan"), float("inf")])
 def test_no_time_is_no_idle_time(gateway: Gateway, idle: float) -> None:
-    with pytest.raises(UsageError, match="session_idle is a finite number of seconds, above 0"):
+    with pytest.raises(UsageError, match="session_idle is in seconds and above 0, not "):
         made(gateway, "n", session_idle=idle)
 
 
