@@ -124,7 +124,11 @@ def items() -> Iterator[int]:
         (waits, {"async_func": False}, r"waits\(\) is an async function, but .* async_func=False"),
         (items, {"stream": False}, "is a generator: it can't be registered with stream=False"),
         (plain, {"timeout": 0}, r"plain\(\): timeout is in seconds and above 0, not 0"),
-        (plain, {"timeout": float("nan")}, r"plain\(\): timeout is in seconds and above 0, not nan"),
+        (
+            plain,
+            {"timeout": float("nan")},
+            r"timeout is in seconds and above 0, not nan",
+        ),
         (plain, {"max_concurrency": 0}, "max_concurrency is at least 1, not 0"),
         (plain, {"name": "$cell"}, r"'\$cell' can't be a function's name"),
         (plain, {"name": "a/b"}, "'a/b' can't be a function's name"),
