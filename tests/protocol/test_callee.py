@@ -366,7 +366,7 @@ def test_what_ended_before_its_arguments_were_here_is_said_after_a_reconnection(
     named = running.connect()
     assert named == [held]
     running.callee.resumed(named, (3,))
-    (message,) = running.sent()
+    *_, message = running.sent()
     assert isinstance(message, Finished)
     assert (message.call, message.code) == (3, "cancelled")
 
