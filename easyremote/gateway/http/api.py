@@ -29,11 +29,11 @@ from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
-#: The most that a generator may yield for one answer, in bytes: the whole of it is collected here.
+#: The most that a generator may yield for one answer, in bytes: the gateway collects all of it.
 MAX_ITEMS = 16 * 1024 * 1024
 #: A call by HTTP is over after this many seconds.
 DEADLINE = 30.0
-#: Calls by HTTP at a time.
+#: Calls by HTTP that may be under way at a time.
 MAX_WAITING = 100
 
 _TOO_LARGE = "too-large"
@@ -219,7 +219,7 @@ class _Answer:
         self.was_list = False
 
     def started(self, node: str) -> None:
-        """Nothing is said before the end."""
+        """The visitor hears nothing before the outcome."""
 
     def event(self, encoding: str, body: Buffer) -> None:
         self.size += len(body)
@@ -246,7 +246,7 @@ def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
     if code == "raised" and details.get("bad_arguments"):
         return problem(422, "bad-arguments", message, may_have_run=False)
     if code == "raised" and is_public:
-        # Who owns the node finds the traceback in its log, under this id.
+        # The owner of the node finds the traceback in the node's log, by this id.
         return problem(
             500,
             "raised",
