@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +17,14 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import Busy, EasyRemoteError, NodeOffline, NotAuthorized, from_wire
+from easyremote.errors import (
+    Busy,
+    EasyRemoteError,
+    InternalError,
+    NodeOffline,
+    NotAuthorized,
+    from_wire,
+)
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
 from easyremote.gateway.http.listener import at_work
@@ -24,10 +32,13 @@ from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import PUBLIC, principal_of
 from easyremote.gateway.records import Access, ClientLink, Principal
+from easyremote.logs import about
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
+
+_log = logging.getLogger("easyremote.gateway")
 
 #: The most that a generator may yield for one answer, in bytes: the gateway collects all of it.
 MAX_ITEMS = 16 * 1024 * 1024
@@ -77,6 +88,8 @@ class Api:
         except Busy as error:  # too many wrong keys
             return problem(429, error.code, error.message)
         except EasyRemoteError as error:
+            if isinstance(error, InternalError):
+                _log.exception("A request failed", extra=about(peer=request[ADDRESS]))
             return problem_of(error)
         except Refusal as error:
             return problem(error.status, error.code, error.detail)
