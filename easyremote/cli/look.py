@@ -10,7 +10,7 @@ from easyremote import config
 from easyremote.cli.options import duration
 from easyremote.cli.tables import print_table
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteStream
+from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
 
 _NEXT = {

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob, RemoteStream, results
+from easyremote.client.job import RemoteJob, results
+from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from easyremote.client.client import Client
-from easyremote.client.files import Channel, missing, send
+from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
@@ -100,9 +100,9 @@ class Session:
         return self._client.start(COMM, dump(request), node_id=self.node_id, session=self.name)
 
     @property
-    def files(self) -> Channel:
+    def files(self) -> FilePeer:
         """To whom to speak of its files."""
-        return Channel(self._client, self.node_id, self.name)
+        return FilePeer(self._client, self.node_id, self.name)
 
     # -- variables
 

@@ -26,15 +26,19 @@ class Deadlines:
         self.refuse_hopeless(now)
         for rested in self._table.nodes.rested(now):
             self._dispatcher.fill(rested, now)
-        for call in self._table.due(now):
-            node = call.node
-            self._time_is_up(call, now)
-            if node is not None:
-                self._dispatcher.fill(node, now)  # its slot is free
+        self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
 
     def _time_is_up(self, call: GatewayCall, now: float) -> None:
+        node = call.node
+        self._do_what_is_due(call, now)
+        if node is not None:
+            self._dispatcher.fill(node, now)  # its slot is free
+
+    def _do_what_is_due(self, call: GatewayCall, now: float) -> None:
         if call.hold_until and call.hold_until <= now:
             self._release(call)
+        elif call.state is CallState.EXPECTED:
+            self._table.give_up(call, NEVER_BACK, now=now)
         elif call.state is CallState.QUEUED:
             self._waited_too_long(call, now)
         elif call.arguments is not None and 0 < call.arguments_by <= now:
@@ -50,7 +54,7 @@ class Deadlines:
 
     def _arguments_stalled(self, call: GatewayCall, arguments: Relay, now: float) -> None:
         if arguments.is_awaited and arguments.received == call.arguments_seen:
-            self._table.hand_back(call)  # it did not start; its client may send it once more
+            self._table.hand_back(call, now)  # it did not start; its client may send it once more
         else:
             call.arguments_seen = arguments.received
             call.arguments_by = now + STALLED_AFTER
@@ -64,12 +68,9 @@ class Deadlines:
         self._table.forget(call)
 
     def _waited_too_long(self, call: GatewayCall, now: float) -> None:
-        if call.suspect_until:
-            self._table.give_up(call, NEVER_BACK, now=now)
-        else:
-            waited = now - call.created
-            text = f"No turn came within {waited:.1f} s: {call.title} did not run."
-            self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
+        waited = now - call.created
+        text = f"No turn came within {waited:.1f} s: {call.title} did not run."
+        self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
     def refuse_hopeless(self, now: float) -> None:
         """What waits for a node that will not come, or no longer offers it, waits in vain."""
@@ -77,5 +78,5 @@ class Deadlines:
             if (error := self._table.nodes.refusal(target, now)) is None:
                 continue
             for call in self._table.queues.waiting(target):
-                if not call.suspect_until:  # else it may have run; nobody can say that it did not
+                if call.state is CallState.QUEUED:  # an expected one may have run
                     self._table.end(call, CallEvent.REJECTED, error, now=now)

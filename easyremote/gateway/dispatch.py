@@ -25,7 +25,7 @@ class Dispatcher:
     def dispatch(self, call: GatewayCall, node: Node, now: float) -> None:
         submit, link = call.submit, node.link
         assert submit is not None and link is not None, "only a queued call goes to a live node"
-        call.advance(CallEvent.DISPATCHED)
+        self._table.advance(call, CallEvent.DISPATCHED, now)
         call.suspect_until = 0.0
         self.fence += 1
         call.fence = self.fence
@@ -78,25 +78,25 @@ class Dispatcher:
             if submit.age and not node.remembers(call):
                 why = f"Node {node.node_id!r} was restarted after it was sent"
                 self._table.give_up(call, why, now=now)
-                continue
-            call.suspect_until = 0.0
-            if call.cancelling is not None:
-                self._table.queues.enqueue(call)
-                self.cancel(call, kill=False, now=now)
+            elif call.cancelling is not None:
+                self._end_cancelled(call, now)
             else:
                 self.dispatch(call, node, now)
 
     def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
         """Somebody wants its end: its client, or another one with the same key."""
         call.was_cancelled = True
-        if call.suspect_until:
+        if call.state in (CallState.SUSPECT, CallState.EXPECTED):
             # It may run; only its node can say that it does not.
             call.cancelling = kill or bool(call.cancelling)
         elif call.state is CallState.QUEUED:
-            text = f"Cancelled while it waited for its turn: {call.title} did not run."
-            self._table.end(call, CallEvent.CANCELLED, CallCancelled(text), now=now)
+            self._end_cancelled(call, now)
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill))
+
+    def _end_cancelled(self, call: GatewayCall, now: float) -> None:
+        text = f"Cancelled while it waited for its turn: {call.title} did not run."
+        self._table.end(call, CallEvent.CANCELLED, CallCancelled(text), now=now)
 
 
 def _left(deadline: float, now: float) -> float:

@@ -194,7 +194,7 @@ class Feed:
         return {
             "gateway": {"version": easyremote.__version__},
             "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, client.principal, now),
+            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
         }
 
 

@@ -17,8 +17,6 @@ from easyremote.protocol.messages import (
     Cancel,
     Delivered,
     HandBack,
-    Message,
-    Resume,
     Seen,
     Submit,
 )
@@ -41,72 +39,73 @@ class Intake:
 
     def client_left(self, client: ClientLink, now: float) -> None:
         """Its calls run on; their outcomes are held for a while."""
-        for call in list(client.calls.values()):
-            call.unbind(now)
-            if call.arguments is not None and not call.arguments.is_complete:
-                # The rest of its arguments went with the connection: it can't start.
-                self._table.forget(call, remember=False)
-            else:
-                self._table.arm(call)
+        self._table.for_each(list(client.calls.values()), lambda call: self._unbind(call, now), now)
         client.calls.clear()
 
-    def leave(self) -> None:
+    def _unbind(self, call: GatewayCall, now: float) -> None:
+        call.unbind(now)
+        if call.arguments is not None and not call.arguments.is_complete:
+            # The rest of its arguments went with the connection: it can't start.
+            self._table.forget(call, remember=False)
+        else:
+            self._table.arm(call)
+
+    def leave(self, now: float) -> None:
         """The gateway stops: what waits here goes back to its client, for the next gateway."""
         self.is_leaving = True
-        for call in list(self._table.by_id.values()):
-            client, number = call.client, call.client_number
-            if call.submit is not None and client is not None and not call.suspect_until:
-                self._table.forget(call, remember=False)
-                client.link.send(HandBack((number,)))
+        waiting = [call for call in self._table.by_id.values() if call.state is CallState.QUEUED]
+        self._table.for_each(waiting, self._give_back, now)
 
-    def receive(self, client: ClientLink, message: Message, now: float) -> None:
-        """Handle a message of a client."""
-        kind = type(message)
-        if kind is Submit and self.is_leaving:
-            client.link.drop(message.payload)  # type: ignore[union-attr]  # narrowed by `kind`
-            client.link.send(HandBack((message.call,)))  # type: ignore[union-attr]  # as above
-            return
-        if kind is Submit:
-            self._submit(client, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
-            return
-        match message:
-            case Delivered():
-                self._delivered(client, message)
-            case Seen():
-                call = client.calls.get(message.call)
-                if call is not None and call.node is not None and call.node.link is not None:
-                    call.node.link.send(Seen(call.number, message.seq))
-            case Cancel():
-                call = client.calls.get(message.call)
-                if call is not None:
-                    self._dispatcher.cancel(call, kill=message.kill, now=now)
-            case Resume():
-                self._recovery.client_resumes(client, message, now)
+    def _give_back(self, call: GatewayCall) -> None:
+        client, number = call.client, call.client_number
+        if client is not None:
+            self._table.forget(call, remember=False)
+            client.link.send(HandBack((number,)))
 
-    def _submit(self, client: ClientLink, message: Submit, now: float) -> None:
+    # -- messages ----------------------------------------------------------------------------------
+
+    def seen(self, client: ClientLink, message: Seen, now: float) -> None:
+        """The client has consumed events of a call."""
+        call = client.calls.get(message.call)
+        if call is not None and call.node is not None and call.node.link is not None:
+            call.node.link.send(Seen(call.number, message.seq))
+
+    def cancel(self, client: ClientLink, message: Cancel, now: float) -> None:
+        """The client wants the end of a call."""
+        call = client.calls.get(message.call)
+        if call is not None:
+            self._dispatcher.cancel(call, kill=message.kill, now=now)
+
+    def submit(self, client: ClientLink, message: Submit, now: float) -> None:
+        """A new call, or one that is sent again."""
         client.check_number(message.call, message.call_id)
         call = self._table.by_id.get(message.call_id)
-        if call is not None:
+        if self.is_leaving:
+            client.link.drop(message.payload)
+            client.link.send(HandBack((message.call,)))
+        elif call is not None:
             self._submitted_again(call, client, message)
-            return
-        if message.call_id in self._table.tombstones:
+        elif message.call_id in self._table.tombstones:
             over = CallLost("This call is over, and its outcome was delivered.")
             self._turn_away(client, message, over)
-            return
-        if client.is_full:
+        elif client.is_full:
             text = (
                 f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed. "
                 "Wait until some of them are over."
             )
             self._turn_away(client, message, Busy(text, may_have_run=bool(message.age)))
-            return
+        else:
+            self._take_on(client, message, now)
+
+    def _take_on(self, client: ClientLink, message: Submit, now: float) -> None:
         # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
         sent = (client.resumed or now) - message.age if message.age else now
         if message.age and self._recovery.predates(sent):
             message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
         arguments = client.link.relay(message.payload)  # first of all, because it can raise
         target = (message.node, message.function, client.access)
-        call = self._table.add(message.call_id, client.principal.key_id, target, now)
+        state = CallState.EXPECTED if message.age else CallState.QUEUED
+        call = self._table.add(message.call_id, client.principal.key_id, target, state, now)
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
@@ -176,27 +175,30 @@ class Intake:
 
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:
-            # It may run on a node that will come back and claim it; until then it is suspect.
+            # It may run on a node that will come back and claim it.
             call.suspect_until = now + LOST_AFTER
         if message.node or not message.age:  # else no node can say that no other one runs it
             self._table.queues.enqueue(call)
         self._table.arm(call)
         node = self._nodes.get(message.node)
         if node is not None and node.has_resumed:
-            self._dispatcher.fill(
-                node, now
-            )  # where it was restarted since, that is known, and no news come
+            # The node has said what it holds: nothing that comes later settles this call.
+            self._dispatcher.fill(node, now)
 
-    def _delivered(self, client: ClientLink, message: Delivered) -> None:
+    def delivered(self, client: ClientLink, message: Delivered, now: float) -> None:
+        """These outcomes are safe with the client: nobody has to keep them any more."""
         numbers: dict[Link, list[int]] = {}
         for number in message.calls:
             call = client.calls.get(number)
             if call is None or not call.is_over:
                 continue
-            if call.state is CallState.FINISHED:
-                call.advance(CallEvent.DELIVERED)
-            if call.node is not None and call.node.link is not None:
-                numbers.setdefault(call.node.link, []).append(call.number)
-            self._table.forget(call)
+            try:
+                if call.state is CallState.FINISHED:
+                    self._table.advance(call, CallEvent.DELIVERED, now)
+                if call.node is not None and call.node.link is not None:
+                    numbers.setdefault(call.node.link, []).append(call.number)
+                self._table.forget(call)
+            except Exception:
+                self._table.broke(call, now)
         for link, delivered in numbers.items():
             link.send(Delivered(tuple(delivered)))

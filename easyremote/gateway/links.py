@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import platform
+import secrets
 import time
 from collections.abc import Callable
 
@@ -55,6 +56,8 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
+#: Calls are numbered from a random number of so many bits.
+FIRST_BITS = 40
 #: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
 #: Seconds that a client has to answer when it is told that the gateway stops.
@@ -68,7 +71,8 @@ class Links:
         self.keys = keys
         self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
         self.instance = os.urandom(16)
-        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
+        first = secrets.randbits(FIRST_BITS)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = Feed(self.calls)
         self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
@@ -97,6 +101,8 @@ class Links:
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
+            if request.transport is not None:  # a peer that does not read would keep it for ever
+                request.transport.abort()
         return ws
 
     def check_key(self, text: str, kind: Kind, address: str, now: float) -> KeyRecord:
@@ -141,7 +147,7 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
-        self.calls.leave()
+        self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
             async with asyncio.timeout(GOODBYE_TIMEOUT):

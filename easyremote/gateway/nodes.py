@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -137,6 +138,20 @@ class Nodes:
         for node in rested:
             node.rests_until = 0.0
         return rested
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a count or the index is not what the nodes say; for tests."""
+        keys = {key for node in self if node.online for key in self._keys(node)}
+        assert set(self._offers) == keys
+        for key in keys:
+            offering = {node.node_id for node in self if node.online and node.offers(*key)}
+            assert {node.node_id for node in self.offering(*key)} == offering, key
+        for node in self:
+            held = [call for call in node.calls.values() if call.occupies]
+            active = Counter(call.function for call in held)
+            assert {name: count for name, count in node.active.items() if count} == active
+            assert node.busy == sum(not is_builtin(call.function) for call in held)
+            assert node.arriving <= set(node.calls.values())
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""

@@ -11,7 +11,7 @@ from enum import Enum
 
 from easyremote.errors import ProtocolError
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
-from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
+from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
@@ -246,6 +246,7 @@ class GatewayCall:
     #: Moments on our clock, 0 for never.
     deadline: float = 0.0
     queue_deadline: float = 0.0
+    #: While it is suspect or expected: how long its node is waited for.
     suspect_until: float = 0.0
     hold_until: float = 0.0
     #: Seconds that it goes on without its client; 0 for what is usual, below 0 until it is over.
@@ -259,6 +260,11 @@ class GatewayCall:
     #: While arguments are awaited: when the next bytes have to be here, and how many came before.
     arguments_by: float = 0.0
     arguments_seen: int = 0
+    #: How it ended: the error's code (empty for a value), and how many seconds it ran.
+    code: str = ""
+    seconds: float = 0.0
+    #: What happened to it: event, moment, event, moment; see `CallTable.story`.
+    story: list[CallEvent | float] = field(default_factory=list)
     #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
     cancelling: bool | None = None
     #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
@@ -287,13 +293,10 @@ class GatewayCall:
         """Whether it has an outcome, delivered or not."""
         return self.state is CallState.FINISHED or self.state in TERMINAL
 
-    def advance(self, event: CallEvent) -> None:
-        self.state = advance(self.state, event)
-
     def next_deadline(self) -> float:
         """When something has to happen if nothing else does."""
         limits = [self.hold_until, self.suspect_until, self.arguments_by]
-        if self.state is CallState.QUEUED:
+        if self.state in WAITING:
             limits += [self.deadline, self.queue_deadline]
         elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
             limits.append(self.deadline + GRACE)

@@ -10,7 +10,6 @@ from collections import OrderedDict
 
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import Access, GatewayCall, Node, Target
-from easyremote.protocol.call import CallState
 
 #: Of many nodes with the same function so many with room are compared for one call; the next call
 #: begins where this one left off. Comparing all of 2,000 nodes took a millisecond a call.
@@ -93,9 +92,18 @@ class Scheduler:
                     oldest = head
         node.keeps_slots = keeps_slots
         if oldest is not None:
-            assert oldest.state is CallState.QUEUED, "only queued calls wait"
             self.remove(oldest)
         return oldest
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a queue is not what it says; for tests."""
+        for node_id, queues in self._queues.items():
+            assert queues
+            for wanted, queue in queues.items():
+                assert queue
+                assert list(queue) == sorted(call.number for call in queue.values())
+                for call in queue.values():
+                    assert (call.target[0], _wanted(call)) == (node_id, wanted), call
 
 
 def _wanted(call: GatewayCall) -> Wanted:

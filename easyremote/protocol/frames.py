@@ -66,7 +66,9 @@ class FrameDecoder:
     """Turns received bytes into messages and chunks; keeps the start of a split record."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        #: How many bytes the rest has to have before it is looked at again.
+        self._needed = 0
         #: The longest control record that is taken now; HELLO's until somebody is admitted.
         self.max_control = MAX_HELLO
 
@@ -79,15 +81,19 @@ class FrameDecoder:
             Garbage, or a record above its limit. The connection can't be used any more.
         """
         if self._rest:
-            data = self._rest + data
-            self._rest = b""
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
         view = memoryview(data)
-        start, end = 0, len(data)
+        start, end, needed = 0, len(data), 5
         while end - start >= 5:
             length, kind = CONTROL_HEADER.unpack_from(view, start)
             stop = start + 4 + length
             self._check(length, kind)
             if stop > end:
+                needed = stop - start
                 break
             if kind == CONTROL:
                 yield self._message(view[start + 5 : stop])
@@ -96,7 +102,8 @@ class FrameDecoder:
                 yield Chunk(stream, view[start + 9 : stop])
             start = stop
         if start < end:
-            self._rest = bytes(view[start:])
+            self._rest += view[start:]
+            self._needed = needed
 
     def _check(self, length: int, kind: int) -> None:
         if kind == CONTROL:

@@ -6,6 +6,7 @@ has no socket and no clock: the shell (``transport/connection.py``) feeds it wha
 calls, nor who is at the other end; a WebSocket and a pipe run the same Link.
 
     connecting --open()--> open --close()--> closed
+                             `--a peer that does not read--> overrun --close()--> closed
 
 Control goes ahead of data, so that a ping never waits behind a gigabyte.
 ``tests/protocol/test_link.py`` proves it, ``test_machine.py`` under loss and disconnects.
@@ -28,6 +29,7 @@ from easyremote.protocol.frames import (
 )
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
+    MAX_PAYLOAD,
     Credit,
     Message,
     Payload,
@@ -37,7 +39,16 @@ from easyremote.protocol.messages import (
     StreamStop,
     encode,
 )
-from easyremote.protocol.streams import Assembly, Buffer, Outgoing, Relay, StreamTable
+from easyremote.protocol.streams import (
+    Assembly,
+    Buffer,
+    Outgoing,
+    Pieces,
+    Relay,
+    StreamTable,
+    TooLarge,
+    allocate,
+)
 
 #: A silent link is asked after this many seconds.
 PING_INTERVAL = 10.0
@@ -45,6 +56,10 @@ PING_INTERVAL = 10.0
 DEAD_AFTER = 40.0
 #: HELLO has to come, and be answered, within this many seconds.
 HELLO_TIMEOUT = 5.0
+#: Memory that messages may take while they wait for a peer that does not read them.
+MAX_BACKLOG = 64 * 1024 * 1024
+#: What a message takes beside its own bytes: two objects and their places in a list.
+QUEUED_COST = 100
 
 
 class LinkState(Enum):
@@ -52,6 +67,8 @@ class LinkState(Enum):
 
     CONNECTING = "connecting"
     OPEN = "open"
+    #: The peer did not read `MAX_BACKLOG`: nothing more is queued, and the shell closes.
+    OVERRUN = "overrun"
     CLOSED = "closed"
 
 
@@ -70,39 +87,66 @@ class Link:
         self.wake: Callable[[], None] = _asleep
         self._decoder = FrameDecoder()
         self._control: list[bytes] = []
+        #: Memory that the queued messages take.
+        self._backlog = 0
+        #: Whether what is sent goes nowhere.
+        self._is_mute = False
+        #: The largest payload that is collected here.
+        self.max_payload = MAX_PAYLOAD
         self._streams = StreamTable(self)
         self._opened = now
-        self._last_received = now
+        #: When the last byte came.
+        self.last_received = now
         self._last_ping = now
 
-    def open(self, now: float) -> None:
-        """HELLO and WELCOME are through: everything may pass now."""
+    def open(self, now: float, max_payload: int = MAX_PAYLOAD) -> None:
+        """HELLO and WELCOME are through: everything may pass now.
+
+        ``max_payload`` is what the gateway says that it carries.
+        """
         if self.state is not LinkState.CONNECTING:
             raise InternalError(f"a link that is {self.state.value} can't be opened")
         self.state = LinkState.OPEN
+        self.max_payload = max_payload
         self._decoder.max_control = MAX_CONTROL
-        self._last_received = self._last_ping = now
+        self.last_received = self._last_ping = now
 
     def close(self) -> None:
-        """It is over; the streams' other sides hear of it. Safe to repeat."""
+        """The connection is over; the other sides of its streams hear of it. Safe to repeat."""
         if self.state is not LinkState.CLOSED:
             self.state = LinkState.CLOSED
-            self._control.clear()
+            self._mute()
             self._streams.drop_all()
 
     # -- sending -------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Queue a control message. On a closed link it is dropped: who closed it, tells."""
-        if self.state is LinkState.CLOSED:
+        """Queue a control message. A link that is closed or overrun drops it."""
+        if self._is_mute:
             return
         body = encode(message)
-        if len(body) >= MAX_CONTROL:
-            raise ProtocolError(f"a {type(message).__name__} of {len(body)} bytes is too large")
-        self._control.append(CONTROL_HEADER.pack(len(body) + 1, CONTROL))
+        size = len(body)
+        if size >= MAX_CONTROL:
+            raise ProtocolError(f"a {type(message).__name__} of {size} bytes is too large")
+        self._backlog += size + QUEUED_COST
+        if self._backlog > MAX_BACKLOG:
+            self._overrun()
+            return
+        self._control.append(CONTROL_HEADER.pack(size + 1, CONTROL))
         self._control.append(body)
         if len(self._control) == 2:
             self.wake()
+
+    def _overrun(self) -> None:
+        """Free what waits. The streams are dropped by `close`: who sends must not be re-entered."""
+        self.state = LinkState.OVERRUN
+        self._mute()
+        self.wake()
+
+    def _mute(self) -> None:
+        self._is_mute = True
+        self._control.clear()
+        self._backlog = 0
 
     def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
         """A payload of these parts, for a message that is sent next: inline, or as a stream.
@@ -111,10 +155,11 @@ class Link:
         """
         if size <= INLINE_LIMIT:
             return Payload(encoding, size, b"".join(parts))
-        return Payload(encoding, size, b"", self.open_stream(Outgoing(size, parts)))
+        return Payload(encoding, size, b"", self.open_stream(Outgoing(size, Pieces(parts))))
 
     def open_stream(self, stream: Outgoing) -> int:
-        if self.state is LinkState.CLOSED:
+        """Start a stream; its number here, 0 where nothing can be sent any more."""
+        if self._is_mute:
             return 0
         return self._streams.open(stream)
 
@@ -152,6 +197,7 @@ class Link:
             data = b"".join(queued)
             if len(data) <= CHUNK_SIZE or len(queued) == 2:
                 queued.clear()
+                self._backlog = 0
                 return data
         size = 0
         for index in range(0, len(queued), 2):
@@ -163,6 +209,8 @@ class Link:
         index = max(index, 2)
         data = b"".join(queued[:index])
         del queued[:index]
+        heads = index // 2
+        self._backlog -= len(data) + heads * (QUEUED_COST - CONTROL_HEADER.size)
         return data
 
     # -- receiving -----------------------------------------------------------------------------
@@ -175,9 +223,9 @@ class Link:
         ProtocolError
             The peer broke the protocol: close the connection, with this as the reason.
         """
-        self._last_received = now
+        self.last_received = now
         for record in self._decoder.receive_data(data):
-            if self.state is LinkState.CLOSED:
+            if self._is_mute:
                 return
             kind = type(record)
             if kind is Chunk:
@@ -209,13 +257,25 @@ class Link:
         done: Callable[[Buffer], None],
         on_reset: Callable[[], None] | None = None,
     ) -> None:
-        """Call ``done`` with the whole payload: at once if it is inline, else when it is here."""
+        """Call ``done`` with the whole payload: at once if it is inline, else when it is here.
+
+        Raises
+        ------
+        TooLarge
+            It is not taken here, and its sender was told to stop.
+        """
         if payload.stream == 0:
             done(payload.data)
-        else:
-            self._check_announced(payload)
-            assembly = Assembly(self, payload.stream, payload.size, done, on_reset)
-            self._streams.incoming[payload.stream] = assembly
+            return
+        self._check_announced(payload)
+        try:
+            room = allocate(payload.size, self.max_payload)
+        except TooLarge:
+            self.send(StreamStop(payload.stream))
+            raise
+        self._streams.incoming[payload.stream] = Assembly(
+            self, payload.stream, room, done, on_reset
+        )
 
     def relay(self, payload: Payload) -> Relay | None:
         """Hold a payload that goes on to another link; None where it is inline."""
@@ -249,16 +309,16 @@ class Link:
         """When to call `handle_timeout`."""
         if self.state is LinkState.CONNECTING:
             return self._opened + HELLO_TIMEOUT
-        quiet_since = max(self._last_received, self._last_ping)
-        return min(quiet_since + PING_INTERVAL, self._last_received + DEAD_AFTER)
+        quiet_since = max(self.last_received, self._last_ping)
+        return min(quiet_since + PING_INTERVAL, self.last_received + DEAD_AFTER)
 
     def handle_timeout(self, now: float) -> bool:
         """Ping a silent peer; False when it has been silent for too long: close the connection."""
         if self.state is LinkState.CONNECTING:
             return now < self._opened + HELLO_TIMEOUT
-        if now >= self._last_received + DEAD_AFTER:
+        if now >= self.last_received + DEAD_AFTER:
             return False
-        if now >= max(self._last_received, self._last_ping) + PING_INTERVAL:
+        if now >= max(self.last_received, self._last_ping) + PING_INTERVAL:
             self._last_ping = now
             self.send(Ping())
         return True

@@ -4,7 +4,13 @@ A message is a msgpack array: its tag, then its fields in the order given here (
 defaults may be missing; fields that a newer minor version appends are ignored). It travels as the
 body of a control record (``frames.py``). ``wire_document.py`` makes the document of the wire from
 these docstrings: what a message says, and what its fields mean. ``tests/vectors/`` holds that
-document, and bytes of each message. Fields that mean the same everywhere are named here only:
+document, and bytes of each message.
+
+Every field has a size, and the decoder refuses what is above it, NaN and infinity included: so one
+message costs its receiver a known amount of memory, and no time in it stops a clock.
+``tests/protocol/test_sizes.py`` proves it.
+
+Fields that mean the same everywhere are named here only:
 
 call: the number of a call, on this link.
 calls: the numbers of calls, on this link.
@@ -19,15 +25,45 @@ memory_total: in bytes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 PROTOCOL = (1, 0)
 SUBPROTOCOL = "easyremote.v1"
 
 #: Payloads up to this size ride inside their control message; larger ones are streams.
-INLINE_LIMIT = 16 * 1024
+INLINE_LIMIT: Final = 16 * 1024
+#: The largest payload of one call, where a gateway says nothing else.
+MAX_PAYLOAD: Final = 2 * 1024**3
+#: Characters of a name: of a function, a node, a session, a key.
+NAME_LIMIT: Final = 1000
+#: Characters of a text for people; the record that carries it is the tighter limit.
+TEXT_LIMIT: Final = 2**20
+#: The longest time in a message, in seconds: 31 years. Nobody means a longer one.
+LONGEST_TIME: Final = 1e9
+#: Calls that one message names. RESUME with so many of them fits into a control record.
+MANY_CALLS: Final = 2**15
+#: Functions that a node offers, and entries of any other list in a message.
+MANY_FUNCTIONS: Final = 10_000
+MANY_ENTRIES: Final = 1000
+
+Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Name = Annotated[str, Meta(max_length=NAME_LIMIT)]
+Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
+#: Below 0 has a meaning of its own.
+SignedSeconds = Annotated[float, Meta(ge=-LONGEST_TIME, le=LONGEST_TIME)]
+#: Bytes a second.
+Rate = Annotated[float, Meta(ge=-1, le=1e15)]
+Fraction = Annotated[float, Meta(ge=0, le=1e6)]
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+#: A stream's number has four bytes in the head of a chunk.
+StreamNumber = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Numbers = Annotated[tuple[int, ...], Meta(max_length=MANY_CALLS)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=MANY_ENTRIES)]
+Versions = Annotated[dict[Name, Name], Meta(max_length=MANY_ENTRIES)]
 
 
 class Payload(msgspec.Struct, array_like=True, gc=False):
@@ -39,10 +75,10 @@ class Payload(msgspec.Struct, array_like=True, gc=False):
     stream: the sender's stream that carries the bytes, where they don't ride here.
     """
 
-    encoding: str = "pickle5"
-    size: int = 0
-    data: bytes = b""
-    stream: int = 0
+    encoding: Annotated[str, Meta(max_length=32)] = "pickle5"
+    size: Count = 0
+    data: Annotated[bytes, Meta(max_length=INLINE_LIMIT)] = b""
+    stream: StreamNumber = 0
 
 
 class Function(msgspec.Struct, array_like=True, gc=False):
@@ -62,18 +98,18 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     max_body: bytes of the largest HTTP body that calls it, 0 for the gateway's limit.
     """
 
-    name: str
-    doc: str = ""
-    signature: str = ""
-    timeout: float = 0.0
+    name: Name
+    doc: Text = ""
+    signature: Text = ""
+    timeout: Seconds = 0.0
     is_async: bool = False
     streams: bool = False
-    max_concurrency: int = 0
+    max_concurrency: Count = 0
     public: bool = False
     auth_required: bool = False
-    tags: tuple[str, ...] = ()
-    parameters: str = ""
-    max_body: int = 0
+    tags: Names = ()
+    parameters: Text = ""
+    max_body: Count = 0
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):
@@ -83,10 +119,10 @@ class Gpu(msgspec.Struct, array_like=True, gc=False):
     use: as a fraction of its time.
     """
 
-    name: str
-    use: float
-    memory_used: int
-    memory_total: int
+    name: Name
+    use: Fraction
+    memory_used: Count
+    memory_total: Count
 
 
 class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
@@ -100,13 +136,13 @@ class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
     """
 
     protocol: tuple[int, int]
-    role: str
-    key: str
-    name: str
-    instance: bytes
-    uptime: float = 0.0
-    versions: dict[str, str] = {}
-    capabilities: tuple[str, ...] = ()
+    role: Name
+    key: Name
+    name: Name
+    instance: Id
+    uptime: Seconds = 0.0
+    versions: Versions = {}
+    capabilities: Names = ()
 
 
 class Welcome(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -118,11 +154,11 @@ class Welcome(msgspec.Struct, array_like=True, tag=2, gc=False):
     """
 
     protocol: tuple[int, int]
-    instance: bytes
-    versions: dict[str, str] = {}
-    capabilities: tuple[str, ...] = ()
-    max_payload: int = 0
-    max_calls: int = 1
+    instance: Id
+    versions: Versions = {}
+    capabilities: Names = ()
+    max_payload: Count = 0
+    max_calls: Count = 1
 
 
 class Refused(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -132,8 +168,8 @@ class Refused(msgspec.Struct, array_like=True, tag=3, gc=False):
     message: what happened and what to do, for people.
     """
 
-    code: str
-    message: str
+    code: Name
+    message: Text
 
 
 class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
@@ -145,7 +181,7 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
     reason: for people.
     """
 
-    reason: str = ""
+    reason: Text = ""
 
 
 class Ping(msgspec.Struct, array_like=True, tag=5, gc=False):
@@ -179,15 +215,15 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 where it isn't said.
     """
 
-    functions: tuple[Function, ...]
-    slots: int
-    labels: tuple[str, ...] = ()
-    cores: int = 0
-    memory_total: int = 0
-    gpus: tuple[Gpu, ...] = ()
+    functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
+    slots: Count
+    labels: Names = ()
+    cores: Count = 0
+    memory_total: Count = 0
+    gpus: Annotated[tuple[Gpu, ...], Meta(max_length=MANY_ENTRIES)] = ()
     installs: bool = False
-    session_idle: float = 0.0
-    processes: int = 0
+    session_idle: Seconds = 0.0
+    processes: Count = 0
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
@@ -207,17 +243,17 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     """
 
     call: int
-    call_id: bytes
-    node: str
-    function: str
+    call_id: Id
+    node: Name
+    function: Name
     payload: Payload
-    session: str = ""
-    timeout: float = 0.0
-    queue_timeout: float = 0.0
-    age: float = 0.0
-    run_timeout: float = 0.0
-    hold: float = 0.0
-    origin: str = ""
+    session: Name = ""
+    timeout: Seconds = 0.0
+    queue_timeout: Seconds = 0.0
+    age: Seconds = 0.0
+    run_timeout: Seconds = 0.0
+    hold: SignedSeconds = 0.0
+    origin: Name = ""
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -236,16 +272,16 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     """
 
     call: int
-    call_id: bytes
-    fence: int
-    function: str
+    call_id: Id
+    fence: Count
+    function: Name
     payload: Payload
-    session: str = ""
-    timeout: float = 0.0
-    owner: str = ""
-    queue_timeout: float = 0.0
-    run_timeout: float = 0.0
-    origin: str = ""
+    session: Name = ""
+    timeout: Seconds = 0.0
+    owner: Name = ""
+    queue_timeout: Seconds = 0.0
+    run_timeout: Seconds = 0.0
+    origin: Name = ""
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -255,7 +291,7 @@ class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
     """
 
     call: int
-    node: str = ""
+    node: Name = ""
 
 
 class Event(msgspec.Struct, array_like=True, tag=11, gc=False):
@@ -293,17 +329,17 @@ class Finished(msgspec.Struct, array_like=True, tag=13, gc=False):
 
     call: int
     payload: Payload
-    code: str = ""
+    code: Name = ""
     may_have_run: bool = True
-    seconds: float = 0.0
-    fence: int = 0
-    events: int = 0
+    seconds: Seconds = 0.0
+    fence: Count = 0
+    events: Count = 0
 
 
 class Delivered(msgspec.Struct, array_like=True, tag=14, gc=False):
     """The outcomes of these calls are safe with the receiver: forget them."""
 
-    calls: tuple[int, ...]
+    calls: Numbers
 
 
 class Cancel(msgspec.Struct, array_like=True, tag=15, gc=False):
@@ -347,10 +383,10 @@ class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
     started: of a client's calls, whether it knows that they have started.
     """
 
-    call_ids: tuple[bytes, ...]
-    numbers: tuple[int, ...] = ()
-    fences: tuple[int, ...] = ()
-    started: tuple[bool, ...] = ()
+    call_ids: Annotated[tuple[Id, ...], Meta(max_length=MANY_CALLS)]
+    numbers: Numbers = ()
+    fences: Annotated[tuple[Count, ...], Meta(max_length=MANY_CALLS)] = ()
+    started: Annotated[tuple[bool, ...], Meta(max_length=MANY_CALLS)] = ()
 
 
 class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):
@@ -359,7 +395,7 @@ class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):
     calls: each call's number on this link, in the order of RESUME; 0 for one that is not known.
     """
 
-    calls: tuple[int, ...]
+    calls: Numbers
 
 
 class Attach(msgspec.Struct, array_like=True, tag=21, gc=False):
@@ -375,7 +411,7 @@ class HandBack(msgspec.Struct, array_like=True, tag=22, gc=False):
 
     """
 
-    calls: tuple[int, ...]
+    calls: Numbers
 
 
 class Watch(msgspec.Struct, array_like=True, tag=23, gc=False):
@@ -397,13 +433,13 @@ class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
     sent: bytes a second to other machines, likewise.
     """
 
-    cpu: float
-    cores: int
-    memory_used: int
-    memory_total: int
-    gpus: tuple[Gpu, ...] = ()
-    received: float = -1.0
-    sent: float = -1.0
+    cpu: Fraction
+    cores: Count
+    memory_used: Count
+    memory_total: Count
+    gpus: Annotated[tuple[Gpu, ...], Meta(max_length=MANY_ENTRIES)] = ()
+    received: Rate = -1.0
+    sent: Rate = -1.0
 
 
 Message = (
@@ -449,3 +485,27 @@ def decode(body: bytes | memoryview) -> Message:
     """
     message: Message = _decoder.decode(body)
     return message
+
+
+def why_not_sent(submit: Submit) -> str | None:
+    """What a receiver would refuse of this message; None where it would take it.
+
+    The caller asks before it sends: the receiver would close the connection, and every other call
+    on it would have to be resumed.
+    """
+    names = len(submit.node) + len(submit.function) + len(submit.session) + len(submit.origin)
+    surely_fits = (
+        names <= NAME_LIMIT
+        and len(submit.call_id) == 16
+        and 0 <= submit.timeout <= LONGEST_TIME
+        and 0 <= submit.queue_timeout <= LONGEST_TIME
+        and 0 <= submit.run_timeout <= LONGEST_TIME
+        and -LONGEST_TIME <= submit.hold <= LONGEST_TIME
+    )
+    if surely_fits:
+        return None
+    try:
+        decode(encode(submit))
+    except msgspec.DecodeError as error:
+        return str(error)
+    return None

@@ -3,7 +3,9 @@
 The receiver of a stream says how many bytes it welcomes (`WINDOW` at most); the sender never has
 more under way. So whoever is between them holds at most that much of it, and one slow reader
 holds up nobody else. `Outgoing` is the sending end, `Assembly` a receiving end that keeps the
-bytes, `Relay` one that passes them on to another link without joining them.
+bytes, `Relay` one that passes them on to another link without joining them. What waits to be
+passed on lies in `Pieces`, which never hold much more memory than their bytes.
+``tests/protocol/test_streams.py`` proves it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,59 @@ Buffer = bytes | bytearray | memoryview
 INITIAL_WINDOW = 64 * 1024
 #: 4-8 MiB measured fastest for 100 MB arrays.
 WINDOW = 8 * 1024 * 1024
+#: A view object costs some 250 bytes: shorter pieces are copied and joined.
+SHORT = 1024
+#: A view keeps the whole message alive in which it came. This many times its own size is all right
+#: (four chunks of a pipe are read at once); of a larger message the piece is copied.
+PINNED = 4
+
+
+class TooLarge(ProtocolError):
+    """A payload that is not taken here: above the limit, or above what memory has room for.
+
+    It ends its call; the connection goes on. The stream has been stopped already.
+    """
+
+
+class Pieces:
+    """Bytes that wait to be sent, in order."""
+
+    __slots__ = ("_tail", "_views")
+
+    def __init__(self, parts: Iterable[Buffer] = ()) -> None:
+        #: The owner's own memory, which is sent from where it lies.
+        self._views = deque(memoryview(part).cast("B") for part in parts if len(part))
+        #: Short pieces that came behind the views, joined.
+        self._tail = bytearray()
+
+    def __bool__(self) -> bool:
+        return bool(self._views) or bool(self._tail)
+
+    def append(self, piece: memoryview) -> None:
+        """Keep a piece of a received message."""
+        size = len(piece)
+        if size < SHORT or size * PINNED < len(piece.obj):  # type: ignore[arg-type]  # bytes
+            self._tail += piece
+            if len(self._tail) >= CHUNK_SIZE:
+                self._close_tail()
+        else:
+            if self._tail:
+                self._close_tail()
+            self._views.append(piece)
+
+    def take(self, most: int) -> memoryview:
+        """The next bytes, ``most`` of them or fewer."""
+        if not self._views:
+            self._close_tail()
+        piece = self._views[0]
+        if len(piece) <= most:
+            return self._views.popleft()
+        self._views[0] = piece[most:]
+        return piece[:most]
+
+    def _close_tail(self) -> None:
+        self._views.append(memoryview(self._tail))
+        self._tail = bytearray()
 
 
 class Outgoing:
@@ -35,8 +90,8 @@ class Outgoing:
 
     __slots__ = ("credit", "on_credit", "on_stop", "pieces", "ready", "unsent")
 
-    def __init__(self, size: int, pieces: Iterable[Buffer] = ()) -> None:
-        self.pieces = deque(memoryview(piece).cast("B") for piece in pieces if len(piece))
+    def __init__(self, size: int, pieces: Pieces) -> None:
+        self.pieces = pieces
         #: Bytes that are still to go, here or not here yet; the stream is done at 0.
         self.unsent = size
         self.credit = INITIAL_WINDOW
@@ -50,15 +105,10 @@ class Outgoing:
 
     def take(self, limit: int) -> memoryview:
         """The next chunk, at most ``limit`` bytes, out of credit."""
-        piece = self.pieces[0]
-        size = min(len(piece), limit, self.credit)
-        if size == len(piece):
-            self.pieces.popleft()
-        else:
-            self.pieces[0] = piece[size:]
-        self.credit -= size
-        self.unsent -= size
-        return piece[:size]
+        piece = self.pieces.take(min(limit, self.credit))
+        self.credit -= len(piece)
+        self.unsent -= len(piece)
+        return piece
 
 
 class Incoming(Protocol):
@@ -71,15 +121,22 @@ class Incoming(Protocol):
         """The rest will not come."""
 
 
-def allocate(size: int) -> memoryview:
+def allocate(size: int, most: int) -> memoryview:
     """Room for a payload: page aligned, and not touched before the bytes land in it.
 
     (`bytearray` would write zeros over all of it first.)
+
+    Raises
+    ------
+    TooLarge
+        It is above ``most``, or memory has no room for it.
     """
+    if size > most:
+        raise TooLarge(f"a payload of {size:,} bytes is above the limit of {most:,}")
     try:
         room = mmap.mmap(-1, size)
-    except (OSError, OverflowError, ValueError):
-        raise ProtocolError(f"a payload of {size} bytes does not fit into memory") from None
+    except (OSError, OverflowError, ValueError, MemoryError):
+        raise TooLarge(f"a payload of {size:,} bytes does not fit into memory") from None
     # Fewer page faults; other systems and kernels have no huge pages, and that is all right.
     with suppress(AttributeError, OSError):
         room.madvise(mmap.MADV_HUGEPAGE)
@@ -98,12 +155,12 @@ class Assembly:
         self,
         link: Link,
         stream: int,
-        size: int,
+        room: memoryview,
         done: Callable[[memoryview], None],
         on_reset: Callable[[], None] | None,
     ) -> None:
         self._link, self._stream, self._done, self._on_reset = link, stream, done, on_reset
-        self._room = allocate(size)
+        self._room = room
         self._at = 0
         self._granted = INITIAL_WINDOW
         self._grant()
@@ -151,14 +208,13 @@ class Relay:
         self.on_complete: Callable[[], None] | None = None
         self._left = size
         self._granted = INITIAL_WINDOW
-        self._held: deque[memoryview] = deque()
+        self._held = Pieces()
         self._target: Link | None = None
         self._outgoing = 0
 
     def forward(self, target: Link) -> int:
         """Start passing on to ``target``; the stream's number there."""
         outgoing = Outgoing(self.size, self._held)
-        self._held.clear()
         outgoing.on_credit = self._credit
         outgoing.on_stop = self.stop
         self._target = target

@@ -49,9 +49,9 @@ def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(autouse=True)
 def node_lives(client: Client) -> Iterator[None]:
-    before = client.execute("pid", timeout=LIMIT)
+    before = client.on(timeout=LIMIT).execute("pid")
     yield
-    assert client.execute("pid", timeout=LIMIT) == before
+    assert client.on(timeout=LIMIT).execute("pid") == before
 
 
 # -- names and options -----------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_whatever_a_function_raises_arrives(
     client: Client, what: str, type_name: str, text: str
 ) -> None:
     with pytest.raises(RemoteError, match=text) as caught:
-        client.execute("raises", what, timeout=LIMIT)
+        client.on(timeout=LIMIT).execute("raises", what)
     assert caught.value.type_name == type_name
     assert type_name in caught.value.remote_traceback or what == "long"
 
@@ -267,9 +267,9 @@ def test_unicode_passes_everywhere(client: Client, own_gateway: Gateway) -> None
     node = own_gateway.start_node("knoten-ß-🚀", PROGRAM)
     other = own_gateway.client()
     try:
-        assert other.execute("add", 1, 2, node_id="knoten-ß-🚀") == 3
+        assert other.on("knoten-ß-🚀").execute("add", 1, 2) == 3
         with pytest.raises(NotFound, match="Did you mean 'knoten-ß-🚀'"):
-            other.execute("add", 1, 2, node_id="knoten-ss-🚀")
+            other.on("knoten-ss-🚀").execute("add", 1, 2)
     finally:
         other.close()
         end(node)

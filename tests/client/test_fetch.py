@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import easyremote
-from easyremote.client.fetch import _target, fetch
-from easyremote.client.files import PIECE, TransferInterrupted
-from easyremote.client.run import RemoteSession
+from easyremote.client.files.fetching import _target, fetch
+from easyremote.client.files.sending import PIECE, TransferInterrupted
+from easyremote.client.remote_session import RemoteSession
 from easyremote.errors import NotFound, UsageError
 from tests.conftest import Gateway
 

@@ -576,6 +576,30 @@ def test_a_queued_call_keeps_no_more_of_its_arguments_than_the_window(desk: Desk
         call.arguments.receive(chunk[:1])
 
 
+def test_a_call_that_is_over_is_not_run_again_and_its_arguments_are_stopped(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    call_id = desk.new_id()
+    number = client.submit(call_id=call_id)
+    node.finish(node.start())
+    client.heard(Finished)
+    client.say(Delivered((number,)))
+    again = client.announce(40_000, call_id=call_id)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "its outcome was delivered" in text
+    assert not again.is_wanted
+    assert node.heard(Dispatch) == []
+
+
+def test_arguments_that_are_sent_again_are_stopped_where_the_call_is_known(desk: Desk) -> None:
+    desk.node()
+    client, mallory = desk.client(), desk.client("mallory")
+    call_id = desk.new_id()
+    client.submit(call_id=call_id)
+    for peer in (client, mallory):
+        assert not peer.announce(40_000, call_id=call_id).is_wanted
+
+
 # -- the gateway stops -----------------------------------------------------------------------------
 
 
@@ -584,8 +608,15 @@ def test_what_waits_goes_back_to_its_client_when_the_gateway_stops(desk: Desk) -
     running, waiting = client.submit(), client.submit()
     large = client.submit(payload=Payload("pickle5", INLINE_LIMIT + 1, b"", 1))
     node.only(Dispatch)
-    desk.calls.leave()
+    desk.calls.leave(desk.now)
     assert [each.calls for each in client.heard(HandBack)] == [(waiting,), (large,)]
     assert len(desk.calls) == 1, f"only {running} is left"
     late = client.submit()
     assert client.only(HandBack).calls == (late,)
+
+
+def test_arguments_of_what_comes_late_to_a_gateway_that_stops_are_stopped(desk: Desk) -> None:
+    desk.node()
+    client = desk.client()
+    desk.calls.leave(desk.now)
+    assert not client.announce(40_000).is_wanted

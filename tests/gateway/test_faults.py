@@ -114,7 +114,7 @@ def test_sigterm_ends_gateway_and_node_in_good_order(own: Gateway) -> None:
     assert job.result(LIMIT) == 3
     end(node)
     wait_until(lambda: "gpu-node" not in online(client))
-    waiting = client.call("add", (1, 2), node_id="gpu-node")
+    waiting = client.on("gpu-node").submit("add", 1, 2)
     again = own.start_node("gpu-node")
     assert waiting.result(LIMIT) == 3
     end(again)

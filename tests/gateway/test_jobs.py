@@ -10,7 +10,9 @@ from tests.gateway.desk import Desk
 
 
 def jobs(desk: Desk, owner: str = "alice") -> dict[str, Any]:
-    return jobs_of(desk.calls.table, principal_of(owner, owner, "client"), desk.now)
+    return jobs_of(
+        desk.calls.table, desk.calls.recent, principal_of(owner, owner, "client"), desk.now
+    )
 
 
 def column(shown: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:

@@ -53,7 +53,7 @@ def test_arguments_of_a_call_that_is_turned_away_are_stopped(desk: Desk) -> None
 
 
 def test_a_node_that_names_very_many_unknown_calls_is_believed_some_of_them(desk: Desk) -> None:
-    held = [(number.to_bytes(16, "big"), number) for number in range(1, 5 * MAX_ADOPTED)]
+    held = [(number.to_bytes(16, "big"), number) for number in range(1, 3 * MAX_ADOPTED)]
     numbers = desk.node(held=held).only(Resumed).calls
     assert all(numbers[:MAX_ADOPTED])
     assert not any(numbers[MAX_ADOPTED:])

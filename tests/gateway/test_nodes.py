@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import LOST_AFTER, Access, Node
+from easyremote.gateway.records import LOST_AFTER, SMOOTHING, Access, Node
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -38,6 +38,8 @@ def test_what_a_node_offers_replaces_what_it_offered_before() -> None:
     node = join(nodes, "n", "f", "g")
     nodes.offer(node, Register((Function("h"),), 5))
     assert (list(node.functions), node.slots) == (["h"], 5)
+    assert node.said.functions == (Function("h"),)
+    assert node.machine == Resources(0.0, 0, 0, 0)
 
 
 def test_who_offers_a_function_is_known_through_coming_and_going_in_any_order() -> None:
@@ -69,6 +71,24 @@ def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> No
         None,
     )
     assert (node.instance, node.born, node.since) == (b"j" * 16, 170.0, 200.0)
+
+
+def test_whoever_follows_the_nodes_hears_of_each_change() -> None:
+    nodes = Nodes(0.0)
+    heard: list[tuple[str, bool]] = []
+    nodes.changed = lambda node: heard.append((node.node_id, node.online))
+    node = join(nodes, "n", "f")
+    nodes.left(node, 200.0)
+    assert heard == [("n", True), ("n", False)]
+    assert node.since == 200.0
+
+
+def test_the_mean_running_time_follows_slowly() -> None:
+    node = join(Nodes(0.0), "n", "f")
+    node.ran(1.0)
+    assert node.mean_seconds == 1.0
+    node.ran(2.0)
+    assert node.mean_seconds == pytest.approx(1.0 + SMOOTHING)
 
 
 def test_a_node_that_is_away_is_gone_after_a_minute_whether_or_not_it_said_goodbye() -> None:

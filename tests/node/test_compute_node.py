@@ -209,16 +209,16 @@ def test_a_node_is_started_and_stopped_within_a_program(gateway: Gateway) -> Non
     with node as entered_node:
         assert entered_node is node
         assert node.is_online
-        assert client.execute("twice", 4, node_id="inside") == 8
+        assert client.on("inside").execute("twice", 4) == 8
         with pytest.raises(UsageError, match="'inside' is running already"):
             node.start()
         node.register_function("thrice", lambda x: 3 * x)  # while it is online
         wait_until(lambda: client.get_function_info("thrice") is not None)
-        assert client.execute("thrice", 4, node_id="inside") == 12
+        assert client.on("inside").execute("thrice", 4) == 12
     wait_until(lambda: "inside" not in online(client))
     node.stop()
     node.start()
-    assert client.execute("twice", 5, node_id="inside") == 10
+    assert client.on("inside").execute("twice", 5) == 10
     node.stop()
     client.close()
 
@@ -232,7 +232,7 @@ def test_a_node_is_served_in_a_running_event_loop(gateway: Gateway) -> None:
         serving = asyncio.create_task(node.serve_async())
         while "async-inside" not in await asyncio.to_thread(online, client):
             await asyncio.sleep(0.01)
-        value: int = await client.execute_async("twice", 4, node_id="async-inside")
+        value: int = await client.on("async-inside").execute_async("twice", 4)
         node.stop()
         await asyncio.wait_for(serving, LIMIT)
         return value

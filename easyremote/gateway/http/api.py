@@ -191,7 +191,7 @@ class _LocalCaller:
     def __init__(self, links: Links, principal: Principal, access: Access, max_calls: int) -> None:
         self._links = links
         self.core = Caller()
-        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
+        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush, self.core.failed)
         # `Api` counts its calls itself.
         self._client = ClientLink(self.pair.far, principal, access, max_calls=max_calls)
         self.core.attach(self.pair.near, max_calls, time.monotonic())

@@ -32,10 +32,9 @@ from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
     Callee,
-    HeldCall,
-    Outcome,
-    failure,
+    LocalCall,
 )
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.plain import dump_plain
 
@@ -51,7 +50,7 @@ class Stopped(BaseException):
 class Run:
     """One call that runs, or waits for a thread."""
 
-    held: HeldCall
+    held: LocalCall
     function: RegisteredFunction
     encoding: str
     arguments: Buffer
@@ -67,6 +66,7 @@ class Run:
     #: Set when `seen` changed; only a generator has it.
     room: threading.Event | None = None
     began: float = 0.0
+    #: Rings when the call has waited too long for a thread, then when it has run too long.
     timer: asyncio.TimerHandle | None = None
     is_over: bool = False
 
@@ -94,7 +94,7 @@ class Runner:
         self._slots = slots
         self._node_id = node_id
         self.callee = Callee(self)
-        self._runs: dict[HeldCall, Run] = {}
+        self._runs: dict[LocalCall, Run] = {}
         self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._threads = 0
         #: Calls that have, or need, a thread.
@@ -117,7 +117,7 @@ class Runner:
 
     # -- called by the callee, on the link's loop --------------------------------------------------
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         """Run a call, or queue it for a thread."""
         function = self._functions.get(held.function)
         if function is None:
@@ -138,19 +138,21 @@ class Runner:
             loop = self._loop_for_users()
             loop.call_soon_threadsafe(self._start_task, run)
             return
+        if held.queue_timeout and self._loop is not None:
+            run.timer = self._loop.call_later(held.queue_timeout, self._waited_too_long, run)
         self._in_threads += 1
         if self._threads < min(self._in_threads, self._slots):
             self._add_thread()
         self._queue.put(run)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         """Stop a call; its outcome says when it has stopped."""
         run = self._runs.get(held)
         if run is not None:
             outcome = failure("cancelled", f"{held.function}() was cancelled while it ran.")
             self._stop(run, outcome)
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         """One more item of a generator is welcome."""
         run = self._runs.get(held)
         if run is not None:
@@ -199,6 +201,18 @@ class Runner:
                 self._add_thread()
             self._over(run, outcome)
 
+    def _waited_too_long(self, run: Run) -> None:
+        with run.lock:
+            if run.began or run.stopping is not None:
+                return
+            text = (
+                f"No turn came in time: all threads of {self._node_id!r} are busy. It did not run."
+            )
+            run.stopping = failure(
+                "timeout", text, may_have_run=False
+            )  # its thread leaves it alone
+        self._over(run, run.stopping)
+
     def _expire(self, run: Run, limit: float) -> None:
         self._stop(
             run, failure("timeout", f"{run.held.function}() ran longer than {limit:g} s; stopped.")
@@ -236,7 +250,10 @@ class Runner:
                 self._arm(run)
 
     def _arm(self, run: Run) -> None:
-        limits = [limit for limit in (run.held.timeout, run.function.spec.timeout) if limit]
+        if run.timer is not None:
+            run.timer.cancel()  # it waits no more
+        held, spec = run.held, run.function.spec
+        limits = [limit for limit in (held.timeout, held.run_timeout, spec.timeout) if limit]
         if limits and self._loop is not None:
             limit = min(limits)
             run.timer = self._loop.call_later(limit, self._expire, run, limit)

@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 import easyremote
 from easyremote.client.diagnosis import diagnose
-from easyremote.client.fetch import listed
+from easyremote.client.files.fetching import listed
 from easyremote.client.session import Session
 from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from easyremote.client.files import missing as missing_files
+from easyremote.client.files.sending import missing as missing_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CannotShip
 from easyremote.serialize.files import File

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from IPython.core.magic import line_magic, magics_class
 
-from easyremote.client.fetch import RemoteFile, fetch, listed
+from easyremote.client.files.fetching import RemoteFile, fetch, listed
 from easyremote.client.refs import size_text
 from easyremote.errors import NotFound, UsageError
 from easyremote_jupyter.magics.job_magics import make_parser

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
-from easyremote.client.files import name_there
+from easyremote.client.files.sending import name_there
 from easyremote.errors import RemoteError
 from easyremote_jupyter.capture.local_modules import is_local
 

@@ -27,7 +27,7 @@ from IPython.core.magic import (
 from IPython.utils.text import DollarFormatter
 
 import easyremote
-from easyremote.client.files import named_files
+from easyremote.client.files.sending import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from tqdm.std import tqdm
 
-from easyremote.client.terminal_bars import TerminalBars
+from easyremote.client.terminal.bars import TerminalBars
 from easyremote.errors import UsageError
 from easyremote.events import Progress
 from easyremote_jupyter.widgets.box import VIEW, view_of

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from easyremote.client.files import missing as missing_files
-from easyremote.client.files import send
+from easyremote.client.files.sending import missing as missing_files
+from easyremote.client.files.sending import send
 from easyremote.client.refs import size_text
 from easyremote.client.session import Session
 from easyremote.errors import CannotShip, UsageError

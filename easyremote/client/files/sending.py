@@ -23,10 +23,10 @@ from easyremote.serialize.files import Content, File
 from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
-    from easyremote.client.client import Client
+    from easyremote.client.executor import RemoteExecutor
     from easyremote.client.job import RemoteJob
 
-__all__ = ["Away", "Channel", "TransferInterrupted", "bar", "missing", "name_there"]
+__all__ = ["Away", "FilePeer", "TransferInterrupted", "bar", "missing", "name_there"]
 __all__ += ["named_files", "send"]
 
 #: Bytes of one piece, and how many are on their way at a time.
@@ -41,10 +41,10 @@ ATTEMPTS = 3
 Show = Callable[[Progress], object]
 
 
-class Channel(NamedTuple):
-    """To whom a client speaks of files; no session: any process for shipped functions."""
+class FilePeer(NamedTuple):
+    """Who has the files there: a session, or without one the store of this key on the node."""
 
-    client: Client
+    executor: RemoteExecutor
     node_id: str
     session: str
 
@@ -52,7 +52,7 @@ class Channel(NamedTuple):
         """Ask for something; see `easyremote.node.worker.file_calls`."""
         body = msgspec.msgpack.encode(request)
         dumped = Dumped([body], len(body))
-        return self.client.start(function, dumped, node_id=self.node_id, session=self.session)
+        return self.executor.start(function, dumped, node_id=self.node_id, session=self.session)
 
 
 class Away(NamedTuple):
@@ -106,7 +106,7 @@ def name_there(path: str | os.PathLike[str]) -> str:
     return os.path.basename(name) if leads_out else name.replace(os.sep, "/")
 
 
-def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
+def missing(peer: FilePeer, files: Iterable[File]) -> list[Away]:
     """Those of the files that are not on the node.
 
     Raises
@@ -117,7 +117,7 @@ def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
     contents = {file.content: file for file in files}
     if not contents:
         return []
-    states = channel.start(SEND, "have", list(contents)).result()
+    states = peer.start(SEND, "have", list(contents)).result()
     return [
         Away(file, content, there)
         for (content, file), (there, is_whole) in zip(contents.items(), states, strict=True)
@@ -125,7 +125,7 @@ def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
     ]
 
 
-def send(channel: Channel, away: Iterable[Away], show: Show) -> None:
+def send(peer: FilePeer, away: Iterable[Away], show: Show) -> None:
     """Bring files to the node.
 
     Parameters
@@ -139,16 +139,16 @@ def send(channel: Channel, away: Iterable[Away], show: Show) -> None:
         One changes while it is sent, or there is no room for it.
     """
     for each in away:
-        _send(channel, each, show)
+        _send(peer, each, show)
 
 
-def _send(channel: Channel, away: Away, show: Show) -> None:
+def _send(peer: FilePeer, away: Away, show: Show) -> None:
     file, content, there = away
     try:
-        moved = bar(f"{file.name} to {channel.node_id}", content.size, there, show)
+        moved = bar(f"{file.name} to {peer.node_id}", content.size, there, show)
         for _ in range(ATTEMPTS):
             with open(file, "rb") as opened:
-                for state in _states(channel, opened, content, there):
+                for state in _states(peer, opened, content, there):
                     there, is_whole = state
                     moved(there)
                     if is_whole:
@@ -158,7 +158,7 @@ def _send(channel: Channel, away: Away, show: Show) -> None:
     except KeyboardInterrupt:
         raise TransferInterrupted(
             f"{size_text(there)} of the {size_text(content.size)} of {file.name} are on "
-            f"{channel.node_id}; the next run sends the rest."
+            f"{peer.node_id}; the next run sends the rest."
         ) from None
     except FileNotFoundError:
         raise UsageError(f"{file.name} was removed while it was sent.") from None
@@ -166,14 +166,14 @@ def _send(channel: Channel, away: Away, show: Show) -> None:
 
 
 def _states(
-    channel: Channel, opened: BinaryIO, content: Content, there: int
+    peer: FilePeer, opened: BinaryIO, content: Content, there: int
 ) -> Iterator[tuple[int, bool]]:
     """Send the rest of a file; how much is there, and whether that is all, after each piece."""
     under_way: deque[RemoteJob[Any]] = deque()
     for offset in range(there, max(content.size, 1), PIECE):  # one piece for no bytes
         opened.seek(offset)
         data = opened.read(min(PIECE, content.size - offset))
-        under_way.append(channel.start(SEND, "write", *content, offset, data))
+        under_way.append(peer.start(SEND, "write", *content, offset, data))
         if len(under_way) == AHEAD:
             yield under_way.popleft().result()
     while under_way:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from easyremote.client.job import RemoteJob
-from easyremote.client.terminal_bars import TerminalBars
+from easyremote.client.terminal.bars import TerminalBars
 from easyremote.events import (
     Display,
     DisplayUpdate,

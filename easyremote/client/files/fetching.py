@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from easyremote.client.files import AHEAD, PIECE, Channel, Show, TransferInterrupted, bar
+from easyremote.client.files.sending import AHEAD, PIECE, FilePeer, Show, TransferInterrupted, bar
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import size_text
 from easyremote.client.targets import did_you_mean
@@ -44,7 +44,7 @@ class _Wanted(NamedTuple):
     target: Path
 
 
-def listed(channel: Channel, timeout: float | None = None) -> list[RemoteFile]:
+def listed(peer: FilePeer, timeout: float | None = None) -> list[RemoteFile]:
     """The files of a session: those that were sent, and those in ``outputs/``.
 
     Raises
@@ -52,7 +52,7 @@ def listed(channel: Channel, timeout: float | None = None) -> list[RemoteFile]:
     NotFound
         There is no such session.
     """
-    answer = channel.start(FILES, "list").result(timeout)
+    answer = peer.start(FILES, "list").result(timeout)
     return [
         RemoteFile(os.fsdecode(each["name"]), each["size"], each["time"], each["is_sent"])
         for each in answer
@@ -60,7 +60,7 @@ def listed(channel: Channel, timeout: float | None = None) -> list[RemoteFile]:
 
 
 def fetch(
-    channel: Channel,
+    peer: FilePeer,
     patterns: Iterable[str],
     to: str | os.PathLike[str],
     *,
@@ -90,14 +90,14 @@ def fetch(
     folder = Path(to).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder.")
-    names = _matching(patterns, [each.name for each in listed(channel) if not each.is_sent])
+    names = _matching(patterns, [each.name for each in listed(peer) if not each.is_sent])
     targets = {name: _target(folder, name) for name in names}
-    asked = {name: channel.start(FILES, "describe", os.fsencode(name)) for name in names}
+    asked = {name: peer.start(FILES, "describe", os.fsencode(name)) for name in names}
     wanted = [_Wanted(name, Content(**asked[name].result()), targets[name]) for name in names]
     missing = [each for each in wanted if not _is_here(each, overwrite)]
     for each in missing:
         try:
-            _fetch(channel, each, show)
+            _fetch(peer, each, show)
         except OSError as error:
             raise UsageError(f"{each.target} can't be written: {error.strerror}.") from None
     return [each.target for each in wanted]
@@ -142,17 +142,17 @@ def _is_here(wanted: _Wanted, overwrite: bool) -> bool:
     )
 
 
-def _fetch(channel: Channel, wanted: _Wanted, show: Show) -> None:
+def _fetch(peer: FilePeer, wanted: _Wanted, show: Show) -> None:
     name, content, target = wanted
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{content.digest.hex()[:16]}.part")
     there = min(part.stat().st_size, content.size) if part.exists() else 0
     try:
-        moved = bar(f"{name} from {channel.node_id}", content.size, there, show)
+        moved = bar(f"{name} from {peer.node_id}", content.size, there, show)
         for start in (there, 0):  # from the start, if what was here before was damaged
             with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as opened:
                 there = start
-                for data in _pieces(channel, name, start, content.size):
+                for data in _pieces(peer, name, start, content.size):
                     opened.seek(there)
                     opened.write(data)
                     there += len(data)
@@ -174,10 +174,10 @@ def _fetch(channel: Channel, wanted: _Wanted, show: Show) -> None:
     raise UsageError(f"{name} has changed while it was fetched. Fetch it again.")
 
 
-def _pieces(channel: Channel, name: str, start: int, size: int) -> Iterator[bytes]:
+def _pieces(peer: FilePeer, name: str, start: int, size: int) -> Iterator[bytes]:
     under_way: deque[RemoteJob[bytes]] = deque()
     for offset in range(start, size, PIECE):
-        under_way.append(channel.start(FILES, "read", os.fsencode(name), offset, PIECE))
+        under_way.append(peer.start(FILES, "read", os.fsencode(name), offset, PIECE))
         if len(under_way) == AHEAD:
             yield under_way.popleft().result()
     while under_way:
