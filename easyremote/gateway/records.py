@@ -131,8 +131,6 @@ class Node:
     rests: int = 0
     #: While it rests: until when it gets nothing.
     rests_until: float = 0.0
-    #: A call that may not be sent ahead waits for a slot here: then no other is sent ahead, either.
-    keeps_slots: bool = False
     functions: dict[str, Function] = field(default_factory=dict)
     slots: int = 0
     #: The calls that are there, by the number they have on its link.
@@ -192,13 +190,8 @@ class Node:
         if is_builtin(function):  # code has processes of its own
             return True
         coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
-        busy = self.busy + coming
-        if busy < self.slots:
-            return True
-        # A call that waits on the node does not see its limit of waiting.
-        may_go_ahead = not call.queue_deadline and not self.keeps_slots
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return quick and may_go_ahead and busy < self.slots + AHEAD
+        return self.busy + coming < self.slots + (AHEAD if quick else 0)
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""

@@ -82,15 +82,11 @@ class Scheduler:
     def next_for(self, node: Node) -> GatewayCall | None:
         """Take the oldest call that this node has room for out of its queue."""
         oldest: GatewayCall | None = None
-        keeps_slots = False
         for node_id in (node.node_id, ""):
             for queue in self._queues.get(node_id, {}).values():
                 head = next(iter(queue.values()))
-                if not node.has_room(head):
-                    keeps_slots |= bool(head.queue_deadline)
-                elif oldest is None or head.number < oldest.number:
+                if (oldest is None or head.number < oldest.number) and node.has_room(head):
                     oldest = head
-        node.keeps_slots = keeps_slots
         if oldest is not None:
             self.remove(oldest)
         return oldest
