@@ -244,6 +244,8 @@ class CallTable:
         assert client is None or client.calls[call.client_number] is call, call
         assert not is_queued or (state in WAITING and call.submit is not None), call
         assert is_queued or state is not CallState.QUEUED, call
+        assert call.submit is None or state in WAITING, call
+        assert call.arguments is None or state not in TERMINAL, call
         assert bool(call.suspect_until) == (state in (CallState.SUSPECT, CallState.EXPECTED)), call
         assert (call.outcome is not None) == (state in TERMINAL), call
         is_arriving = node is not None and call in node.arriving
