@@ -553,7 +553,7 @@ def test_a_queued_call_keeps_no_more_of_its_arguments_than_the_window(desk: Desk
     assert call.arguments is not None
     chunk = memoryview(bytes(INITIAL_WINDOW))
     call.arguments.receive(chunk)
-    with pytest.raises(Exception, match="longer than it was welcome to be"):
+    with pytest.raises(Exception, match="has more bytes than were granted"):
         call.arguments.receive(chunk[:1])
 
 
