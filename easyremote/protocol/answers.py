@@ -72,6 +72,15 @@ class OutstandingCall:
             self.parts = ()  # the node has them
             self.sink.started(node)
 
+    def end(self, code: str, encoding: str, body: Buffer) -> None:
+        """Hand the outcome to the sink. A sink that raises harms no other call."""
+        self.is_over = True
+        self.parts = ()
+        try:
+            self.sink.finish(code, encoding, body)
+        except Exception:
+            _log.exception("The outcome of call %s could not be handed over", self.call_id.hex())
+
 
 class Answers:
     """Takes the answers to all calls of one `Caller`.

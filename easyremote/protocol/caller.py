@@ -383,11 +383,9 @@ class Caller:
     def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
         """The only place where a call leaves."""
         del self._calls[call.call]
-        call.is_over = True
         if call.sent is not None:
             self._sent -= 1
-        call.parts = ()
-        call.sink.finish(code, encoding, body)
+        call.end(code, encoding, body)
 
 
 def pack_error(code: str, message: str, /, **details: object) -> bytes:

@@ -136,6 +136,32 @@ def test_a_message_that_could_not_be_handled_ends_its_call_without_a_connection_
     assert error_of(call) == ("internal", True)
 
 
+class Deaf(Waiting):
+    """A sink that can't take its outcome."""
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        super().finish(code, encoding, body)
+        raise ZeroDivisionError("a mistake")
+
+
+def test_a_sink_that_can_not_take_its_outcome_does_not_keep_others_from_theirs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asking = Asking()
+    deaf = [
+        asking.caller.submit(
+            Submit(0, bytes([number]) * 16, "n", "f", Payload(), timeout=1.0),
+            *((), 0, "pickle5", Deaf(b""), asking.now),
+        )
+        for number in range(3)
+    ]
+    asking.tell(Finished(deaf[0].call, VALUE))
+    asking.caller.handle_timeout(asking.now + 100.0)
+    assert [len(waiting(call).outcomes) for call in deaf] == [1, 1, 1]
+    assert len(asking.caller) == 0
+    assert [record.name for record in caplog.records] == ["easyremote.answers"] * 3
+
+
 # -- outcomes that leave one waiting ---------------------------------------------------------------
 
 
