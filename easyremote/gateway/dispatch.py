@@ -23,7 +23,7 @@ class Dispatcher:
         self.fence = 0
 
     def dispatch(self, call: GatewayCall, node: Node, now: float) -> None:
-        submit, link = call.submit, node.link
+        submit, link, function = call.submit, node.link, call.target[1]
         assert submit is not None and link is not None, "only a queued call goes to a live node"
         self._table.advance(call, CallEvent.DISPATCHED, now)
         call.suspect_until = 0.0
@@ -36,7 +36,8 @@ class Dispatcher:
             stream = call.arguments.forward(link)
             payload = Payload(payload.encoding, payload.size, b"", stream)
         if call.arguments is None or call.arguments.is_complete:
-            call.occupy_slot()
+            call.occupies = True
+            node.occupy(function)
         else:
             self._await_arguments(call, call.arguments, now)
         if call.client is None and call.streams and not call.hold:
@@ -48,7 +49,7 @@ class Dispatcher:
                 call.number,
                 call.call_id,
                 call.fence,
-                call.function,
+                function,
                 payload,
                 submit.session,
                 _left(call.deadline, now),

@@ -78,7 +78,8 @@ class Intake:
 
     def submit(self, client: ClientLink, message: Submit, now: float) -> None:
         """A new call, or one that is sent again."""
-        client.check_number(message.call, message.call_id)
+        if message.call in client.calls:
+            client.check_number(message.call, message.call_id)
         call = self._table.by_id.get(message.call_id)
         if self.is_leaving:
             client.link.drop(message.payload)
@@ -90,7 +91,7 @@ class Intake:
             self._turn_away(client, message, over)
         elif client.is_full:
             text = (
-                f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed. "
+                f"This client has {len(client.calls)} calls at the gateway, and that is the most. "
                 "Wait until some of them are over."
             )
             self._turn_away(client, message, Busy(text, may_have_run=bool(message.age)))

@@ -185,16 +185,14 @@ class Nodes:
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
         """Why no node will take such a call; None if one may."""
         node_id, function, access = target
-        if not node_id:
-            offering = self.offering(function, access)
-            if any(not node.is_refusing for node in offering):
-                return None
-            if self._is_away(function, access, now):
-                return None
-            return self._not_here(target, now)
         node = self._nodes.get(node_id)
         if node is None:
+            if not node_id and self._any_may_take(function, access, now):
+                return None
             return self._not_here(target, now)
+        is_there = node.link is not None and function in node.functions and not node.is_refusing
+        if is_there and access is Access.LINK:
+            return None  # the common case, on the way of every call
         if node.is_gone(now):
             return NodeOffline(
                 f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
@@ -220,6 +218,12 @@ class Nodes:
         if node_id in away or (not node_id and away):
             return self._not_back_yet(target, now)
         return self.no_such_node(node_id) if node_id else self._no_such(function, access)
+
+    def _any_may_take(self, function: str, access: Access, now: float) -> bool:
+        offering = self.offering(function, access)
+        if any(not node.is_refusing for node in offering):
+            return True
+        return self._is_away(function, access, now)
 
     def _is_away(self, function: str, access: Access, now: float) -> bool:
         """Whether a node that is expected back has this function, or may have it."""

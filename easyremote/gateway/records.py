@@ -62,6 +62,9 @@ Target = tuple[str, str, Access]
 
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
+#: Calls of one client that the gateway takes. A client counts a call as over a little before the
+#: gateway hears of it.
+TAKEN = MAX_CALLS + MAX_CALLS // 4
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
@@ -86,8 +89,8 @@ class ClientLink:
     link: Link
     principal: Principal
     access: Access = Access.LINK
-    #: How many calls the client may have at this gateway.
-    max_calls: int = MAX_CALLS
+    #: How many calls of the client the gateway takes.
+    max_calls: int = TAKEN
     #: The client's calls, by the client's own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When its RESUME came. The ages of calls that it sends again are counted from here.
@@ -95,12 +98,8 @@ class ClientLink:
 
     @property
     def is_full(self) -> bool:
-        """Whether the client has as many calls at this gateway as it may.
-
-        The limit is a quarter above `max_calls`, because a client counts a call as over a little
-        before the gateway hears of it.
-        """
-        return len(self.calls) >= self.max_calls + self.max_calls // 4
+        """Whether the gateway takes no more calls of this client."""
+        return len(self.calls) >= self.max_calls
 
     def check_number(self, number: int, call_id: bytes) -> None:
         """Raise where the client uses this number for another call already."""
@@ -256,8 +255,8 @@ class GatewayCall:
     #: How it ended: the error's code (empty for a value), and how many seconds it ran.
     code: str = ""
     seconds: float = 0.0
-    #: What happened to it: event, moment, event, moment; see `CallTable.story`.
-    story: list[CallEvent | float] = field(default_factory=list)
+    #: What happened to it, and when; see `CallTable.story`.
+    story: list[tuple[CallEvent, float]] = field(default_factory=list)
     #: A cancel that its node can't be told yet: None for no cancel, else whether to kill.
     cancelling: bool | None = None
     #: Whether somebody cancelled it. An error that the node then reports is shown as cancelled.
@@ -320,17 +319,12 @@ class GatewayCall:
         elif self.node is not None and self.node.link is not None:
             self.node.link.send(Attach(self.number))
 
-    def occupy_slot(self) -> None:
-        """Its arguments are whole: it counts as active on its node."""
-        assert self.node is not None, "only a call on a node has a slot"
-        self.occupies = True
-        self.node.occupy(self.function)
-
     def arguments_came(self) -> None:
-        """The last byte of the arguments that its node waits for has passed."""
+        """The last byte of the arguments that its node waits for has passed: take a slot."""
         if self.node is not None and self in self.node.arriving:
             self.free_slot()
-            self.occupy_slot()
+            self.occupies = True
+            self.node.occupy(self.function)
 
     def free_slot(self) -> bool:
         """Give its slot, or its place among the arriving, back; False where it had neither."""

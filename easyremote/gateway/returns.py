@@ -111,7 +111,8 @@ class Returns:
         call.seconds = message.seconds
         self._table.advance(call, CallEvent.FINISHED, now)
         if call.free_slot():
-            node.began()
+            if node.rests or node.handed_back:
+                node.began()
             if not message.code and not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)

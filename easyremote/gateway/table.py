@@ -79,19 +79,14 @@ class CallTable:
                 f"{self.story(call)} Please report this."
             )
         call.state = state
-        if len(call.story) < 2 * STORY:
-            call.story += (event, now)
+        if len(call.story) < STORY:
+            call.story.append((event, now))
         for tell in self._listeners[event]:
             tell(call, event, now)
 
     def story(self, call: GatewayCall) -> str:
         """What happened to a call, for people who look for a mistake."""
-        pairs = zip(call.story[::2], call.story[1::2], strict=True)
-        told = [
-            f"{event.name} after {moment - call.created:.3f} s"
-            for event, moment in pairs
-            if isinstance(event, CallEvent) and isinstance(moment, float)
-        ]
+        told = [f"{event.name} after {moment - call.created:.3f} s" for event, moment in call.story]
         return f"Its story: {', '.join(told) or 'nothing yet'}."
 
     def for_each(
