@@ -10,16 +10,18 @@ themselves only while somebody watches.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import msgspec
 
 import easyremote
+from easyremote.errors import Busy
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
+from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
@@ -37,10 +39,12 @@ from easyremote.protocol.messages import (
 
 #: Seconds between two snapshots.
 INTERVAL = 1.0
-#: A watcher that has so many snapshots unseen gets no more until it catches up.
+#: A watcher with so many snapshots unseen gets no more until it has seen some.
 UNSEEN_LIMIT = 3
-#: Who has so many changes unseen is told that these were the last: it has to ask again.
+#: A follower with so many changes unseen gets no more; it is told to ask again.
 CHANGES_LIMIT = 100
+#: How often one client may watch at a time: windows of a panel, and the client itself.
+WATCHES = 100
 
 
 class _Watcher:
@@ -64,12 +68,12 @@ class Feed:
     def __init__(self, calls: Hub) -> None:
         self._calls, self._nodes = calls, calls.nodes
         self._watchers: dict[tuple[int, int], _Watcher] = {}
-        #: Those who only want to know of changes.
+        #: Those that want changes only.
         self._followers: dict[tuple[int, int], _Watcher] = {}
         self._nodes.changed = self._node_changed
 
     def receive(self, client: ClientLink, message: Message) -> bool:
-        """Handle a message if it is for us; whether it was."""
+        """Handle a message if it is for the feed; whether it was."""
         kind = type(message)
         if kind is Submit:
             return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
@@ -88,6 +92,9 @@ class Feed:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
             self._answer(client, message, self._stop(client, message))
+        elif message.function in (WATCH, CHANGES) and self._watches_much(client):
+            text = f"This client watches {WATCHES} times at once. End some of them first."
+            client.link.send(failed(message.call, Busy(text), may_have_run=False))
         elif message.function == WATCH:
             watcher = _Watcher(client, message.call)
             self._watchers[id(client), message.call] = watcher
@@ -101,6 +108,10 @@ class Feed:
         else:
             return False
         return True
+
+    def _watches_much(self, client: ClientLink) -> bool:
+        known = [*self._watchers.values(), *self._followers.values()]
+        return sum(each.client is client for each in known) >= WATCHES
 
     def _node_changed(self, node: Node) -> None:
         body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))
@@ -119,7 +130,7 @@ class Feed:
     def _stop(self, client: ClientLink, message: Submit) -> bool:
         """Stop a call of the same key; False where there is none that has not ended."""
         call = self._calls.table.by_id.get(_call_id(message.session))
-        if call is None or call.owner != client.owner or call.is_over:
+        if call is None or call.is_over or not may(client.principal, Action.STOP, call):
             return False
         self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
         return True
@@ -145,18 +156,13 @@ class Feed:
         if self._watchers and node.link is not None:
             node.link.send(Watch(on=True))
 
-    async def run(self) -> None:
-        """Send snapshots to whoever watches, for ever."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            self._send_snapshots()
-
-    def _send_snapshots(self) -> None:
+    def send_snapshots(self) -> None:
+        """Send a snapshot to each client that watches."""
         snapshots: dict[str, bytes] = {}
         for watcher in list(self._watchers.values()):
             if watcher.unseen >= UNSEEN_LIMIT:
                 continue
-            owner = watcher.client.owner
+            owner = watcher.client.principal.key_id
             if owner not in snapshots:
                 snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
             watcher.send(snapshots[owner])
@@ -171,7 +177,7 @@ class Feed:
 
     def _tell_nodes(self, *, on: bool) -> None:
         for node in self._nodes:
-            node.resources = None  # the next who looks must not see how it was long ago
+            node.resources = None  # the next watcher must not see old figures
             if node.link is not None:
                 node.link.send(Watch(on))
 
@@ -188,7 +194,7 @@ class Feed:
         return {
             "gateway": {"version": easyremote.__version__},
             "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, client.owner, now),
+            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
         }
 
 

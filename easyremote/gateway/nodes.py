@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import Access, Node, Target
+from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Hello, Register, Resources
+
+_log = logging.getLogger("easyremote.gateway")
+
+#: Seconds after its start in which a gateway waits for nodes that it never saw. In its first minute
+#: without a gateway a node dials at least every 5 s.
+RETURN = 6.0
+#: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
+#: as long; after so many RESTS it gets nothing more.
+HAND_BACKS = 16
+REST = 0.25
+RESTS = 6
 
 
 class Rota:
@@ -25,7 +38,7 @@ class Rota:
         self.nodes.append(node)
 
     def remove(self, node: Node) -> None:
-        """The last one takes its place, so that this costs the same for any number of nodes."""
+        """Move the last node to the place of this one: the cost does not depend on their number."""
         place = self._places.pop(node)
         last = self.nodes.pop()
         if last is not node:
@@ -33,7 +46,7 @@ class Rota:
             self._places[last] = place
 
     def in_turn(self) -> Iterator[Node]:
-        """Yield each of them once, from behind the one at which the last caller stopped."""
+        """Yield each node once; start behind the node at which the last caller stopped."""
         start, count = self._next, len(self.nodes)
         for place in range(start, start + count):
             self._next = (place + 1) % count
@@ -41,13 +54,24 @@ class Rota:
 
 
 class Nodes:
-    """All nodes that this gateway has seen since it started."""
+    """All nodes that this gateway has seen since it started.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    born
+        When the gateway started.
+    before
+        The ids of nodes that were there before. They may be on their way back, so that in the
+        first minute nobody is told that there is no such node, or no such function.
+    """
+
+    def __init__(self, born: float, before: Iterable[str] = ()) -> None:
+        self.born = born
+        self._before = frozenset(before)
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
-        #: Called with a node that came, went, or says anew what it offers.
+        #: Called with a node that has come, has gone, or offers something else.
         self.changed: Callable[[Node], None] = lambda node: None
 
     def __iter__(self) -> Iterator[Node]:
@@ -57,20 +81,22 @@ class Nodes:
         return self._nodes.get(node_id)
 
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
-        """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
+        """Give the node id of this HELLO to its new link; an older link loses it."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
         self._withdraw(node)
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.is_registered = node.has_resumed = node.draining = False
+        node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.handed_back = node.rests = 0
+        node.rests_until = 0.0
         node.versions = hello.versions
         node.since = now
         node.resources = None
         return node
 
     def offer(self, node: Node, message: Register) -> None:
-        """The node says, anew, all that it offers."""
+        """Replace what the node offers."""
         self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
@@ -88,6 +114,44 @@ class Nodes:
         node.has_resumed = False
         node.since = now
         self.changed(node)
+
+    def handed_back(self, node: Node, calls: int, now: float) -> None:
+        """The node handed back so many calls; a node that begins none rests."""
+        node.handed_back += calls
+        if node.handed_back < HAND_BACKS or node.draining:
+            return
+        node.handed_back = 0
+        node.rests += 1
+        if node.rests <= RESTS:
+            node.rests_until = now + REST * 2 ** (node.rests - 1)
+        else:
+            node.draining = node.is_refusing = True
+            _log.warning(
+                "Node %r hands back whatever it is sent, and gets no more calls until it connects "
+                "anew. Look at its log, and start it again.",
+                node.node_id,
+            )
+
+    def rested(self, now: float) -> list[Node]:
+        """End the rests whose time is over; the nodes that may get calls again."""
+        rested = [node for node in self if 0 < node.rests_until <= now]
+        for node in rested:
+            node.rests_until = 0.0
+        return rested
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a count or the index is not what the nodes say; for tests."""
+        keys = {key for node in self if node.online for key in self._keys(node)}
+        assert set(self._offers) == keys
+        for key in keys:
+            offering = {node.node_id for node in self if node.online and node.offers(*key)}
+            assert {node.node_id for node in self.offering(*key)} == offering, key
+        for node in self:
+            held = [call for call in node.calls.values() if call.occupies]
+            active = Counter(call.function for call in held)
+            assert {name: count for name, count in node.active.items() if count} == active
+            assert node.busy == sum(not is_builtin(call.function) for call in held)
+            assert node.arriving <= set(node.calls.values())
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -114,22 +178,23 @@ class Nodes:
         return rota.nodes if rota is not None else ()
 
     def in_turn(self, function: str, access: Access) -> Iterator[Node]:
-        """The same, each time from behind the one at which the last caller stopped."""
+        """The same nodes; each caller starts behind the node at which the last one stopped."""
         rota = self._offers.get((function, access))
         return rota.in_turn() if rota is not None else iter(())
 
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call; None if one may."""
+        """Why no node will take such a call; None if one may."""
         node_id, function, access = target
         if not node_id:
-            if self.offering(function, access):
+            offering = self.offering(function, access)
+            if any(not node.is_refusing for node in offering):
                 return None
-            if any(each.may_take(function, access, now) for each in self):
+            if self._is_away(function, access, now):
                 return None
-            return self.no_such_function(function, None, access)
+            return self._not_here(target, now)
         node = self._nodes.get(node_id)
         if node is None:
-            return self.no_such_node(node_id)
+            return self._not_here(target, now)
         if node.is_gone(now):
             return NodeOffline(
                 f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
@@ -138,10 +203,64 @@ class Nodes:
             )
         if node.may_take(function, access, now):
             return None
+        if node.is_refusing:
+            return NodeOffline(
+                f"Node {node_id!r} hands back whatever it is sent. Look at its log, and start it "
+                "again, or name another node.",
+                node_id=node_id,
+            )
         return self.no_such_function(function, node, access)
 
+    def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
+        """The answer about a node, or a function of any node, that is not here; None to wait."""
+        node_id, function, access = target
+        if now < self.born + RETURN:
+            return None
+        away = self._away(now)
+        if node_id in away or (not node_id and away):
+            return self._not_back_yet(target, now)
+        return self.no_such_node(node_id) if node_id else self._no_such(function, access)
+
+    def _is_away(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is expected back has this function, or may have it."""
+        return any(node.may_take(function, access, now) for node in self)
+
+    def may_come(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is away, and may be on its way back, may have this function."""
+        return bool(self._away(now)) or self._is_away(function, access, now)
+
+    def _away(self, now: float) -> frozenset[str]:
+        """The nodes from before this gateway started that may be on their way back to it."""
+        if now >= self.born + LOST_AFTER:
+            return frozenset()
+        return self._before.difference(self._nodes)
+
+    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
+        """The answer about what may have been here before this gateway started."""
+        node_id, function, _ = target
+        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
+        return NodeOffline(
+            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
+            "Try again in a few seconds."
+        )
+
+    def _no_such(self, function: str, access: Access) -> EasyRemoteError:
+        """The answer about a function that no node online has."""
+        last = max(
+            (node for node in self if node.offers(function, access)),
+            key=lambda node: node.since,
+            default=None,
+        )
+        if last is None or access is not Access.LINK:
+            return self.no_such_function(function, None, access)
+        return NodeOffline(
+            f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
+            "offline. Start it again.",
+            node_id=last.node_id,
+        )
+
     def no_such_node(self, node_id: str) -> NotFound:
-        """What to tell somebody who asked for a node that nobody knows."""
+        """The answer about a node that is not known."""
         online = sorted(node.node_id for node in self if node.online)
         if not online:
             return NotFound(
@@ -154,9 +273,9 @@ class Nodes:
         )
 
     def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
-        """What to tell somebody who asked for a function that is not there."""
+        """The answer about a function that is not here (``node``: not on this node)."""
         if access is not Access.LINK:
-            # What is not public is not known to be there, either.
+            # The answer must not tell that a private function exists.
             return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(

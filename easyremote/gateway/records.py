@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from easyremote.errors import ProtocolError
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
-from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
+from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
@@ -37,9 +38,30 @@ class Access(Enum):
         return function.public and (self is Access.HTTP or not function.auth_required)
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who somebody is, as the gateway knows it; what that allows is decided in ``permissions.py``.
+
+    Parameters
+    ----------
+    key_id
+        Of the key that was shown. Calls belong to it.
+    name
+        Whose key it is, for people.
+    scopes
+        What the key is good for.
+    """
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+
+
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
 
+#: Calls that one client may have outstanding; it keeps the rest back.
+MAX_CALLS = 1000
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
@@ -48,6 +70,11 @@ QUICK = 0.005
 AHEAD = 256
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
+#: A generator that makes items for a client who is gone waits with its slot; it goes on for so many
+#: seconds only.
+STREAM_HOLD = 30.0
+#: Arguments of a call on a node have to go on coming within so many seconds.
+STALLED_AFTER = 60.0
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
 
@@ -57,13 +84,29 @@ class ClientLink:
     """One client's connection."""
 
     link: Link
-    #: The id of its key: it sees the calls of this owner only.
-    owner: str
+    principal: Principal
     access: Access = Access.LINK
-    #: Its calls, by its own numbers.
+    #: How many calls the client may have at this gateway.
+    max_calls: int = MAX_CALLS
+    #: The client's calls, by the client's own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: When it said what it holds; the ages of what it sends again were taken after that.
+    #: When its RESUME came. The ages of calls that it sends again are counted from here.
     resumed: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has as many calls at this gateway as it may.
+
+        The limit is a quarter above `max_calls`, because a client counts a call as over a little
+        before the gateway hears of it.
+        """
+        return len(self.calls) >= self.max_calls + self.max_calls // 4
+
+    def check_number(self, number: int, call_id: bytes) -> None:
+        """Raise where the client uses this number for another call already."""
+        known = self.calls.get(number)
+        if known is not None and known.call_id != call_id:
+            raise ProtocolError(f"the number {number} is that of another call")
 
 
 @dataclass(slots=True, eq=False)
@@ -79,24 +122,34 @@ class Node:
     is_registered: bool = False
     #: Whether it has said, on this link, which calls it holds; before that it gets none.
     has_resumed: bool = False
-    #: It finishes what it has, and takes nothing new.
+    #: It finishes its calls and takes no new ones.
     draining: bool = False
+    #: It handed back call after call and began none: it gets no more calls on this link.
+    is_refusing: bool = False
+    #: Calls handed back since the node last began one or rested; rests since it last began one.
+    handed_back: int = 0
+    rests: int = 0
+    #: While it rests: when the rest ends. It gets no calls before.
+    rests_until: float = 0.0
     functions: dict[str, Function] = field(default_factory=dict)
     slots: int = 0
-    #: The calls that are there, by the number they have on its link.
+    #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: How many of them have not finished, of each function.
+    #: The calls whose arguments are still on their way. They take no slot yet, so that a client
+    #: that announces arguments and sends none blocks nobody.
+    arriving: set[GatewayCall] = field(default_factory=set)
+    #: How many calls with whole arguments have not finished, by function.
     active: dict[str, int] = field(default_factory=dict)
-    #: How many of them hold a slot.
+    #: How many of these calls hold a slot.
     busy: int = 0
     mean_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
-    #: What it has said of itself.
+    #: Its last REGISTER.
     said: Register = field(default_factory=lambda: Register((), 0))
-    #: What its machine has; how busy that is, is not known of it.
+    #: What its machine has; `resources` also tells how busy the machine is.
     machine: Resources | None = None
-    #: When it came, or went.
+    #: When it connected; while it is away, when it left.
     since: float = 0.0
 
     @property
@@ -106,33 +159,39 @@ class Node:
 
     def is_gone(self, now: float) -> bool:
         """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+        return self.link is None and now > self.since + LOST_AFTER
 
     def offers(self, function: str, access: Access) -> bool:
-        """Whether it has this function, and lets such a caller call it."""
+        """Whether the node has this function and lets such a caller call it."""
         offered = self.functions.get(function)
         return offered is not None and access.allows(offered)
 
     def may_take(self, function: str, access: Access, now: float) -> bool:
         """Whether a call of this function may go there, now or later."""
         is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (self.offers(function, access) or not is_known)
+        may_come = not self.is_gone(now) and not self.is_refusing
+        return may_come and (self.offers(function, access) or not is_known)
 
     def has_room(self, call: GatewayCall) -> bool:
         """Whether this call may go there now."""
         _, function, access = call.target
         offered = self.functions.get(function)
-        if offered is None or not self.has_resumed or self.draining:
+        if offered is None or not self.has_resumed or self.draining or self.rests_until:
             return False
         if access is not Access.LINK and not access.allows(offered):
             return False
+        # A call whose arguments are still to come needs a place among those that are arriving.
+        arriving = self.arriving if call.arguments is not None else ()
         limit = offered.max_concurrency
-        if limit and self.active.get(function, 0) >= limit:
-            return False
+        if limit:
+            coming = sum(each.function == function for each in arriving)
+            if self.active.get(function, 0) + coming >= limit:
+                return False
         if is_builtin(function):  # code has processes of its own
             return True
+        coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy < self.slots + (AHEAD if quick else 0)
+        return self.busy + coming < self.slots + (AHEAD if quick else 0)
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""
@@ -145,6 +204,10 @@ class Node:
     def release(self, function: str) -> None:
         self.active[function] -= 1
         self.busy -= not is_builtin(function)
+
+    def began(self) -> None:
+        """The node began a call: it does not hand back all of them."""
+        self.handed_back = self.rests = 0
 
     def ran(self, seconds: float) -> None:
         """A call took so long; the mean follows."""
@@ -166,7 +229,7 @@ class GatewayCall:
     client_number: int = 0
     node: Node | None = None
     fence: int = 0
-    #: While it queues: what the client sent, and the start of its payload if that is a stream.
+    #: While the call waits: its SUBMIT, and the start of its arguments if they are a stream.
     submit: Submit | None = None
     arguments: Relay | None = None
     created: float = 0.0
@@ -176,19 +239,28 @@ class GatewayCall:
     #: Moments on our clock, 0 for never.
     deadline: float = 0.0
     queue_deadline: float = 0.0
+    #: While the call is suspect or expected: until when its node is waited for.
     suspect_until: float = 0.0
     hold_until: float = 0.0
-    #: Seconds that it goes on without its client; below 0 until it is over.
-    hold: float = RECONNECT_LIMIT
+    #: Seconds that the call goes on without its client; 0 for the usual time, below 0 for no limit.
+    hold: float = 0.0
     timer: float = 0.0
-    #: What its client said of them in SUBMIT.
+    #: As in SUBMIT.
     session: str = ""
     origin: str = ""
-    #: Whether it counts as active on its node.
+    #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
-    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
+    #: While its arguments arrive: when the next bytes are due, and how many had come before that.
+    arguments_by: float = 0.0
+    arguments_seen: int = 0
+    #: How it ended: the error's code (empty for a value), and how many seconds it ran.
+    code: str = ""
+    seconds: float = 0.0
+    #: What happened to it: event, moment, event, moment; see `CallTable.story`.
+    story: list[CallEvent | float] = field(default_factory=list)
+    #: A cancel that its node can't be told yet: None for no cancel, else whether to kill.
     cancelling: bool | None = None
-    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
+    #: Whether somebody cancelled it. An error that the node then reports is shown as cancelled.
     was_cancelled: bool = False
     #: An outcome that the gateway made itself.
     outcome: Finished | None = None
@@ -214,20 +286,17 @@ class GatewayCall:
         """Whether it has an outcome, delivered or not."""
         return self.state is CallState.FINISHED or self.state in TERMINAL
 
-    def advance(self, event: CallEvent) -> None:
-        self.state = advance(self.state, event)
-
     def next_deadline(self) -> float:
         """When something has to happen if nothing else does."""
-        limits = [self.hold_until, self.suspect_until]
-        if self.state is CallState.QUEUED:
+        limits = [self.hold_until, self.suspect_until, self.arguments_by]
+        if self.state in WAITING:
             limits += [self.deadline, self.queue_deadline]
         elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
             limits.append(self.deadline + GRACE)
         return min((limit for limit in limits if limit), default=0.0)
 
     def bind(self, client: ClientLink, number: int) -> None:
-        """This connection waits for it from now on."""
+        """Connect the call with this client, which waits for its outcome from now on."""
         if self.client is not None:
             self.client.calls.pop(self.client_number, None)
         self.client, self.client_number = client, number
@@ -235,31 +304,56 @@ class GatewayCall:
         client.calls[number] = self
 
     def unbind(self, now: float) -> None:
-        """Nobody waits for it, for as long as it may go on, or be kept, so."""
+        """Nobody waits for this call: start its hold timer."""
         self.client = None
-        if self.hold > 0:
-            self.hold_until = now + self.hold
+        hold = self.hold or (STREAM_HOLD if self.streams else RECONNECT_LIMIT)
+        if hold > 0:
+            self.hold_until = now + hold
         elif self.is_over:
             self.hold_until = now + KEPT
 
     def say_again(self) -> None:
-        """Somebody waits for it anew: have everything said again that was not seen."""
+        """A client waits for this call again: send it what it has not seen."""
         if self.outcome is not None and self.client is not None:
             self.outcome.call = self.client_number
             self.client.link.send(self.outcome)
         elif self.node is not None and self.node.link is not None:
             self.node.link.send(Attach(self.number))
 
+    def occupy_slot(self) -> None:
+        """Its arguments are whole: it counts as active on its node."""
+        assert self.node is not None, "only a call on a node has a slot"
+        self.occupies = True
+        self.node.occupy(self.function)
+
+    def arguments_came(self) -> None:
+        """The last byte of the arguments that its node waits for has passed."""
+        if self.node is not None and self in self.node.arriving:
+            self.free_slot()
+            self.occupy_slot()
+
+    def free_slot(self) -> bool:
+        """Give its slot, or its place among the arriving, back; False where it had neither."""
+        node = self.node
+        assert node is not None, "only a call on a node has a slot"
+        if self.occupies:
+            self.occupies = False
+            node.release(self.function)
+            return True
+        if self in node.arriving:
+            node.arriving.remove(self)
+            self.arguments_by = 0.0
+            return True
+        return False
+
     def leave_node(self) -> None:
         node = self.node
         if node is not None:
             node.calls.pop(self.number, None)
-            if self.occupies:
-                self.occupies = False
-                node.release(self.function)
+            self.free_slot()
             self.node = None
 
     def drop_arguments(self) -> None:
         if self.arguments is not None:
-            self.arguments.stop()
+            self.arguments.give_up()
         self.submit = self.arguments = None

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
-from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallEvent, CallState
@@ -19,10 +17,8 @@ from easyremote.protocol.messages import (
     Finished,
     GoingAway,
     HandBack,
-    Message,
     Register,
     Resources,
-    Resume,
     Started,
 )
 
@@ -30,65 +26,70 @@ from easyremote.protocol.messages import (
 class Returns:
     """Takes what nodes say of themselves and of their calls."""
 
-    def __init__(
-        self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, deadlines: Deadlines
-    ) -> None:
-        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
-        self._nodes, self._deadlines = table.nodes, deadlines
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
+        self._table, self._dispatcher = table, dispatcher
+        self._nodes = table.nodes
 
     def node_left(self, node: Node, link: Link, now: float) -> None:
-        """Its connection is gone; its calls are suspect until it is back, or given up."""
+        """The node's connection is gone: its calls are suspect until it is back."""
         if node.link is not link:
             return  # a newer connection has taken its place
         self._nodes.left(node, now)
-        for call in node.calls.values():
-            if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
-                call.advance(CallEvent.NODE_LOST)
-                call.suspect_until = now + LOST_AFTER
-                self._table.arm(call)
+        # Without all of its arguments a call did not start.
+        self._table.for_each(
+            list(node.arriving), lambda call: self._table.hand_back(call, now), now
+        )
+        self._table.for_each(list(node.calls.values()), lambda call: self._suspect(call, now), now)
+
+    def _suspect(self, call: GatewayCall, now: float) -> None:
+        if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
+            self._table.advance(call, CallEvent.NODE_LOST, now)
+            call.suspect_until = now + LOST_AFTER
+            self._table.arm(call)
 
     def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has the node's id: what ran in the old one is lost."""
-        for call in list(node.calls.values()):
-            if call.state is not CallState.SUSPECT:
-                call.advance(CallEvent.NODE_LOST)
-            why = f"Node {node.node_id!r} was restarted while it ran"
-            self._table.give_up(call, why, now=now)
+        """A new process has the node's id: the calls of the old process are lost."""
+        self._table.for_each(
+            list(node.calls.values()), lambda call: self._lose(call, node, now), now
+        )
 
-    def receive(self, node: Node, message: Message, now: float) -> None:
-        """Handle a message of a node."""
-        kind = type(message)
-        if kind is Finished:
-            self._finished(node, message, now)  # type: ignore[arg-type]  # narrowed by `kind`
+    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
+        if call.state is not CallState.SUSPECT:
+            self._table.advance(call, CallEvent.NODE_LOST, now)
+        why = f"Node {node.node_id!r} was restarted while it ran"
+        self._table.give_up(call, why, now=now)
+
+    # -- what a node says of itself ----------------------------------------------------------------
+
+    def going_away(self, node: Node, message: GoingAway, now: float) -> None:
+        """The node takes no new calls."""
+        node.draining = True
+
+    def register(self, node: Node, message: Register, now: float) -> None:
+        """The node says what it offers now."""
+        self._nodes.offer(node, message)
+        self._dispatcher.fill(node, now)
+
+    def resources(self, node: Node, message: Resources, now: float) -> None:
+        """The node says how busy its machine is."""
+        node.resources = message
+
+    # -- what it says of its calls -----------------------------------------------------------------
+
+    def started(self, node: Node, message: Started, now: float) -> None:
+        """A function began to run."""
+        call = node.calls.get(message.call)
+        if call is None:
             return
-        match message:
-            case Started() if message.call in node.calls:
-                self._started(node.calls[message.call], node, now)
-            case Event():
-                self._event(node, message)
-            case GoingAway():
-                node.draining = True
-            case Register():
-                self._nodes.offer(node, message)
-                self._deadlines.refuse_hopeless(now)
-                self._dispatcher.fill(node, now)
-            case Resources():
-                node.resources = message
-            case Resume():
-                self._recovery.node_resumes(node, message, now)
-                node.has_resumed = True
-                self._dispatcher.fill(node, now)
-            case HandBack():
-                self._handed_back(node, message, now)
-
-    def _started(self, call: GatewayCall, node: Node, now: float) -> None:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING):
-            call.advance(CallEvent.STARTED)
+            self._table.advance(call, CallEvent.STARTED, now)
             call.began = call.began or now
+            node.began()
         if call.client is not None:
             call.client.link.send(Started(call.client_number, node.node_id))
 
-    def _event(self, node: Node, message: Event) -> None:
+    def event(self, node: Node, message: Event, now: float) -> None:
+        """Pass an event on to the client, if it is connected."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
         if call is None or call.client is None:
@@ -98,25 +99,24 @@ class Returns:
             message.call = call.client_number
             call.client.link.send(message)
 
-    def _finished(self, node: Node, message: Finished, now: float) -> None:
+    def finished(self, node: Node, message: Finished, now: float) -> None:
+        """Pass an outcome on to the client; without a client the node keeps it."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
         if call is None or message.fence != call.fence:
             node.link.drop(message.payload)
-            if call is None:  # it was given up, or nobody came back for it
-                node.link.send(Delivered((message.call,)))
+            self._out_of_place(node, message, call, now)
             return
-        call.advance(CallEvent.FINISHED)
-        code = "cancelled" if message.code and call.was_cancelled else message.code
-        self._table.recent.note(call, code, message.seconds, now)
-        if call.occupies:
-            call.occupies = False
-            node.release(call.function)
-            if not is_builtin(call.function):
+        call.code = "cancelled" if message.code and call.was_cancelled else message.code
+        call.seconds = message.seconds
+        self._table.advance(call, CallEvent.FINISHED, now)
+        if call.free_slot():
+            node.began()
+            if not message.code and not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)
         if call.client is None:
-            node.link.drop(message.payload)  # the node holds it
+            node.link.drop(message.payload)  # the node keeps it
             if not call.hold_until:
                 call.unbind(now)
                 self._table.arm(call)
@@ -125,9 +125,25 @@ class Returns:
         message.call = call.client_number
         call.client.link.send(message)
 
-    def _handed_back(self, node: Node, message: HandBack, now: float) -> None:
-        for number in message.calls:
-            call = node.calls.get(number)
-            if call is not None and call.state is not CallState.FINISHED:
-                self._table.hand_back(call)
+    def handed_back(self, node: Node, message: HandBack, now: float) -> None:
+        """These calls did not start, and will not start there."""
+        calls = [node.calls[number] for number in message.calls if number in node.calls]
+        self._table.for_each(calls, lambda call: self._hand_back(call, now), now)
+        self._nodes.handed_back(node, len(message.calls), now)
+        self._dispatcher.fill(node, now)
+
+    def _hand_back(self, call: GatewayCall, now: float) -> None:
+        if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.SUSPECT):
+            self._table.hand_back(call, now)
+
+    def _out_of_place(
+        self, node: Node, message: Finished, call: GatewayCall | None, now: float
+    ) -> None:
+        """An outcome of a call that was given up or let go, or of another attempt."""
+        if call is not None:
+            # The right outcome will not come: its client must not wait for it.
+            why = f"Node {node.node_id!r} sent the outcome of another attempt"
+            self._table.give_up(call, why, now=now)
+        assert node.link is not None, "messages come from an attached link"
+        node.link.send(Delivered((message.call,)))
         self._dispatcher.fill(node, now)

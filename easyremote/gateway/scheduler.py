@@ -10,14 +10,16 @@ from collections import OrderedDict
 
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import Access, GatewayCall, Node, Target
-from easyremote.protocol.call import CallState
 
-#: Of many nodes with the same function so many with room are compared for one call; the next call
-#: begins where this one left off. Comparing all of 2,000 nodes took a millisecond a call.
+#: How many nodes with room are compared for one call; the next call goes on behind them. To compare
+#: all of 2,000 nodes took a millisecond a call.
 COMPARED = 8
 
-#: The calls that wait for one target, by number, the oldest first.
+#: Calls that wait for the same, by number, the oldest first.
 Queue = OrderedDict[int, GatewayCall]
+#: What they wait for on their node: a function, who asks, and whether arguments are still to come.
+#: Calls whose arguments are still to come have queues of their own: they must not block the others.
+Wanted = tuple[str, Access, bool]
 
 
 class Scheduler:
@@ -26,21 +28,29 @@ class Scheduler:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         #: By node id ("" for any node), so that a node looks only at what it may take.
-        self._queues: dict[str, dict[tuple[str, Access], Queue]] = {}
+        self._queues: dict[str, dict[Wanted, Queue]] = {}
 
     def targets(self) -> list[Target]:
-        """What is waited for."""
-        return [(node_id, *wanted) for node_id, queues in self._queues.items() for wanted in queues]
+        """The targets for which calls wait."""
+        wanted = [(node_id, *want[:2]) for node_id, each in self._queues.items() for want in each]
+        return list(dict.fromkeys(wanted))
 
     def waiting(self, target: Target) -> list[GatewayCall]:
-        """The calls that wait for it, the first first."""
-        return list(self._queue(target).values())
+        """The calls that wait for a target, the oldest first."""
+        node_id, function, access = target
+        queues = self._queues.get(node_id, {})
+        calls = [
+            call
+            for is_coming in (False, True)
+            for call in queues.get((function, access, is_coming), OrderedDict()).values()
+        ]
+        return sorted(calls, key=lambda call: call.number)
 
     def place(self, call: GatewayCall) -> Node | None:
         """The node that can take the call now; None if it has to queue."""
-        node_id, function, access = target = call.target
-        if self._queues and self._queue(target):
-            return None  # others were here before
+        node_id, function, access = call.target
+        if self._queues and _wanted(call) in self._queues.get(node_id, ()):
+            return None  # older calls wait for the same
         if node_id:
             node = self._nodes.get(node_id)
             return node if node is not None and node.has_room(call) else None
@@ -56,21 +66,21 @@ class Scheduler:
         return best
 
     def enqueue(self, call: GatewayCall) -> None:
-        node_id, function, access = call.target
-        queues = self._queues.setdefault(node_id, {})
-        queues.setdefault((function, access), OrderedDict())[call.number] = call
+        queues = self._queues.setdefault(call.target[0], {})
+        queues.setdefault(_wanted(call), OrderedDict())[call.number] = call
 
     def remove(self, call: GatewayCall) -> None:
-        """It waits no longer (placed, cancelled, expired). Safe to repeat."""
-        node_id, function, access = call.target
-        queue = self._queue(call.target)
-        if queue.pop(call.number, None) is not None and not queue:
-            del self._queues[node_id][function, access]
-            if not self._queues[node_id]:
+        """Take a call out of its queue. Safe to repeat."""
+        node_id, wanted = call.target[0], _wanted(call)
+        queues = self._queues.get(node_id, {})
+        queue = queues.get(wanted)
+        if queue is not None and queue.pop(call.number, None) is not None and not queue:
+            del queues[wanted]
+            if not queues:
                 del self._queues[node_id]
 
     def next_for(self, node: Node) -> GatewayCall | None:
-        """Take the oldest call that this node has room for out of its queue."""
+        """Take the oldest call for which this node has room out of its queue."""
         oldest: GatewayCall | None = None
         for node_id in (node.node_id, ""):
             for queue in self._queues.get(node_id, {}).values():
@@ -78,13 +88,23 @@ class Scheduler:
                 if (oldest is None or head.number < oldest.number) and node.has_room(head):
                     oldest = head
         if oldest is not None:
-            assert oldest.state is CallState.QUEUED, "only queued calls wait"
             self.remove(oldest)
         return oldest
 
-    def _queue(self, target: Target) -> Queue:
-        node_id, function, access = target
-        return self._queues.get(node_id, {}).get((function, access)) or OrderedDict()
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a queue is not what it says; for tests."""
+        for node_id, queues in self._queues.items():
+            assert queues
+            for wanted, queue in queues.items():
+                assert queue
+                assert list(queue) == sorted(call.number for call in queue.values())
+                for call in queue.values():
+                    assert (call.target[0], _wanted(call)) == (node_id, wanted), call
+
+
+def _wanted(call: GatewayCall) -> Wanted:
+    _, function, access = call.target
+    return function, access, call.arguments is not None
 
 
 def _load(node: Node) -> tuple[float, float]:

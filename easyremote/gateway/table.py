@@ -2,62 +2,140 @@
 
 The gateway keeps a call's header, never its payload: what it can't place waits at the client, what
 passes is relayed chunk by chunk. All states are those of ``protocol/call.py``; each that can last
-has a timer here. A call enters by `CallTable.add` and leaves by `CallTable.forget`, which takes it
-out of wherever it stands: its queue, its node, its client. Who does what with a call is
-``intake.py``, ``returns.py`` and ``deadlines.py``. ``tests/gateway/test_table.py`` proves it.
+has a timer here. A call enters by `CallTable.add`, changes by `CallTable.advance`, and leaves by
+`CallTable.forget`, which takes it out of wherever it stands: its queue, its node, its client. Who
+does what with a call is ``intake.py``, ``returns.py`` and ``deadlines.py``.
+``tests/gateway/test_table.py`` proves it.
 """
 
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from easyremote.errors import CallLost, EasyRemoteError, to_wire
+from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.recent import Recent
 from easyremote.gateway.records import GatewayCall, Target
 from easyremote.gateway.scheduler import Scheduler
-from easyremote.protocol.call import CallEvent, CallState
+from easyremote.logs import about
+from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.messages import Finished, HandBack, Payload
 
-#: Timers of calls that are over may outnumber the calls by so many before they are swept out.
+_log = logging.getLogger("easyremote.gateway")
+
+#: How many timers of calls that are over are kept before they are removed.
 SPENT_TIMERS = 1000
+#: How many events the story of a call holds; later ones are left out.
+STORY = 20
 #: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
 TEXT_LIMIT = 2000
+
+#: Hears of an event right after it has changed a call.
+Listener = Callable[[GatewayCall, CallEvent, float], None]
 
 
 class CallTable:
     """All calls of one gateway: by id, in their queues, by what is due next."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, *, first: int = 0) -> None:
         self.nodes = nodes
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
-        #: Ids of calls that are over, so that a node that comes back late is told to forget them.
+        #: Ids of calls that are over: a node that comes back late is told to forget these calls.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
-        self.recent = Recent()
-        self._last = 0
-        #: (moment, number, id): ids, so that no call is kept only because it had a deadline.
+        self._listeners: dict[CallEvent, list[Listener]] = {event: [] for event in CallEvent}
+        #: Numbers rise from ``first``. Each gateway starts elsewhere, so that a number of an
+        #: earlier gateway never means a call of this one.
+        self._last = first
+        #: (moment, number, id). Ids and not calls, so that a timer keeps no call alive.
         self._timers: list[tuple[float, int, bytes]] = []
 
-    def add(self, call_id: bytes, owner: str, target: Target, now: float) -> GatewayCall:
+    def listen(self, listener: Listener, events: Iterable[CallEvent]) -> None:
+        """Have ``listener`` called with every call to which one of these events happens."""
+        for event in events:
+            self._listeners[event].append(listener)
+
+    def add(
+        self, call_id: bytes, owner: str, target: Target, state: CallState, now: float
+    ) -> GatewayCall:
+        """Make a call with an id that is not in the table."""
         self._last += 1
-        call = self.by_id[call_id] = GatewayCall(self._last, call_id, owner, target, created=now)
+        call = GatewayCall(self._last, call_id, owner, target, state, created=now)
+        self.by_id[call_id] = call
         return call
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def advance(self, call: GatewayCall, event: CallEvent, now: float) -> None:
+        """The one door by which a call changes its state."""
+        state = TRANSITIONS.get((call.state, event))
+        if state is None:
+            raise InternalError(
+                f"{call.title} is {call.state.value} and can't be {event.name}. "
+                f"{self.story(call)} Please report this."
+            )
+        call.state = state
+        if len(call.story) < 2 * STORY:
+            call.story += (event, now)
+        for tell in self._listeners[event]:
+            tell(call, event, now)
+
+    def story(self, call: GatewayCall) -> str:
+        """What happened to a call, for people who look for a mistake."""
+        pairs = zip(call.story[::2], call.story[1::2], strict=True)
+        told = [
+            f"{event.name} after {moment - call.created:.3f} s"
+            for event, moment in pairs
+            if isinstance(event, CallEvent) and isinstance(moment, float)
+        ]
+        return f"Its story: {', '.join(told) or 'nothing yet'}."
+
+    def for_each(
+        self, calls: Iterable[GatewayCall], step: Callable[[GatewayCall], None], now: float
+    ) -> None:
+        """Call ``step`` with each of these calls; an exception ends the call that it is about."""
+        for call in calls:
+            try:
+                step(call)
+            except Exception:
+                self.broke(call, now)
+
+    def broke(self, call: GatewayCall, now: float) -> None:
+        """Log the exception that is being handled, and end the call that it is about."""
+        _log.exception(
+            "A mistake of the gateway ends %s (%s). %s",
+            *(call.title, call.state.value, self.story(call)),
+            extra=about(call=call.call_id),
+        )
+        error = InternalError(
+            f"The gateway made a mistake with {call.title}, and ended it. {self.story(call)} "
+            "Please report this, with the gateway's log."
+        )
+        try:
+            if call.state in TERMINAL:
+                self.forget(call)
+            else:
+                self.end(call, CallEvent.GIVEN_UP, error, now=now)
+        except Exception:
+            _log.exception("%s could not be ended in order", call.title)
+            self.forget(call)
+            if call.client is not None:
+                call.client.link.send(failed(call.client_number, error, may_have_run=True))
 
     # -- endings -----------------------------------------------------------------------------------
 
     def end(
         self, call: GatewayCall, event: CallEvent, error: EasyRemoteError, *, now: float
     ) -> None:
-        """End a call with an outcome of our own; it is kept until its client has it."""
-        self.recent.note(call, error.code, now - call.began if call.began else 0.0, now)
-        if call.state is CallState.QUEUED:
+        """End a call with an error of the gateway; it is kept until its client has it."""
+        if call.state in WAITING:
             self.queues.remove(call)
-        call.advance(event)
+        call.code, call.seconds = error.code, now - call.began if call.began else 0.0
+        self.advance(call, event, now)
         call.leave_node()
         call.drop_arguments()
         call.suspect_until = 0.0
@@ -66,7 +144,7 @@ class CallTable:
         if call.client is not None:
             call.client.link.send(call.outcome)
         elif call.hold < 0:
-            self.forget(call)  # nobody may ever come for it
+            self.forget(call)  # it has no hold timer: it would be kept for ever
             return
         self.arm(call)
 
@@ -78,9 +156,9 @@ class CallTable:
         )
         self.end(call, CallEvent.GIVEN_UP, CallLost(text), now=now)
 
-    def hand_back(self, call: GatewayCall) -> None:
-        """It did not start: its client, who has the payload, sends it once more."""
-        call.advance(CallEvent.HANDED_BACK)
+    def hand_back(self, call: GatewayCall, now: float) -> None:
+        """Give a call that did not start back to its client, which sends it again."""
+        self.advance(call, CallEvent.HANDED_BACK, now)
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
@@ -88,9 +166,10 @@ class CallTable:
 
     def forget(self, call: GatewayCall, *, remember: bool = True) -> None:
         """Remove a call everywhere."""
-        if call.state is CallState.QUEUED:
+        if call.state in WAITING:
             self.queues.remove(call)
         call.leave_node()
+        call.drop_arguments()
         if call.client is not None:
             call.client.calls.pop(call.client_number, None)
         self.by_id.pop(call.call_id, None)
@@ -102,7 +181,7 @@ class CallTable:
     # -- time --------------------------------------------------------------------------------------
 
     def arm(self, call: GatewayCall) -> None:
-        """See to it that `due` has this call when it is time; after each change of its limits."""
+        """Set the timer of a call; to be called after each change of its limits."""
         when = call.next_deadline()
         if when and when != call.timer:
             call.timer = when
@@ -111,7 +190,7 @@ class CallTable:
                 self._sweep()
 
     def due(self, now: float) -> Iterator[GatewayCall]:
-        """Yield the calls for which something has to happen now, and watch them further."""
+        """Yield the calls for which a limit has passed; set the timers of the others again."""
         while self._timers and self._timers[0][0] <= now:
             _, number, call_id = heapq.heappop(self._timers)
             call = self.by_id.get(call_id)
@@ -125,7 +204,7 @@ class CallTable:
                 self.arm(call)
 
     def _sweep(self) -> None:
-        """Calls that ended well before their deadline leave their timers behind."""
+        """Remove the timers of calls that are over."""
         self._timers = [timer for timer in self._timers if self._is_set(timer)]
         heapq.heapify(self._timers)
 
@@ -134,9 +213,48 @@ class CallTable:
         call = self.by_id.get(call_id)
         return call is not None and call.number == number and call.timer == when
 
+    # -- what always holds -------------------------------------------------------------------------
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a call stands in one place and not in another.
+
+        For tests: it looks at everything.
+        """
+        self.queues.check_invariants()
+        self.nodes.check_invariants()
+        timers = {(number, when) for when, number, _ in self._timers}
+        targets = self.queues.targets()
+        waiting = {id(call) for target in targets for call in self.queues.waiting(target)}
+        for call_id, call in self.by_id.items():
+            assert call.call_id == call_id
+            self._check_places(call, is_queued=id(call) in waiting)
+            due = call.next_deadline()
+            assert not due or (call.timer <= due and (call.number, call.timer) in timers), call
+        known = {id(call) for call in self.by_id.values()}
+        assert waiting <= known, "a call that is not there waits"
+        for node in self.nodes:
+            assert {id(call) for call in node.calls.values()} <= known, node.node_id
+
+    @staticmethod
+    def _check_places(call: GatewayCall, *, is_queued: bool) -> None:
+        state, node, client = call.state, call.node, call.client
+        on_node = state not in WAITING and state not in TERMINAL
+        assert on_node == (node is not None), call
+        assert node is None or node.calls[call.number] is call, call
+        assert client is None or client.calls[call.client_number] is call, call
+        assert not is_queued or (state in WAITING and call.submit is not None), call
+        assert is_queued or state is not CallState.QUEUED, call
+        assert call.submit is None or state in WAITING, call
+        assert call.arguments is None or state not in TERMINAL, call
+        assert bool(call.suspect_until) == (state in (CallState.SUSPECT, CallState.EXPECTED)), call
+        assert (call.outcome is not None) == (state in TERMINAL), call
+        is_arriving = node is not None and call in node.arriving
+        assert not (call.occupies and is_arriving), call
+        assert bool(call.arguments_by) == is_arriving, call
+
 
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
-    """An outcome that no node made."""
+    """An outcome that the gateway makes."""
     code, text, details = to_wire(error)
     body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)

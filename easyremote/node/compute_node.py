@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from easyremote.node.functions import Registrar
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
 from easyremote.node.registered.runner import Runner
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
@@ -78,8 +78,7 @@ class ComputeNode(Registrar):
         self.settings = find_settings(gateway or vps_address, api_key, kind="node")
         self.settings.key("node")
         self.node_id = node_id or platform.node() or "node"
-        if not 0 < session_idle < math.inf:
-            raise UsageError(f"session_idle is in seconds and above 0, not {session_idle!r}.")
+        check_seconds(session_idle, "session_idle")
         cores = os.cpu_count() or 1
         self._policy = NodePolicy(
             slots=max_workers or cores + 4,
@@ -101,6 +100,11 @@ class ComputeNode(Registrar):
     def is_online(self) -> bool:
         """Whether it is connected to its gateway."""
         return self._served is not None and self._served.link is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves: it is online, or on its way back to its gateway."""
+        return self._served is not None
 
     def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM; what runs then may finish. Blocks.

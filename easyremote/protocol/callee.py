@@ -16,7 +16,7 @@ from typing import Protocol
 
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.held import HeldCall, HeldCalls
-from easyremote.protocol.messages import Dispatch, Event, Started
+from easyremote.protocol.messages import Event, Started
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer
 
@@ -53,7 +53,7 @@ class Callee(HeldCalls[LocalCall]):
     """All calls that this process runs."""
 
     def __init__(self, runner: Runner, seal: Seal = CLEAR) -> None:
-        super().__init__(seal)
+        super().__init__(LocalCall, seal)
         self._runner = runner
 
     # -- what the runner says --------------------------------------------------------------------
@@ -74,17 +74,6 @@ class Callee(HeldCalls[LocalCall]):
         self._send_event(held, held.last_event, parts, size, encoding)
 
     # -- what the gateway says ---------------------------------------------------------------------
-
-    def _take(self, message: Dispatch) -> LocalCall:
-        return LocalCall(
-            message.call,
-            message.call_id,
-            message.fence,
-            message.function,
-            message.session,
-            message.owner,
-            message.timeout,
-        )
 
     def _start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         self._runner.start(held, encoding, arguments)

@@ -38,7 +38,6 @@ from easyremote.protocol.messages import (
     Finished,
     HandBack,
     Message,
-    Payload,
     Seen,
 )
 from easyremote.protocol.seal import CLEAR, Part, Seal
@@ -85,6 +84,11 @@ class HeldCall:
     owner: str
     #: Seconds that are left of the caller's time, 0 for no limit.
     timeout: float
+    #: Seconds that it may wait here for its turn, and seconds that it may run; 0 for no limit.
+    queue_timeout: float
+    run_timeout: float
+    #: By which people find where it came from.
+    origin: str
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
     state: CallState = CallState.DISPATCHED
     #: Whether the arguments are whole: the call has a place, or runs.
@@ -107,11 +111,14 @@ class HeldCalls(ABC, Generic[C]):
 
     Parameters
     ----------
+    kind
+        What is kept of a call.
     seal
         Opens arguments, and seals events and outcomes.
     """
 
-    def __init__(self, seal: Seal = CLEAR) -> None:
+    def __init__(self, kind: type[C], seal: Seal = CLEAR) -> None:
+        self._kind = kind
         self._seal = seal
         self._by_id: dict[bytes, C] = {}
         self._by_number: dict[int, C] = {}
@@ -127,10 +134,6 @@ class HeldCalls(ABC, Generic[C]):
         return [held for held in self._by_id.values() if not held.is_finished]
 
     # -- what becomes of a call is decided by the two who hold calls -------------------------------
-
-    @abstractmethod
-    def _take(self, message: Dispatch) -> C:
-        """The record of a new call."""
 
     @abstractmethod
     def _start(self, held: C, encoding: str, arguments: Buffer) -> None:
@@ -159,8 +162,9 @@ class HeldCalls(ABC, Generic[C]):
         self._link = link
         self._by_number.clear()
         # Arguments that had not come whole never will: the call did not start, and is forgotten.
-        for held in [held for held in self._by_id.values() if not held.has_arguments]:
-            del self._by_id[held.call_id]
+        for held in self.unfinished:
+            if not held.has_arguments:
+                del self._by_id[held.call_id]
         return list(self._by_id.values())
 
     def detach(self, link: Link) -> None:
@@ -213,7 +217,7 @@ class HeldCalls(ABC, Generic[C]):
 
     def finish(self, held: C, outcome: Outcome) -> None:
         """End a call with its one outcome. A second outcome is dropped."""
-        if not held.is_finished:
+        if held.state is not CallState.FINISHED:
             held.state = advance(held.state, CallEvent.FINISHED)
             held.outcome = outcome
             self._send_outcome(held, outcome)
@@ -222,10 +226,16 @@ class HeldCalls(ABC, Generic[C]):
         """Answer a DISPATCH that is not taken; nothing is kept of it."""
         if self._link is not None:
             self._link.drop(message.payload)
-            payload = self._sealed(self._link, message.call_id, outcome)
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, message.call_id, Part.OUTCOME, 0
+            )
             self._link.send(
                 Finished(
-                    message.call, payload, outcome.code, outcome.may_have_run, fence=message.fence
+                    message.call,
+                    self._link.offer(parts, size, outcome.encoding),
+                    outcome.code,
+                    outcome.may_have_run,
+                    fence=message.fence,
                 )
             )
 
@@ -265,7 +275,18 @@ class HeldCalls(ABC, Generic[C]):
             text = "The node ran this call and its outcome was delivered."
             self.refuse(message, failure("lost", text))
             return
-        held = self._by_id[message.call_id] = self._take(message)
+        held = self._by_id[message.call_id] = self._kind(
+            message.call,
+            message.call_id,
+            message.fence,
+            message.function,
+            message.session,
+            message.owner,
+            message.timeout,
+            message.queue_timeout,
+            message.run_timeout,
+            message.origin,
+        )
         self._by_number[held.call] = held
         encoding = message.payload.encoding
         try:
@@ -296,7 +317,7 @@ class HeldCalls(ABC, Generic[C]):
         self.finish(held, failure(code, text, may_have_run=False))
 
     def _arguments_reset(self, held: C) -> None:
-        if self._by_id.get(held.call_id) is held:
+        if self._by_id.get(held.call_id) is held and not held.is_finished:
             self._drop(held)
 
     def _cancel(self, held: C, *, kill: bool) -> None:
@@ -309,7 +330,7 @@ class HeldCalls(ABC, Generic[C]):
     def _delivered(self, message: Delivered) -> None:
         for number in message.calls:
             held = self._by_number.get(number)
-            if held is not None and held.is_finished:
+            if held is not None and held.state is CallState.FINISHED:
                 self._forget(held)
 
     def _bind(self, held: C, number: int) -> None:
@@ -325,11 +346,13 @@ class HeldCalls(ABC, Generic[C]):
     def _send_outcome(self, held: C, outcome: Outcome) -> None:
         link = self.link_for(held)
         if link is not None:
-            payload = self._sealed(link, held.call_id, outcome)
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, held.call_id, Part.OUTCOME, 0
+            )
             link.send(
                 Finished(
                     held.call,
-                    payload,
+                    link.offer(parts, size, outcome.encoding),
                     outcome.code,
                     outcome.may_have_run,
                     outcome.seconds,
@@ -337,10 +360,6 @@ class HeldCalls(ABC, Generic[C]):
                     held.last_event,
                 )
             )
-
-    def _sealed(self, link: Link, call_id: bytes, outcome: Outcome) -> Payload:
-        parts, size = self._seal.seal(outcome.parts, outcome.size, call_id, Part.OUTCOME, 0)
-        return link.offer(parts, size, outcome.encoding)
 
     def _drop(self, held: C) -> None:
         """Forget a call that did not start; it may come again."""

@@ -94,6 +94,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     auth_required: whether that endpoint asks for a key.
     tags: words that its owner chose.
     parameters: the JSON Schema of its arguments; empty if they can't be given by name.
+    max_body: bytes of the largest HTTP body that calls it, 0 for the gateway's limit.
     """
 
     name: Name
@@ -107,6 +108,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     auth_required: bool = False
     tags: Names = ()
     parameters: Text = ""
+    max_body: Count = 0
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):

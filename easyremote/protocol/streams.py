@@ -195,13 +195,15 @@ class Relay:
 
     __slots__ = (
         *("_granted", "_held", "_left", "_outgoing", "_source", "_stream", "_target"),
-        *("on_reset", "size"),
+        *("on_complete", "on_reset", "size"),
     )
 
     def __init__(self, source: Link, stream: int, size: int) -> None:
         self._source, self._stream, self.size = source, stream, size
         #: Called if the rest will not come.
         self.on_reset: Callable[[], None] | None = None
+        #: Hears that all of it has come.
+        self.on_complete: Callable[[], None] | None = None
         self._left = size
         self._granted = INITIAL_WINDOW
         self._held = Pieces()
@@ -222,6 +224,16 @@ class Relay:
         """Whether all bytes have come."""
         return self._left == 0
 
+    @property
+    def received(self) -> int:
+        """How many bytes have come."""
+        return self.size - self._left
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is the source's turn: more bytes were welcomed than have come."""
+        return self._left > 0 and self._granted > 0
+
     def receive(self, chunk: memoryview) -> bool:
         self._left -= len(chunk)
         self._granted -= len(chunk)
@@ -231,6 +243,8 @@ class Relay:
             self._held.append(chunk)
         else:
             self._target.push(self._outgoing, chunk)
+        if self._left == 0 and self.on_complete is not None:
+            self.on_complete()
         return self._left == 0
 
     def reset(self) -> None:
@@ -243,6 +257,12 @@ class Relay:
     def stop(self) -> None:
         """Tell the source that nobody wants the rest."""
         self._source.stop_stream(self._stream)
+
+    def give_up(self) -> None:
+        """Stop the source, and tell the target that the rest will not come. Safe to repeat."""
+        self.stop()
+        if self._target is not None:
+            self._target.abort_stream(self._outgoing)
 
     def _credit(self, size: int) -> None:
         self._granted += size

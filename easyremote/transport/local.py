@@ -48,9 +48,10 @@ class LocalPair:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self.pump)
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
+        """Pass on what is queued, now."""
         self._scheduled = False
         now = time.monotonic()
         while self.near.has_output or self.far.has_output:

@@ -88,6 +88,6 @@ def test_who_may_call_less_holds_up_nobody(desk: Desk) -> None:
 
 
 def test_who_may_not_know_a_function_is_told_the_same_as_where_there_is_none() -> None:
-    error = Nodes().no_such_function("wipe", None, Access.PUBLIC)
+    error = Nodes(0.0).no_such_function("wipe", None, Access.PUBLIC)
     assert isinstance(error, NotFound)
     assert error.message == "There is no public function 'wipe' here."

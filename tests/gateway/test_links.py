@@ -231,9 +231,9 @@ async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_pa
     """What it sent would reach nobody, and nobody would say so."""
     keys = KeyStore(tmp_path / "keys.db")
     links = Links(keys)
-    peer, said = Peer(links), list[Message]()
+    peer, said = Peer(links, "", lambda: None), list[Message]()
     peer.link.send = said.append  # type: ignore[method-assign]
-    links.calls.leave()
+    links.calls.leave(0.0)
     peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
     assert said == [GoingAway("the gateway stops")]
     assert not peer.is_client

@@ -15,11 +15,12 @@ from easyremote.protocol.messages import NAME_LIMIT, decode, encode
 
 @pytest.fixture
 def table() -> CallTable:
-    return CallTable(Nodes())
+    return CallTable(Nodes(0.0))
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:
-    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f", Access.LINK), 0.0)
+    target = ("", "f", Access.LINK)
+    call = table.add(number.to_bytes(16, "big"), "alice", target, CallState.QUEUED, 0.0)
     for name, moment in limits.items():
         setattr(call, name, moment)
     table.queues.enqueue(call)

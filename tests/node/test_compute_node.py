@@ -16,7 +16,8 @@ import pytest
 
 from easyremote import ComputeNode
 from easyremote.client.client import Client
-from easyremote.errors import CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.errors import CallLost, CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.gateway.records import LOST_AFTER
 from tests.conftest import LIMIT, Gateway, end, online, wait_until
 
 PROGRAM = str(Path(__file__).with_name("gated_program.py"))
@@ -123,6 +124,10 @@ def items() -> Iterator[int]:
         (waits, {"async_func": False}, r"waits\(\) is an async function, but .* async_func=False"),
         (items, {"stream": False}, "is a generator: it can't be registered with stream=False"),
         (plain, {"timeout": 0}, "timeout is in seconds and above 0, not 0"),
+        (plain, {"timeout": float("nan")}, "timeout is in seconds and above 0, not nan"),
+        (plain, {"timeout": float("inf")}, "not inf. It is at most a hundred years"),
+        (plain, {"max_body": 0}, r"max_body is in bytes, from 1 to 67108864 \(64 MiB\), not 0"),
+        (plain, {"max_body": 1 << 30}, "max_body is in bytes"),
         (plain, {"max_concurrency": 0}, "max_concurrency is at least 1, not 0"),
         (plain, {"name": "$cell"}, r"'\$cell' can't be a function's name"),
         (plain, {"name": "a/b"}, "'a/b' can't be a function's name"),
@@ -156,9 +161,10 @@ def test_what_can_not_be_a_label_is_refused_at_once(gateway: Gateway, labels: li
         made(gateway, "n", labels=labels)
 
 
-def test_no_time_is_no_idle_time(gateway: Gateway) -> None:
-    with pytest.raises(UsageError, match="session_idle is in seconds and above 0, not 0"):
-        made(gateway, "n", session_idle=0)
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_no_time_is_no_idle_time(gateway: Gateway, value: float) -> None:
+    with pytest.raises(UsageError, match=f"session_idle is in seconds and above 0, not {value}"):
+        made(gateway, "n", session_idle=value)
 
 
 def test_two_functions_of_one_name_are_refused(gateway: Gateway) -> None:
@@ -194,6 +200,25 @@ def test_sigterm_lets_what_runs_finish_and_what_waits_never_starts(
         assert not error.may_have_run
     client.close()
     end(going)
+
+
+def test_a_function_that_ends_the_nodes_process_is_lost_when_the_node_is_back(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_KEY", gateway.keys["node"])
+    mortal = gateway.start_node("mortal", PROGRAM)
+    client = gateway.client()
+    job = client.on("mortal").submit("end_the_process", str(tmp_path))
+    assert mortal.wait(LIMIT) == 9
+    assert entered(tmp_path) == 1
+    again = gateway.start_node("mortal", PROGRAM)
+    error = job.exception(LOST_AFTER / 2)  # at once: the gateway does not wait until it gives up
+    assert isinstance(error, CallLost)
+    assert error.may_have_run
+    assert "'mortal' was restarted while it ran" in str(error)
+    client.close()
+    end(again)
+    end(mortal)
 
 
 def test_a_node_is_started_and_stopped_within_a_program(gateway: Gateway) -> None:

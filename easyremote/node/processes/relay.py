@@ -44,7 +44,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
     """All calls that a node passes on."""
 
     def __init__(self, keeper: Keeper) -> None:
-        super().__init__()
+        super().__init__(RelayedCall)
         self._keeper = keeper
         self._last = 0
 
@@ -76,7 +76,9 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         process.calls.pop(call.inner, None)
         call.process = None
         if call.is_finished and call.outcome is None:
+            # A client that has the whole value drops this; a client that has a part of it needs it.
             call.outcome, call.last_event = outcome, 0
+            self._send_outcome(call, outcome)
         self.finish(call, outcome)
 
     # -- from a process ----------------------------------------------------------------------------
@@ -90,7 +92,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
                 if link is not None:
                     link.send(Started(call.call))
             case Event():
-                link = None if call is None or call.is_finished else self.link_for(call)
+                link = self.link_for(call) if call is not None and call.outcome is None else None
                 if call is None or link is None:
                     process.link.drop(message.payload)
                 else:
@@ -109,7 +111,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             call.state = advance(call.state, CallEvent.FINISHED)
             call.last_event = message.events
             if call.stopping is not None and message.code:
-                # The process reports the interrupt that stopped it; what counts is who sent it.
+                # The process reports an interrupt; its caller is told why it was interrupted.
                 call.outcome = call.stopping
         link = self.link_for(call)
         if call.outcome is None and link is not None:
@@ -135,20 +137,6 @@ class RelayedCalls(HeldCalls[RelayedCall]):
 
     # -- what the gateway says ---------------------------------------------------------------------
 
-    def _take(self, message: Dispatch) -> RelayedCall:
-        return RelayedCall(
-            message.call,
-            message.call_id,
-            message.fence,
-            message.function,
-            message.session,
-            message.owner,
-            message.timeout,
-            queue_timeout=message.queue_timeout,
-            run_timeout=message.run_timeout,
-            origin=message.origin,
-        )
-
     def _start(self, held: RelayedCall, encoding: str, arguments: Buffer) -> None:
         held.encoding, held.arguments = encoding, arguments
         self._keeper.place(held)
@@ -167,7 +155,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             held.process.link.send(Attach(held.inner))
 
     def _released(self, held: RelayedCall) -> None:
-        # A process that has not ended the call yet still says when it has; until then it is busy.
+        # A process that still runs the call stays busy until it says FINISHED.
         if held.process is not None and held.is_done:
             held.process.link.send(Delivered((held.inner,)))
             held.process.calls.pop(held.inner, None)

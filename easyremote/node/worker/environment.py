@@ -22,12 +22,16 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+import psutil
+
 from easyremote.config import home
 from easyremote.errors import UsageError
 from easyremote.node.policy import INSTALL_VARIABLE
 
 __all__ = ["Environment", "find_uv"]
 
+#: The folder of a layer that a process is making; the number of the process follows.
+_MAKING = "making-"
 #: What uv says that it would install; with where from, if that isn't an index.
 _WOULD_INSTALL = re.compile(r"^ \+ ([\w.-]+)==(\S+)(?: \(from (.*)\))?$", re.MULTILINE)
 
@@ -117,7 +121,8 @@ def _layer(wanted: Iterable[str], fill: Callable[[Path], None]) -> Path:
         os.utime(folder)
         return folder
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=kept, prefix="making-"))
+    _remove_unfinished(kept)
+    making = Path(tempfile.mkdtemp(dir=kept, prefix=f"{_MAKING}{os.getpid()}-"))
     try:
         fill(making)
         making.rename(folder)
@@ -128,6 +133,14 @@ def _layer(wanted: Iterable[str], fill: Callable[[Path], None]) -> Path:
     return folder
 
 
+def _remove_unfinished(kept: Path) -> None:
+    """Remove the layers that processes were making when they were killed."""
+    for folder in kept.glob(f"{_MAKING}*"):
+        number = folder.name.removeprefix(_MAKING).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _digest(wanted: Iterable[str]) -> str:
     here = sorted(f"{each.name}=={each.version}" for each in _own_distributions())
     facts = (sys.version, sys.prefix, *here, "", *sorted(wanted))
@@ -135,13 +148,13 @@ def _digest(wanted: Iterable[str]) -> str:
 
 
 def _own_distributions() -> Iterable[Distribution]:
-    """What the node itself has: not what is in layers."""
+    """The packages of the node itself, without those of layers."""
     kept = str(home() / "environments")
     return distributions(path=[each for each in sys.path if not each.startswith(kept)])
 
 
 def _install(wanted: list[str], folder: Path) -> int:
-    """Install what is wanted and isn't here; how many packages that are."""
+    """Install the wanted packages that are not here; the number of them."""
     # A dry run changes nothing, so it may look at the Python of a system.
     python = ("--python", sys.executable)
     dry = _uv("pip", "install", *python, "--dry-run", "--break-system-packages", "--", *wanted)

@@ -1,4 +1,4 @@
-"""What a cell runs in, inside a session process: IPython, with its output turned into events.
+"""IPython in a session process: runs cells, and turns their output into events.
 
 A `Shell` takes over its process: streams, ``input``, the matplotlib backend, tqdm's bars. It runs
 cells one at a time on the main thread, where SIGINT interrupts them, and decides which names travel
@@ -8,16 +8,13 @@ back. What events look like is in `output`. Importing this is cheap; making a Sh
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import types
 import warnings
@@ -27,6 +24,7 @@ from typing import Any
 from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
 from easyremote.node.blob_store import BlobMissing
+from easyremote.node.folders import own_folder
 from easyremote.node.outcomes import text_of
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
@@ -42,7 +40,7 @@ from easyremote.serialize.functions import home
 __all__ = ["Shell"]
 
 _NO_EXIT = "A cell can't end its session on the node; the session goes on."
-#: What Python calls a cell where IPython doesn't format the message.
+#: How Python names a cell in a message that IPython doesn't format.
 _CELL_FILE = re.compile(r'(File )?"?<ipython-input-(\d+)-[0-9a-f]+>"?')
 
 
@@ -63,7 +61,7 @@ class Shell:
         # Set before anything imports matplotlib; the backend then finds this shell by itself.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         publish_to(emit)
-        #: Where the answers go to what a cell asks its user.
+        #: Takes the answers to what a cell asks its user.
         self.stdin = Stdin(emit)
         self.stdin.install()
         self._ip = _ipython(emit)
@@ -172,7 +170,7 @@ class Shell:
         if "packed" not in request:
             return []
         try:
-            # Nobody else is to hold that memory.
+            # Nothing else may hold on to that memory.
             return self.variables.receive(request.pop("packed"), request.get("released", ()))
         except ModuleNotFoundError as error:
             raise remote_error(
@@ -206,7 +204,7 @@ class Shell:
             error = late
         end_bars(error)
         self._capture.flush()
-        # Names only: the values of before are not ours to keep.
+        # Names only: the values must not be kept alive here.
         request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
         self.variables.left = lambda: self._left(request) if error is not None else {}
         if isinstance(error, SystemExit):
@@ -230,7 +228,7 @@ class Shell:
                 return self.variables.bring(names)
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What a cell that failed has assigned before it did."""
+        """The variables that a failed cell had assigned before it failed."""
         outputs = request.get("outputs", "auto")
         if not isinstance(outputs, str):
             outputs = [name for name in outputs if name in request["changed"]]
@@ -261,7 +259,7 @@ class _Uninterrupted:
 
     @contextlib.contextmanager
     def deferred(self, *, is_news: bool = True) -> Iterator[None]:
-        """An interrupt that comes meanwhile waits until the end; where it is no news, for ever."""
+        """Hold back an interrupt until the end of the block; drop it where ``is_news`` is False."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -315,8 +313,7 @@ def _ipython(emit: Callable[[Event], None]) -> Any:
     from easyremote.node.worker.interactive import NodeShell
 
     # The user's own profile and history are for their terminal; nothing of a session goes there.
-    folder = tempfile.mkdtemp(prefix="easyremote-ipython-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = str(own_folder("ipython"))
     config = Config()
     config.HistoryManager.enabled = False
     config.Completer.use_jedi = False

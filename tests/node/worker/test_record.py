@@ -21,7 +21,7 @@ def bar(n: int, key: str = "1", state: Any = "running", leave: bool = True) -> E
 
 
 def reader(record: Record) -> Reader:
-    held = LocalCall(1, b"i" * 16, 0, "$cell", "", "", 0.0)
+    held = LocalCall(1, b"i" * 16, 0, "$cell", "", "", 0.0, 0.0, 0.0, "")
     made = Reader(held)
     record.readers.append(made)
     return made
