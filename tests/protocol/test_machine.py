@@ -9,6 +9,9 @@ What the search does to them:
 - reordering: records about different calls and streams pass one another, and so do STARTED, EVENT
   and FINISHED of one call (events have numbers); each of the four directions goes at its own pace.
 
+The node holds its calls in one of two ways (``held.py``): it runs them itself, or it passes them on
+to a process, which may be killed.
+
 What stays in order, because an ordered WebSocket or pipe never changes it, and the protocol is
 built on that: announcements of streams, chunks of one stream behind its announcement, commands
 about one call (CANCEL behind its SUBMIT), and what settles a whole connection (REGISTER, RESUME,
@@ -290,4 +293,4 @@ SETTINGS = settings(
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = SETTINGS
 TestDeliveryThroughProcesses = DeliveryThroughProcesses.TestCase
-TestDeliveryThroughProcesses.settings = SETTINGS
+TestDeliveryThroughProcesses.settings = settings(SETTINGS, max_examples=SEARCH or 500)
