@@ -147,7 +147,6 @@ class Link:
     def _mute(self) -> None:
         self._is_mute = True
         self._control.clear()
-        self._backlog = 0
 
     def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
         """A payload of these parts, for the message that is sent next: inline, or as a stream.

@@ -93,7 +93,7 @@ def test_a_shipped_body_raises_with_its_own_lines_and_no_frames_of_ours() -> Non
         broken(1)
     assert isinstance(caught.value, RemoteError)
     assert "return x / 0" in caught.value.remote_traceback
-    assert "worker.py" not in caught.value.remote_traceback
+    assert "node/worker/" not in caught.value.remote_traceback
 
 
 def test_a_crash_fails_that_call_only_and_at_once() -> None:

@@ -144,7 +144,7 @@ async def test_a_builtin_takes_no_arguments_in_an_encoding_that_is_not_its_own(
 
 
 async def test_a_call_that_can_not_be_started_ends_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served = Served()
     start = served.runner.start
@@ -158,8 +158,6 @@ async def test_a_call_that_can_not_be_started_ends_and_nothing_else(
         "internal",
         "count() can't be run: RuntimeError('a mistake of ours').",
     )
-    (record,) = caplog.records
-    assert record.exc_info is not None and "a mistake of ours" in str(record.exc_info[1])
     monkeypatch.setattr(served.runner, "start", start)
     served.dispatch("count", dumped(1, 2))
     assert (await served.outcome()).code == ""

@@ -147,9 +147,13 @@ def test_a_message_larger_than_that_leaves_by_itself() -> None:
 
 def test_a_message_that_the_far_end_would_refuse_is_not_sent() -> None:
     link = open_link()
-    with pytest.raises(ProtocolError, match="a GoingAway of .* is too large"):
-        link.send(GoingAway("x" * MAX_CONTROL))
+    largest = GoingAway("x" * (MAX_CONTROL - 8))
+    assert len(encode(largest)) == MAX_CONTROL - 1
+    with pytest.raises(ProtocolError, match=f"a GoingAway of {MAX_CONTROL} bytes is too large"):
+        link.send(GoingAway(largest.reason + "x"))
     assert not link.has_output
+    link.send(largest)
+    assert deliver(link, open_link()) == [largest]
 
 
 # -- payloads --------------------------------------------------------------------------------------
@@ -290,12 +294,12 @@ def memory_of(link: Link, send: Callable[[], object]) -> int:
 def test_messages_that_nobody_reads_are_limited_by_their_memory(
     size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_BACKLOG", 4 * 1024 * 1024)
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 1024 * 1024)
     link, woken = open_link(), []
     link.wake = lambda: woken.append(link.state)
     message = Event(1, 1, Payload("pickle5", size, bytes(size)))
     most = memory_of(link, lambda: link.send(message))
-    assert 3_000_000 < most < 8_000_000
+    assert 750_000 < most < 2_000_000
     assert woken == [LinkState.OPEN, LinkState.OVERRUN]
     assert not link.has_output
     link.send(message)
@@ -306,11 +310,11 @@ def test_messages_that_nobody_reads_are_limited_by_their_memory(
 def test_pings_whose_answers_nobody_reads_overrun_the_link(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "MAX_BACKLOG", 1024 * 1024)
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 200_000)
     link = open_link()
-    data = control_record(encode(Ping(1))) * 1000
+    data = control_record(encode(Ping(1))) * 100
     most = memory_of(link, lambda: list(link.receive_data(data, 0.0)))
-    assert most < 4_000_000
+    assert most < 1_000_000
 
 
 def test_what_is_read_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,6 +328,11 @@ def test_what_is_read_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(deliver(link, far)) == 2003
         assert link.state is LinkState.OPEN
         assert link._backlog == 0
+    for _ in range(20_000):  # one at a time
+        link.send(Seen(1, 1))
+        link.data_to_send()
+    assert link.state is LinkState.OPEN
+    assert link._backlog == 0
 
 
 def test_what_is_left_unread_counts_until_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,6 +399,15 @@ def test_a_silent_peer_is_asked_and_then_given_up() -> None:
         pings += 1
     assert link.next_timeout() == 100.0 + DEAD_AFTER
     assert pings == 3
+
+
+def test_silence_is_counted_from_the_moment_when_the_link_opens() -> None:
+    link = Link(0.0)
+    link.open(4.0)
+    assert link.last_received == 4.0
+    assert link.next_timeout() == 4.0 + PING_INTERVAL
+    assert link.handle_timeout(4.0 + DEAD_AFTER - 0.1)
+    assert not link.handle_timeout(4.0 + DEAD_AFTER)
 
 
 def test_any_byte_that_comes_is_a_sign_of_life() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from easyremote.errors import ProtocolError
 from easyremote.node.worker.file_calls import FILE_CALLS, FileCalls
 from easyremote.node.worker.main_thread import MainThread
 from easyremote.node.worker.showing import Showing, Work
@@ -70,7 +71,7 @@ class LinkThread:
         """Handle a message of the supervisor; an exception ends the call that it is about."""
         try:
             self._callee.receive(message)
-        except Exception as error:
+        except Exception as error:  # a mistake of ours
             traceback.print_exc(file=sys.__stderr__)
             text = f"Its process can't handle a {type(message).__name__}: {error!r}."
             self._callee.fail(message, text)
@@ -78,6 +79,16 @@ class LinkThread:
     # -- what the callee asks ----------------------------------------------------------------------
 
     def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
+        try:
+            self._start(held, encoding, arguments)
+        except ProtocolError:
+            raise  # the arguments can't be read: the callee ends the call
+        except Exception as error:  # a mistake of ours
+            traceback.print_exc(file=sys.__stderr__)
+            text = f"Its process can't start {held.function}(): {error!r}."
+            self._callee.finish(held, failure("internal", text))
+
+    def _start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         builtin = BUILTINS.get(held.function)
         if builtin is None or encoding not in builtin.takes:
             text = f"A process runs no {held.function[:80]!r} with arguments in {encoding[:80]!r}."
@@ -104,4 +115,9 @@ class LinkThread:
 
 
 def _opened(encoding: str, arguments: Buffer) -> Any:
-    return msgspec.msgpack.decode(arguments) if encoding == "msgpack" else load(arguments)
+    if encoding != "msgpack":
+        return load(arguments)
+    try:
+        return msgspec.msgpack.decode(arguments)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"they are no msgpack ({error})") from None

@@ -64,13 +64,16 @@ def test_what_no_process_answers_is_refused(thread: Thread, function: str) -> No
     assert code == "protocol"
 
 
-def test_a_question_that_can_not_be_read_ends_itself_and_not_the_process(thread: Thread) -> None:
-    code, text = thread.say(OUTPUT, b"no pickle at all", "pickle5")
-    assert (code, "$output()" in text) == ("protocol", True)
+@pytest.mark.parametrize("encoding", ["pickle5", "msgpack"])
+def test_a_question_that_can_not_be_read_ends_itself_and_not_the_process(
+    thread: Thread, encoding: str
+) -> None:
+    code, text = thread.say(OUTPUT, b"\xc1 neither", encoding)
+    assert (code, "arguments of $output()" in text) == ("protocol", True)
 
 
 def test_a_mistake_of_ours_ends_its_call_and_not_the_process(
-    thread: Thread, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    thread: Thread, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(answer: object) -> bool:
         raise RuntimeError("a mistake")
@@ -78,7 +81,7 @@ def test_a_mistake_of_ours_ends_its_call_and_not_the_process(
     monkeypatch.setattr(thread.made.main, "answer", broken)
     code, text = thread.say(INPUT, msgspec.msgpack.encode((1, "yes", "")), "msgpack")
     assert (code, "a mistake" in text) == ("internal", True)
-    assert caplog.records[-1].exc_info is not None
+    assert "RuntimeError: a mistake" in capfd.readouterr().err
 
 
 def test_a_question_may_come_in_msgpack(thread: Thread) -> None:
