@@ -80,6 +80,15 @@ def test_arguments_that_stop_coming_go_back_and_make_room(desk: Desk) -> None:
     assert not node._near._streams.incoming, "the node was told that the rest does not come"
 
 
+def test_bytes_that_came_before_its_turn_give_a_call_no_more_time(desk: Desk) -> None:
+    node, client = desk.node("n", "f", slots=0), desk.client()
+    stuck = client.announce(SIZE, sent=10)
+    node.register("f", slots=1)
+    assert node.heard(Dispatch)
+    desk.pass_time(STALLED_AFTER)
+    assert client.only(HandBack) == HandBack((stuck.call,))
+
+
 def test_slow_arguments_are_waited_for_as_long_as_they_come(desk: Desk) -> None:
     desk.node("n", "f", slots=1)
     client = desk.client()

@@ -328,6 +328,11 @@ def test_what_is_read_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(deliver(link, far)) == 2003
         assert link.state is LinkState.OPEN
         assert link._backlog == 0
+    for _ in range(20_000):  # one at a time
+        link.send(Seen(1, 1))
+        link.data_to_send()
+    assert link.state is LinkState.OPEN
+    assert link._backlog == 0
 
 
 def test_what_is_left_unread_counts_until_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
