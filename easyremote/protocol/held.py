@@ -340,8 +340,8 @@ class HeldCalls(ABC, Generic[C]):
         self._by_number[number] = held
 
     def _send(self, message: Message) -> None:
-        if self._link is not None:
-            self._link.send(message)
+        assert self._link is not None, "only calls with a number on it are spoken of"
+        self._link.send(message)
 
     def _send_outcome(self, held: C, outcome: Outcome) -> None:
         link = self.link_for(held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from easyremote.errors import ProtocolError
@@ -14,7 +15,7 @@ from easyremote.protocol.callee import (
 )
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
-from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,
@@ -431,6 +432,42 @@ def test_what_the_gateway_wants_no_more_is_stopped_and_forgotten() -> None:
     (message,) = running.tell(dispatch(3, name=1))
     assert isinstance(message, Finished)
     assert message.code == "lost"
+
+
+# -- what can't be handled -------------------------------------------------------------------------
+
+
+def code_of(messages: list[Message]) -> tuple[int, str, bool]:
+    """The number, the code and whether it may have run, of the one outcome, an error."""
+    (finished,) = [message for message in messages if isinstance(message, Finished)]
+    assert unpack_error(finished.payload.data)[0] == finished.code
+    return finished.call, finished.code, finished.may_have_run
+
+
+def test_a_dispatch_that_could_not_be_handled_is_answered_and_not_kept() -> None:
+    running = Running()
+    running.callee.fail(dispatch(1), "a mistake")
+    assert code_of(running.sent()) == (1, "internal", True)
+    assert len(running.callee) == 0
+    running.callee.detach(running.link)
+    running.callee.fail(dispatch(2), "a mistake without a connection")
+    assert running.sent() == []
+
+
+def test_the_call_of_a_message_that_could_not_be_handled_ends_once() -> None:
+    running = Running()
+    running.dispatch(1)
+    running.callee.fail(Cancel(1), "a mistake")
+    assert code_of(running.sent()) == (1, "internal", True)
+    for message in (Cancel(1), Cancel(9), Delivered((1,))):
+        running.callee.fail(message, "another")
+    assert running.sent() == []
+
+
+def test_plain_values_travel_without_pickle() -> None:
+    outcome = plain_outcome({"a": [1, b"2"]})
+    assert (outcome.encoding, outcome.code) == ("msgpack", "")
+    assert msgspec.msgpack.decode(outcome.parts[0]) == {"a": [1, b"2"]}
 
 
 # -- handing back ----------------------------------------------------------------------------------

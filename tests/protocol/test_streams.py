@@ -385,6 +385,28 @@ def test_chunks_of_every_size_stay_in_order() -> None:
     assert got == whole
 
 
+def test_a_relay_knows_whose_turn_it_is() -> None:
+    between = Between(10 * len(PIECE))
+    assert between.relay.is_awaited
+    deliver(between.sender, between.source)
+    assert not between.relay.is_awaited, "the initial window has come"
+    between.relay.forward(between.target)
+    deliver(between.target, open_link())
+    tell(between.target, Credit(1, 10))
+    assert between.relay.is_awaited
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True], ids=["held", "passed on"])
+def test_a_relay_that_is_given_up_tells_both_sides(is_forwarded: bool) -> None:
+    between = Between(len(PIECE))
+    if is_forwarded:
+        between.relay.forward(between.target)
+    between.relay.give_up()
+    between.relay.give_up()
+    assert sent_by(between.source) == [StreamStop(1)]
+    assert sent_by(between.target) == ([StreamReset(1)] if is_forwarded else [])
+
+
 def test_a_relay_to_a_link_that_is_closed_already_drops_what_comes() -> None:
     between = Between(len(PIECE))
     between.target.close()
