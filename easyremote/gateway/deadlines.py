@@ -16,7 +16,7 @@ from easyremote.protocol.streams import Relay
 
 
 class Deadlines:
-    """Does what is due."""
+    """Ends, stops or gives back calls whose time is over."""
 
     def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
@@ -54,14 +54,14 @@ class Deadlines:
 
     def _arguments_stalled(self, call: GatewayCall, arguments: Relay, now: float) -> None:
         if arguments.is_awaited and arguments.received == call.arguments_seen:
-            self._table.hand_back(call, now)  # it did not start; its client may send it once more
+            self._table.hand_back(call, now)  # it did not start
         else:
             call.arguments_seen = arguments.received
             call.arguments_by = now + STALLED_AFTER
             self._table.arm(call)
 
     def _release(self, call: GatewayCall) -> None:
-        """Nobody came back for it."""
+        """The hold time is over: stop the call and forget it."""
         if call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number))
             call.node.link.send(Delivered((call.number,)))
@@ -73,7 +73,7 @@ class Deadlines:
         self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
     def refuse_hopeless(self, now: float) -> None:
-        """What waits for a node that will not come, or no longer offers it, waits in vain."""
+        """Refuse the calls that wait for a node or a function that is not there any more."""
         for target in self._table.queues.targets():
             if (error := self._table.nodes.refusal(target, now)) is None:
                 continue

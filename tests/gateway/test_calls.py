@@ -479,37 +479,6 @@ def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(des
     assert node.only(Delivered) == Delivered((dispatch.call,))
 
 
-def test_a_call_that_may_wait_only_so_long_is_not_sent_ahead_to_wait_on_the_node(
-    desk: Desk,
-) -> None:
-    node, client = desk.node(slots=1), desk.client()
-    client.submit()
-    node.finish(node.start())  # it is quick: from now on calls are sent ahead
-    for _ in range(5):
-        client.submit()
-    assert len(node.heard(Dispatch)) == 5
-    client.heard(Finished)
-    client.submit(queue_timeout=5.0)
-    desk.pass_time(5.1)
-    code, text, details = client.error()
-    assert (code, details["may_have_run"]) == ("timeout", False)
-    assert "No turn came within 5.1 s" in text
-
-
-def test_what_is_sent_ahead_does_not_keep_out_what_waits_for_a_slot(desk: Desk) -> None:
-    node, client = desk.node("n", "f", "g", slots=1), desk.client()
-    client.submit()
-    node.finish(node.start())
-    calls = [client.submit("g") for _ in range(3)]
-    client.submit("f", queue_timeout=5.0)
-    sent = node.heard(Dispatch)
-    for _ in calls:
-        node.finish(sent.pop(0))
-        client.submit("g")  # others go on coming
-        sent += node.heard(Dispatch)
-    assert "f" in {each.function for each in sent}
-
-
 # -- cancel, in each state -------------------------------------------------------------------------
 
 
