@@ -240,12 +240,15 @@ class Listener:
                 ssl=self._context,
                 ssl_handshake_timeout=PATIENCE if self._context else None,
             )
-        except (OSError, asyncio.CancelledError) as error:
+        except BaseException as error:
             self._strangers.left(visit)
             connection.close()
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, OSError):  # a TLS handshake that failed, too
+                _log.debug("A connection was over before it began: %s", error)
+            elif isinstance(error, Exception):
+                _log.exception("A connection could not be taken on")
+            else:
                 raise
-            _log.debug("A connection was over before it began: %s", error)
 
 
 def _file_limit() -> int:
