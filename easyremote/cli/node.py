@@ -26,7 +26,11 @@ from easyremote.errors import EasyRemoteError
     help="Hours after which an unused session is ended.",
 )
 @click.option("--no-install", is_flag=True, help="Install no packages for sessions.")
-@click.option("--no-code", is_flag=True, help="Only registered functions: no cells, no bodies.")
+@click.option(
+    "--no-code",
+    is_flag=True,
+    help="Only registered functions run: no cells, no shipped code. Not a sandbox; see above.",
+)
 @with_logging
 def node(
     modules: tuple[str, ...],
@@ -42,7 +46,10 @@ def node(
 
     MODULES register functions: names of modules, or .py files, in which functions are registered
     on a ComputeNode. Cells and shipped functions of every client key run here, too, in processes
-    of their own: that is a shell account on this machine. --no-code turns it off.
+    of their own: that is a shell account on this machine. --no-code turns it off, and the node
+    itself keeps to that, whatever the gateway sends. It is no sandbox all the same: arguments of
+    registered functions are unpickled in the node's own process, and a pickle can run code. Lend
+    the node only to those whom you would let run code on it.
 
     A session works in a folder of its own, below the system's temporary one ($TMPDIR chooses
     another), which goes with the session; so cells name files of this machine by their whole

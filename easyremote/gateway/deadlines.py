@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
@@ -23,7 +25,7 @@ class Deadlines:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        self.refuse_hopeless(now)
+        self._refuse_hopeless(now)
         for rested in self._table.nodes.rested(now):
             self._dispatcher.fill(rested, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
@@ -72,11 +74,13 @@ class Deadlines:
         text = f"No turn came within {waited:.1f} s: {call.title} did not run."
         self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
-    def refuse_hopeless(self, now: float) -> None:
+    def _refuse_hopeless(self, now: float) -> None:
         """Refuse the calls that wait for a node or a function that is not there any more."""
         for target in self._table.queues.targets():
-            if (error := self._table.nodes.refusal(target, now)) is None:
-                continue
-            for call in self._table.queues.waiting(target):
-                if call.state is CallState.QUEUED:  # an expected one may have run
-                    self._table.end(call, CallEvent.REJECTED, error, now=now)
+            error = self._table.nodes.refusal(target, now)
+            if error is not None:
+                refuse = partial(self._table.end, event=CallEvent.REJECTED, error=error, now=now)
+                # An expected call may have run: it waits for its node until its time is up.
+                waiting = self._table.queues.waiting(target)
+                queued = [call for call in waiting if call.state is CallState.QUEUED]
+                self._table.for_each(queued, refuse, now)

@@ -68,10 +68,10 @@ class Hub:
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
         self._dispatcher = dispatcher = Dispatcher(table)
-        self._deadlines = deadlines = Deadlines(table, dispatcher)
+        self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)
         self._intake = intake = Intake(table, dispatcher, recovery, max_payload=max_payload)
-        self._returns = returns = Returns(table, dispatcher, deadlines)
+        self._returns = returns = Returns(table, dispatcher)
         #: Messages that are not in these tables are ignored.
         self._of_clients: dict[type, Handler] = {
             Submit: intake.submit,

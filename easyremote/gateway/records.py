@@ -256,8 +256,8 @@ class GatewayCall:
     #: How it ended: the error's code (empty for a value), and how many seconds it ran.
     code: str = ""
     seconds: float = 0.0
-    #: What happened to it: event, moment, event, moment; see `CallTable.story`.
-    story: list[CallEvent | float] = field(default_factory=list)
+    #: What happened to it, and when; see `CallTable.story`.
+    story: list[tuple[CallEvent, float]] = field(default_factory=list)
     #: A cancel that its node can't be told yet: None for no cancel, else whether to kill.
     cancelling: bool | None = None
     #: Whether somebody cancelled it. An error that the node then reports is shown as cancelled.

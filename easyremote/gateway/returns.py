@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
@@ -27,9 +26,9 @@ from easyremote.protocol.messages import (
 class Returns:
     """Takes what nodes say of themselves and of their calls."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, deadlines: Deadlines) -> None:
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
-        self._nodes, self._deadlines = table.nodes, deadlines
+        self._nodes = table.nodes
 
     def node_left(self, node: Node, link: Link, now: float) -> None:
         """The node's connection is gone: its calls are suspect until it is back."""
@@ -69,7 +68,6 @@ class Returns:
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""
         self._nodes.offer(node, message)
-        self._deadlines.refuse_hopeless(now)
         self._dispatcher.fill(node, now)
 
     def resources(self, node: Node, message: Resources, now: float) -> None:
@@ -114,7 +112,7 @@ class Returns:
         self._table.advance(call, CallEvent.FINISHED, now)
         if call.free_slot():
             node.began()
-            if not is_builtin(call.function):
+            if not message.code and not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)
         if call.client is None:

@@ -79,19 +79,14 @@ class CallTable:
                 f"{self.story(call)} Please report this."
             )
         call.state = state
-        if len(call.story) < 2 * STORY:
-            call.story += (event, now)
+        if len(call.story) < STORY:
+            call.story.append((event, now))
         for tell in self._listeners[event]:
             tell(call, event, now)
 
     def story(self, call: GatewayCall) -> str:
         """What happened to a call, for people who look for a mistake."""
-        pairs = zip(call.story[::2], call.story[1::2], strict=True)
-        told = [
-            f"{event.name} after {moment - call.created:.3f} s"
-            for event, moment in pairs
-            if isinstance(event, CallEvent) and isinstance(moment, float)
-        ]
+        told = [f"{event.name} after {moment - call.created:.3f} s" for event, moment in call.story]
         return f"Its story: {', '.join(told) or 'nothing yet'}."
 
     def for_each(
@@ -244,6 +239,8 @@ class CallTable:
         assert client is None or client.calls[call.client_number] is call, call
         assert not is_queued or (state in WAITING and call.submit is not None), call
         assert is_queued or state is not CallState.QUEUED, call
+        assert call.submit is None or state in WAITING, call
+        assert call.arguments is None or state not in TERMINAL, call
         assert bool(call.suspect_until) == (state in (CallState.SUSPECT, CallState.EXPECTED)), call
         assert (call.outcome is not None) == (state in TERMINAL), call
         is_arriving = node is not None and call in node.arriving

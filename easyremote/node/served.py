@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import easyremote
+from easyremote.background import run_every
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
@@ -109,11 +110,19 @@ class ServedNode:
     async def run(self) -> None:
         meter = await asyncio.to_thread(ResourceMeter)
         self._machine = await asyncio.to_thread(meter.machine)
+        await asyncio.to_thread(_remove_leftovers)
+        tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
             asyncio.create_task(self.stopping.wait()),
-            asyncio.create_task(self._measure(meter)),
-            asyncio.create_task(self._tidy()),
+            asyncio.create_task(
+                run_every(
+                    METER_INTERVAL, lambda: self._measure(meter), "Measuring the machine", _log
+                )
+            ),
+            asyncio.create_task(
+                run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -235,27 +244,19 @@ class ServedNode:
 
     async def _measure(self, meter: ResourceMeter) -> None:
         """Send how the machine is doing, only while somebody looks."""
-        while True:
-            await self._watched.wait()
-            await asyncio.sleep(METER_INTERVAL)
-            try:
-                reading = await asyncio.to_thread(meter.read)
-            except Exception:  # the node is of use without it
-                _log.exception("The machine's load can't be read.")
-                continue
-            if self.link is not None and self._watched.is_set():
-                self.link.send(reading)
+        await self._watched.wait()
+        reading = await asyncio.to_thread(meter.read)
+        if self.link is not None and self._watched.is_set():
+            self.link.send(reading)
 
-    async def _tidy(self) -> None:
-        """Remove what killed nodes left behind, then end processes that nobody uses."""
-        try:
-            await asyncio.to_thread(remove_left_folders)
-            await asyncio.to_thread(remove_left_blobs)
-        except Exception:  # the node is of use all the same
-            _log.exception("What killed nodes left behind can't be removed.")
-        while True:
-            await asyncio.sleep(min(TIDY_INTERVAL, self._policy.session_idle))
-            try:
-                self._sessions.processes.end_idle(time.monotonic())
-            except Exception:
-                _log.exception("Processes that nobody uses can't be ended.")
+    def _tidy(self) -> None:
+        self._sessions.processes.end_idle(time.monotonic())
+
+
+def _remove_leftovers() -> None:
+    """Remove what killed nodes left behind."""
+    try:
+        remove_left_folders()
+        remove_left_blobs()
+    except Exception:  # the node is of use all the same
+        _log.exception("What killed nodes left behind can't be removed.")

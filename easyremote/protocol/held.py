@@ -39,7 +39,6 @@ from easyremote.protocol.messages import (
     Finished,
     HandBack,
     Message,
-    Payload,
     Seen,
 )
 from easyremote.protocol.seal import CLEAR, Part, Seal
@@ -221,7 +220,7 @@ class HeldCalls(ABC, Generic[C]):
 
     def finish(self, held: C, outcome: Outcome) -> None:
         """End a call with its one outcome. A second outcome is dropped."""
-        if not held.is_finished:
+        if held.state is not CallState.FINISHED:
             held.state = advance(held.state, CallEvent.FINISHED)
             held.outcome = outcome
             self._send_outcome(held, outcome)
@@ -230,10 +229,16 @@ class HeldCalls(ABC, Generic[C]):
         """Answer a DISPATCH that is not taken; nothing is kept of it."""
         if self._link is not None:
             self._link.drop(message.payload)
-            payload = self._sealed(self._link, message.call_id, outcome)
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, message.call_id, Part.OUTCOME, 0
+            )
             self._link.send(
                 Finished(
-                    message.call, payload, outcome.code, outcome.may_have_run, fence=message.fence
+                    message.call,
+                    self._link.offer(parts, size, outcome.encoding),
+                    outcome.code,
+                    outcome.may_have_run,
+                    fence=message.fence,
                 )
             )
 
@@ -315,7 +320,7 @@ class HeldCalls(ABC, Generic[C]):
         self.finish(held, failure(code, text, may_have_run=False))
 
     def _arguments_reset(self, held: C) -> None:
-        if self._by_id.get(held.call_id) is held:
+        if self._by_id.get(held.call_id) is held and not held.is_finished:
             self._drop(held)
 
     def _cancel(self, held: C, *, kill: bool) -> None:
@@ -328,7 +333,7 @@ class HeldCalls(ABC, Generic[C]):
     def _delivered(self, message: Delivered) -> None:
         for number in message.calls:
             held = self._by_number.get(number)
-            if held is not None and held.is_finished:
+            if held is not None and held.state is CallState.FINISHED:
                 self._forget(held)
 
     def _bind(self, held: C, number: int) -> None:
@@ -344,11 +349,13 @@ class HeldCalls(ABC, Generic[C]):
     def _send_outcome(self, held: C, outcome: Outcome) -> None:
         link = self.link_for(held)
         if link is not None:
-            payload = self._sealed(link, held.call_id, outcome)
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, held.call_id, Part.OUTCOME, 0
+            )
             link.send(
                 Finished(
                     held.call,
-                    payload,
+                    link.offer(parts, size, outcome.encoding),
                     outcome.code,
                     outcome.may_have_run,
                     outcome.seconds,
@@ -356,10 +363,6 @@ class HeldCalls(ABC, Generic[C]):
                     held.last_event,
                 )
             )
-
-    def _sealed(self, link: Link, call_id: bytes, outcome: Outcome) -> Payload:
-        parts, size = self._seal.seal(outcome.parts, outcome.size, call_id, Part.OUTCOME, 0)
-        return link.offer(parts, size, outcome.encoding)
 
     def _drop(self, held: C) -> None:
         """Forget a call that did not start; it may come again."""

@@ -1,14 +1,15 @@
-"""One peer's connection, without the connection: bytes in, messages out, and the reverse.
+"""One end of a connection, without the socket: bytes in, messages out, and the reverse.
 
-A Link frames and unframes, moves streams under credits (``streams.py``) and watches liveness. It
-has no socket and no clock: the shell (``transport/connection.py``) feeds it what came, sends what
-`data_to_send` gives, and calls `handle_timeout` when `next_timeout` says so. It knows nothing of
-calls, nor who is at the other end; a WebSocket and a pipe run the same Link.
+A Link makes records and reads them, moves streams under credits (``streams.py``) and watches
+whether its peer is alive. It has no socket and no clock: the shell (``transport/connection.py``)
+gives it the bytes that came, sends what `data_to_send` returns, and calls `handle_timeout` when
+`next_timeout` says so. It knows nothing of calls, nor who the peer is; a WebSocket and a pipe run
+the same Link.
 
     connecting --open()--> open --close()--> closed
                              `--a peer that does not read--> overrun --close()--> closed
 
-Control goes ahead of data, so that a ping never waits behind a gigabyte.
+Control messages are sent before data, so that a PING never waits behind a gigabyte.
 ``tests/protocol/test_link.py`` proves it, ``test_machine.py`` under loss and disconnects.
 """
 
@@ -50,11 +51,11 @@ from easyremote.protocol.streams import (
     allocate,
 )
 
-#: A silent link is asked after this many seconds.
+#: A PING is sent after so many seconds of silence.
 PING_INTERVAL = 10.0
-#: A link that has been silent for so long is closed: its peer is gone, or half of the link is.
+#: A link that has been silent for so many seconds is closed: its peer is gone.
 DEAD_AFTER = 40.0
-#: HELLO has to come, and be answered, within this many seconds.
+#: HELLO has to come, and be answered, within so many seconds.
 HELLO_TIMEOUT = 5.0
 #: Memory that messages may take while they wait for a peer that does not read them.
 MAX_BACKLOG = 64 * 1024 * 1024
@@ -63,7 +64,7 @@ QUEUED_COST = 100
 
 
 class LinkState(Enum):
-    """Where a link stands."""
+    """The state of a link."""
 
     CONNECTING = "connecting"
     OPEN = "open"
@@ -83,13 +84,13 @@ class Link:
 
     def __init__(self, now: float) -> None:
         self.state = LinkState.CONNECTING
-        #: Called when there is something to send; the shell sets it.
+        #: Called when there is something to send, or the link is overrun; the shell sets it.
         self.wake: Callable[[], None] = _asleep
         self._decoder = FrameDecoder()
         self._control: list[bytes] = []
         #: Memory that the queued messages take.
         self._backlog = 0
-        #: Whether what is sent goes nowhere.
+        #: Whether `send` drops everything.
         self._is_mute = False
         #: The largest payload that is collected here.
         self.max_payload = MAX_PAYLOAD
@@ -100,9 +101,9 @@ class Link:
         self._last_ping = now
 
     def open(self, now: float, max_payload: int = MAX_PAYLOAD) -> None:
-        """HELLO and WELCOME are through: everything may pass now.
+        """HELLO and WELCOME were exchanged: now everything may be sent.
 
-        ``max_payload`` is what the gateway says that it carries.
+        ``max_payload`` is the largest payload that the gateway carries.
         """
         if self.state is not LinkState.CONNECTING:
             raise InternalError(f"a link that is {self.state.value} can't be opened")
@@ -138,7 +139,7 @@ class Link:
             self.wake()
 
     def _overrun(self) -> None:
-        """Free what waits. The streams are dropped by `close`: who sends must not be re-entered."""
+        """Drop the queued messages. `close` drops the streams: that calls into the owner."""
         self.state = LinkState.OVERRUN
         self._mute()
         self.wake()
@@ -149,9 +150,9 @@ class Link:
         self._backlog = 0
 
     def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
-        """A payload of these parts, for a message that is sent next: inline, or as a stream.
+        """A payload of these parts, for the message that is sent next: inline, or as a stream.
 
-        The parts are sent from where they lie; they must not change until they are sent.
+        The parts are not copied; they must not change until they are sent.
         """
         if size <= INLINE_LIMIT:
             return Payload(encoding, size, b"".join(parts))
@@ -164,16 +165,16 @@ class Link:
         return self._streams.open(stream)
 
     def push(self, stream: int, chunk: memoryview) -> None:
-        """Queue a chunk of a stream whose bytes come from elsewhere."""
+        """Queue a chunk of a stream that comes from another link."""
         self._streams.push(stream, chunk)
 
     def abort_stream(self, stream: int) -> None:
-        """Outgoing: the rest will not come."""
+        """Tell the receiver of an outgoing stream that the rest will not come."""
         if self._streams.outgoing.pop(stream, None) is not None:
             self.send(StreamReset(stream))
 
     def stop_stream(self, stream: int) -> None:
-        """Incoming: the rest is not wanted. What still comes is dropped."""
+        """Tell the sender of an incoming stream to stop. What still comes is dropped."""
         if self._streams.incoming.pop(stream, None) is not None:
             self.send(StreamStop(stream))
 
@@ -182,7 +183,7 @@ class Link:
         return bool(self._control) or self._streams.sendable
 
     def data_to_send(self) -> bytes | None:
-        """What to send next, as one WebSocket message of about 64 KiB; None for nothing."""
+        """The bytes to send next, about 64 KiB at the most; None if there are none."""
         if self._control:
             return self._control_to_send()
         taken = self._streams.next_chunk()
@@ -193,7 +194,7 @@ class Link:
 
     def _control_to_send(self) -> bytes:
         queued = self._control
-        if len(queued) <= 64:  # the common case: all of it, unless some are large
+        if len(queued) <= 64:  # the common case: few messages, which leave together
             data = b"".join(queued)
             if len(data) <= CHUNK_SIZE or len(queued) == 2:
                 queued.clear()
@@ -216,12 +217,12 @@ class Link:
     # -- receiving -----------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> Iterator[Message]:
-        """Yield the messages for the owner of the link; handle each before asking for the next.
+        """Yield the messages for the owner; handle each one before asking for the next.
 
         Raises
         ------
         ProtocolError
-            The peer broke the protocol: close the connection, with this as the reason.
+            The peer broke the protocol: close the connection, with this error as the reason.
         """
         self.last_received = now
         for record in self._decoder.receive_data(data):
@@ -257,12 +258,12 @@ class Link:
         done: Callable[[Buffer], None],
         on_reset: Callable[[], None] | None = None,
     ) -> None:
-        """Call ``done`` with the whole payload: at once if it is inline, else when it is here.
+        """Call ``done`` with the whole payload: now if it is inline, else when all of it came.
 
         Raises
         ------
         TooLarge
-            It is not taken here, and its sender was told to stop.
+            The payload is not taken, and its sender was told to stop.
         """
         if payload.stream == 0:
             done(payload.data)
@@ -278,7 +279,7 @@ class Link:
         )
 
     def relay(self, payload: Payload) -> Relay | None:
-        """Hold a payload that goes on to another link; None where it is inline."""
+        """Hold a payload that will be passed on to another link; None if it is inline."""
         if payload.stream == 0:
             return None
         self._check_announced(payload)
@@ -287,14 +288,14 @@ class Link:
         return relay
 
     def pass_on(self, payload: Payload, target: Link) -> Payload:
-        """A payload that came in here, for a message that goes out on ``target`` next."""
+        """The payload as it is on ``target``, for the message that is sent there next."""
         relay = self.relay(payload)
         if relay is None:
             return payload
         return Payload(payload.encoding, payload.size, b"", relay.forward(target))
 
     def drop(self, payload: Payload) -> None:
-        """Nobody wants this payload, which was just announced."""
+        """Refuse a payload that was just announced."""
         if payload.stream:
             self.relay(payload)
             self.stop_stream(payload.stream)
@@ -313,7 +314,7 @@ class Link:
         return min(quiet_since + PING_INTERVAL, self.last_received + DEAD_AFTER)
 
     def handle_timeout(self, now: float) -> bool:
-        """Ping a silent peer; False when it has been silent for too long: close the connection."""
+        """Send a PING to a silent peer. False if it was silent for too long: close then."""
         if self.state is LinkState.CONNECTING:
             return now < self._opened + HELLO_TIMEOUT
         if now >= self.last_received + DEAD_AFTER:
@@ -328,4 +329,4 @@ _LINK_MESSAGES = frozenset({Ping, Pong, Credit, StreamReset, StreamStop})
 
 
 def _asleep() -> None:
-    """Nobody waits for output yet."""
+    """There is no shell yet."""

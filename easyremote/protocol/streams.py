@@ -1,10 +1,10 @@
 """Streams: payloads too large for a control message, under credits.
 
-The receiver of a stream says how many bytes it welcomes (`WINDOW` at most); the sender never has
-more under way. So whoever is between them holds at most that much of it, and one slow reader
-holds up nobody else. `Outgoing` is the sending end, `Assembly` a receiving end that keeps the
-bytes, `Relay` one that passes them on to another link without joining them. What waits to be
-passed on lies in `Pieces`, which never hold much more memory than their bytes.
+The receiver of a stream grants credits, `WINDOW` bytes at the most, and the sender never has more
+under way. So a gateway between them holds no more than that, and a slow reader holds up nobody
+else. `Outgoing` is the sending end; `Assembly` a receiving end that keeps the bytes; `Relay` one
+that passes them on to another link without joining them. Bytes that wait to be passed on lie in
+`Pieces`, which take little more memory than their bytes.
 ``tests/protocol/test_streams.py`` proves it.
 """
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 Buffer = bytes | bytearray | memoryview
 
-#: What may come before the receiver has said anything: enough to hide a round trip for a small
-#: array, little enough that a gateway can keep it for every call that queues.
+#: What a sender may send before the first credit: enough to spare a small array the round trip,
+#: and little enough that a gateway can keep it for every call that waits.
 INITIAL_WINDOW = 64 * 1024
-#: 4-8 MiB measured fastest for 100 MB arrays.
+#: 4 to 8 MiB were measured as the fastest for arrays of 100 MB.
 WINDOW = 8 * 1024 * 1024
 #: A view object costs some 250 bytes: shorter pieces are copied and joined.
 SHORT = 1024
-#: A view keeps the whole message alive in which it came. This many times its own size is all right
-#: (four chunks of a pipe are read at once); of a larger message the piece is copied.
+#: A view keeps the whole message in memory in which it came. If that is more than so many times
+#: the size of the piece, the piece is copied. (A pipe reads four chunks at a time.)
 PINNED = 4
 
 
 class TooLarge(ProtocolError):
-    """A payload that is not taken here: above the limit, or above what memory has room for.
+    """A payload that is not taken: it is above the limit, or memory has no room for it.
 
-    It ends its call; the connection goes on. The stream has been stopped already.
+    It ends its call, and the connection goes on. Its stream was stopped already.
     """
 
 
@@ -50,7 +50,7 @@ class Pieces:
     __slots__ = ("_tail", "_views")
 
     def __init__(self, parts: Iterable[Buffer] = ()) -> None:
-        #: The owner's own memory, which is sent from where it lies.
+        #: Views of the owner's memory, or of received messages.
         self._views = deque(memoryview(part).cast("B") for part in parts if len(part))
         #: Short pieces that came behind the views, joined.
         self._tail = bytearray()
@@ -92,10 +92,10 @@ class Outgoing:
 
     def __init__(self, size: int, pieces: Pieces) -> None:
         self.pieces = pieces
-        #: Bytes that are still to go, here or not here yet; the stream is done at 0.
+        #: Bytes that are not sent yet, whether they are here or not; the stream is done at 0.
         self.unsent = size
         self.credit = INITIAL_WINDOW
-        #: Whether it stands in the link's round.
+        #: Whether the stream is in the link's round.
         self.ready = False
         self.on_credit: Callable[[int], None] | None = None
         self.on_stop: Callable[[], None] | None = None
@@ -104,7 +104,7 @@ class Outgoing:
         return bool(self.pieces) and self.credit > 0
 
     def take(self, limit: int) -> memoryview:
-        """The next chunk, at most ``limit`` bytes, out of credit."""
+        """The next chunk: at most ``limit`` bytes, and no more than there is credit for."""
         piece = self.pieces.take(min(limit, self.credit))
         self.credit -= len(piece)
         self.unsent -= len(piece)
@@ -115,21 +115,21 @@ class Incoming(Protocol):
     """The receiving end of one stream."""
 
     def receive(self, chunk: memoryview) -> bool:
-        """Take a chunk; True when the stream is complete."""
+        """Take a chunk; True if the stream is complete now."""
 
     def reset(self) -> None:
         """The rest will not come."""
 
 
 def allocate(size: int, most: int) -> memoryview:
-    """Room for a payload: page aligned, and not touched before the bytes land in it.
+    """Memory for a payload: page aligned, and not written to before the bytes come.
 
     (`bytearray` would write zeros over all of it first.)
 
     Raises
     ------
     TooLarge
-        It is above ``most``, or memory has no room for it.
+        The payload is above ``most``, or memory has no room for it.
     """
     if size > most:
         raise TooLarge(f"a payload of {size:,} bytes is above the limit of {most:,}")
@@ -137,7 +137,7 @@ def allocate(size: int, most: int) -> memoryview:
         room = mmap.mmap(-1, size)
     except (OSError, OverflowError, ValueError, MemoryError):
         raise TooLarge(f"a payload of {size:,} bytes does not fit into memory") from None
-    # Fewer page faults; other systems and kernels have no huge pages, and that is all right.
+    # Fewer page faults. Other systems and kernels have no huge pages; they go without.
     with suppress(AttributeError, OSError):
         room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)
@@ -146,7 +146,7 @@ def allocate(size: int, most: int) -> memoryview:
 class Assembly:
     """A receiving end that keeps the bytes, in one buffer of the announced size.
 
-    Credit is only to pace the sender: there is room for all of it from the start.
+    Credits only pace the sender: there is room for all bytes from the start.
     """
 
     __slots__ = ("_at", "_done", "_granted", "_link", "_on_reset", "_room", "_stream")
@@ -190,9 +190,9 @@ class Assembly:
 
 
 class Relay:
-    """Passes one stream on from a link to another, chunk by chunk, and credits back.
+    """Passes a stream on from one link to another, chunk by chunk, and its credits back.
 
-    Until `forward` is called the chunks wait here; that is at most `INITIAL_WINDOW`.
+    Until `forward` is called the chunks wait here, `INITIAL_WINDOW` bytes at the most.
     """
 
     __slots__ = (
@@ -202,7 +202,7 @@ class Relay:
 
     def __init__(self, source: Link, stream: int, size: int) -> None:
         self._source, self._stream, self.size = source, stream, size
-        #: Hears that the rest will not come.
+        #: Called if the rest will not come.
         self.on_reset: Callable[[], None] | None = None
         #: Hears that all of it has come.
         self.on_complete: Callable[[], None] | None = None
@@ -213,7 +213,7 @@ class Relay:
         self._outgoing = 0
 
     def forward(self, target: Link) -> int:
-        """Start passing on to ``target``; the stream's number there."""
+        """Start to pass the stream on to ``target``; its number there."""
         outgoing = Outgoing(self.size, self._held)
         outgoing.on_credit = self._credit
         outgoing.on_stop = self.stop
@@ -223,7 +223,7 @@ class Relay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it has come (and was passed on, if it was to be)."""
+        """Whether all bytes have come."""
         return self._left == 0
 
     @property
@@ -240,7 +240,7 @@ class Relay:
         self._left -= len(chunk)
         self._granted -= len(chunk)
         if self._left < 0 or self._granted < 0:
-            raise ProtocolError(f"stream {self._stream} is longer than it was welcome to be")
+            raise ProtocolError(f"stream {self._stream} has more bytes than were granted")
         if self._target is None:
             self._held.append(chunk)
         else:
@@ -250,14 +250,14 @@ class Relay:
         return self._left == 0
 
     def reset(self) -> None:
-        """The source gave up: so does this side."""
+        """The source gave the stream up: so does this side."""
         if self._target is not None:
             self._target.abort_stream(self._outgoing)
         if self.on_reset is not None:
             self.on_reset()
 
     def stop(self) -> None:
-        """Nobody wants the rest."""
+        """Tell the source that nobody wants the rest."""
         self._source.stop_stream(self._stream)
 
     def give_up(self) -> None:
@@ -272,7 +272,7 @@ class Relay:
 
 
 class StreamTable:
-    """The streams of one link, both ways, and whose turn it is to send."""
+    """The streams of one link, both ways, and which one sends next."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -290,16 +290,16 @@ class StreamTable:
 
     def push(self, number: int, chunk: memoryview) -> None:
         stream = self.outgoing.get(number)
-        if stream is not None:  # else the receiver stopped it in the meantime
+        if stream is not None:  # else its receiver has stopped it
             stream.pieces.append(chunk)
             self._enlist(number, stream)
 
     def credit(self, number: int, size: int) -> None:
         stream = self.outgoing.get(number)
         if stream is None:
-            return  # its last chunk and this credit crossed
+            return  # it was complete before this credit came
         if size <= 0 or stream.credit + size > WINDOW:
-            raise ProtocolError(f"a credit of {size} bytes; {WINDOW} is the most")
+            raise ProtocolError(f"a credit of {size} bytes; the limit is {WINDOW}")
         stream.credit += size
         if stream.on_credit is not None:
             stream.on_credit(size)
@@ -311,14 +311,14 @@ class StreamTable:
             stream.on_stop()
 
     def announced(self, number: int) -> bool:
-        """A stream of the other side is announced; False if its number has been there before."""
+        """Note that the peer announced a stream; False if its number was there before."""
         is_new = number > self._last_announced
         self._last_announced = max(self._last_announced, number)
         return is_new
 
     def received(self, number: int, data: memoryview) -> None:
         stream = self.incoming.get(number)
-        # Chunks of a stream that was stopped here may still be on their way.
+        # The peer may have sent chunks of a stream before it heard that it was stopped.
         if stream is not None and stream.receive(data):
             self.incoming.pop(number, None)
 
@@ -328,7 +328,7 @@ class StreamTable:
             stream.reset()
 
     def drop_all(self) -> None:
-        """The link is gone: every stream's other side hears of it."""
+        """The link is closed: tell the other side of every stream."""
         incoming, outgoing = list(self.incoming.values()), list(self.outgoing.values())
         self.incoming.clear()
         self.outgoing.clear()

@@ -16,7 +16,8 @@ import pytest
 
 from easyremote import ComputeNode
 from easyremote.client.client import Client
-from easyremote.errors import CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.errors import CallLost, CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.gateway.records import LOST_AFTER
 from tests.conftest import LIMIT, Gateway, end, online, wait_until
 
 PROGRAM = str(Path(__file__).with_name("gated_program.py"))
@@ -199,6 +200,25 @@ def test_sigterm_lets_what_runs_finish_and_what_waits_never_starts(
         assert not error.may_have_run
     client.close()
     end(going)
+
+
+def test_a_function_that_ends_the_nodes_process_is_lost_when_the_node_is_back(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_KEY", gateway.keys["node"])
+    mortal = gateway.start_node("mortal", PROGRAM)
+    client = gateway.client()
+    job = client.on("mortal").submit("end_the_process", str(tmp_path))
+    assert mortal.wait(LIMIT) == 9
+    assert entered(tmp_path) == 1
+    again = gateway.start_node("mortal", PROGRAM)
+    error = job.exception(LOST_AFTER / 2)  # at once: the gateway does not wait until it gives up
+    assert isinstance(error, CallLost)
+    assert error.may_have_run
+    assert "'mortal' was restarted while it ran" in str(error)
+    client.close()
+    end(again)
+    end(mortal)
 
 
 def test_a_node_is_started_and_stopped_within_a_program(gateway: Gateway) -> None:

@@ -256,14 +256,14 @@ def test_a_sender_that_ignores_the_relays_credit_is_refused() -> None:
     between = Between(len(PIECE))
     data = chunk_header(1, CHUNK_SIZE) + bytes(CHUNK_SIZE)
     list(between.source.receive_data(data, 0.0))
-    with pytest.raises(ProtocolError, match="stream 1 is longer than it was welcome to be"):
+    with pytest.raises(ProtocolError, match="stream 1 has more bytes than were granted"):
         list(between.source.receive_data(data, 0.0))
 
 
 def test_a_stream_longer_than_its_relay_expects_is_refused() -> None:
     link = open_link()
     link.relay(Payload("pickle5", 3, b"", 1))
-    with pytest.raises(ProtocolError, match="stream 1 is longer than it was welcome to be"):
+    with pytest.raises(ProtocolError, match="stream 1 has more bytes than were granted"):
         list(link.receive_data(chunk_header(1, 4) + b"abcd", 0.0))
 
 

@@ -1,79 +1,30 @@
 """Runs the calls of registered functions: threads for plain ones, a loop of its own for async ones.
 
-User code never runs on the link's event loop. Workers hand over what they made through one deque,
-and wake the loop once for many. A call that is cancelled, or is over its time, has an exception
-raised in it (`Stopped`, a BaseException); where that does not help within `STOP_TIMEOUT`, because a
-C call is not coming back, the call ends all the same and its thread is replaced.
-``tests/node/test_compute_node.py`` proves it.
+User code never runs on the link's event loop. Threads hand over what they made through one deque,
+and wake the loop once for many. To stop a call (it is cancelled, or has run too long), `Stopped`, a
+BaseException, is raised in it. Where that does not help within `STOP_TIMEOUT`, because a C function
+does not return, the call ends all the same and its thread is replaced. What happens inside a call
+is in ``calling.py``. ``tests/node/test_compute_node.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import inspect
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from easyremote.node.functions import Functions, RegisteredFunction
-from easyremote.node.outcomes import (
-    bad_arguments,
-    dump_item,
-    error_outcome,
-    load_arguments,
-    value_outcome,
-)
-from easyremote.protocol.callee import (
-    EVENT_WINDOW,
-    EVENT_WINDOW_BYTES,
-    Callee,
-    LocalCall,
-)
+from easyremote.node.functions import Functions
+from easyremote.node.outcomes import error_outcome
+from easyremote.node.registered.calling import Run, Stopped, call, call_async, raise_in_thread
+from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.plain import dump_plain
 
-#: How long a call may take to stop when it is told to.
+#: Seconds that a call may take to stop when it is told to.
 STOP_TIMEOUT = 5.0
-
-
-class Stopped(BaseException):
-    """Raised in user code to stop it: cancelled, or over its time."""
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One call that runs, or waits for a thread."""
-
-    held: LocalCall
-    function: RegisteredFunction
-    encoding: str
-    arguments: Buffer
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    thread_id: int = 0
-    task: asyncio.Task[None] | None = None
-    #: Why it has to stop: the outcome that it gets then.
-    stopping: Outcome | None = None
-    #: Items of a generator: how many were made, and how many its caller has seen.
-    made: int = 0
-    seen: int = 0
-    last_size: int = 0
-    #: Set when `seen` changed; only a generator has it.
-    room: threading.Event | None = None
-    began: float = 0.0
-    #: Rings when the call has waited too long for a thread, then when it has run too long.
-    timer: asyncio.TimerHandle | None = None
-    is_over: bool = False
-
-    def has_room(self) -> bool:
-        """Whether one more item is welcome; fewer where items are large."""
-        window = EVENT_WINDOW_BYTES // max(self.last_size, 1)
-        return self.made - self.seen < min(EVENT_WINDOW, max(window, 1))
 
 
 class Runner:
@@ -109,7 +60,7 @@ class Runner:
         self._loop = loop
 
     def close(self) -> None:
-        """Let the threads go; who is still in a call is left to the process's end."""
+        """End the threads. A thread that is still in a call ends with the process."""
         for _ in range(self._threads):
             self._queue.put(None)
         if self._user_loop is not None:
@@ -180,23 +131,26 @@ class Runner:
         with run.lock:
             if run.is_over or run.stopping is not None:
                 return
+            if not run.began:
+                text = f"{run.held.function}() was cancelled before it ran."
+                outcome = failure("cancelled", text, may_have_run=False)
             run.stopping = outcome
             if run.task is not None and self._user_loop is not None:
                 self._user_loop.call_soon_threadsafe(run.task.cancel)
             elif run.thread_id:
-                _raise_in_thread(run.thread_id, Stopped)
+                raise_in_thread(run.thread_id, Stopped)
         if run.room is not None:
-            run.room.set()  # a generator that waits for room has to hear of it
+            run.room.set()  # a generator that waits for room looks again, and stops
         if not run.began:
             self._over(run, outcome)  # it waits for a thread: it never starts
         else:
             self._loop.call_later(STOP_TIMEOUT, self._give_up, run, outcome)
 
     def _give_up(self, run: Run, outcome: Outcome) -> None:
-        """It would not stop: end the call, and replace the thread that is stuck in it."""
+        """The call does not stop: end it for its caller, and replace the thread that is stuck."""
         if not run.is_over and run.held in self._runs:
             if not run.function.spec.is_async:
-                self._slots += 1  # the stuck thread is one of them, for as long as it is stuck
+                self._slots += 1  # the stuck thread is no use until it returns
                 self._in_threads += 1
                 self._add_thread()
             self._over(run, outcome)
@@ -208,9 +162,8 @@ class Runner:
             text = (
                 f"No turn came in time: all threads of {self._node_id!r} are busy. It did not run."
             )
-            run.stopping = failure(
-                "timeout", text, may_have_run=False
-            )  # its thread leaves it alone
+            # A thread that takes the run from the queue later sees this, and leaves it alone.
+            run.stopping = failure("timeout", text, may_have_run=False)
         self._over(run, run.stopping)
 
     def _expire(self, run: Run, limit: float) -> None:
@@ -219,7 +172,7 @@ class Runner:
         )
 
     def _over(self, run: Run, outcome: Outcome) -> None:
-        """The one door by which a run ends."""
+        """End a run. Every run ends here."""
         if self._runs.pop(run.held, None) is None:
             return
         run.is_over = True
@@ -232,7 +185,7 @@ class Runner:
         self.callee.finish(run.held, outcome)
 
     def _drain(self) -> None:
-        """Hand on what the workers made; STARTED is left out where the end follows at once."""
+        """Send what the threads made. STARTED is left out where FINISHED follows at once."""
         self._is_scheduled = False
         made = self._made
         batch = [made.popleft() for _ in range(len(made))]
@@ -269,25 +222,6 @@ class Runner:
             except RuntimeError:
                 pass  # the loop is closed: the node has stopped, and nobody waits any more
 
-    def _tell_item(self, run: Run, item: object) -> None:
-        if run.encoding == "json":
-            body = dump_plain(item)
-            run.last_size = len(body)
-            self._tell(run, "item", ((body,), len(body), "json"))
-        else:
-            dumped = dump_item(item, f"{run.held.function}()")
-            run.last_size = dumped.size
-            self._tell(run, "item", (dumped.parts, dumped.size, "pickle5"))
-        run.made += 1
-
-    @staticmethod
-    def _must_wait(run: Run, room: threading.Event) -> bool:
-        """Whether the next item has to wait for `Run.room`."""
-        if run.has_room():
-            return False
-        room.clear()
-        return not run.has_room()  # it may have come just before the clear
-
     # -- threads -----------------------------------------------------------------------------------
 
     def _add_thread(self) -> None:
@@ -315,7 +249,7 @@ class Runner:
         self._tell(run, "started")
         try:
             try:
-                outcome = self._call(run)
+                outcome = call(run, self._tell)
             except Stopped:
                 raise
             except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
@@ -327,35 +261,8 @@ class Runner:
                 run.thread_id = 0
                 run.is_over = True
                 if run.stopping is not None:
-                    _raise_in_thread(threading.get_ident(), None)  # if it has not come yet
+                    raise_in_thread(threading.get_ident(), None)  # if it has not come yet
         return outcome
-
-    def _call(self, run: Run) -> Outcome:
-        args, kwargs = load_arguments(run.encoding, run.arguments)
-        run.arguments = b""
-        function = run.function.call
-        if run.encoding == "json":
-            try:
-                inspect.signature(function).bind(*args, **kwargs)
-            except TypeError as error:
-                return bad_arguments(error, function)
-        value = function(*args, **kwargs)
-        del args, kwargs
-        if run.function.spec.streams:
-            self._stream(run, iter(value))
-            value = None
-        seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
-
-    def _stream(self, run: Run, items: Iterator[Any]) -> None:
-        room = run.room
-        assert room is not None, "start() made it"
-        for item in items:
-            while self._must_wait(run, room) and run.stopping is None:
-                room.wait(timeout=1.0)
-            if run.stopping is not None:
-                raise Stopped
-            self._tell_item(run, item)
 
     # -- async functions ---------------------------------------------------------------------------
 
@@ -378,42 +285,9 @@ class Runner:
 
     async def _run_async(self, run: Run) -> None:
         try:
-            outcome = await self._call_async(run)
+            outcome = await call_async(run, self._tell)
         except asyncio.CancelledError as error:
             outcome = run.stopping or error_outcome(error, node_id=self._node_id, skip=2)
         except BaseException as error:  # noqa: B036 - as in _run_in_thread
             outcome = error_outcome(error, node_id=self._node_id, skip=2)
         self._tell(run, "over", outcome)
-
-    async def _call_async(self, run: Run) -> Outcome:
-        args, kwargs = load_arguments(run.encoding, run.arguments)
-        run.arguments = b""
-        function = run.function.call
-        if run.encoding == "json":
-            try:
-                inspect.signature(function).bind(*args, **kwargs)
-            except TypeError as error:
-                return bad_arguments(error, function)
-        value = function(*args, **kwargs)
-        del args, kwargs
-        if inspect.isasyncgen(value):
-            await self._stream_async(run, value)
-            value = None
-        else:
-            value = await value
-        seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
-
-    async def _stream_async(self, run: Run, items: AsyncIterator[Any]) -> None:
-        room = run.room = run.room or threading.Event()
-        async for item in items:
-            while self._must_wait(run, room):
-                await asyncio.to_thread(room.wait, 1.0)
-            self._tell_item(run, item)
-
-
-def _raise_in_thread(thread_id: int, error: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread, at its next bytecode; None takes that back."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
-    )
