@@ -264,6 +264,11 @@ def _refused_handshake(
             f"The gateway at {settings.gateway} (from {settings.gateway_from}) does not go by the "
             f"name {host!r}. Use one that it knows, or start it with --allow-host {host}."
         )
+    if error.status == 429:
+        return GatewayUnreachable(
+            f"The gateway at {settings.gateway} has too many connections from this address that "
+            "have shown no key. Try again in a few seconds."
+        )
     return GatewayUnreachable(
         f"What answers at {settings.gateway} (from {settings.gateway_from}) is no EasyRemote "
         f"gateway: it says {error.status} {error.message!r}. Is the port right?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from easyremote.client.client import Client
+from easyremote.errors import Busy, NotAuthorized
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.gateway.links import _Peer as Peer
@@ -237,4 +239,25 @@ async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_pa
     peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
     assert said == [GoingAway("the gateway stops")]
     assert not peer.is_client
+    keys.close()
+
+
+async def test_many_wrong_keys_of_an_address_are_told_apart_and_the_right_one_is_taken(
+    tmp_path: Path,
+) -> None:
+    keys = KeyStore(tmp_path / "keys.db")
+    links = Links(keys)
+
+    def say(address: str, key: str) -> Message:
+        peer, said = Peer(links, address, lambda: None), list[Message]()
+        peer.link.send = said.append  # type: ignore[method-assign]
+        with contextlib.suppress(NotAuthorized, Busy):
+            peer.receive(Hello((1, 0), "client", key, "me", os.urandom(16)), 0.0)
+        return said[0]
+
+    wrong = str(Key.generate("client"))
+    codes = [getattr(say("203.0.113.9", wrong), "code", "") for _ in range(21)]
+    assert codes == ["not-authorized"] * 20 + ["busy"]
+    assert getattr(say("203.0.113.10", wrong), "code", "") == "not-authorized"
+    assert isinstance(say("203.0.113.9", str(keys.create("client", ""))), Welcome)
     keys.close()

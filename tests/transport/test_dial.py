@@ -233,6 +233,17 @@ async def test_a_web_server_that_is_no_gateway_is_told_with_what_it_says(status:
 
 
 @pytest.mark.asyncio
+async def test_too_many_connections_of_strangers_are_told_and_dialled_again() -> None:
+    async def full(request: web.Request) -> web.Response:
+        return web.Response(status=429)
+
+    async with answering(full) as address:
+        error = await dialled(address)
+    assert isinstance(error, GatewayUnreachable) and not is_fatal(error)
+    assert "too many connections from this address" in str(error)
+
+
+@pytest.mark.asyncio
 async def test_something_that_speaks_no_http_is_told() -> None:
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")

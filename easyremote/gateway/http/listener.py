@@ -29,7 +29,7 @@ _log = logging.getLogger("easyremote.gateway")
 #: Connections that the kernel keeps until they are accepted.
 BACKLOG = 1024
 #: Connections that are accepted before other work of the event loop has its turn.
-AT_ONCE = 16
+AT_ONCE = 64
 #: Files that are kept free for everything that is no connection.
 RESERVE = 64
 #: The most connections of strangers, however many files the process may have.
@@ -42,6 +42,7 @@ LINGER = 2.0
 PAUSE = 0.1
 
 _NOTHING_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _REFUSAL = (
     b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Length: 0\r\n\r\n"
@@ -152,13 +153,22 @@ class Listener:
             found = await loop.getaddrinfo(
                 host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
-            for family, _, _, _, address in dict.fromkeys(found):
-                listening = socket.create_server(
-                    (str(address[0]), port), family=family, backlog=BACKLOG
-                )
+            missing = None
+            for family, _, _, _, (name, _, *more) in dict.fromkeys(found):
+                try:
+                    listening = socket.create_server(
+                        (name, port, *more), family=family, backlog=BACKLOG
+                    )
+                except OSError as error:
+                    if error.errno not in _NO_SUCH_ADDRESS:
+                        raise
+                    missing = error  # as of IPv6 where the machine has none: another may do
+                    continue
                 listening.setblocking(False)
                 self._sockets.append(listening)
                 port = port or listening.getsockname()[1]
+            if missing is not None and not self._sockets:
+                raise missing
         except OSError as error:
             self.close()
             # The system's own words; an unknown name has no error number of the system.
@@ -193,7 +203,11 @@ class Listener:
                 for _ in range(AT_ONCE):
                     connection, address = await loop.sock_accept(listening)
                     is_short = False
-                    self._came(connection, address[0])
+                    try:
+                        self._came(connection, address[0])
+                    except Exception:  # it must not end the accepting of others
+                        _log.exception("A connection could not be taken on")
+                        connection.close()
             except OSError as error:
                 if error.errno in _NOTHING_LEFT:
                     if not is_short:
@@ -226,12 +240,15 @@ class Listener:
                 ssl=self._context,
                 ssl_handshake_timeout=PATIENCE if self._context else None,
             )
-        except (OSError, asyncio.CancelledError) as error:
+        except BaseException as error:
             self._strangers.left(visit)
             connection.close()
-            if isinstance(error, asyncio.CancelledError):
+            if isinstance(error, OSError):  # a TLS handshake that failed, too
+                _log.debug("A connection was over before it began: %s", error)
+            elif isinstance(error, Exception):
+                _log.exception("A connection could not be taken on")
+            else:
                 raise
-            _log.debug("A connection was over before it began: %s", error)
 
 
 def _file_limit() -> int:

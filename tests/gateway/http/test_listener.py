@@ -21,7 +21,7 @@ import pytest
 
 from easyremote import Server
 from easyremote.client.client import Client
-from easyremote.errors import InternalError
+from easyremote.errors import InternalError, UsageError
 from easyremote.gateway.http import listener
 from easyremote.gateway.http.listener import PATIENCE
 from easyremote.identity import Key
@@ -161,6 +161,32 @@ def test_addresses_of_others_have_a_number_of_sockets(
         with dial(server.address) as third:
             assert hear(third).startswith(b"HTTP/1.1 429 ")
         assert all(client.list_nodes() == [] for client in clients)
+
+
+def test_a_mistake_with_one_connection_does_not_end_the_accepting_of_others(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(listener, "group_of", lambda address: 1 / 0)
+        with dial(server.address) as unlucky:
+            assert hear(unlucky) == b""
+    assert "ZeroDivisionError" in caplog.text
+    assert ask(server.address) == 200
+
+
+def test_an_address_that_the_machine_does_not_have_is_told_unless_another_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r"Can't listen on 203\.0\.113\.9:0: .* --port"):
+        Server("203.0.113.9", 0, behind_proxy=True, home=tmp_path).start_background()
+    both = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::9", 0, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: both)
+    with Server("localhost", 0, home=tmp_path) as server:
+        monkeypatch.undo()
+        assert ask(server.address.replace("localhost", "127.0.0.1")) == 200
 
 
 # -- TLS -------------------------------------------------------------------------------------------
