@@ -9,11 +9,14 @@ Which process a call goes to, and when, is decided by a `Keeper`.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from easyremote.node.processes.process import Process, RelayedCall
+from easyremote.protocol.builtins import BUILTINS, FILES, Answerer
 from easyremote.protocol.call import CallEvent, advance
 from easyremote.protocol.held import HeldCalls, Outcome
+from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Attach,
     Delivered,
@@ -25,6 +28,11 @@ from easyremote.protocol.messages import (
     Started,
 )
 from easyremote.protocol.streams import Buffer
+
+
+def _keeps_order(call: RelayedCall) -> bool:
+    """Whether a call waits for the calls of its session that came before it."""
+    return BUILTINS[call.function].answered_by is Answerer.SESSION and call.function != FILES
 
 
 class Keeper(Protocol):
@@ -47,6 +55,8 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         super().__init__(RelayedCall)
         self._keeper = keeper
         self._last = 0
+        #: By owner and session: the calls from the first whose arguments are not whole yet on.
+        self._in_order: dict[tuple[str, str], deque[RelayedCall]] = {}
 
     # -- to a process ------------------------------------------------------------------------------
 
@@ -70,6 +80,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         held.arguments = b""
         if held.process is None or not held.inner:
             self._keeper.left(held)
+        self._place_in_order(held)
 
     def lost(self, process: Process, call: RelayedCall, outcome: Outcome) -> None:
         """A process has ended and took this call, or its outcome, with it."""
@@ -137,9 +148,48 @@ class RelayedCalls(HeldCalls[RelayedCall]):
 
     # -- what the gateway says ---------------------------------------------------------------------
 
+    def attach(self, link: Link) -> list[RelayedCall]:
+        """As of `HeldCalls`; calls that waited behind lost arguments have their turn."""
+        named = super().attach(link)
+        for queue in list(self._in_order.values()):
+            self._place_in_order(queue[0])
+        return named
+
+    def _dispatch(self, message: Dispatch) -> None:
+        super()._dispatch(message)
+        held = self._by_id.get(message.call_id)
+        if held is not None and not held.has_arguments and _keeps_order(held):
+            queue = self._in_order.setdefault((held.owner, held.session), deque())
+            if held not in queue:
+                queue.append(held)
+
     def _start(self, held: RelayedCall, encoding: str, arguments: Buffer) -> None:
         held.encoding, held.arguments = encoding, arguments
-        self._keeper.place(held)
+        queue = self._in_order.get((held.owner, held.session))
+        if queue is None or not _keeps_order(held):
+            self._keeper.place(held)
+            return
+        # The cells of a session run in the order in which they were sent, whatever they carry.
+        if held not in queue:
+            queue.append(held)
+        self._place_in_order(held)
+
+    def _place_in_order(self, held: RelayedCall) -> None:
+        """Place the calls of a session up to the first whose arguments are not whole yet."""
+        queue = self._in_order.get((held.owner, held.session))
+        while queue:
+            first = queue[0]
+            is_here = self._by_id.get(first.call_id) is first and not first.is_finished
+            if is_here and not first.has_arguments:
+                return
+            queue.popleft()
+            if is_here:
+                self._keeper.place(first)
+        self._in_order.pop((held.owner, held.session), None)
+
+    def _drop(self, held: RelayedCall) -> None:
+        super()._drop(held)
+        self._place_in_order(held)
 
     def _stop(self, held: RelayedCall, *, kill: bool) -> None:
         self._keeper.stop(held, kill=kill)

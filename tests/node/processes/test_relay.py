@@ -255,3 +255,69 @@ def test_a_process_that_speaks_of_calls_that_it_does_not_have_is_told_to_forget_
     node = Node()
     assert node.process_says(Started(9), event(9), value(9)) == []
     assert node.to_process() == [Delivered((9,))]
+
+
+# -- calls of one session keep their order ---------------------------------------------------------
+
+
+def placed_numbers(node: Node) -> list[int]:
+    return [call.call for call in node.placed]
+
+
+def test_a_session_gets_its_calls_in_the_order_in_which_they_came() -> None:
+    node, peer = Node(), open_link()
+    node.dispatch(1, streams(peer, LARGE))
+    node.dispatch(2)
+    node.dispatch(3)
+    assert placed_numbers(node) == []
+    deliver(peer, node.link)
+    assert placed_numbers(node) == [1, 2, 3]
+
+
+def test_a_call_of_another_session_or_owner_waits_for_no_arguments_but_its_own() -> None:
+    node, peer = Node(), open_link()
+    node.dispatch(1, streams(peer, LARGE))
+    for number, session, owner in ((2, "other", "alice"), (3, "s", "bob")):
+        call_id = number.to_bytes(16, "big")
+        payload = Payload("pickle5", 3, b"abc")
+        node.calls.receive(
+            Dispatch(number, call_id, number, "$cell", payload, session, owner=owner)
+        )
+    assert placed_numbers(node) == [2, 3]
+
+
+def test_arguments_that_break_off_let_the_next_call_of_the_session_go() -> None:
+    node, peer = Node(), open_link()
+    payload = streams(peer, LARGE)
+    node.dispatch(1, payload)
+    node.dispatch(2)
+    peer.abort_stream(payload.stream)
+    deliver(peer, node.link)
+    assert placed_numbers(node) == [2]
+
+
+def test_a_cancelled_call_whose_arguments_are_on_their_way_lets_the_next_one_go() -> None:
+    node, peer = Node(), open_link()
+    node.dispatch(1, streams(peer, LARGE))
+    node.dispatch(2)
+    node.calls.receive(Cancel(1))
+    assert placed_numbers(node) == [2]
+
+
+def test_a_call_that_was_cancelled_behind_another_is_not_placed() -> None:
+    node, peer = Node(), open_link()
+    node.dispatch(1, streams(peer, LARGE))
+    node.dispatch(2)
+    node.calls.receive(Cancel(2))
+    (stopped, _) = node.stopped[0]
+    node.calls.finish(stopped, failure("cancelled", "It did not run."))
+    deliver(peer, node.link)
+    assert placed_numbers(node) == [1]
+
+
+def test_after_a_new_connection_what_waited_behind_lost_arguments_goes() -> None:
+    node, peer = Node(), open_link()
+    node.dispatch(1, streams(peer, LARGE))
+    node.dispatch(2)
+    node.reconnect()
+    assert placed_numbers(node) == [2]
