@@ -71,7 +71,7 @@ class Client(RemoteExecutor):
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        limit = timeout if timeout is not None else self._timeout
+        limit = timeout if timeout is not None else self._timeout or None
         return RemoteExecutor(self._connection, roster=self._roster, node_id=node_id, timeout=limit)
 
     # -- connection --------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -30,8 +30,9 @@ from easyremote.protocol.caller import OutstandingCall
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import dump
+from easyremote.times import check_seconds
 
-__all__ = ["RemoteJob", "results"]
+__all__ = ["RemoteJob", "map_calls"]
 
 T = TypeVar("T")
 
@@ -248,12 +249,12 @@ class RemoteJob(Future[T], Generic[T]):
         return accepted_encodings(self.function, self.encoding)
 
     def _wait(self, timeout: float | None) -> None:
+        deadline = _deadline(timeout)
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._line.check_may_wait()
         elif not prints:
             return
-        deadline = None if timeout is None else time.monotonic() + timeout
         if prints:
             self._show_output(deadline)
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
@@ -314,12 +315,17 @@ def print_shown(event: Event) -> None:
         print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
-def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:
-    """The results in order; those left when the iteration ends are cancelled.
+def map_calls(
+    start: Callable[..., RemoteJob[T]], iterables: tuple[Iterable[Any], ...], timeout: float | None
+) -> Iterator[T]:
+    """Start a call for each item, at the same time; their results in order, as `Executor.map`.
 
-    ``timeout`` in seconds counts from now and for all of them, as in `Executor.map`.
+    Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
+    now and for all of them.
     """
-    return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+    deadline = _deadline(timeout)
+    jobs = [start(*args) for args in zip(*iterables, strict=False)]
+    return _results(jobs, deadline)
 
 
 def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
@@ -329,3 +335,11 @@ def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
     finally:
         for job in jobs:
             job.cancel()
+
+
+def _deadline(timeout: float | None) -> float | None:
+    """When so many seconds from now are over."""
+    if timeout is None:
+        return None
+    check_seconds(timeout, "timeout", zero=True)
+    return time.monotonic() + float(timeout)

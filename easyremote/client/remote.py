@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob, results
+from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
+from easyremote.times import check_seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,9 +94,6 @@ class _Remote(Generic[P, R]):
         await self._target.client().connect_async()
         return await self._start(args, kwargs)
 
-    def _start_each(self, iterables: tuple[Iterable[Any], ...]) -> list[RemoteJob[Any]]:
-        return [self._start(args, {}) for args in zip(*iterables, strict=False)]
-
 
 class RemoteFunction(_Remote[P, R]):
     """A function that runs on a node; calling it waits for the result.
@@ -132,7 +130,7 @@ class RemoteFunction(_Remote[P, R]):
         timeout
             Seconds that all results may take; None for as long as it takes.
         """
-        return results(self._start_each(iterables), timeout)
+        return map_calls(self.submit, iterables, timeout)
 
 
 class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
@@ -152,7 +150,7 @@ class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
 
     def map(self, *iterables: Iterable[Any], timeout: float | None = None) -> Iterator[R]:
         """As `RemoteFunction.map`."""
-        return results(self._start_each(iterables), timeout)
+        return map_calls(self.submit, iterables, timeout)
 
 
 class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
@@ -174,7 +172,8 @@ class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
 
     def map(self, *iterables: Iterable[Any]) -> Iterator[RemoteStream[T]]:
         """Start it for each item, at the same time; the streams in order."""
-        return iter(cast(list[RemoteStream[T]], self._start_each(iterables)))
+        started = [self._start(args, {}) for args in zip(*iterables, strict=False)]
+        return iter(cast(list[RemoteStream[T]], started))
 
 
 def _unwrapped(function: Any) -> Any:
@@ -263,7 +262,7 @@ def remote(
     Raises
     ------
     UsageError
-        It was not put on a function.
+        It was not put on a function, or the time is none.
 
     Examples
     --------
@@ -273,6 +272,9 @@ def remote(
     >>> train
     <remote function train on gpu-node>
     """
+
+    if timeout is not None:
+        check_seconds(timeout, "timeout")
 
     def decorate(function: Callable[..., Any]) -> _Remote[..., Any]:
         if not callable(function):

@@ -23,6 +23,7 @@ from easyremote.client.terminal.bars import shown_bars
 from easyremote.client.terminal.screen import Screen, has_terminal
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
 from easyremote.serialize.files import File
+from easyremote.times import check_seconds
 
 __all__ = ["RemoteSession", "StrPath"]
 
@@ -198,6 +199,8 @@ class RemoteSession:
     ) -> Any:
         if isinstance(out, str):
             raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
         self._count += 1
         request = {
             "code": code,

@@ -19,7 +19,7 @@ from easyremote.client.session import replay
 from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 from easyremote.events import Display, Event, InputRequest, Value
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
-from easyremote_jupyter.magics.options import split_words
+from easyremote_jupyter.magics.options import seconds, split_words
 from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
 from easyremote_jupyter.output.watch import watch
 
@@ -41,7 +41,7 @@ def make_parser(name: str) -> argparse.ArgumentParser:
 
 _JOBS = make_parser("remote_jobs")
 _JOBS.add_argument("--all", action="store_true")
-_JOBS.add_argument("--wait", nargs="?", type=float, const=float("inf"))
+_JOBS.add_argument("--wait", nargs="?", type=seconds, const=float("inf"))
 _JOB = make_parser("remote_job")
 _JOB.add_argument("job")
 _JOB.add_argument("--follow", action="store_true")

@@ -14,11 +14,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
+from easyremote.client.executor import KEEP
 from easyremote.client.targets import ANY, NODE_VARIABLE, did_you_mean, parse_where
 from easyremote.errors import UsageError
+from easyremote.times import is_time
 from easyremote_jupyter.magics.requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "split", "split_words"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split"]
+__all__ += ["split_words"]
 
 Outputs = dict[str, str] | Literal["auto", "none", "*"]
 
@@ -138,23 +141,24 @@ def _pull(text: str) -> tuple[float, float]:
     return size, max(size, Options().pull[1])
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time as typed: the ``type`` of an option of argparse."""
     try:
-        seconds = float(text)
+        read = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        read = 0.0
+    if not read or not is_time(read):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+    return read
 
 
 def _hold(text: str) -> float:
-    """Seconds that a job goes on without its client; -1 for ``keep``."""
-    what, _, seconds = text.partition(":")
+    """Seconds that a job goes on without its client; `KEEP` for ``keep``."""
+    what, _, limit = text.partition(":")
     if text == "keep":
-        return -1.0
+        return KEEP
     if what == "cancel":
-        return _seconds(seconds) if seconds else DISCONNECT_LIMIT
+        return seconds(limit) if limit else DISCONNECT_LIMIT
     raise argparse.ArgumentTypeError(f"{text!r} is neither keep nor cancel nor cancel:SECONDS")
 
 
@@ -251,10 +255,10 @@ def _add_variables(parser: _Parser) -> None:
 
 def _add_conduct(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-t", "--timeout", type=_seconds, metavar="SECONDS", help="how long the cell may run")
+    add("-t", "--timeout", type=seconds, metavar="SECONDS", help="how long the cell may run")
     add(
         "--queue-timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="how long it may wait for its turn on the node",
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 import easyremote
 from easyremote.client.client import Client
+from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.client.session import Session
@@ -117,7 +118,7 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output)
         modules = self.modules.wire(request["modules"], self.held.process, output.notice)
-        kept = -1.0 if options.background is not None else DISCONNECT_LIMIT
+        kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
             request | shipped | modules,
             timeout=options.timeout,
