@@ -11,12 +11,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from easyremote.client.outcome import checked
 from easyremote.client.refs import size_text
-from easyremote.errors import UsageError
+from easyremote.errors import ProtocolError, UsageError
 from easyremote.events import Progress
 from easyremote.protocol.builtins import SEND
 from easyremote.serialize.files import Content, File
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from easyremote.client.job import RemoteJob
 
 __all__ = ["Away", "FilePeer", "TransferInterrupted", "bar", "missing", "name_there"]
-__all__ += ["named_files", "send"]
+__all__ += ["named_files", "printable", "send"]
 
 #: Bytes of one piece, and how many are on their way at a time.
 PIECE = 4_000_000
@@ -39,6 +40,13 @@ ATTEMPTS = 3
 
 #: Takes a `Progress`.
 Show = Callable[[Progress], object]
+
+
+class _State(NamedTuple):
+    """How many bytes of a file are on the node, and whether that is all of it."""
+
+    there: Annotated[int, msgspec.Meta(ge=0)]
+    is_whole: bool
 
 
 class FilePeer(NamedTuple):
@@ -106,6 +114,11 @@ def name_there(path: str | os.PathLike[str]) -> str:
     return os.path.basename(name) if leads_out else name.replace(os.sep, "/")
 
 
+def printable(name: str) -> str:
+    """A name that a node gave, without what a terminal would obey."""
+    return name if name.isprintable() else ascii(name)
+
+
 def missing(peer: FilePeer, files: Iterable[File]) -> list[Away]:
     """Those of the files that are not on the node.
 
@@ -117,7 +130,9 @@ def missing(peer: FilePeer, files: Iterable[File]) -> list[Away]:
     contents = {file.content: file for file in files}
     if not contents:
         return []
-    states = peer.start(SEND, "have", list(contents)).result()
+    states = checked(peer.start(SEND, "have", list(contents)).result(), list[_State])
+    if len(states) != len(contents):
+        raise ProtocolError("A node told of other files than those that it was asked about.")
     return [
         Away(file, content, there)
         for (content, file), (there, is_whole) in zip(contents.items(), states, strict=True)
@@ -175,9 +190,9 @@ def _states(
         data = opened.read(min(PIECE, content.size - offset))
         under_way.append(peer.start(SEND, "write", *content, offset, data))
         if len(under_way) == AHEAD:
-            yield under_way.popleft().result()
+            yield checked(under_way.popleft().result(), _State)
     while under_way:
-        yield under_way.popleft().result()
+        yield checked(under_way.popleft().result(), _State)
 
 
 def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from IPython.core.magic import line_magic, magics_class
 
 from easyremote.client.files.fetching import RemoteFile, fetch, listed
+from easyremote.client.files.sending import printable
 from easyremote.client.refs import size_text
 from easyremote.errors import NotFound, UsageError
 from easyremote_jupyter.magics.job_magics import make_parser
@@ -52,7 +53,7 @@ class FileTable(list[RemoteFile]):
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                _printable(file.name if file.is_sent else f"outputs/{file.name}"),
+                printable(file.name if file.is_sent else f"outputs/{file.name}"),
                 size_text(file.size),
                 datetime.fromtimestamp(file.time).strftime("%Y-%m-%d %H:%M:%S"),
                 "sent" if file.is_sent else "",
@@ -62,10 +63,6 @@ class FileTable(list[RemoteFile]):
 
     def _more(self) -> Sequence[str]:
         return [f"... and {len(self) - SHOWN_MAX:,} more"] if len(self) > SHOWN_MAX else []
-
-
-def _printable(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
 
 
 @magics_class
@@ -90,8 +87,9 @@ class FileMagics(PlaceMagics):
     def remote_fetch(self, line: str) -> None:
         """Bring outputs of a session here: ``%remote_fetch [TARGET] NAME ... [--to FOLDER]``.
 
-        NAME is a file below ``outputs/`` of the session, or a pattern as ``*.png``. What is here
-        already is not fetched again, and what was interrupted goes on where it stopped.
+        NAME is a file below ``outputs/`` of the session, or a pattern as ``*.png``; hidden files
+        come only by a name that begins with a dot. What is here already is not fetched again, and
+        what was interrupted goes on where it stopped.
 
         --to FOLDER    where they are put; else in the current folder
         --overwrite    replace files that are here and something else
@@ -106,7 +104,7 @@ class FileMagics(PlaceMagics):
                     show=output.show,
                 )
         for path in paths:
-            sys.stdout.write(f"{_printable(str(path))} ({size_text(path.stat().st_size)})\n")
+            sys.stdout.write(f"{printable(str(path))} ({size_text(path.stat().st_size)})\n")
 
     def _place(self, wanted: argparse.Namespace) -> tuple[Place, list[str]]:
         """The session, and the names: a first word that is a node is the target."""
