@@ -3,9 +3,9 @@
 A function travels as the recipe of its code object (bytecode for the same minor version of Python,
 source text for any other: `sources`), with its defaults, its closure cells and the globals that the
 code names; these travel by the same rules. Functions of one module share one namespace on the other
-side, too, so ``global`` and recursion work. They never see the whole of ``__main__``. A function of an installed module travels by reference (`modules` has the rule).
-Modules that a function uses travel by reference; of the user's own modules, the parts that the
-function uses travel by value.
+side, too, so ``global`` and recursion work. They never see the whole of ``__main__``. A function of
+an installed module travels by reference (`modules` has the rule). Modules that a function uses
+travel by reference; of the user's own modules, the parts that the function uses travel by value.
 ``tests/serialize/test_functions.py`` proves it.
 """
 
@@ -67,7 +67,7 @@ def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
         return NotImplemented
     code = function.__code__
     cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
-    # Nothing in here refers to the function. What may refer to it is in the state, which is set later.
+    # Nothing in here refers to the function. What may refer to it is in the state, set later.
     made_from = (
         sources.recipe(code, function.__globals__, scope.python),
         scope.namespace(function.__globals__),
@@ -81,9 +81,7 @@ def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -
     used = {name: function.__globals__[name] for name in globals_of(function)}
     for name, value in used.items():
         if getattr(value, "__wrapped__", None) is function and _is_ours(value):
-            used[name] = (
-                function  # it calls itself: send its body, not the stub, which would call the node again
-            )
+            used[name] = function  # it calls itself: its body, not the stub that calls the node
     return {
         "globals": used,
         "modules": _module_parts(function.__code__, used.values(), scope),
@@ -173,8 +171,8 @@ def _is_own_module(value: Any) -> bool:
 
 
 #: The namespace of the shell, in a session. Functions of ``__main__`` that arrive get it as their
-#: globals: they see the variables of its cells. Globals that came with them are added only where the
-#: shell has none of that name. None outside of a session: functions get a namespace of their own.
+#: globals: they see the variables of its cells. Globals that came with them are added where the
+#: shell has none of that name. None outside of a session: functions get their own namespace.
 home: ContextVar[dict[str, Any] | None] = ContextVar("home", default=None)
 
 

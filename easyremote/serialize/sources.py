@@ -259,7 +259,7 @@ def _compiled(made_from: Recipe) -> CodeType:
         flags=made_from.flags,
         dont_inherit=True,
     )
-    # Each scope holds one code object: the module a factory, that a class (if any), that the function.
+    # Each scope holds one code object: module, factory, class (if any), function.
     for _ in range(3 if made_from.owner else 2):
         compiled = next(each for each in compiled.co_consts if isinstance(each, CodeType))
     named: CodeType = compiled.replace(co_qualname=made_from.qualname)
@@ -325,7 +325,7 @@ def _strip(arguments: ast.arguments) -> None:
 
 
 def _remember_lines(made_from: Recipe) -> str:
-    """Let tracebacks and inspect find the lines. Returns their file name, a new one if it is taken."""
+    """Let tracebacks and inspect find the lines; their file name, a new one if it is taken."""
     filename = made_from.filename
     ours = made_from.text.splitlines(keepends=True)
     start, end = made_from.line - 1, made_from.line - 1 + len(ours)

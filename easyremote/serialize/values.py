@@ -45,7 +45,7 @@ _PADDING = bytes(ALIGNMENT)
 class Dumped(NamedTuple):
     """A payload in parts, which are sent without being joined."""
 
-    #: In the order of the wire. A big part is a memoryview of the value's own memory, which it keeps
+    #: In the order of the wire. A big part is a memoryview of the value's own memory, and keeps it
     #: alive: send it before the value changes.
     parts: list[Buffer]
     #: The sum of their lengths, in bytes.
@@ -294,8 +294,8 @@ class _Bytes:
         return bytes, (pickle.PickleBuffer(self.value),)
 
 
-#: Not bytearray: it can change, so two names for one bytearray must stay one object, and only pickle
-#: sees all of its holders.
+#: Not bytearray: it can change, so two names for one bytearray must stay one object, and only
+#: pickle sees all of its holders.
 _SHIELDED = frozenset({bytes, memoryview})
 
 

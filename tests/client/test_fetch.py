@@ -78,7 +78,7 @@ def test_outputs_are_fetched_by_name_and_by_pattern(s: RemoteSession) -> None:
 def test_what_is_here_is_never_overwritten_without_being_asked(s: RemoteSession) -> None:
     data = write(s, "a.bin", 10), write(s, "b.bin", 10)
     Path("b.bin").write_text("mine")
-    with pytest.raises(UsageError, match="b.bin is something else.*nothing was fetched.*overwrite"):
+    with pytest.raises(UsageError, match="b.bin is another file.*nothing was fetched.*overwrite"):
         s.fetch("*")
     assert not Path("a.bin").exists() and Path("b.bin").read_text() == "mine"
     s.fetch("*", overwrite=True)
@@ -88,7 +88,7 @@ def test_what_is_here_is_never_overwritten_without_being_asked(s: RemoteSession)
     assert Path("b.bin").stat() == before
     os.remove("a.bin")
     os.mkdir("a.bin")
-    with pytest.raises(UsageError, match="a.bin is something else"):
+    with pytest.raises(UsageError, match="a.bin is another file"):
         s.fetch("a.bin", overwrite=True)
 
 

@@ -1,8 +1,8 @@
-"""Lists the files of a session, and fetches its outputs: in pieces, checked, and never over others.
+"""Lists the files of a session, and fetches its outputs in pieces. It replaces no other file.
 
-What was interrupted goes on where it stopped. A node names the files, and is not trusted with it:
-a name that leads out of the folder here is refused, and a hidden file comes only where it is asked
-for by its name. ``tests/client/test_fetch.py`` proves it with real processes.
+A transfer that was interrupted goes on where it stopped. The node names the files, and is not
+trusted with that: a name that leads out of the folder here is refused, and a hidden file comes only
+where it is asked for. ``tests/client/test_fetch.py`` proves it with real processes.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ SIZE_LIMIT = 10**15
 class RemoteFile(NamedTuple):
     """A file of a session."""
 
-    #: Below ``outputs/``, or the last part of the path of one that was sent.
+    #: Its path below ``outputs/``; of a file that was sent, the last part of its path.
     name: str
     #: Bytes.
     size: int
-    #: When it was written, or sent: seconds since 1970 of the node's clock.
+    #: The time at which it was written or sent, in seconds since 1970 by the node's clock.
     time: float
     is_sent: bool
 
@@ -83,7 +83,7 @@ class _Wanted(NamedTuple):
 
 
 def listed(peer: FilePeer, timeout: float | None = None) -> list[RemoteFile]:
-    """The files of a session: those that were sent, and those in ``outputs/``.
+    """The files that were sent to a session, and those in its ``outputs/``.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def fetch(
     overwrite: bool,
     show: Show,
 ) -> list[Path]:
-    """Fetch outputs of a session; where they are here now.
+    """Fetch outputs of a session; returns their paths here.
 
     Parameters
     ----------
@@ -112,18 +112,18 @@ def fetch(
         Names below ``outputs/``, or patterns as ``*.png``. As in a shell, ``*`` does not stand for
         what is hidden: a name, or a folder's, that begins with a dot.
     to
-        A folder, made where there is none.
+        The folder here; it is made if there is none.
     overwrite
-        Whether to replace files that are here.
+        Whether to replace files here that have another content.
     show
-        Takes the states of a bar for each.
+        Called with the states of each file's bar.
 
     Raises
     ------
     NotFound
         There is no such output.
     UsageError
-        Another file is here under that name, or can't be written; or one changes meanwhile.
+        Another file has that name here, a file can't be written, or an output changes meanwhile.
     """
     folder = Path(to).expanduser()
     if folder.exists() and not folder.is_dir():
@@ -186,7 +186,7 @@ def _content(asked: RemoteJob[Any]) -> Content:
 
 
 def _is_here(wanted: _Wanted, overwrite: bool) -> bool:
-    """Whether it has been fetched before; another file under its name is in the way."""
+    """Whether the output is here already; raises where another file has its name."""
     target = wanted.target
     if not target.exists():
         return False
@@ -194,10 +194,10 @@ def _is_here(wanted: _Wanted, overwrite: bool) -> bool:
         return True
     if overwrite and target.is_file():
         return False
-    how = "" if target.is_dir() else " with --overwrite (overwrite=True) it is replaced,"
+    how = "" if target.is_dir() else " --overwrite (overwrite=True) replaces it,"
     raise UsageError(
-        f"{target} is something else than the output of that name: nothing was fetched;{how} with "
-        "--to it goes to another folder."
+        f"{target} is another file than the output of that name: nothing was fetched.{how} "
+        "--to FOLDER (to=...) fetches into another folder."
     )
 
 
@@ -208,7 +208,7 @@ def _fetch(peer: FilePeer, wanted: _Wanted, show: Show) -> None:
     there = min(part.stat().st_size, content.size) if part.exists() else 0
     try:
         moved = bar(f"{printable(name)} from {peer.node_id}", content.size, there, show)
-        for start in (there, 0):  # from the start, if what was here before was damaged
+        for start in (there, 0):  # once more from the start, if the part that was here is damaged
             with open(os.open(part, _OPEN_PART, 0o666), "r+b") as opened:
                 there = start
                 for data in _pieces(peer, name, start, content.size):
@@ -243,5 +243,5 @@ def _pieces(peer: FilePeer, name: str, start: int, size: int) -> Iterator[bytes]
 
 
 def _take(part: Path, wanted: _Wanted) -> None:
-    with contextlib.suppress(FileNotFoundError):  # another process has fetched it, too
+    with contextlib.suppress(FileNotFoundError):  # another process has moved it there
         os.replace(part, wanted.target)

@@ -1,4 +1,4 @@
-"""The progress bars of code on a node, on the terminal here: real ones of tqdm.
+"""Shows the progress bars of code on a node on this terminal, as bars of tqdm.
 
 ``tests/jupyter_extension/output/test_bars.py`` and ``tests/client/test_run.py`` prove it.
 """
@@ -16,15 +16,15 @@ __all__ = ["TerminalBars", "shown_bars"]
 
 
 class TerminalBars:
-    """Real bars of tqdm, on standard error."""
+    """Bars of tqdm on standard error."""
 
     def __init__(self) -> None:
         self._bars: dict[str, Any] = {}
-        #: Lines that have begun, by stream.
+        #: Text of the last line that has no end yet, by stream.
         self._begun: dict[str, str] = {}
 
     def whole_lines(self, stream: str, text: str) -> str:
-        """What of a text can be written now: a bar would be drawn over a line half done."""
+        """The whole lines of a text: a bar would be drawn over a line without its end."""
         text = self._begun.pop(stream, "") + text
         if not self._bars:
             return text
@@ -55,10 +55,10 @@ class TerminalBars:
             del self._bars[event.id]
 
     def tick(self) -> None:
-        """They are drawn as they move."""
+        """Nothing to do: the bars are drawn when they change."""
 
     def redraw(self) -> None:
-        """A terminal shows them where they are."""
+        """Nothing to do: a terminal keeps the bars."""
 
     def aside(self) -> AbstractContextManager[None]:
         return _tqdm().external_write_mode()  # type: ignore[no-any-return]  # tqdm has no types
@@ -80,7 +80,7 @@ def _tqdm() -> Any:
 
 @contextmanager
 def shown_bars() -> Iterator[Callable[[Progress], None]]:
-    """Bars for what is done in this block; those that have not come to their end have failed."""
+    """Bars for the work in this block; bars that are not done at its end have failed."""
     bars = TerminalBars()
     try:
         yield bars.update
