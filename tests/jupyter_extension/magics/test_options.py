@@ -52,7 +52,7 @@ def test_lines_that_are_understood(line: str, options: Options) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("gpu extra", "extra: a cell has one target, and options."),
+        ("gpu extra", "extra: a cell has one target; the other words are options."),
         ("-o 1x", "-o/--out: '1x' is not the name of a variable."),
         ("-t soon", "-t/--timeout: 'soon' is no number of seconds above 0."),
         ("-t -1", "-t/--timeout: '-1' is no number of seconds above 0."),
