@@ -41,4 +41,9 @@ def check_seconds(value: object, name: str, *, zero: bool = False) -> None:
     """
     if not is_time(value) or not (value or zero):
         least = "0 or more" if zero else "above 0"
-        raise UsageError(f"{name} is a finite number of seconds, {least}, not {value!r}.")
+        most = (
+            " It is at most a hundred years."
+            if isinstance(value, int | float) and value > LONGEST
+            else ""
+        )
+        raise UsageError(f"{name} is in seconds and {least}, not {value!r}.{most}")

@@ -4,8 +4,8 @@ What travels is its name, its size and the hash of its content. Whoever pickles 
 and brings its bytes beforehand (``client/files/``) into the node's store
 (``node/worker/file_store.py``), which sets `resolve`. One that comes back is the file that left.
 The hash of a file is remembered for as long as the system says that nothing was written to it: by
-its inode, size and times. What was written so recently that the next write could have the same time
-is hashed again; what is written through a memory map counts when that is flushed.
+its inode, size and times. What was written so recently that the next write could have the same
+time is hashed again; what is written through a memory map counts when that is flushed.
 ``tests/serialize/test_files.py`` proves it.
 """
 
