@@ -65,6 +65,9 @@ class Recipe(NamedTuple):
 
 #: Recipes of code that came from another side, so that it can be sent on: its file is not here.
 _came: weakref.WeakKeyDictionary[CodeType, Recipe] = weakref.WeakKeyDictionary()
+#: Recipes that were made here, by their code, each with the lines of its file: linecache returns
+#: the same list again for as long as the file is the same.
+_made: weakref.WeakKeyDictionary[CodeType, tuple[list[str], Recipe]] = weakref.WeakKeyDictionary()
 
 
 class _Found(NamedTuple):
@@ -85,12 +88,19 @@ def recipe(code: CodeType, module_globals: dict[str, Any], python: Version | Non
     if python == HERE:
         return _as_bytecode(code, lines)
     try:
-        made = _came.get(code) or _from_source(code, lines)
+        made = _came.get(code) or _of_here(code, lines)
     except CannotShip:
         if python is not None:
             raise
         return _as_bytecode(code, lines)
     return made._replace(bytecode=marshal.dumps(code, _MARSHAL) if python is None else None)
+
+
+def _of_here(code: CodeType, lines: list[str]) -> Recipe:
+    known = _made.get(code)
+    if known is None or known[0] is not lines:
+        known = _made[code] = lines, _from_source(code, lines)
+    return known[1]
 
 
 def _as_bytecode(code: CodeType, lines: list[str]) -> Recipe:
