@@ -7,6 +7,7 @@ What came back is opened on the thread that asks for it, once, and not on the I/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import sys
@@ -293,7 +294,7 @@ class RemoteJob(Future[T], Generic[T]):
         arrived = asyncio.Event()
 
         def wake() -> None:
-            if not loop.is_closed():  # else nobody iterates any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody iterates any more
                 loop.call_soon_threadsafe(arrived.set)
 
         self._on_event = wake

@@ -14,6 +14,7 @@ from easyremote.client.connection import CONNECT_LIMIT
 from easyremote.client.info import FunctionInfo, NodeInfo
 from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
+from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CHANGES, NODES
 from easyremote.serialize.values import Dumped
 
@@ -41,9 +42,14 @@ class Roster:
             changes = self._changes
             if changes is None or changes.done() or self._connection != self._executor.connection:
                 changes = self._begin()
-            for change in changes.arrived():
-                node = checked(change, NodeInfo)
-                self._nodes[node.node_id] = node
+            try:
+                for change in changes.arrived():
+                    node = checked(change, NodeInfo)
+                    self._nodes[node.node_id] = node
+            except EasyRemoteError:
+                self._changes = None  # a change is missing: ask anew next time
+                changes.close()
+                raise
             return list(self._nodes.values())
 
     def ask_for_nodes(self) -> list[NodeInfo]:
