@@ -40,8 +40,12 @@ class IOThread:
         """Have a function called on the thread, soon and in order."""
         self._calls.append((function, args))
         if not self._is_scheduled:
-            self._is_scheduled = True
-            self.loop.call_soon_threadsafe(self._drain)
+            try:
+                self._is_scheduled = True
+                self.loop.call_soon_threadsafe(self._drain)
+            except BaseException:  # an interrupt between the two: nothing would be scheduled again
+                self.loop.call_soon_threadsafe(self._drain)
+                raise
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the thread. Its owner ends it."""
