@@ -50,7 +50,13 @@ class RemoteStream(RemoteJob[None], Generic[T]):
             yield value
 
     def arrived(self) -> Iterator[T]:
-        """The items that have come by now; it waits for none."""
+        """The items that have come by now; it waits for none.
+
+        Raises
+        ------
+        EasyRemoteError
+            An item was refused, so no more will come.
+        """
         while True:
             try:
                 item = self._events.get_nowait()
@@ -58,6 +64,8 @@ class RemoteStream(RemoteJob[None], Generic[T]):
                 return
             if item is END:
                 self._events.put(END)
+                if self._refused is not None:
+                    raise self._refused
                 return
             if not self._was_shown(item):
                 yield self._take(item)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
+
+import pytest
 
 from easyremote.client.io_thread import IOThread, io_thread
 from easyremote.errors import InternalError
@@ -66,6 +69,32 @@ def test_there_is_one_for_the_process_and_another_in_a_forked_child() -> None:
         io_thread().call(done.set)
         os._exit(0 if io_thread() is not thread and done.wait(LIMIT) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+class InterruptedOnce:
+    """A loop whose first wake-up is interrupted, as by the stop button; then the real one."""
+
+    def __init__(self, loop: Any, after: bool) -> None:
+        self._loop, self._after, self._is_first = loop, after, True
+
+    def call_soon_threadsafe(self, function: Any) -> None:
+        is_first, self._is_first = self._is_first, False
+        if not is_first or self._after:
+            self._loop.call_soon_threadsafe(function)
+        if is_first:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_an_interrupt_of_a_hand_over_leaves_the_thread_at_work(after: bool) -> None:
+    thread, seen, done = IOThread(), list[int](), threading.Event()
+    thread.loop = InterruptedOnce(thread.loop, after)  # type: ignore[assignment]  # as far as used
+    with pytest.raises(KeyboardInterrupt):
+        thread.call(seen.append, 1)
+    thread.call(seen.append, 2)
+    thread.call(done.set)
+    assert done.wait(LIMIT)
+    assert seen == [1, 2]
 
 
 def test_a_function_that_raises_keeps_no_other_from_running() -> None:

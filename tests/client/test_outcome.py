@@ -132,6 +132,29 @@ def test_the_encodings_of_an_answer(
     assert accepted_encodings(function, asked_in) == accepted
 
 
+@pytest.mark.parametrize("encoding", ["pickle5", "msgpack"])
+def test_a_change_of_the_nodes_that_is_none_is_told_and_the_nodes_are_asked_for_anew(
+    lies: Lies, encoding: str
+) -> None:
+    lying = True
+
+    def answer(link: Link, message: Submit) -> Iterator[Message]:
+        if message.function == "$nodes":
+            body = msgspec.msgpack.encode({"nodes": []})
+            yield Finished(message.call, Payload("msgpack", len(body), body))
+        elif lying:
+            yield Started(message.call)
+            body = pickle.dumps(Touch(lies.path)) if encoding == "pickle5" else b"\x07"
+            yield Event(message.call, 1, Payload(encoding, len(body), body))
+
+    with lying_gateway(answer) as gateway, gateway.client() as client:
+        with pytest.raises(ProtocolError):
+            client.known_nodes()
+        lying = False
+        assert client.known_nodes() == []
+        assert not lies.path.exists()
+
+
 # -- one bad answer --------------------------------------------------------------------------------
 
 
@@ -198,7 +221,7 @@ def test_a_gateway_that_describes_its_nodes_wrongly_is_told_so() -> None:
         yield Finished(message.call, Payload("msgpack", len(body), body))
 
     with lying_gateway(answer) as gateway, gateway.client() as client:
-        with pytest.raises(ProtocolError, match="The gateway's answer can't be read"):
+        with pytest.raises(ProtocolError, match="An answer is not what was asked for"):
             client.list_nodes()
-        with pytest.raises(ProtocolError, match="The gateway's answer can't be read"):
+        with pytest.raises(ProtocolError, match="An answer is not what was asked for"):
             client.list_functions()

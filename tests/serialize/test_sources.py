@@ -148,3 +148,25 @@ def test_what_came_as_bytecode_goes_back_as_bytecode() -> None:
 def test_annotations_go_as_text_where_code_goes_as_source() -> None:
     assert shipped(fails, HERE).__annotations__ == fails.__annotations__
     assert shipped(fails, None).__annotations__ == {"number": "int", "return": "float"}
+
+
+def test_the_source_of_a_function_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    real = sources._from_source
+
+    def noted(code: Any, lines: list[str]) -> Any:
+        looked.append(code.co_filename)
+        return real(code, lines)
+
+    monkeypatch.setattr(sources, "_from_source", noted)
+    files = [tmp_path / "one.py", tmp_path / "two.py"]
+    for file in files:
+        file.write_text("def f(x): return len(x)\n")
+    functions = [executed(file.read_text(), str(file)) for file in files]
+    for f, file in zip(functions, files, strict=True):
+        for _ in range(3):
+            recipe = sources.recipe(f.__code__, {}, None)
+            assert recipe.filename == str(file)
+        assert looked.count(str(file)) == 1
