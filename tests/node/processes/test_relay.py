@@ -49,10 +49,19 @@ class Node:
     def left(self, call: RelayedCall) -> None:
         self.over.append(call)
 
-    def dispatch(self, number: int = 1, payload: Payload | None = None, name: int = 0) -> None:
+    def dispatch(
+        self,
+        number: int = 1,
+        payload: Payload | None = None,
+        name: int = 0,
+        session: str = "s",
+        owner: str = "alice",
+    ) -> None:
         call_id = (name or number).to_bytes(16, "big")
         payload = payload or Payload("pickle5", 3, b"abc")
-        self.calls.receive(Dispatch(number, call_id, number, "$cell", payload, "s", owner="alice"))
+        self.calls.receive(
+            Dispatch(number, call_id, number, "$cell", payload, session, owner=owner)
+        )
 
     def passed(self, number: int = 1) -> RelayedCall:
         """A call that the process has; what was said until then is dropped."""
@@ -120,7 +129,7 @@ def test_a_call_is_placed_when_its_arguments_are_whole() -> None:
     node = Node()
     gateway = open_link()
     node.dispatch(1, streams(gateway, LARGE + LARGE))
-    node.dispatch(2)
+    node.dispatch(2, session="other")
     assert [call.call for call in node.placed] == [2]
     while deliver(gateway, node.link) or deliver(node.link, gateway) or gateway.has_output:
         pass
@@ -277,12 +286,8 @@ def test_a_session_gets_its_calls_in_the_order_in_which_they_came() -> None:
 def test_a_call_of_another_session_or_owner_waits_for_no_arguments_but_its_own() -> None:
     node, peer = Node(), open_link()
     node.dispatch(1, streams(peer, LARGE))
-    for number, session, owner in ((2, "other", "alice"), (3, "s", "bob")):
-        call_id = number.to_bytes(16, "big")
-        payload = Payload("pickle5", 3, b"abc")
-        node.calls.receive(
-            Dispatch(number, call_id, number, "$cell", payload, session, owner=owner)
-        )
+    node.dispatch(2, session="other")
+    node.dispatch(3, owner="bob")
     assert placed_numbers(node) == [2, 3]
 
 
