@@ -30,9 +30,10 @@ from easyremote.protocol.messages import (
 from easyremote.protocol.streams import Buffer
 
 
-def _keeps_order(call: RelayedCall) -> bool:
-    """Whether a call waits for the calls of its session that came before it."""
-    return BUILTINS[call.function].answered_by is Answerer.SESSION and call.function != FILES
+#: Calls of these wait for the calls of their session that came before them.
+_IN_ORDER = {name for name, row in BUILTINS.items() if row.answered_by is Answerer.SESSION} - {
+    FILES
+}
 
 
 class Keeper(Protocol):
@@ -158,7 +159,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
     def _dispatch(self, message: Dispatch) -> None:
         super()._dispatch(message)
         held = self._by_id.get(message.call_id)
-        if held is not None and not held.has_arguments and _keeps_order(held):
+        if held is not None and not held.has_arguments and held.function in _IN_ORDER:
             queue = self._in_order.setdefault((held.owner, held.session), deque())
             if held not in queue:
                 queue.append(held)
@@ -166,7 +167,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
     def _start(self, held: RelayedCall, encoding: str, arguments: Buffer) -> None:
         held.encoding, held.arguments = encoding, arguments
         queue = self._in_order.get((held.owner, held.session))
-        if queue is None or not _keeps_order(held):
+        if queue is None or held.function not in _IN_ORDER:
             self._keeper.place(held)
             return
         # The cells of a session run in the order in which they were sent, whatever they carry.
