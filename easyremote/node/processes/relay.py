@@ -29,7 +29,6 @@ from easyremote.protocol.messages import (
 )
 from easyremote.protocol.streams import Buffer
 
-
 #: Calls of these wait for the calls of their session that came before them.
 _IN_ORDER = {name for name, row in BUILTINS.items() if row.answered_by is Answerer.SESSION} - {
     FILES
