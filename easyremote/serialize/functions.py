@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from easyremote.serialize import sources
-from easyremote.serialize.modules import is_own, travels_by_reference
+from easyremote.serialize.modules import is_own
 
 #: IPython's own names in the user's namespace: they hold the whole session, or belong to a shell.
 _IPYTHONS = frozenset({"In", "Out", "get_ipython", "exit", "quit", "_ih", "_oh", "_dh", "__"})
@@ -35,6 +35,9 @@ class Cell:
     def __init__(self, cell: types.CellType) -> None:
         self.cell = cell
 
+    def __reduce__(self) -> Any:
+        return types.CellType, ()
+
 
 class Namespace:
     """Stands for a module's globals in a pickle: loaded as a new dict that only names what came."""
@@ -42,6 +45,9 @@ class Namespace:
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names  # also keeps the dict alive, whose id is the key in Scope
         self.name = str(names.get("__name__", "__main__"))
+
+    def __reduce__(self) -> Any:
+        return make_namespace, (self.name,)
 
 
 class Scope:
@@ -62,9 +68,7 @@ class Scope:
 
 
 def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
-    """How a pickler stores a function; NotImplemented where a reference will do."""
-    if travels_by_reference(function):
-        return NotImplemented
+    """How a pickler stores a function by value."""
     code = function.__code__
     cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
     # Nothing in here can lead back to the function; what can is in the state, applied afterwards.
