@@ -122,6 +122,8 @@ class ByValuePickler(pickle.Pickler):
             return _reduce_class(value)
         if _may_reduce_to_a_name(kind):
             return _reduced(value)
+        if _answers_for_any_attribute(kind):
+            return _reduced_with_setter(value)
         self._usual.add(kind)
         return NotImplemented
 
@@ -180,6 +182,19 @@ def _reduced(value: Any) -> Any:
             # There is nothing of that name on the other side.
             raise TypeError(f"{reduced} is known by its name only, and only here")
     return reduced
+
+
+def _answers_for_any_attribute(kind: type) -> bool:
+    """Whether pickle, when it asks a half made instance for ``__setstate__``, may get anything."""
+    return hasattr(kind, "__getattr__") and not hasattr(kind, "__setstate__")
+
+
+def _reduced_with_setter(value: Any) -> Any:
+    """Without that question: a proxy that isn't filled yet would answer it for ever."""
+    reduced = value.__reduce_ex__(5)
+    if isinstance(reduced, str) or len(reduced) < 3 or reduced[2] is None:
+        return reduced
+    return (*reduced, None, None)[:5] + (set_state,)
 
 
 def _reduce_property(value: property) -> Any:
@@ -258,6 +273,15 @@ class _Gone:
 
 
 # The loading side. These names are part of the payload.
+
+
+def set_state(value: Any, state: Any) -> None:
+    """What pickle does for an instance without ``__setstate__``."""
+    attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    if attributes:
+        value.__dict__.update(attributes)
+    for name, content in (slots or {}).items():
+        setattr(value, name, content)
 
 
 def make_cached_property(func: Any, name: str | None) -> Any:

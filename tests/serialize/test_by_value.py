@@ -154,6 +154,30 @@ def test_what_only_dill_knows_travels_beside_what_is_shared(value: Any) -> None:
     assert type(back) is type(value) and first is second
 
 
+class Proxy:
+    __slots__ = ("__dict__", "_target")
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self.name = "proxy"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+class AttrDict(dict[str, Any]):
+    __getattr__ = dict.__getitem__
+
+
+def test_an_instance_that_answers_for_any_attribute_travels() -> None:
+    back = round_trip(Proxy([1, 1]))
+    assert (back.count(1), back.name) == (2, "proxy")
+    settings = AttrDict(lr=0.1)
+    vars(settings)["kept"] = 1
+    there = round_trip(settings)
+    assert (there, there.lr, vars(there)) == ({"lr": 0.1}, 0.1, {"kept": 1})
+
+
 CELLS = """
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell
