@@ -1,15 +1,17 @@
-"""The pickler for what the other side can't import: ``__main__`` and the user's own modules.
+"""The picklers for what the other side can't import: ``__main__`` and the user's own modules.
 
-It is dill's pickler, which knows unusual types (properties, descriptors, mapping proxies, caches).
-Three things differ. Functions (`functions`): their code can travel as source, and functions of one
-module share their globals. Classes (`classes`): a class that comes back is the class that left.
-Open files, locks and the like are refused, where dill would make new ones on the other side.
-This module is imported only when it is needed, because dill is slow to import. Loading needs only
-pickle. ``tests/serialize/test_by_value.py`` proves it.
+`ByValuePickler` is pickle's own pickler, written in C. It asks us for functions (`functions`), so
+that their code can travel as source and they share their globals, for classes (`classes`), so that
+a class that comes back is the class that left, and for a few odd types. dill is asked for single
+objects that are odder still (a code object, a weak proxy), and only after pickle has failed. What
+dill would make anew on the other side, although it must not travel (an open file, a lock), is
+refused. Loading needs nothing of this: plain pickle does it.
+``tests/serialize/test_by_value.py`` proves it.
 """
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import importlib
 import io
@@ -18,17 +20,12 @@ import sys
 import threading
 import types
 import typing
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dill
-
-from easyremote.serialize import classes, functions
 from easyremote.serialize.memory import reduce_memoryview
 from easyremote.serialize.modules import is_own, travels_by_reference
-from easyremote.serialize.sources import Version
-
-_StockPickler: Any = pickle._Pickler  # dill's base: the pickler written in Python
 
 #: Types that belong to this process. dill would open a file again by its path, and make a new lock.
 _STAYS_HERE = (
@@ -47,118 +44,290 @@ _STAYS_HERE = (
     types.TracebackType,
 )
 
+if TYPE_CHECKING:
+    from easyremote.serialize.functions import Scope
+    from easyremote.serialize.sources import Version
+
+BufferCallback = Callable[[pickle.PickleBuffer], Any]
+Reducer = Callable[[Any], Any]
+
 
 def dumps(
-    value: Any,
-    buffer_callback: Callable[[pickle.PickleBuffer], Any],
-    python: Version | None,
+    value: Any, buffer_callback: BufferCallback, python: Version | None, *, with_dill: bool = False
 ) -> bytes:
-    """Pickle a value; `python` as for `values.dump`."""
+    """Pickle a value.
+
+    Parameters
+    ----------
+    value, python
+        As for `values.dump`.
+    buffer_callback
+        As for `pickle.dumps`.
+    with_dill
+        Whether to leave to dill what only dill knows; try it without first.
+
+    Raises
+    ------
+    Exception
+        Whatever pickle, or the value's own ``__reduce__``, raises.
+    """
     file = io.BytesIO()
-    ByValuePickler(file, buffer_callback, python).dump(value)
+    more = _odd_to_pickle() if with_dill else {}
+    ByValuePickler(file, buffer_callback, python, more).dump(value)
     return file.getvalue()
 
 
-class ByValuePickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
+@functools.cache
+def _odd_to_pickle() -> dict[type, Reducer]:
+    """The types that dill knows and nobody else does."""
+    import dill  # it takes its time, and is hardly ever needed
+
+    odd = {kind for kind, save in dill.Pickler.dispatch.items() if save.__module__ == "dill._dill"}
+    odd -= {*_ODD_TYPES, types.ModuleType, types.FunctionType, type, dict}
+    return {kind: _by_dill for kind in odd if not issubclass(kind, _STAYS_HERE)}
+
+
+def _by_dill(value: Any) -> Any:
+    import dill
+
+    return dill.loads, (dill.dumps(value),)
+
+
+class ByValuePickler(pickle.Pickler):
     """See the module."""
 
-    dispatch = type(dill.Pickler.dispatch)(dill.Pickler.dispatch)
-    # dill compares every dict with __main__'s, and arrays inside may refuse to be compared.
-    dispatch[dict] = _StockPickler.save_dict
-
-    def __init__(self, file: io.BytesIO, buffer_callback: Any, python: Version | None) -> None:
-        super().__init__(file, protocol=5, buffer_callback=buffer_callback, recurse=True)
-        self._stays_in_band = buffer_callback
-        self._scope = functions.Scope(python)
+    def __init__(
+        self,
+        file: io.BytesIO,
+        callback: BufferCallback,
+        python: Version | None,
+        more: dict[type, Reducer],
+    ) -> None:
+        super().__init__(file, protocol=5, buffer_callback=callback)
+        self.dispatch_table = {**_table(), **more} if more else _table()
+        self._python = python
+        self._scope: Scope | None = None
+        #: Types whose instances need nothing of us: each of them is looked at once.
+        self._usual: set[type] = set()
 
     def reducer_override(self, value: Any) -> Any:
-        reduce = _REDUCERS.get(type(value))
-        if reduce is not None:
-            return reduce(value, self._scope)
-        if isinstance(value, type):
-            if travels_by_reference(value):
-                return value.__qualname__  # dill would make a named tuple's class anew
-            if value.__module__ == "builtins":
-                return NotImplemented  # dill handles those that have no importable name
-            return classes.reduce_class(value)
-        if isinstance(value, _STAYS_HERE):
-            kind = type(value)
-            raise TypeError(f"cannot pickle '{kind.__module__}.{kind.__qualname__}' object")
-        if _is_array(type(value)):
-            return value.__reduce_ex__(5)  # dill's own way for subclasses copies the memory
+        kind = type(value)
+        if kind in self._usual:
+            return NotImplemented
+        if kind is types.FunctionType:
+            return self._reduce_function(value)
+        if kind is types.ModuleType:
+            return self._reduce_module(value)
+        if issubclass(kind, type):
+            return _reduce_class(value)
+        if _may_reduce_to_a_name(kind):
+            return _reduced(value)
+        if _answers_for_any_attribute(kind):
+            return _reduced_with_setter(value)
+        self._usual.add(kind)
         return NotImplemented
 
-    def save_buffer(self, buffer: pickle.PickleBuffer) -> None:
-        # The stock one fails on two empty read-only buffers: b"" is one object, memoized twice.
-        raw = buffer.raw()
-        if self._stays_in_band(buffer):
-            self.save(raw.tobytes() if raw.readonly else bytearray(raw))
-        else:
-            self.write(pickle.NEXT_BUFFER + (pickle.READONLY_BUFFER if raw.readonly else b""))
+    def _reduce_function(self, function: types.FunctionType) -> Any:
+        if travels_by_reference(function):
+            return NotImplemented
+        # With it come `inspect` and `dis`: most payloads have no function of the user's.
+        from easyremote.serialize.functions import Scope, reduce_function
 
-    dispatch[pickle.PickleBuffer] = save_buffer
+        self._scope = self._scope or Scope(self._python)
+        return reduce_function(function, self._scope)
 
-    def save_global(self, value: Any, name: str | None = None) -> None:
+    def _reduce_module(self, module: types.ModuleType) -> Any:
+        if self._scope is not None and module in self._scope.partial_modules:
+            return types.ModuleType, (module.__name__,)
+        return importlib.import_module, (module.__name__,)
+
+
+_merged: dict[type, Reducer] = {}
+_registered = -1
+
+
+def _table() -> dict[type, Reducer]:
+    """How odd types are reduced; a plain dict, in which the C pickler looks without our help."""
+    global _registered
+    if _registered != len(copyreg.dispatch_table):  # another module has registered a type
+        _registered = len(copyreg.dispatch_table)
+        _merged.update({**copyreg.dispatch_table, **_ODD_TYPES})
+    return _merged
+
+
+def _reduce_class(cls: Any) -> Any:
+    if cls.__module__ == "builtins":
+        name = _NAMES_IN_TYPES.get(cls)
+        return NotImplemented if name is None else (getattr, (types, name))
+    if travels_by_reference(cls):
+        return NotImplemented
+    from easyremote.serialize.classes import reduce_class  # as above
+
+    return reduce_class(cls)
+
+
+def _may_reduce_to_a_name(kind: type) -> bool:
+    """Whether instances of this type of the user's may say that they are known by a name."""
+    root: type = object
+    has_own = kind.__reduce__ is not root.__reduce__ or kind.__reduce_ex__ is not root.__reduce_ex__
+    module = sys.modules.get(kind.__module__)
+    return has_own and (module is None or is_own(module))
+
+
+def _reduced(value: Any) -> Any:
+    reduced = value.__reduce_ex__(5)
+    if isinstance(reduced, str):
         module = sys.modules.get(getattr(value, "__module__", None) or "__main__")
-        if not isinstance(value, type) and (module is None or is_own(module)):
-            # Its __reduce__ returned a name, and the other side has nothing of that name.
-            raise TypeError(f"{name or value} is known by its name only, and only here")
-        super().save_global(value, name)
+        if module is None or is_own(module):
+            # There is nothing of that name on the other side.
+            raise TypeError(f"{reduced} is known by its name only, and only here")
+    return reduced
 
 
-def _is_array(kind: type) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and issubclass(kind, numpy.ndarray)
+def _answers_for_any_attribute(kind: type) -> bool:
+    """Whether pickle, when it asks a half made instance for ``__setstate__``, may get anything."""
+    return hasattr(kind, "__getattr__") and not hasattr(kind, "__setstate__")
 
 
-def _reduce_module(module: types.ModuleType, scope: functions.Scope) -> Any:
-    if module in scope.partial_modules:
-        return types.ModuleType, (module.__name__,)
-    return importlib.import_module, (module.__name__,)
+def _reduced_with_setter(value: Any) -> Any:
+    """Without that question: a proxy that isn't filled yet would answer it for ever."""
+    reduced = value.__reduce_ex__(5)
+    if isinstance(reduced, str) or len(reduced) < 3 or reduced[2] is None:
+        return reduced
+    return (*reduced, None, None)[:5] + (set_state,)
 
 
-def _reduce_cached_property(value: Any, scope: functions.Scope) -> Any:
+def _reduce_property(value: property) -> Any:
+    return property, (value.fget, value.fset, value.fdel, value.__doc__)
+
+
+def _reduce_wrapping_method(value: Any) -> Any:
+    return type(value), (value.__func__,)
+
+
+def _reduce_cached_property(value: Any) -> Any:
     # Python 3.11's holds a lock.
     return make_cached_property, (value.func, value.attrname)
 
 
+def _reduce_cached_function(value: Any) -> Any:
+    if travels_by_reference(value):
+        return value.__qualname__
+    return make_cached_function, (value.__wrapped__, value.cache_parameters())
+
+
+def _reduce_view(value: Any) -> Any:
+    kind = type(value).__name__.rpartition("_")[2]  # dict_keys, odict_values, ...
+    mapping = value.mapping
+    return make_view, (dict(mapping), kind)
+
+
+def _reduce_weak_reference(value: weakref.ref[Any]) -> Any:
+    return weakref.ref, (value(),) if value() is not None else (_Gone(),)
+
+
+def _reduce_mapping_proxy(value: types.MappingProxyType[Any, Any]) -> Any:
+    return types.MappingProxyType, (dict(value),)
+
+
+def _reduce_builtin_method(value: Any) -> Any:
+    """A builtin's bound method: by name where it can be imported (``random.random``)."""
+    owner = value.__self__
+    if owner is None or isinstance(owner, types.ModuleType):
+        return value.__qualname__  # a function of a module
+    name: str = value.__name__
+    module = None if isinstance(owner, type) else sys.modules.get(type(owner).__module__)
+    if module is not None and not is_own(module) and getattr(module, name, None) == value:
+        return getattr, (module, name)
+    return getattr, (owner, name)
+
+
+def _reduce_method(value: types.MethodType) -> Any:
+    """A bound method: by name where it can be imported (``random.choice``)."""
+    module = sys.modules.get(getattr(value.__func__, "__module__", None) or "")
+    if module is not None and not is_own(module):
+        if getattr(module, value.__name__, None) == value:
+            return getattr, (module, value.__name__)
+    return types.MethodType, (value.__func__, value.__self__)
+
+
+def _reduce_type_variable(value: Any) -> Any:
+    module = sys.modules.get(value.__module__)
+    name: str = value.__name__
+    if module is not None and not is_own(module) and getattr(module, name, None) is value:
+        return name
+    variance = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
+    keywords = {"bound": value.__bound__, **variance}
+    constraints = getattr(value, "__constraints__", ())
+    return make_type_variable, (type(value), name, constraints, keywords)
+
+
+def _reduce_new_type(value: Any) -> Any:
+    if travels_by_reference(value):
+        return value.__qualname__
+    return typing.NewType, (value.__name__, value.__supertype__)
+
+
+class _Gone:
+    """What a dead weak reference referred to: nothing keeps it, so the copy is dead at once."""
+
+
+# The loading side. These names are part of the payload.
+
+
+def set_state(value: Any, state: Any) -> None:
+    """What pickle does for an instance without ``__setstate__``."""
+    attributes, slots = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+    if attributes:
+        value.__dict__.update(attributes)
+    for name, content in (slots or {}).items():
+        setattr(value, name, content)
+
+
 def make_cached_property(func: Any, name: str | None) -> Any:
-    """Make a cached property again. Payloads hold this function's name."""
+    """A `functools.cached_property` again."""
     made: Any = functools.cached_property(func)
     made.attrname = name
     return made
 
 
-def _reduce_type_variable(value: Any, scope: functions.Scope) -> Any:
-    module = sys.modules.get(value.__module__)
-    if module and not is_own(module) and getattr(module, value.__name__, None) is value:
-        return NotImplemented
-    variance = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
-    keywords = {"bound": value.__bound__, **variance}
-    constraints = getattr(value, "__constraints__", ())
-    return make_type_variable, (type(value), value.__name__, constraints, keywords)
+def make_cached_function(function: Any, parameters: dict[str, Any]) -> Any:
+    """A function under `functools.lru_cache` again, with an empty cache."""
+    return functools.lru_cache(**parameters)(function)
+
+
+def make_view(mapping: dict[Any, Any], kind: str) -> Any:
+    """The keys, values or items of a dict again."""
+    return getattr(mapping, kind)()
 
 
 def make_type_variable(
     kind: Any, name: str, constraints: tuple[Any, ...], keywords: dict[str, Any]
 ) -> Any:
-    """Make a TypeVar or ParamSpec again. Payloads hold this function's name."""
+    """A TypeVar or ParamSpec again."""
     return kind(name, *constraints, **keywords)
 
 
-def _reduce_new_type(value: Any, scope: functions.Scope) -> Any:
-    if travels_by_reference(value):
-        return NotImplemented
-    return typing.NewType, (value.__name__, value.__supertype__)
-
-
-_REDUCERS: dict[type, Callable[[Any, functions.Scope], Any]] = {
-    types.FunctionType: functions.reduce_function,
-    functions.Cell: lambda cell, scope: (types.CellType, ()),
-    functions.Namespace: lambda namespace, scope: (functions.make_namespace, (namespace.name,)),
-    types.ModuleType: _reduce_module,
-    memoryview: lambda view, scope: reduce_memoryview(view),
+#: Builtin types that are not in `builtins` under their name, but in `types`.
+_NAMES_IN_TYPES = {
+    getattr(types, name): name
+    for name in types.__all__
+    if isinstance(getattr(types, name), type) and getattr(types, name).__module__ == "builtins"
+}
+_ODD_TYPES: dict[type, Reducer] = {
+    memoryview: reduce_memoryview,
+    property: _reduce_property,
+    classmethod: _reduce_wrapping_method,
+    staticmethod: _reduce_wrapping_method,
     functools.cached_property: _reduce_cached_property,
+    type(functools.lru_cache(lambda: None)): _reduce_cached_function,
+    type({}.keys()): _reduce_view,
+    type({}.values()): _reduce_view,
+    type({}.items()): _reduce_view,
+    weakref.ReferenceType: _reduce_weak_reference,
+    types.MappingProxyType: _reduce_mapping_proxy,
+    types.BuiltinMethodType: _reduce_builtin_method,
+    types.MethodType: _reduce_method,
     typing.TypeVar: _reduce_type_variable,
     typing.ParamSpec: _reduce_type_variable,
     typing.NewType: _reduce_new_type,

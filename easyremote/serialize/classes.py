@@ -22,6 +22,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from easyremote.serialize import enums
+from easyremote.serialize.hooks import hooks_off
+from easyremote.serialize.modules import travels_by_reference
+
 _lock = threading.Lock()
 #: Packages whose source is on both sides, each with the function that returns a module of it. Their
 #: classes are looked up by name, so that an instance that arrives has the module's own class.
@@ -30,6 +34,9 @@ _ids: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
 #: Classes that came from the other side; their attributes are set anew with every payload.
 _came: weakref.WeakSet[type] = weakref.WeakSet()
+#: The attributes that each of these got from its sender.
+_filled: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
+_home: dict[str, Any] | None = None
 
 #: Attributes that every class statement makes.
 _MADE_BY_PYTHON = frozenset(
@@ -42,7 +49,10 @@ _MADE_BY_DATACLASS = frozenset({"__dataclass_fields__", "__dataclass_params__"})
 _REPLACE = getattr(dataclasses, "_replace", None)
 #: The name that `dataclasses` gives to the function around the text that it compiles.
 _DATACLASS_MAKER = "__create_fn__."
-_OF_A_MEMBER = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+#: What a base adds to a TypedDict; its own fields alone don't tell.
+_OF_A_TYPED_DICT = frozenset(
+    "__required_keys__ __optional_keys__ __readonly_keys__ __mutable_keys__ __total__".split()
+)
 _FIELD_OPTIONS = ("init", "repr", "hash", "compare", "metadata", "kw_only")
 
 
@@ -60,11 +70,14 @@ def _skeleton(cls: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     own = vars(cls)
     options: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     if issubclass(cls, enum.Enum):
-        members = {name: member.value for name, member in cls.__members__.items()}
-        return "enum", cls.__bases__, {"metaclass": type(cls), "names": options, "members": members}
+        return "enum", cls.__bases__, {"names": options, **enums.skeleton(cls)}
     if _is_named_tuple(cls):
         defaults = tuple(cls._field_defaults.values())
-        return "namedtuple", (), {"names": options, "fields": cls._fields, "defaults": defaults}
+        return (
+            "namedtuple",
+            own.get("__orig_bases__", ())[1:],  # NamedTuple is the first, if it is there
+            {"names": options, "fields": cls._fields, "defaults": defaults},
+        )
     if typing.is_typeddict(cls):
         fields = dict(cls.__annotations__)
         return "typeddict", (), {"names": options, "fields": fields, "total": cls.__total__}
@@ -76,7 +89,8 @@ def _skeleton(cls: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
 
 
 def _is_named_tuple(cls: Any) -> bool:
-    return bool(cls.__bases__ == (tuple,) and hasattr(cls, "_fields") and hasattr(cls, "_make"))
+    is_one = cls.__bases__ in ((tuple,), (tuple, typing.Generic))
+    return bool(is_one and hasattr(cls, "_fields") and hasattr(cls, "_make"))
 
 
 def _state(cls: Any) -> dict[str, Any]:
@@ -88,37 +102,22 @@ def _state(cls: Any) -> dict[str, Any]:
     if "__annotations__" in own or "__annotate_func__" in vars(cls):
         own["__annotations__"] = dict(cls.__annotations__)
     state: dict[str, Any] = {"attributes": own}
+    if isinstance(cls, abc.ABCMeta):
+        registered: Any = abc._get_dump(cls)[0]  # type: ignore[attr-defined]  # cloudpickle reads it, too
+        state["registered"] = [each() for each in registered if each() is not None]
     if issubclass(cls, enum.Enum):
-        state["attributes"] = _without_enum_machinery(cls, own)
-        state["members"] = {
-            name: {key: vars(member)[key] for key in vars(member).keys() - _OF_A_MEMBER}
-            for name, member in cls.__members__.items()
-            if hasattr(member, "__dict__")
-        }
+        state |= enums.state(cls, own)
     elif _is_named_tuple(cls):
         bare = vars(collections.namedtuple("bare", cls._fields)).keys()
-        state["attributes"] = {
-            name: value for name, value in own.items() if name not in bare or name == "__doc__"
-        }
+        bare -= {"__doc__", "__orig_bases__", "__parameters__"}
+        state["attributes"] = {name: value for name, value in own.items() if name not in bare}
+        state["attributes"].pop("__class_getitem__", None)
     elif typing.is_typeddict(cls):
-        state["attributes"] = {}
+        state["attributes"] = {name: own[name] for name in _OF_A_TYPED_DICT & own.keys()}
     elif "__dataclass_fields__" in own:
         state["dataclass"] = _dataclass_options(cls, own)
         state["attributes"] = _without_generated(own)
     return state
-
-
-def _without_enum_machinery(cls: Any, own: dict[str, Any]) -> dict[str, Any]:
-    inherited = [base.__dict__ for base in cls.__mro__[1:]]
-    return {
-        name: value
-        for name, value in own.items()
-        if name not in cls.__members__
-        and (not (name.startswith("_") and name.endswith("_")) or callable(getattr(cls, name)))
-        and name not in ("__new__", "_new_member_", "__new_member__", "_generate_next_value_")
-        and not any(each.get(name) is value for each in inherited)
-        and name not in ("_member_type_", "_use_args_")
-    }
 
 
 def _without_generated(own: dict[str, Any]) -> dict[str, Any]:
@@ -204,17 +203,19 @@ def _shared_class(names: dict[str, Any]) -> type | None:
 
 
 def _make_plain(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
-    names = options["names"]
-    keywords = {"metaclass": options["metaclass"]}
-    return types.new_class(name, bases, keywords, lambda namespace: namespace.update(names))
-
-
-def _make_enum(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
     metaclass = options["metaclass"]
-    namespace = metaclass.__prepare__(name, bases)
-    for key, value in {**options["names"], **options["members"]}.items():
-        namespace[key] = value
-    return metaclass.__new__(metaclass, name, bases, namespace)  # type: ignore[no-any-return]  # it makes a class
+    resolved = types.resolve_bases(bases)
+    namespace = dict(options["names"])
+    if resolved is not bases:
+        namespace["__orig_bases__"] = bases
+    with hooks_off(resolved):
+        if travels_by_reference(metaclass):
+            made: type = metaclass(name, resolved, namespace)
+            return made
+        # What a metaclass of the user's does has been done where the class was defined.
+        maker = next(kind for kind in metaclass.__mro__ if travels_by_reference(kind))
+        made = maker.__new__(metaclass, name, resolved, namespace)
+        return made
 
 
 def _make_named_tuple(name: str, bases: tuple[Any, ...], options: dict[str, Any]) -> type:
@@ -224,6 +225,10 @@ def _make_named_tuple(name: str, bases: tuple[Any, ...], options: dict[str, Any]
         name, options["fields"], defaults=options["defaults"], module=names["__module__"]
     )
     made.__qualname__ = names["__qualname__"]
+    if bases:  # class Pair(NamedTuple, Generic[T])
+        made.__bases__ = (tuple, typing.Generic)
+        generic: Any = vars(typing.Generic)["__class_getitem__"]
+        type.__setattr__(made, "__class_getitem__", generic)
     return made
 
 
@@ -236,7 +241,7 @@ def _make_typed_dict(name: str, bases: tuple[Any, ...], options: dict[str, Any])
 
 _MAKERS = {
     "class": _make_plain,
-    "enum": _make_enum,
+    "enum": enums.make,
     "namedtuple": _make_named_tuple,
     "typeddict": _make_typed_dict,
 }
@@ -246,14 +251,36 @@ def fill_class(cls: type, state: dict[str, Any]) -> None:
     """Set a class's attributes. A class that was defined on this side keeps its own."""
     if cls not in _came:
         return
-    for name, value in state["attributes"].items():
+    attributes = state["attributes"]
+    for name in _filled.get(cls, frozenset()) - attributes.keys() & vars(cls).keys():
+        type.__delattr__(cls, name)  # deleted where the class was defined
+    for name, value in attributes.items():
         # `type.__setattr__`, because a metaclass of the user's may forbid it or react to it.
         type.__setattr__(cls, name, value)
-    for name, attributes in state.get("members", {}).items():
-        vars(cls.__members__[name]).update(attributes)  # type: ignore[attr-defined]  # an enum
+    _filled[cls] = frozenset(attributes)
+    if issubclass(cls, enum.Enum):
+        enums.fill(cls, state)
     if "dataclass" in state and "__dataclass_fields__" not in vars(cls):
         _make_dataclass(cls, state["dataclass"])
     abc.update_abstractmethods(cls)
+    for registered in state.get("registered", ()):
+        abc.ABCMeta.register(cls, registered)  # type: ignore[arg-type]  # it has the metaclass
+    _live_at_home(cls)
+
+
+def _live_at_home(cls: type) -> None:
+    """Let pickle find a class of ``__main__`` by its name, as where it was defined."""
+    if _home is None or cls.__module__ != "__main__" or "." in cls.__qualname__:
+        return
+    there = _home.get(cls.__name__, cls)
+    if isinstance(there, type) and (there is cls or there in _came):
+        _home[cls.__name__] = cls
+
+
+def live_in(namespace: dict[str, Any]) -> None:
+    """Let the classes of ``__main__`` that arrive live in this namespace: the session's own."""
+    global _home
+    _home = namespace
 
 
 def _make_dataclass(cls: Any, options: dict[str, Any]) -> None:

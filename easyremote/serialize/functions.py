@@ -12,15 +12,17 @@ travel by reference; of the user's own modules, the parts that the function uses
 from __future__ import annotations
 
 import dis
+import importlib
 import inspect
+import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
 from easyremote.serialize import sources
-from easyremote.serialize.modules import is_own, travels_by_reference
+from easyremote.serialize.modules import is_own
 
 #: IPython's names in the user's namespace, which hold the whole session or belong to its shell.
 _IPYTHONS = frozenset({"In", "Out", "get_ipython", "exit", "quit", "_ih", "_oh", "_dh", "__"})
@@ -35,6 +37,9 @@ class Cell:
     def __init__(self, cell: types.CellType) -> None:
         self.cell = cell
 
+    def __reduce__(self) -> Any:
+        return types.CellType, ()
+
 
 class Namespace:
     """Stands for a module's globals in a pickle. It is loaded as a new dict with the sent names."""
@@ -42,6 +47,9 @@ class Namespace:
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names  # keeps the dict alive: its id is the key in Scope
         self.name = str(names.get("__name__", "__main__"))
+
+    def __reduce__(self) -> Any:
+        return make_namespace, (self.name,)
 
 
 class Scope:
@@ -62,9 +70,7 @@ class Scope:
 
 
 def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
-    """What a pickler stores for a function; NotImplemented where a reference is enough."""
-    if travels_by_reference(function):
-        return NotImplemented
+    """How a pickler stores a function by value."""
     code = function.__code__
     cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
     # Nothing in here refers to the function. What may refer to it is in the state, set later.
@@ -85,6 +91,7 @@ def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -
     return {
         "globals": used,
         "modules": _module_parts(function.__code__, used.values(), scope),
+        "submodules": _submodules(function.__code__, used.values()),
         "cells": [(cell, cell.cell.cell_contents) for cell in cells.values() if _filled(cell)],
         "attributes": {
             "__qualname__": function.__qualname__,
@@ -166,6 +173,30 @@ def _module_parts(
     return parts
 
 
+def _submodules(code: types.CodeType, values: Iterable[Any]) -> list[str]:
+    """Of the packages among the values: the submodules that the code names, loaded here.
+
+    ``import xml`` alone doesn't load ``xml.etree``. cloudpickle finds them in the same way.
+    """
+    words = {name for each in _with_nested(code) for name in each.co_names}
+    return submodules((value for value in values if isinstance(value, types.ModuleType)), words)
+
+
+def submodules(modules: Iterable[types.ModuleType], words: Collection[str]) -> list[str]:
+    """The loaded submodules of these packages of whose names each part is among the words."""
+    packages = {
+        f"{module.__name__}."
+        for module in modules
+        if hasattr(module, "__path__") and not is_own(module)
+    }
+    return sorted(
+        name
+        for package in packages
+        for name in list(sys.modules)
+        if name.startswith(package) and set(name.removeprefix(package).split(".")) <= set(words)
+    )
+
+
 def _is_own_module(value: Any) -> bool:
     return isinstance(value, types.ModuleType) and value.__name__ != "__main__" and is_own(value)
 
@@ -205,6 +236,8 @@ def fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
         function.__globals__.update(state["globals"] | function.__globals__)
     else:
         function.__globals__.update(state["globals"])
+    for submodule in state["submodules"]:
+        importlib.import_module(submodule)
     for module, part in state["modules"]:
         vars(module).update(part)
     for cell, content in state["cells"]:

@@ -70,27 +70,3 @@ def travels_by_reference(thing: Any) -> bool:
     for part in thing.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is thing
-
-
-_marks: tuple[int, tuple[bytes, ...]] = (-1, ())
-
-
-def own_module_marks() -> tuple[bytes, ...]:
-    """The bytes by which a pickle (protocol 4 and up) names each of the user's own modules."""
-    global _marks
-    count = len(sys.modules)
-    if _marks[0] != count:  # only an import can have changed the answer
-        names = [name for name, module in list(sys.modules.items()) if _named_own(name, module)]
-        _marks = count, tuple(_spelled(name) for name in names)
-    return _marks[1]
-
-
-def _named_own(name: str, module: Any) -> bool:
-    return isinstance(module, ModuleType) and is_own(module)
-
-
-def _spelled(name: str) -> bytes:
-    raw = name.encode("utf-8", "surrogatepass")
-    if len(raw) < 256:
-        return b"\x8c" + bytes([len(raw)]) + raw  # SHORT_BINUNICODE
-    return raw

@@ -7,10 +7,10 @@ A payload is a bare pickle, which starts with ``0x80``, where there are no big b
     the pickle
     each buffer, at the next multiple of 64 bytes from the start of the payload
 
-so that arrays are aligned in a payload that is mapped into memory, and can be used in place.
-The C pickler does the work. Only what the other side can't import (``__main__``, the user's own
-modules) goes through `by_value`, and only then is dill imported. The gateway never uses this
-module: loading a payload runs code. ``tests/serialize/test_values.py`` proves all this.
+so that arrays lie aligned in a payload that was mapped into memory, and are used where they lie.
+The C pickler does the work; `by_value` tells it how to store what the other side can't import
+(``__main__``, the user's own modules). Never used by the gateway: loading a payload runs code.
+``tests/serialize/test_values.py`` proves all this.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
+from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
-from easyremote.serialize.modules import own_module_marks
 
 __all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
 __all__ += ["pickle_names", "unpickle"]
@@ -35,6 +35,10 @@ Version = tuple[int, int]
 OUT_OF_BAND_MIN = 4096
 #: A cache line; NumPy and Arrow need this alignment for vector instructions.
 ALIGNMENT = 64
+
+#: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
+_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_LOOKED_INTO = 8
 
 _TAG = 0x01
 _HEADER = struct.Struct("<B3xIQ")
@@ -210,22 +214,23 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         buffers.append(plain_view(raw))
         return False
 
+    if _is_flat(value):
+        return pickle.dumps(value, 5), buffers
     try:
-        data = pickle.dumps(value, 5, buffer_callback=stays_in_band)
-    except Exception:  # by_value raises it again if it can't do better
-        data = b""
-    if not data or _names_own_module(data):
-        from easyremote.serialize import by_value
-
+        return by_value.dumps(value, stays_in_band, python), buffers
+    except (TypeError, AttributeError, pickle.PicklingError):
         buffers.clear()
-        data = by_value.dumps(value, stays_in_band, python)
-    return data, buffers
+        return by_value.dumps(value, stays_in_band, python, with_dill=True), buffers
 
 
-def _names_own_module(data: bytes) -> bool:
-    """Whether a pickle refers to something by its name in a module that the other side lacks."""
-    # A pickle without STACK_GLOBAL refers to nothing: this check makes plain values cheap.
-    return b"\x93" in data and any(mark in data for mark in own_module_marks())
+def _is_flat(value: Any) -> bool:
+    """Whether nothing in a value can need `by_value`; only what is small is looked into."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind is tuple and len(value) <= _LOOKED_INTO:
+        return all(map(_is_flat, value))
+    return kind is dict and not value
 
 
 def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:

@@ -143,3 +143,20 @@ def test_two_notebooks_that_use_one_session_at_once_take_turns(
         f"import threading, pathlib\nthreading.Timer(1, pathlib.Path({str(gate)!r}).touch).start()"
     )
     assert run(kernel, "order.append('second')\nprint(order)", "turns") == "['first', 'second']\n"
+
+
+def test_a_submodule_that_was_imported_here_is_there(kernel: Kernel) -> None:
+    kernel.run("import xml.etree.ElementTree")
+    assert run(kernel, "print(xml.etree.ElementTree.fromstring('<a/>').tag)") == "a\n"
+
+
+def test_an_instance_whose_class_is_not_named_can_be_pickled_there(kernel: Kernel) -> None:
+    kernel.run("class Settings:\n    level = 3\nsettings = Settings()")
+    code = "import pickle\nprint(type(pickle.loads(pickle.dumps(settings))) is type(settings))"
+    assert run(kernel, code) == "True\n"
+    code = (
+        "import multiprocessing as m\n"
+        "def level(each): return each.level\n"
+        "with m.get_context('fork').Pool(1) as pool: print(pool.map(level, [settings]))"
+    )
+    assert run(kernel, code) == "[3]\n"

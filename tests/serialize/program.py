@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 import typing
+import wsgiref.util
 from dataclasses import dataclass, field
 
 import program_module
@@ -38,6 +39,10 @@ def is_even(n):
 
 def is_odd(n):
     return n != 0 and is_even(n - 1)
+
+
+def check_submodules_that_the_script_has_imported():
+    assert wsgiref.util.guess_scheme({}) == "http"
 
 
 def check_recursion():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import random
 import sys
 import textwrap
 import types
@@ -116,6 +117,65 @@ def test_a_weak_reference_does_not_bring_dill_down() -> None:
     holder = Holder(1)
     reference, back = round_trip((weakref.ref(holder), holder))
     assert reference() is back
+
+
+class Link:
+    def __init__(self, after: Any) -> None:
+        self.after = after
+
+
+def test_own_instances_nest_as_deep_as_pickle_goes() -> None:
+    chain = None
+    for _ in range(250):
+        chain = Link(chain)
+    back, depth = round_trip(chain), 0
+    while back is not None:
+        back, depth = back.after, depth + 1
+    assert depth == 250
+
+
+@pytest.mark.parametrize(("method", "name"), [(random.random, "random"), (random.choice, "choice")])
+def test_a_bound_method_that_can_be_imported_goes_by_its_name(method: Any, name: str) -> None:
+    dumped = dump((method, Holder(1)), python=HERE)
+    assert round_trip((method, Holder(1)))[0].__self__ is random.random.__self__
+    assert dumped.size < 2500, f"the state of the generator goes along with {name}"
+
+
+def test_a_bound_method_of_an_own_generator_takes_it_along() -> None:
+    mine = random.Random(7)
+    there, _ = round_trip((mine.random, Holder(1)))
+    assert there() == mine.random()
+
+
+@pytest.mark.parametrize("value", [Link.__init__.__code__, int.real, vars(dict)["fromkeys"]])
+def test_what_only_dill_knows_travels_beside_what_is_shared(value: Any) -> None:
+    shared = [Holder(1)]
+    back, first, second = round_trip((value, shared, shared))
+    assert type(back) is type(value) and first is second
+
+
+class Proxy:
+    __slots__ = ("__dict__", "_target")
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self.name = "proxy"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+class AttrDict(dict[str, Any]):
+    __getattr__ = dict.__getitem__
+
+
+def test_an_instance_that_answers_for_any_attribute_travels() -> None:
+    back = round_trip(Proxy([1, 1]))
+    assert (back.count(1), back.name) == (2, "proxy")
+    settings = AttrDict(lr=0.1)
+    vars(settings)["kept"] = 1
+    there = round_trip(settings)
+    assert (there, there.lr, vars(there)) == ({"lr": 0.1}, 0.1, {"kept": 1})
 
 
 CELLS = """

@@ -105,3 +105,27 @@ def test_the_class_of_an_instance_deep_in_a_container_goes_along() -> None:
         [sys.executable, "-c", code], cwd=REPOSITORY, input=payload, capture_output=True, timeout=60
     )
     assert done.stdout.split() == [b"5", b"Point"], done.stderr
+
+
+class Settings:
+    debug = True
+    level = 1
+
+
+def test_an_attribute_that_was_deleted_here_is_deleted_there(tmp_path: Path) -> None:
+    first = b"".join(dump(Settings(), python=HERE).parts).hex()
+    debug = Settings.debug
+    del Settings.debug
+    try:
+        second = b"".join(dump(Settings(), python=HERE).parts).hex()
+    finally:
+        Settings.debug = debug
+    script = tmp_path / "there.py"
+    script.write_text("""
+import json, sys
+from easyremote.serialize.values import load
+one, two = (load(bytes.fromhex(each)) for each in json.load(sys.stdin))
+print(type(one) is type(two), hasattr(one, "debug"), one.level)
+""")
+    told = run(sys.executable, str(script), stdin=json.dumps([first, second]), cwd=tmp_path)
+    assert told.split() == ["True", "False", "1"]

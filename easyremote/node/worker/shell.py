@@ -18,7 +18,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from easyremote.errors import RemoteError
@@ -34,6 +34,7 @@ from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.stdin import NOBODY, Stdin
 from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables, remote_error
 from easyremote.progress import end_bars, publish_to
+from easyremote.serialize.classes import live_in
 from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
 
@@ -66,6 +67,7 @@ class Shell:
         self.stdin.install()
         self._ip = _ipython(emit)
         home.set(self._ip.user_ns)
+        live_in(self._ip.user_ns)
         self._process = secrets.token_hex(8)
         self._comms = Comms(emit, self._process)
         self._modules = Modules()
@@ -122,7 +124,7 @@ class Shell:
             overwritten = self._receive(request)
         except BlobMissing:
             return {"process": self._process, "missing": True}
-        self._import(request.get("imports", {}))
+        self._import(request.get("imports", {}), request.get("submodules", ()))
         for name, digest, size in request.get("files", ()):
             named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
         value = self._execute(request)
@@ -178,14 +180,16 @@ class Shell:
                 f"A variable of the cell needs {error.name!r}, which is not installed on the node.",
             ) from None
 
-    def _import(self, imports: dict[str, str]) -> None:
-        for name, module in imports.items():
+    def _import(self, imports: dict[str, str], submodules: Iterable[str]) -> None:
+        for name, module in [*imports.items(), *(("", each) for each in submodules)]:
             try:
-                self._ip.user_ns[name] = importlib.import_module(module)
+                imported = importlib.import_module(module)
+                if name:
+                    self._ip.user_ns[name] = imported
             except ModuleNotFoundError as error:
+                missing = f"but {error.name!r} is not installed on the node."
                 raise remote_error(
-                    "ModuleNotFoundError",
-                    f"The cell uses {name!r}, but {error.name!r} is not installed on the node.",
+                    "ModuleNotFoundError", f"The cell uses {name or module!r}, {missing}"
                 ) from None
 
     def _execute(self, request: dict[str, Any]) -> object:

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import dis
 import functools
+import re
+import sys
 import types
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Shipment", "closure"]
+from easyremote.serialize.functions import submodules
+
+__all__ = ["Shipment", "closure", "named_submodules"]
 
 #: A container with more elements than this is data; nobody keeps so many functions in a list.
 _MAX_ELEMENTS = 1000
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,12 @@ def closure(
         elif value.__name__ != "__main__":
             found.imports[name] = value.__name__
     return found
+
+
+def named_submodules(packages: Iterable[str], code: str) -> list[str]:
+    """The submodules of these packages that a cell names and that are loaded here."""
+    modules = [sys.modules[name] for name in packages if name in sys.modules]
+    return submodules(modules, set(_WORD.findall(code)))
 
 
 def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> Iterator[str]:

@@ -31,7 +31,7 @@ from easyremote.client.files.sending import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
-from easyremote_jupyter.capture.closure import Shipment, closure
+from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
 from easyremote_jupyter.capture.local_modules import local_modules
 from easyremote_jupyter.capture.names import Names, names
 from easyremote_jupyter.jobs import CellJob, Jobs
@@ -203,6 +203,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "code": code,
             "count": self.shell.displayhook.prompt_count,  # of the cell that runs
             "imports": needs.imports,
+            "submodules": named_submodules(needs.imports.values(), code),
             "outputs": list(renames) if renames else options.outputs,
             "limits": options.pull,
             "requirements": requirements,

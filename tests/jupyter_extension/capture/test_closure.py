@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from easyremote_jupyter.capture.closure import closure
+from easyremote_jupyter.capture.closure import closure, named_submodules
 
 Namespace = dict[str, object]
 
@@ -58,3 +58,13 @@ def test_what_travels(source: str, names: str, variables: str, imports: dict[str
 def test_functions_of_modules_travel_by_name_only() -> None:
     space: Namespace = {"wraps": functools.wraps, "WRAPPER_ASSIGNMENTS": 1}
     assert set(closure(["wraps"], space).variables) == {"wraps"}
+
+
+def test_of_a_package_the_submodules_that_a_cell_names_are_found() -> None:
+    import xml.etree.ElementTree  # so that they are loaded
+
+    assert xml.etree.ElementTree is not None
+    found = named_submodules(["xml", "json"], "root = xml.etree.ElementTree.parse('a.xml')")
+    assert found == ["xml.etree", "xml.etree.ElementTree"]
+    assert named_submodules(["xml"], "print(xml)") == []
+    assert named_submodules(["no_such_package"], "no_such_package.inner") == []
