@@ -122,7 +122,8 @@ class Intake:
             call.deadline = now + message.timeout
         if message.queue_timeout:
             call.queue_deadline = now + message.queue_timeout
-        node = self._table.queues.place(call) if self._may_run_now(call, message) else None
+        # A call that was sent before waits for what its node says: it may be running there.
+        node = None if message.age else self._table.queues.place(call)
         if node is not None:
             self._dispatcher.dispatch(call, node, now)
         else:
@@ -166,13 +167,6 @@ class Intake:
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
         return self._nodes.refusal(call.target, now)
-
-    def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
-        """A call that was sent before may only go to a node that surely does not run it."""
-        if not message.age:
-            return True
-        node = self._nodes.get(message.node)
-        return node is not None and node.has_resumed and node.remembers(call)
 
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:

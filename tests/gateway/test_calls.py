@@ -9,6 +9,7 @@ from easyremote.gateway.records import LOST_AFTER
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, unpack_error
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
+    Attach,
     Cancel,
     Delivered,
     Dispatch,
@@ -292,6 +293,19 @@ def test_a_call_runs_on_without_its_client_who_gets_the_outcome_when_it_is_back(
     node.finish(dispatch)  # the gateway asked the node to say it again
     finished = again.only(Finished)
     assert (finished.call, finished.payload.data) == (42, b"value")
+
+
+def test_a_call_that_is_sent_again_on_a_new_connection_is_answered_there(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    call_id = desk.new_id()
+    client.submit(call_id=call_id)
+    dispatch = node.start()
+    client.leave()
+    again = desk.client()
+    again.submit(call_id=call_id, call=42)
+    assert node.only(Attach) == Attach(dispatch.call)
+    node.finish(dispatch)
+    assert again.only(Finished).call == 42
 
 
 def test_an_outcome_is_held_for_ten_minutes_and_then_forgotten_on_both_sides(desk: Desk) -> None:

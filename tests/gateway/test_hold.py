@@ -91,3 +91,18 @@ def test_a_hold_ends_in_the_moment_that_was_told(desk: Desk) -> None:
     desk.pass_time(120.0)
     assert node.heard(Cancel)
     assert len(desk.calls) == 0
+
+
+def test_a_hold_that_ends_while_the_node_is_away_lets_the_call_go(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(hold=10.0)
+    dispatch = node.start()
+    client.leave()
+    node.leave()
+    desk.pass_time(10.0)
+    assert len(desk.calls) == 0
+    assert caplog.records == []
+    held = [(dispatch.call_id, dispatch.fence)]
+    assert desk.node(held=held).only(Resumed) == Resumed((0,))  # it is told to stop it
