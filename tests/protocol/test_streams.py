@@ -420,3 +420,13 @@ def test_a_link_that_ends_tells_whoever_feeds_its_streams_if_there_is_anybody() 
     link.offer([PIECE], len(PIECE), "pickle5")
     link.close()
     assert not link.has_output
+
+
+def test_a_closed_link_keeps_nothing_of_its_streams() -> None:
+    link = open_link()
+    link.offer([PIECE], len(PIECE), "pickle5")
+    link.relay(Payload("pickle5", len(PIECE), b"", 4))
+    link.close()
+    assert not link._streams.outgoing
+    assert not link._streams.incoming
+    assert not link._streams.sendable
