@@ -65,13 +65,18 @@ node.serve()
 '''
 
 
+def tool_environment(**environment: str) -> dict[str, str]:
+    """The environment in which the project's tools find each other."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, **environment}
+
+
 def run_tool(*command: str, cwd: Path = REPOSITORY, **environment: str) -> str:
     """Run a tool of the environment; its output, with which it fails."""
-    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [str(SCRIPTS / command[0]), *command[1:]],
         cwd=cwd,
-        env={**os.environ, "PATH": path, **environment},
+        env=tool_environment(**environment),
         capture_output=True,
         text=True,
         timeout=TOOL_LIMIT,

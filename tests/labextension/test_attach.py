@@ -1,4 +1,4 @@
-"""A notebook that is attached to a node: by the row, by its toolbar, by a cell, and when reopened."""
+"""A notebook attached to a node: by the row, by its toolbar, by a cell, and when reopened."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests import processes
+from tests.labextension.conftest import STARTS_MS, open_notebook
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, picture
-from tests.labextension.conftest import STARTS_MS, open_notebook
 
 pytestmark = pytest.mark.timeout(240)
 

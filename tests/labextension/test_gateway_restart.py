@@ -27,7 +27,8 @@ def test_a_log_goes_on_where_it_was_when_the_gateway_is_there_again(
         run_all(
             *(page, lab, "log-over-a-restart"),
             "%%remote gpu-node\nimport pathlib, time\nprint('be' + 'fore')\n"
-            f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('af' + 'ter')",
+            f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+            "print('af' + 'ter')",
         )
         page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
         jobs = page.locator("#easyremote-panel").get_by_role("tree", name="Jobs")

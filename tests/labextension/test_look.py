@@ -14,9 +14,9 @@ from playwright.sync_api import Locator, Page, expect
 import easyremote
 from easyremote.panel.messages import Bars, EndedJob, Job, Session
 from tests import processes
-from tests.processes import LABEXTENSION
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node
 from tests.labextension.test_panel import open_panel, picture
+from tests.processes import LABEXTENSION
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -257,7 +257,9 @@ def test_the_footer_tells_where_the_gateway_is_how_far_and_by_what(
 def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at_first(
     page: Page, lab: processes.Jupyter
 ) -> None:
-    long = [EndedJob(f"c{i}", LONG, "attic", code, 99.0, 9.0) for i, code in enumerate(("", "lost"))]
+    long = [
+        EndedJob(f"c{i}", LONG, "attic", code, 99.0, 9.0) for i, code in enumerate(("", "lost"))
+    ]
     FakeStream(page, NODES, JOBS, [*ENDED, *long])
     page.set_viewport_size({"width": 1280, "height": 1400})
     panel = open_panel(page, lab)
@@ -265,7 +267,8 @@ def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at
     expect(words.filter(has_text="lost")).to_be_visible()
     picture(page, "words-of-jobs")
     cut = words.evaluate_all(
-        "words => words.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+        "words => words.filter(each => each.scrollWidth > each.clientWidth)"
+        ".map(each => each.innerText)"
     )
     assert cut == []
     box = panel.bounding_box()

@@ -11,7 +11,6 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import (
-    FOLLOWS_MS,
     expect_live_bars,
     node_row,
     open_panel,

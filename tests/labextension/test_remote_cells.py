@@ -13,6 +13,7 @@ from tests.labextension.conftest import STARTS_MS, run_all
 
 pytestmark = pytest.mark.timeout(180)
 
+
 def test_a_background_cell_goes_on_in_its_own_output_when_others_have_run(
     page: Page, lab: processes.Jupyter, gpu_node: None, tmp_path: Path
 ) -> None:

@@ -175,9 +175,7 @@ def test_a_row_restarts_nothing_where_the_notebook_has_no_session(
     expect(page.get_by_text("This notebook has no session on gpu-node")).to_be_visible()
 
 
-def test_the_variables_follow_the_cells(
-    page: Page, lab: processes.Jupyter, gpu_node: None
-) -> None:
+def test_the_variables_follow_the_cells(page: Page, lab: processes.Jupyter, gpu_node: None) -> None:
     panel, session = run(page, lab, "followed", CELL)
     session.click()
     expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_be_visible()
@@ -204,7 +202,13 @@ def fake_sessions(page: Page, count: int = 3) -> None:
     variables: list[Any] = [
         {"name": "frame", "type": "DataFrame", "size": 2.4e9, "text": "", "shape": [10**7, 30]},
         {"name": "long_" * 12, "type": "Tensor", "size": 512, "text": MARKUP, "shape": [3]},
-        {"name": "model", "type": "GradientBoostingRegressor", "size": 48, "text": "", "shape": None},
+        {
+            "name": "model",
+            "type": "GradientBoostingRegressor",
+            "size": 48,
+            "text": "",
+            "shape": None,
+        },
     ]
     variables += [{**variables[2], "name": f"v{number}"} for number in range(count - 3)]
 

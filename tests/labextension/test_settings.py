@@ -34,9 +34,7 @@ def choose(lab: processes.Jupyter) -> Iterator[Choose]:
     file.unlink(missing_ok=True)
 
 
-def test_hidden_sections_are_not_there(
-    page: Page, lab: processes.Jupyter, choose: Choose
-) -> None:
+def test_hidden_sections_are_not_there(page: Page, lab: processes.Jupyter, choose: Choose) -> None:
     choose(hiddenSections=["functions"])
     FakeStream(page, [node("gpu-node")])
     panel = open_panel(page, lab)
