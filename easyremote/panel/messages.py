@@ -1,6 +1,6 @@
 """What the server extension sends to the browser, as JSON.
 
-The twin of this module is ``labextension/src/protocol.ts``; the samples in
+The twin of this module is ``labextension/src/core/protocol.ts``; the samples in
 ``tests/panel/samples`` hold the two together: the tests of both sides read
 them. A snapshot is copied field by field, so whatever else the gateway sends (or will send)
 never reaches a browser. ``tests/panel/test_messages.py`` proves it.

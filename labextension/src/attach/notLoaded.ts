@@ -3,8 +3,8 @@
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
-import { LOADER } from '../cell';
-import { insertLoader, INotebookPanel } from '../notebook';
+import { LOADER } from '../notebook/cell';
+import { insertLoader, INotebookPanel } from '../notebook/notebook';
 import { ACT_MS } from '../ui/notices';
 import { Attachment } from './attachment';
 

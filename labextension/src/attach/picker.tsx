@@ -3,8 +3,8 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { LOADER } from '../cell';
-import { IConnectionModel } from '../tokens';
+import { LOADER } from '../notebook/cell';
+import { IConnectionModel } from '../core/tokens';
 import { useConnection, useSignal } from '../ui/state';
 import { Attachment, IAttached } from './attachment';
 

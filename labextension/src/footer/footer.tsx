@@ -2,12 +2,12 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { milliseconds } from '../format';
-import { IGateway } from '../protocol';
-import { State, Transport } from '../tokens';
+import { milliseconds } from '../core/format';
+import { IGateway } from '../core/protocol';
+import { State, Transport } from '../core/tokens';
 import { Shape, StateShape } from '../ui/shape';
 import { ISectionProps, useConnection } from '../ui/state';
-import { VERSION } from '../version';
+import { VERSION } from '../core/version';
 
 export function Footer({ model, trans }: ISectionProps): React.ReactElement {
   const state = useConnection(model);

@@ -3,9 +3,9 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { codeCell } from '../cell';
-import { filled, insertBelow, notebookPanel } from '../notebook';
-import { ask, messageOf } from '../request';
+import { codeCell } from '../notebook/cell';
+import { filled, insertBelow, notebookPanel } from '../notebook/notebook';
+import { ask, messageOf } from '../core/request';
 import { callCell, IFunction } from './functions';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 

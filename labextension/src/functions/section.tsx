@@ -2,7 +2,7 @@
 
 import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { State } from '../tokens';
+import { State } from '../core/tokens';
 import { IconButton } from '../ui/iconButton';
 import { firstOfGroups } from '../ui/rows';
 import { SearchField } from '../ui/searchField';

@@ -9,9 +9,14 @@ import {
 } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
-import { CommandIDs } from '../commands';
-import { findCell, IFoundCell, notebookPanel, runMagic } from '../notebook';
-import { ask, messageOf } from '../request';
+import { CommandIDs } from '../core/commands';
+import {
+  findCell,
+  IFoundCell,
+  notebookPanel,
+  runMagic
+} from '../notebook/notebook';
+import { ask, messageOf } from '../core/request';
 import { AnyJob, originOf, titleOf } from './jobs';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 

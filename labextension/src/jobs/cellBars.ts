@@ -2,8 +2,8 @@
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { findCell } from '../notebook';
-import { IConnectionModel } from '../tokens';
+import { findCell } from '../notebook/notebook';
+import { IConnectionModel } from '../core/tokens';
 import { originOf, share } from './jobs';
 
 export class CellBars {

@@ -11,10 +11,10 @@ import {
   listIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../core/commands';
 import { OpenLog } from '../log/open';
-import { notebookPanel } from '../notebook';
-import { IConnectionModel } from '../tokens';
+import { notebookPanel } from '../notebook/notebook';
+import { IConnectionModel } from '../core/tokens';
 import { IJobActions } from './actions';
 import { AnyJob, originOf } from './jobs';
 

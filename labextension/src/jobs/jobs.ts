@@ -1,8 +1,8 @@
 /** What can be told of jobs beyond what the server says. */
 
-import { cellTitle } from '../cell';
-import { amount, percent, stopwatch } from '../format';
-import { IBar, IBars, IEndedJob, IJob } from '../protocol';
+import { cellTitle } from '../notebook/cell';
+import { amount, percent, stopwatch } from '../core/format';
+import { IBar, IBars, IEndedJob, IJob } from '../core/protocol';
 
 export type AnyJob = IJob | IEndedJob;
 

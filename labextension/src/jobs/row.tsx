@@ -9,9 +9,9 @@ import {
   stopIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { memory, percent, roughly, stopwatch } from '../format';
-import { elapsed } from '../merge';
-import { IBars, INode } from '../protocol';
+import { memory, percent, roughly, stopwatch } from '../core/format';
+import { elapsed } from '../core/merge';
+import { IBars, INode } from '../core/protocol';
 import { IconButton } from '../ui/iconButton';
 import { Shape, StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';

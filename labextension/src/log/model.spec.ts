@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ILogPage, ILogPiece } from '../protocol';
+import { ILogPage, ILogPiece } from '../core/protocol';
 import { LogModel, matches } from './model';
 
 /** A log that a test writes, read by one model. */

@@ -2,7 +2,7 @@
 
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
-import { ILogPage, ILogPiece } from '../protocol';
+import { ILogPage, ILogPiece } from '../core/protocol';
 
 /** Milliseconds before each new try. */
 const RETRY_MS = [1000, 2000, 4000, 8000];

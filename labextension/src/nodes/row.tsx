@@ -9,10 +9,10 @@ import {
   refreshIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { INodeActions } from '../actions';
-import { memory, percent } from '../format';
-import { gpuSeries } from '../merge';
-import { IGpu, INode, Series } from '../protocol';
+import { INodeActions } from './actions';
+import { memory, percent } from '../core/format';
+import { gpuSeries } from '../core/merge';
+import { IGpu, INode, Series } from '../core/protocol';
 import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';

@@ -1,9 +1,9 @@
 /** A node in a few words, wherever it is shown. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { roughly } from '../format';
-import { elapsed } from '../merge';
-import { INode } from '../protocol';
+import { roughly } from '../core/format';
+import { elapsed } from '../core/merge';
+import { INode } from '../core/protocol';
 import { Shape } from '../ui/shape';
 
 const SHAPES: Partial<Record<string, Shape>> = {

@@ -2,8 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { LENGTH } from '../merge';
-import { Series } from '../protocol';
+import { LENGTH } from '../core/merge';
+import { Series } from '../core/protocol';
 import { path } from '../ui/path';
 
 const WIDTH = 300;

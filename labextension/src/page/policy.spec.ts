@@ -1,8 +1,8 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 import { IFunction } from '../functions/functions';
-import { ISnapshot } from '../protocol';
-import { sample } from '../samples.testing';
+import { ISnapshot } from '../core/protocol';
+import { sample } from '../core/samples.testing';
 import { limits, policy, users } from './policy';
 
 const trans = nullTranslator.load('easyremote');

@@ -1,9 +1,9 @@
 /** What the owner of a node allows, and who is there, in words. No DOM. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { roughly } from '../format';
+import { roughly } from '../core/format';
 import { IFunction } from '../functions/functions';
-import { INode, ISnapshot } from '../protocol';
+import { INode, ISnapshot } from '../core/protocol';
 
 /** A sentence for each rule that the node has told of. */
 export function policy(node: INode, trans: TranslationBundle): string[] {

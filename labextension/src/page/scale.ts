@@ -1,6 +1,6 @@
 /** The scale of a chart whose values have no whole. No DOM. */
 
-import { Series } from '../protocol';
+import { Series } from '../core/protocol';
 
 /** Below this, in kB a second, it is what a machine chats by itself. */
 const LEAST = 10;

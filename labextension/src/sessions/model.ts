@@ -2,9 +2,14 @@
 
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
-import { ISession, ISessionList, IVariable, IVariableList } from '../protocol';
-import { CallServer, messageOf } from '../request';
-import { IConnectionModel } from '../tokens';
+import {
+  ISession,
+  ISessionList,
+  IVariable,
+  IVariableList
+} from '../core/protocol';
+import { CallServer, messageOf } from '../core/request';
+import { IConnectionModel } from '../core/tokens';
 import { keyOf, signature } from './sessions';
 
 /** Milliseconds by which what we heard of a session may be older than it seems. */

@@ -8,9 +8,9 @@ import {
   refreshIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { bytes, roughly } from '../format';
-import { elapsed } from '../merge';
-import { ISession, IVariable } from '../protocol';
+import { bytes, roughly } from '../core/format';
+import { elapsed } from '../core/merge';
+import { ISession, IVariable } from '../core/protocol';
 import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { IconButton } from '../ui/iconButton';
 import { StateShape } from '../ui/shape';

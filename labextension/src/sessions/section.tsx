@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { ISession, IVariable } from '../protocol';
+import { ISession, IVariable } from '../core/protocol';
 import { useWhileSeen } from '../ui/looking';
 import { firstOfGroups } from '../ui/rows';
 import { ISessionSectionProps, useConnection, useSignal } from '../ui/state';

@@ -1,7 +1,7 @@
 /** What can be told of sessions and their variables beyond what the server says. No DOM. */
 
-import { ISession, IVariable } from '../protocol';
-import { State } from '../tokens';
+import { ISession, IVariable } from '../core/protocol';
+import { State } from '../core/tokens';
 
 /** As a kernel names the session that is its own. */
 const OWN_NAME = /^[0-9a-f]{16}$/;

@@ -1,8 +1,8 @@
 /** Starting or choosing a gateway: what is offered, what goes on, what went wrong. No DOM. */
 
 import { ISignal, Signal } from '@lumino/signaling';
-import { ISetup } from '../protocol';
-import { CallServer, Refusal } from '../request';
+import { ISetup } from '../core/protocol';
+import { CallServer, Refusal } from '../core/request';
 
 /** A field of the form, or the button that starts one here. */
 export type Place = 'address' | 'key' | 'start';

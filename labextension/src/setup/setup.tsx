@@ -2,8 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IStep } from '../nothing';
-import { ISetup } from '../protocol';
+import { IStep } from '../core/nothing';
+import { ISetup } from '../core/protocol';
 import { useSignal } from '../ui/state';
 import { Steps } from '../ui/steps';
 import { ConnectForm } from './form';

@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IExplanation } from '../nothing';
+import { IExplanation } from '../core/nothing';
 
 export function Explanation({
   explanation: { title, text, retryIn },

@@ -1,7 +1,7 @@
 /** A labelled bar with its value in words. */
 
 import * as React from 'react';
-import { Series } from '../protocol';
+import { Series } from '../core/protocol';
 import { Sparkline } from './sparkline';
 
 /** From this share on a bar warns, if it is of something that runs out. */

@@ -3,7 +3,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import { checkIcon, copyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { IStep } from '../nothing';
+import { IStep } from '../core/nothing';
 
 /** Milliseconds for which the button says that it has copied. */
 const COPIED_MS = 1500;

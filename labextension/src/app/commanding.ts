@@ -17,13 +17,13 @@ import {
   LabIcon,
   linkIcon
 } from '@jupyterlab/ui-components';
-import { IAttachments } from './attach/attachments';
-import { INodeActions, NodeActions } from './actions';
-import { CommandIDs } from './commands';
-import { addMoveCommand } from './magic/commands';
-import { activeCell } from './magic/move';
-import { IConnectionModel, PANEL_ID } from './tokens';
-import { remoteIcon } from './ui/icons';
+import { IAttachments } from '../attach/attachments';
+import { INodeActions, NodeActions } from '../nodes/actions';
+import { CommandIDs } from '../core/commands';
+import { addMoveCommand } from '../notebook/moveCommand';
+import { activeCell } from '../notebook/move';
+import { IConnectionModel, PANEL_ID } from '../core/tokens';
+import { remoteIcon } from '../ui/icons';
 
 /** The rows of nodes, for the context menu. */
 export const NODE_ROW = '.jp-EasyRemote-nodes [role="treeitem"]';

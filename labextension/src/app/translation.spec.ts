@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest';
 
 const TEXT = /trans\s*\.(__|_n)\(\s*'((?:[^'\\]|\\.)*)'/g;
 const CHINESE =
-  '../../jupyter_extension/easyremote_jupyter/locale/zh_CN/LC_MESSAGES/easyremote.json';
+  '../../../jupyter_extension/easyremote_jupyter/locale/zh_CN/LC_MESSAGES/easyremote.json';
 
 /** The texts that are shown, as the sources have them, and whether they have a plural. */
 function texts(): Map<string, boolean> {
-  const cwd = fileURLToPath(new URL('.', import.meta.url));
+  const cwd = fileURLToPath(new URL('..', import.meta.url));
   const files = globSync('**/*.{ts,tsx}', { cwd }).filter(
     file => !file.includes('.spec.')
   );

@@ -7,8 +7,8 @@ import {
 import { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
-import { IJob } from '../protocol';
-import { IConnectionModel, IJobActions } from '../tokens';
+import { IJob } from '../core/protocol';
+import { IConnectionModel, IJobActions } from '../core/tokens';
 import { remoteIcon } from '../ui/icons';
 import { arranged } from './jobs';
 

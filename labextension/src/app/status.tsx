@@ -13,13 +13,13 @@ import {
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
-import { CommandIDs } from './commands';
-import { percent } from './format';
-import { meanShare } from './jobs/jobs';
-import { IConnectionModel } from './tokens';
-import { remoteIcon } from './ui/icons';
-import { ProgressBar } from './ui/progressBar';
-import { useBars, useConnection } from './ui/state';
+import { CommandIDs } from '../core/commands';
+import { percent } from '../core/format';
+import { meanShare } from '../jobs/jobs';
+import { IConnectionModel } from '../core/tokens';
+import { remoteIcon } from '../ui/icons';
+import { ProgressBar } from '../ui/progressBar';
+import { useBars, useConnection } from '../ui/state';
 
 export const status: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:status',

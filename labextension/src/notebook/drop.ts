@@ -1,7 +1,7 @@
 /** Lets cells of notebooks be dropped on the rows of nodes. */
 
 import { Drag } from '@lumino/dragdrop';
-import { ICell } from '../notebook';
+import { ICell } from './notebook';
 
 /** Under this name JupyterLab's notebooks hand over the widgets of the cells that are dragged. */
 const CELLS = 'internal:cells';

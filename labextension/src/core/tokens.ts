@@ -3,7 +3,7 @@
 import { Token } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal } from '@lumino/signaling';
-import { IJobActions as IActionsOfJobs } from './jobs/actions';
+import { IJobActions as IActionsOfJobs } from '../jobs/actions';
 import { OptionsModel } from './options';
 import { IBars, IDelta, IProgress, Message } from './protocol';
 import { Ended } from './request';

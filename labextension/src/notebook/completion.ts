@@ -1,6 +1,6 @@
 /** Which nodes could be named where the cursor stands in a cell. No DOM. */
 
-import { quoted } from '../cell';
+import { quoted } from './cell';
 import { targetIn, VALUED, wordsOf } from './line';
 
 /** What can be named beside the nodes: whichever will do. */

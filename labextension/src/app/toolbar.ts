@@ -6,11 +6,11 @@ import {
 } from '@jupyterlab/application';
 import { IToolbarWidgetRegistry } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { IAttachments } from './attach/attachments';
-import { tellWhereNotLoaded } from './attach/notLoaded';
-import { Picker } from './attach/picker';
-import { INotebookPanel } from './notebook';
-import { IConnectionModel } from './tokens';
+import { IAttachments } from '../attach/attachments';
+import { tellWhereNotLoaded } from '../attach/notLoaded';
+import { Picker } from '../attach/picker';
+import { INotebookPanel } from '../notebook/notebook';
+import { IConnectionModel } from '../core/tokens';
 
 export const toolbar: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:toolbar',

@@ -2,12 +2,12 @@
 
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { stopwatch } from './format';
-import { IJobActions } from './jobs/actions';
-import { OptionsModel } from './options';
-import { IEndedJob } from './protocol';
-import { IConnectionModel } from './tokens';
-import { ACT_MS } from './ui/notices';
+import { stopwatch } from '../core/format';
+import { IJobActions } from '../jobs/actions';
+import { OptionsModel } from '../core/options';
+import { IEndedJob } from '../core/protocol';
+import { IConnectionModel } from '../core/tokens';
+import { ACT_MS } from '../ui/notices';
 
 export function notifyOfEnds(
   model: IConnectionModel,

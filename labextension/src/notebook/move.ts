@@ -10,7 +10,7 @@ import {
   insertLoader,
   isLoader,
   notebookPanel
-} from '../notebook';
+} from './notebook';
 import { READ_MS } from '../ui/notices';
 import { retargeted } from './line';
 

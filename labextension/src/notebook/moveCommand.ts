@@ -3,8 +3,8 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { ICommandPalette, InputDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { CommandIDs } from '../commands';
-import { IConnectionModel } from '../tokens';
+import { CommandIDs } from '../core/commands';
+import { IConnectionModel } from '../core/tokens';
 import { activeCell, moveCells } from './move';
 
 const CELL = '.jp-Notebook .jp-CodeCell';

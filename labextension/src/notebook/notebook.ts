@@ -7,7 +7,7 @@ import { JupyterFrontEnd } from '@jupyterlab/application';
 import { ICodeCell } from '@jupyterlab/nbformat';
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
-import { INotebookContext } from './attach/attachment';
+import { INotebookContext } from '../attach/attachment';
 import { codeCell, LOADER, remoteCell } from './cell';
 
 /** Under this name JupyterLab's notebooks take cells that are dropped. */

@@ -17,7 +17,7 @@ class FakeSettings implements ISettings {
 
 describe('OptionsModel', () => {
   it('has the defaults of the schema before the settings are there', () => {
-    const file = new URL('../schema/panel.json', import.meta.url);
+    const file = new URL('../../schema/panel.json', import.meta.url);
     const schema = JSON.parse(readFileSync(file, 'utf8')) as {
       properties: Record<string, { default: unknown }>;
     };

@@ -6,16 +6,16 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { IAttachments } from './attach/attachments';
-import { NodeActions } from './actions';
-import { FunctionActions } from './functions/actions';
+import { IAttachments } from '../attach/attachments';
+import { NodeActions } from '../nodes/actions';
+import { FunctionActions } from '../functions/actions';
 import { notifyOfEnds } from './notify';
-import { caller } from './request';
-import { SessionActions } from './sessions/actions';
-import { SessionsModel } from './sessions/model';
-import { SetupModel } from './setup/model';
+import { caller } from '../core/request';
+import { SessionActions } from '../sessions/actions';
+import { SessionsModel } from '../sessions/model';
+import { SetupModel } from '../setup/model';
 import { EasyRemotePanel } from './sidebar';
-import { IConnectionModel, IJobActions, IOptionsModel } from './tokens';
+import { IConnectionModel, IJobActions, IOptionsModel } from '../core/tokens';
 
 /** 501 to 899 is the range for third parties. */
 const RANK = 600;

@@ -1,7 +1,7 @@
 /** The section of the nodes: how they are, and how loaded. */
 
 import * as React from 'react';
-import { explain, Nothing, nothingToShow } from '../nothing';
+import { explain, Nothing, nothingToShow } from '../core/nothing';
 import { Setup } from '../setup/setup';
 import { Explanation } from '../ui/explanation';
 import { Steps } from '../ui/steps';

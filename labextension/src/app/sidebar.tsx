@@ -6,16 +6,16 @@ import { IDisposable } from '@lumino/disposable';
 import { Message } from '@lumino/messaging';
 import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
 import * as React from 'react';
-import { Footer } from './footer/footer';
-import { Functions } from './functions/section';
-import { Jobs } from './jobs/section';
-import { acceptCells } from './magic/drop';
-import { Nodes } from './nodes/nodes';
-import { OptionsModel, Section } from './options';
-import { Sessions } from './sessions/section';
-import { IConnectionModel, PANEL_ID } from './tokens';
-import { remoteIcon } from './ui/icons';
-import { IPanelProps } from './ui/state';
+import { Footer } from '../footer/footer';
+import { Functions } from '../functions/section';
+import { Jobs } from '../jobs/section';
+import { acceptCells } from '../notebook/drop';
+import { Nodes } from '../nodes/section';
+import { OptionsModel, Section } from '../core/options';
+import { Sessions } from '../sessions/section';
+import { IConnectionModel, PANEL_ID } from '../core/tokens';
+import { remoteIcon } from '../ui/icons';
+import { IPanelProps } from '../ui/state';
 
 /** Heights of the sections, relative to each other. */
 const SIZES = [3, 1.2, 1.8, 1.2];

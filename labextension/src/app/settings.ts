@@ -5,8 +5,8 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
-import { OptionsModel } from './options';
-import { IOptionsModel } from './tokens';
+import { OptionsModel } from '../core/options';
+import { IOptionsModel } from '../core/tokens';
 
 /** Whose schema they have: `schema/panel.json`. */
 const ID = 'easyremote:panel';

@@ -9,8 +9,8 @@ import {
   ICompletionProvider,
   ICompletionProviderManager
 } from '@jupyterlab/completer';
-import { completions } from './magic/completion';
-import { IConnectionModel } from './tokens';
+import { completions } from '../notebook/completion';
+import { IConnectionModel } from '../core/tokens';
 
 export const completer: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:completer',

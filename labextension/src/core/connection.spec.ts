@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ConnectionModel } from './model';
+import { ConnectionModel } from './connection';
 import { ISnapshot, Message, Request } from './protocol';
 import { IStreamHandlers } from './request';
 import { exchange, sample } from './samples.testing';

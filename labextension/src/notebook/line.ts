@@ -1,6 +1,6 @@
 /** The line of `%%remote` as text: its words, its target, another target. No DOM. */
 
-import { quoted } from '../cell';
+import { quoted } from './cell';
 
 /** Options that are followed by a value; `options.py` has them all, and a test compares the two. */
 export const VALUED = [

@@ -6,12 +6,12 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { MimeData } from '@lumino/coreutils';
 import { Drag } from '@lumino/dragdrop';
 import { ISignal, Signal } from '@lumino/signaling';
-import { Attachment } from './attach/attachment';
-import { IAttachments } from './attach/attachments';
-import { tellWhereNotLoaded } from './attach/notLoaded';
-import { codeCell, LOADER, remoteCell } from './cell';
-import { CommandIDs } from './commands';
-import { activeCell, moveCells } from './magic/move';
+import { Attachment } from '../attach/attachment';
+import { IAttachments } from '../attach/attachments';
+import { tellWhereNotLoaded } from '../attach/notLoaded';
+import { codeCell, LOADER, remoteCell } from '../notebook/cell';
+import { CommandIDs } from '../core/commands';
+import { activeCell, moveCells } from '../notebook/move';
 import {
   CELL_MIME,
   filled,
@@ -20,8 +20,8 @@ import {
   INotebookPanel,
   insertRemoteCell,
   notebookPanel
-} from './notebook';
-import { GLANCE_MS, READ_MS } from './ui/notices';
+} from '../notebook/notebook';
+import { GLANCE_MS, READ_MS } from '../ui/notices';
 
 export interface INodeActions {
   /** The node that the current notebook is attached to. */

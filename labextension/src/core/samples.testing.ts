@@ -20,7 +20,7 @@ export const samples = {
 };
 
 function read(name: string): unknown {
-  const folder = '../../tests/panel/samples/';
+  const folder = '../../../tests/panel/samples/';
   const file = new URL(`${folder}${name}.json`, import.meta.url);
   return JSON.parse(readFileSync(file, 'utf8'));
 }

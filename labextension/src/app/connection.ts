@@ -4,9 +4,9 @@ import {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
-import { ConnectionModel } from './model';
-import { openStream, poll } from './request';
-import { IConnectionModel, IOptionsModel } from './tokens';
+import { ConnectionModel } from '../core/connection';
+import { openStream, poll } from '../core/request';
+import { IConnectionModel, IOptionsModel } from '../core/tokens';
 
 export const connection: JupyterFrontEndPlugin<IConnectionModel> = {
   id: 'easyremote:connection',
