@@ -5,7 +5,7 @@ import { connection } from './app/connection';
 import { commanding } from './app/commanding';
 import { completer } from './app/completer';
 import { jobs } from './jobs/plugin';
-import { sessions } from './jobs/running';
+import { running } from './jobs/running';
 import { settings } from './app/settings';
 import { nodePage } from './page/plugin';
 import { panel } from './app/panel';
@@ -13,6 +13,7 @@ import { status } from './app/status';
 import { toolbar } from './app/toolbar';
 
 export * from './core/tokens';
+export { IJobActions } from './jobs/actions';
 
 export default [
   settings,
@@ -24,6 +25,6 @@ export default [
   commanding,
   completer,
   status,
-  sessions,
+  running,
   toolbar
 ];

@@ -22,11 +22,10 @@ import { INodeActions, NodeActions } from '../nodes/actions';
 import { CommandIDs } from '../core/commands';
 import { addMoveCommand } from '../notebook/moveCommand';
 import { activeCell } from '../notebook/move';
-import { IConnectionModel, PANEL_ID } from '../core/tokens';
+import { IConnectionModel } from '../core/tokens';
+import { NODE_ROW, pointedNode } from '../nodes/pointed';
 import { remoteIcon } from '../ui/icons';
-
-/** The rows of nodes, for the context menu. */
-export const NODE_ROW = '.jp-EasyRemote-nodes [role="treeitem"]';
+import { PANEL_ID } from './sidebar';
 
 export const commanding: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:commands',
@@ -79,13 +78,6 @@ function addPanelCommands(
       model.retry();
     }
   });
-}
-
-/** The node whose menu is open. */
-export function pointedNode(app: JupyterFrontEnd): string | undefined {
-  return app.contextMenuHitTest(
-    element => element.dataset['node'] !== undefined
-  )?.dataset['node'];
 }
 
 function addNodeCommands(

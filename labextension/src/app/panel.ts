@@ -15,7 +15,8 @@ import { SessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
 import { SetupModel } from '../setup/model';
 import { EasyRemotePanel } from './sidebar';
-import { IConnectionModel, IJobActions, IOptionsModel } from '../core/tokens';
+import { IConnectionModel, IOptionsModel } from '../core/tokens';
+import { IJobActions } from '../jobs/actions';
 
 /** 501 to 899 is the range for third parties. */
 const RANK = 600;

@@ -13,9 +13,12 @@ import { acceptCells } from '../notebook/drop';
 import { Nodes } from '../nodes/section';
 import { OptionsModel, Section } from '../core/options';
 import { Sessions } from '../sessions/section';
-import { IConnectionModel, PANEL_ID } from '../core/tokens';
+import { IConnectionModel } from '../core/tokens';
 import { remoteIcon } from '../ui/icons';
 import { IPanelProps } from '../ui/state';
+
+/** The id of the widget, for the shell. */
+export const PANEL_ID = 'easyremote-panel';
 
 /** Heights of the sections, relative to each other. */
 const SIZES = [3, 1.2, 1.8, 1.2];

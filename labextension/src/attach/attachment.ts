@@ -6,11 +6,12 @@
 import { Kernel, KernelMessage } from '@jupyterlab/services';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
+import { INotebookContext } from '../notebook/notebook';
 
 /** The name of the comm, and the key in the metadata. */
 const NAME = 'easyremote';
 
-/** As `easyremote_jupyter/attachment.py` has it. */
+/** As `easyremote_jupyter/places/attachment.py` has it. */
 export interface IAttached {
   node: string;
   session: string;
@@ -24,22 +25,6 @@ interface IWord {
   attached: IAttached | null;
   /** Its own session on a node. */
   session?: string;
-}
-
-/** What is needed of a notebook's `DocumentRegistry.IContext`. */
-export interface INotebookContext {
-  readonly sessionContext: {
-    readonly ready: Promise<void>;
-    readonly session: {
-      readonly kernel: Kernel.IKernelConnection | null;
-    } | null;
-    readonly kernelChanged: ISignal<unknown, unknown>;
-  };
-  readonly model: {
-    getMetadata(key: string): unknown;
-    setMetadata(key: string, value: unknown): void;
-    deleteMetadata(key: string): void;
-  };
 }
 
 /** What a notebook keeps; null where it is not to be attached to the default node. */

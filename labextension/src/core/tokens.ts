@@ -3,13 +3,9 @@
 import { Token } from '@lumino/coreutils';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal } from '@lumino/signaling';
-import { IJobActions as IActionsOfJobs } from '../jobs/actions';
 import { OptionsModel } from './options';
 import { IBars, IDelta, IProgress, Message } from './protocol';
 import { Ended } from './request';
-
-/** The id of the widget, for the shell. */
-export const PANEL_ID = 'easyremote-panel';
 
 /** The newest message, or why there is none: the Jupyter server itself. */
 export type State =
@@ -44,11 +40,4 @@ export type IOptionsModel = OptionsModel;
 export const IOptionsModel = new Token<IOptionsModel>(
   'easyremote:IOptionsModel',
   'The settings of EasyRemote.'
-);
-
-export type IJobActions = IActionsOfJobs;
-
-export const IJobActions = new Token<IJobActions>(
-  'easyremote:IJobActions',
-  'What can be done with a job of EasyRemote: cancel it, read its log, go to its cell.'
 );

@@ -8,6 +8,7 @@ import {
   showDialog
 } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
 import { CommandIDs } from '../core/commands';
 import {
@@ -41,6 +42,11 @@ export interface IJobActions {
   /** Copy the traceback. */
   copyError(job: AnyJob): Promise<void>;
 }
+
+export const IJobActions = new Token<IJobActions>(
+  'easyremote:IJobActions',
+  'What can be done with a job of EasyRemote: cancel it, read its log, go to its cell.'
+);
 
 export class JobActions implements IJobActions {
   constructor(app: JupyterFrontEnd, trans: TranslationBundle) {

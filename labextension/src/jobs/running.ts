@@ -8,11 +8,12 @@ import { IRunningSessionManagers, IRunningSessions } from '@jupyterlab/running';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
 import { IJob } from '../core/protocol';
-import { IConnectionModel, IJobActions } from '../core/tokens';
+import { IConnectionModel } from '../core/tokens';
+import { IJobActions } from './actions';
 import { remoteIcon } from '../ui/icons';
 import { arranged } from './jobs';
 
-export const sessions: JupyterFrontEndPlugin<void> = {
+export const running: JupyterFrontEndPlugin<void> = {
   id: 'easyremote:running',
   description: 'The jobs of EasyRemote, among the kernels and terminals.',
   autoStart: true,

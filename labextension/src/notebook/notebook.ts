@@ -5,9 +5,10 @@
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { ICodeCell } from '@jupyterlab/nbformat';
+import { Kernel } from '@jupyterlab/services';
 import { CommandRegistry } from '@lumino/commands';
+import { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
-import { INotebookContext } from '../attach/attachment';
 import { codeCell, LOADER, remoteCell } from './cell';
 
 /** Under this name JupyterLab's notebooks take cells that are dropped. */
@@ -49,6 +50,22 @@ export interface IFoundCell {
   notebook: INotebook;
   index: number;
   cell: ICell;
+}
+
+/** What is needed of a notebook's `DocumentRegistry.IContext`. */
+export interface INotebookContext {
+  readonly sessionContext: {
+    readonly ready: Promise<void>;
+    readonly session: {
+      readonly kernel: Kernel.IKernelConnection | null;
+    } | null;
+    readonly kernelChanged: ISignal<unknown, unknown>;
+  };
+  readonly model: {
+    getMetadata(key: string): unknown;
+    setMetadata(key: string, value: unknown): void;
+    deleteMetadata(key: string): void;
+  };
 }
 
 /** The widget of the main area that holds a notebook. */

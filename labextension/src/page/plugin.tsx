@@ -12,13 +12,14 @@ import { launchIcon, ReactWidget } from '@jupyterlab/ui-components';
 import { DisposableSet } from '@lumino/disposable';
 import * as React from 'react';
 import { IAttachments } from '../attach/attachments';
-import { NODE_ROW, pointedNode } from '../app/commanding';
+import { NODE_ROW, pointedNode } from '../nodes/pointed';
 import { CommandIDs } from '../core/commands';
 import { FunctionActions } from '../functions/actions';
 import { caller } from '../core/request';
 import { SessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
-import { IConnectionModel, IJobActions } from '../core/tokens';
+import { IConnectionModel } from '../core/tokens';
+import { IJobActions } from '../jobs/actions';
 import { remoteIcon } from '../ui/icons';
 import { INodePageProps, NodePage } from './view';
 
