@@ -1,4 +1,4 @@
-"""Progress: what an event of it is, and how tqdm's bars become events where code runs remotely.
+"""Progress: how tqdm's bars become events (`easyremote.events.Progress`) where code runs remotely.
 
 `publish_to` patches tqdm so that every bar (``tqdm.auto``, ``tqdm.asyncio``, ``tqdm.notebook``,
 nested ones, subclasses) sends events instead of writing to the terminal; `progress` is for code
@@ -14,40 +14,17 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Progress", "end_bars", "progress", "publish_to"]
+from easyremote.events import Progress
+
+__all__ = ["end_bars", "progress", "publish_to"]
 
 #: Seconds between two events of a bar. Nobody reads faster, and a notebook has to draw it.
 MIN_INTERVAL = 0.1
 
 T = TypeVar("T")
-
-
-class Progress(TypedDict):
-    """One state of one bar."""
-
-    type: Literal["progress"]
-    id: str
-    #: 0 for the outermost of the bars that are open at the same time.
-    position: int
-    desc: str
-    n: float
-    total: float | None
-    unit: str
-    #: Units a second, None while nothing is known.
-    rate: float | None
-    elapsed: float
-    #: Seconds to go, None when that can't be said.
-    eta: float | None
-    state: Literal["running", "done", "failed"]
-    #: Whether the bar stays when it is done.
-    leave: bool
-    #: What tqdm shows behind the bar (``loss=0.12``).
-    postfix: NotRequired[str]
-    #: Whether numbers are scaled (``1.2M``).
-    scaled: NotRequired[bool]
 
 
 def progress(
@@ -203,25 +180,21 @@ def _event(bar: Any) -> Progress:
     done = n - (_number(bar.initial) or 0) if n else 0
     rate = _number(shown["rate"]) or (done / elapsed if elapsed and done else None)
     failed, closed = bar.easyremote_failed, bar.disable
-    event: Progress = {
-        "type": "progress",
-        "id": bar.easyremote_id,
-        "position": abs(bar.pos),
-        "desc": bar.desc.removesuffix(": "),
-        "n": n or 0,
-        "total": total,
-        "unit": str(bar.unit),
-        "rate": rate,
-        "elapsed": elapsed,
-        "eta": max(total - (n or 0), 0) / rate if total is not None and rate else None,
-        "state": "failed" if failed else "done" if closed or _full(bar) else "running",
-        "leave": bool(abs(bar.pos) == 0 if bar.leave is None else bar.leave),
-    }
-    if bar.postfix:
-        event["postfix"] = str(bar.postfix)
-    if bar.unit_scale:
-        event["scaled"] = True
-    return event
+    return Progress(
+        id=bar.easyremote_id,
+        position=abs(bar.pos),
+        desc=bar.desc.removesuffix(": "),
+        n=n or 0,
+        total=total,
+        unit=str(bar.unit),
+        rate=rate,
+        elapsed=elapsed,
+        eta=max(total - (n or 0), 0) / rate if total is not None and rate else None,
+        state="failed" if failed else "done" if closed or _full(bar) else "running",
+        leave=bool(abs(bar.pos) == 0 if bar.leave is None else bar.leave),
+        postfix=str(bar.postfix or ""),
+        scaled=bool(bar.unit_scale),
+    )
 
 
 def _number(value: Any) -> float | None:

@@ -14,9 +14,9 @@ import pytest
 def events_of(code: str) -> list[dict[str, Any]]:
     """Run `code` in a process whose bars are published; return what was, and nothing else."""
     program = (
-        "import json, sys\nfrom easyremote.progress import end_bars, publish_to\n"
+        "import json, msgspec, sys\nfrom easyremote.progress import end_bars, publish_to\n"
         "import easyremote.progress as p\np.MIN_INTERVAL = 0\n"
-        "publish_to(lambda e: print(json.dumps(e)))\n" + textwrap.dedent(code)
+        "publish_to(lambda e: print(msgspec.json.encode(e).decode()))\n" + textwrap.dedent(code)
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False

@@ -32,7 +32,6 @@ from easyremote.protocol.builtins import CALL, CANCEL, KILL, NODES, PING, WATCH
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import File, collected
-from easyremote.serialize.functions import dump_function
 from easyremote.serialize.values import Dumped, dump, dump_call
 
 P = ParamSpec("P")
@@ -342,7 +341,7 @@ class Client(Executor):
             try:
                 dumped = dump((function, args, kwargs), python=python)
             except CannotShip:
-                dump_function(function, python=python)  # which of the two it was, which argument
+                dump(function, python=python)  # which of the two it was, which argument
                 dump_call(args, kwargs, function=function, python=python)
                 raise
         if files:

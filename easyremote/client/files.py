@@ -17,7 +17,7 @@ import msgspec
 
 from easyremote.client.refs import size_text
 from easyremote.errors import UsageError
-from easyremote.progress import Progress
+from easyremote.events import Progress
 from easyremote.protocol.builtins import SEND
 from easyremote.serialize.files import Content, File
 from easyremote.serialize.values import Dumped
@@ -38,7 +38,7 @@ SHOWN_MIN = 1_000_000
 ATTEMPTS = 3
 
 #: Takes a `Progress`.
-Show = Callable[[Any], object]
+Show = Callable[[Progress], object]
 
 
 class Channel(NamedTuple):
@@ -187,22 +187,22 @@ def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:
     def move(there: int) -> None:
         elapsed = time.monotonic() - began
         rate = (there - start) / elapsed if elapsed and there > start else None
-        state: Progress = {
-            "type": "progress",
-            "id": what,
-            "position": 0,
-            "desc": what,
-            "n": there,
-            "total": total,
-            "unit": "B",
-            "rate": rate,
-            "elapsed": elapsed,
-            "eta": (total - there) / rate if rate else None,
-            "state": "done" if there >= total else "running",
-            "leave": True,
-            "scaled": True,
-        }
-        show(state)
+        show(
+            Progress(
+                id=what,
+                position=0,
+                desc=what,
+                n=there,
+                total=total,
+                unit="B",
+                rate=rate,
+                elapsed=elapsed,
+                eta=(total - there) / rate if rate else None,
+                state="done" if there >= total else "running",
+                leave=True,
+                scaled=True,
+            )
+        )
 
     if total - start < SHOWN_MIN:
         return lambda there: None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import msgspec
 
 from easyremote.errors import CallCancelled, EasyRemoteError, ProtocolError, UsageError, from_wire
+from easyremote.events import Event, Stream, decode
 from easyremote.protocol.builtins import CALL, INPUT
 from easyremote.protocol.caller import OutstandingCall, unpack_error
 from easyremote.protocol.streams import Buffer
@@ -84,7 +85,7 @@ class RemoteJob(Future[T], Generic[T]):
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen_count = 0
-        self._ready: deque[dict[str, Any]] | None = None
+        self._ready: deque[Event] | None = None
         self._on_event: Callable[[], None] | None = None
         #: Items come, although it was called as a plain function.
         self._is_generator = False
@@ -160,7 +161,7 @@ class RemoteJob(Future[T], Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
 
-    def events(self, poll: float) -> Iterator[dict[str, Any] | None]:
+    def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.
 
         Each event is given once, whoever asks for it.
@@ -173,8 +174,8 @@ class RemoteJob(Future[T], Generic[T]):
 
         Yields
         ------
-        dict or None
-            An event as in Jupyter's messages, with its ``type``.
+        Event or None
+            See `easyremote.events`.
         """
         while True:
             while self._ready:
@@ -190,9 +191,9 @@ class RemoteJob(Future[T], Generic[T]):
             encoding, body = item
             self._was_seen()
             if encoding == "msgpack":
-                self._ready = deque(msgspec.msgpack.decode(body))
+                self._ready = deque(decode(body))
 
-    async def events_async(self) -> AsyncIterator[dict[str, Any]]:
+    async def events_async(self) -> AsyncIterator[Event]:
         """`events` for async code: each as it comes."""
         async for item in self._arrivals():
             if item is _END:
@@ -201,7 +202,7 @@ class RemoteJob(Future[T], Generic[T]):
             encoding, body = item
             self._was_seen()
             if encoding == "msgpack":
-                for event in msgspec.msgpack.decode(body):
+                for event in decode(body):
                     yield event
 
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
@@ -347,15 +348,15 @@ class RemoteStream(RemoteJob[None], Generic[T]):
         if item is _END or self.function != CALL or item[0] != "msgpack":
             return False
         self._was_seen()
-        for event in msgspec.msgpack.decode(item[1]):
+        for event in decode(item[1]):
             _show(event)
         return True
 
 
-def _show(event: dict[str, Any]) -> None:
-    if event["type"] == "stream":
+def _show(event: Event) -> None:
+    if isinstance(event, Stream):
         # T201 is about our own prints; these are the user's.
-        print(event["text"], end="", file=getattr(sys, event["name"]), flush=True)
+        print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
 def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:

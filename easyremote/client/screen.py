@@ -12,6 +12,15 @@ from typing import Any
 
 from easyremote.client.job import RemoteJob
 from easyremote.client.terminal_bars import TerminalBars
+from easyremote.events import (
+    Display,
+    DisplayUpdate,
+    ErrorShown,
+    Event,
+    InputRequest,
+    Progress,
+    Stream,
+)
 
 __all__ = ["Screen", "has_terminal"]
 
@@ -47,17 +56,17 @@ class Screen:
             if time.monotonic() > deadline:
                 return
 
-    def _show(self, event: dict[str, Any]) -> None:
-        match event["type"]:
-            case "progress":
-                self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
-            case "stream":
-                self._write(event["name"], event["text"])
-            case "display_data" | "update_display_data":
-                self._write("stdout", event["data"].get("text/plain", "") + "\n")
-            case "error":
-                self._write("stderr", event["traceback"] + "\n")
-            case "input_request":
+    def _show(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self._bars.update(event)
+            case Stream():
+                self._write(event.name, event.text)
+            case Display() | DisplayUpdate():
+                self._write("stdout", event.data.get("text/plain", "") + "\n")
+            case ErrorShown():
+                self._write("stderr", event.traceback + "\n")
+            case InputRequest():
                 _answer(self._job, event)
 
     def _write(self, name: str, text: str) -> None:
@@ -68,12 +77,12 @@ class Screen:
             stream.flush()
 
 
-def _answer(job: RemoteJob[Any], event: dict[str, Any]) -> None:
-    ask = getpass.getpass if event["password"] else input
+def _answer(job: RemoteJob[Any], event: InputRequest) -> None:
+    ask = getpass.getpass if event.password else input
     try:
-        job.answer(event["number"], ask(event["prompt"]))
+        job.answer(event.number, ask(event.prompt))
     except EOFError as error:
-        job.answer(event["number"], "", str(error) or "the input has ended")
+        job.answer(event.number, "", str(error) or "the input has ended")
 
 
 def has_terminal() -> bool:

@@ -16,6 +16,7 @@ from easyremote.client.files import Channel, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
+from easyremote.events import CommClose, CommMessage, Stream
 from easyremote.protocol.builtins import (
     CELL,
     COMM,
@@ -87,11 +88,15 @@ class Session:
             origin=origin,
         )
 
-    def submit_comm(self, request: dict[str, Any]) -> RemoteJob[dict[str, Any]]:
+    def submit_comm(
+        self, event: CommMessage | CommClose, *, process: str, parent: str
+    ) -> RemoteJob[dict[str, Any]]:
         """Hand a message to a widget there; see `easyremote.node.worker.shell.Shell.receive_comm`.
 
         It waits for the cell that runs. What comes of it are events, as those of a cell.
         """
+        request = msgspec.to_builtins(event, builtin_types=(bytes,))
+        request |= {"process": process, "parent": parent}
         return self._client.start(COMM, dump(request), node_id=self.node_id, session=self.name)
 
     @property
@@ -286,8 +291,8 @@ def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
     """The result of a job, which prints here meanwhile, and stops with us."""
     try:
         for event in job.events(0.5):
-            if event is not None and event["type"] == "stream":
-                getattr(sys, event["name"]).write(event["text"])
+            if isinstance(event, Stream):
+                getattr(sys, event.name).write(event.text)
     except KeyboardInterrupt:
         job.interrupt()
         raise

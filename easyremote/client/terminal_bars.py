@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm.std import tqdm
 
-from easyremote.progress import Progress
+from easyremote.events import Progress
 
 __all__ = ["TerminalBars", "shown_bars"]
 
@@ -34,27 +34,27 @@ class TerminalBars:
         return whole + newline
 
     def update(self, event: Progress) -> None:
-        bar = self._bars.get(event["id"])
+        bar = self._bars.get(event.id)
         if bar is None:
-            bar = self._bars[event["id"]] = tqdm(
-                total=event["total"],
-                desc=event["desc"] or None,
-                unit=event["unit"],
-                unit_scale=event.get("scaled", False),
-                leave=event["leave"],
+            bar = self._bars[event.id] = tqdm(
+                total=event.total,
+                desc=event.desc or None,
+                unit=event.unit,
+                unit_scale=event.scaled,
+                leave=event.leave,
                 file=sys.stderr,
                 mininterval=0,
             )
-        bar.start_t = bar._time() - event["elapsed"]
-        bar.total, bar.n = event["total"], event["n"]
-        bar.set_description(event["desc"] or None, refresh=False)
-        bar.set_postfix_str(event.get("postfix", ""), refresh=False)
-        if event["state"] == "failed":
+        bar.start_t = bar._time() - event.elapsed
+        bar.total, bar.n = event.total, event.n
+        bar.set_description(event.desc or None, refresh=False)
+        bar.set_postfix_str(event.postfix, refresh=False)
+        if event.state == "failed":
             bar.colour = "red"
         bar.refresh()
-        if event["state"] != "running":
+        if event.state != "running":
             bar.close()
-            del self._bars[event["id"]]
+            del self._bars[event.id]
 
     def tick(self) -> None:
         """They are drawn as they move."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from easyremote.errors import EasyRemoteError
+from easyremote.events import Event, Progress
 from easyremote.panel.messages import Bar, Bars, Job
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 class Shown(Protocol):
     """What a job shows, and how it stands then; a `RemoteJob`."""
 
-    def events_async(self) -> AsyncIterator[dict[str, Any]]: ...
+    def events_async(self) -> AsyncIterator[Event]: ...
 
     def cancel(self) -> bool: ...
 
@@ -139,24 +140,21 @@ class Following:
             if state != "queued":  # else its process has not got it yet: again, next time
                 self._done.add(call_id)
 
-    def _take(self, call_id: str, event: Mapping[str, Any]) -> None:
-        bar = _bar(event)
-        if bar is None:
+    def _take(self, call_id: str, event: Event) -> None:
+        if not isinstance(event, Progress):
             return
+        bar = _bar(event)
         bars = self._bars.setdefault(call_id, {})
-        if bar.state == "done" and not event.get("leave", True):
+        if bar.state == "done" and not event.leave:
             bars.pop(bar.id, None)
         else:
             bars[bar.id] = bar
         self._moved(call_id)
 
 
-def _bar(event: Mapping[str, Any]) -> Bar | None:
-    """A bar as browsers can take it; None where the event is none."""
-    try:
-        bar = msgspec.convert(event, Bar)
-    except msgspec.ValidationError:
-        return None
+def _bar(event: Progress) -> Bar:
+    """A bar as browsers can take it."""
+    bar = msgspec.convert(event, Bar, from_attributes=True)
     return msgspec.structs.replace(
         bar,
         desc=bar.desc[:TEXT_LIMIT],

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from easyremote.errors import EasyRemoteError, GatewayUnreachable, RemoteError, from_wire
+from easyremote.events import Display, Event, InputRequest, Stream, Value
 from easyremote.panel.following import Shown
 from easyremote.panel.messages import LogPage, Piece
 
@@ -154,16 +155,16 @@ class Logs:
         await asyncio.gather(*(log.aclose() for log in logs))
 
 
-def texts(event: Mapping[str, Any]) -> list[tuple[str, str]]:
+def texts(event: Event) -> list[tuple[str, str]]:
     """What a log has of an event: kinds and texts."""
-    match event["type"]:
-        case "stream":
-            return [(event["name"], event["text"])]
-        case "display_data" | "execute_result":
-            text = event["data"].get("text/plain", "")
+    match event:
+        case Stream():
+            return [(event.name, event.text)]
+        case Display() | Value():
+            text = event.data.get("text/plain", "")
             return [("display", f"{text}\n")]
-        case "input_request":
-            return [("display", f"{event['prompt']}\n")]
+        case InputRequest():
+            return [("display", f"{event.prompt}\n")]
         case _:
             return []
 

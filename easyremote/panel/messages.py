@@ -86,7 +86,7 @@ class EndedJob(msgspec.Struct):
 
 
 class Bar(msgspec.Struct):
-    """One progress bar of a job, as `easyremote.progress.Progress` has it."""
+    """One progress bar of a job, as `easyremote.events.Progress` has it."""
 
     id: str
     position: int

@@ -24,9 +24,9 @@ from typing import Any
 import dill
 
 from easyremote.serialize import classes, functions
+from easyremote.serialize.memory import reduce_memoryview
 from easyremote.serialize.modules import is_own, travels_by_reference
 from easyremote.serialize.sources import Version
-from easyremote.serialize.values import reduce_memoryview
 
 _StockPickler: Any = pickle._Pickler  # dill's base: the pickler written in Python
 

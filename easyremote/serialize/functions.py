@@ -14,57 +14,19 @@ from __future__ import annotations
 import dis
 import inspect
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from easyremote.errors import ProtocolError
 from easyremote.serialize import sources
 from easyremote.serialize.modules import is_own, travels_by_reference
-from easyremote.serialize.values import Buffer, Dumped, dump, load
-
-__all__ = ["dump_function", "load_function"]
 
 #: IPython's own names in the user's namespace: they hold the whole session, or belong to a shell.
 _IPYTHONS = frozenset({"In", "Out", "get_ipython", "exit", "quit", "_ih", "_oh", "_dh", "__"})
 #: What a module's machinery put there.
 _MACHINERY = frozenset({"__builtins__", "__spec__", "__loader__", "__cached__"})
 _NAMES_A_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
-
-
-def dump_function(function: Callable[..., Any], *, python: tuple[int, int] | None = None) -> Dumped:
-    """Turn a function into a payload for `load_function`.
-
-    Parameters
-    ----------
-    function
-        The function, undecorated by us. Decorators of the user's own have their effect on the
-        other side too, since what they made is what travels.
-    python
-        The node's ``(major, minor)``: with ours the function goes as bytecode, with another as
-        source, with None (unknown) as both.
-
-    Raises
-    ------
-    CannotShip
-        Its source can't be had where it is needed, or something that it uses can't travel.
-    """
-    return dump(function, python=python)
-
-
-def load_function(data: Buffer) -> Callable[..., Any]:
-    """Make the function again; tracebacks through it show its lines.
-
-    Raises
-    ------
-    VersionMismatch
-        It came as bytecode of another Python version.
-    """
-    function = load(data)
-    if not callable(function):
-        raise ProtocolError("A function's payload doesn't hold one; the peer is broken.")
-    return function  # type: ignore[no-any-return]  # callable() leaves it Any
 
 
 class Cell:

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
+from easyremote.serialize.memory import plain_view, reduce_memoryview
 from easyremote.serialize.modules import own_module_marks
 
 __all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
@@ -207,7 +208,7 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         raw = buffer.raw()
         if raw.nbytes < OUT_OF_BAND_MIN:
             return True
-        buffers.append(_plain_view(raw))
+        buffers.append(plain_view(raw))
         return False
 
     try:
@@ -220,18 +221,6 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         buffers.clear()
         data = by_value.dumps(value, stays_in_band, python)
     return data, buffers
-
-
-def _plain_view(raw: memoryview) -> memoryview:
-    """The same memory, but no export of another memoryview.
-
-    CPython (3.11) crashes when the garbage collector finds both in one cycle.
-    """
-    inner = raw.obj
-    if not isinstance(inner, memoryview) or not inner.c_contiguous:
-        return raw
-    raw.release()
-    return inner.cast("B")
 
 
 def _names_own_module(data: bytes) -> bool:
@@ -316,21 +305,3 @@ def _shielded(value: Any, known: dict[int, Any]) -> Any:
     if kind is memoryview or (kind is bytes and len(value) >= OUT_OF_BAND_MIN):
         return known.setdefault(id(value), _Bytes(value))  # the same bytes twice are sent once
     return value
-
-
-def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
-    """A memoryview arrives as a memoryview: same format, shape and read-onliness, own memory."""
-    raw = view if view.c_contiguous else memoryview(view.tobytes("C"))
-    return make_memoryview, (pickle.PickleBuffer(raw), view.format, view.shape, view.readonly)
-
-
-def make_memoryview(
-    buffer: Any, format_: str, shape: tuple[int, ...], readonly: bool
-) -> memoryview:
-    """The loading side of `reduce_memoryview`; its name is part of the payload."""
-    view = memoryview(buffer).cast("B")
-    if view.readonly and not readonly:
-        view = memoryview(bytearray(view))
-    if 0 not in shape:  # casting an empty one is refused; it has no elements to address
-        view = view.cast(format_, shape)  # type: ignore[call-overload]  # its stub wants literals
-    return view.toreadonly() if readonly else view

@@ -8,6 +8,7 @@ import msgspec
 
 from easyremote.client.client import Client
 from easyremote.client.job import RemoteJob
+from easyremote.events import Stream, encode
 
 
 class Deaf:
@@ -21,7 +22,7 @@ def job() -> RemoteJob[Any]:
 
 
 def show(made: RemoteJob[Any], *texts: str) -> None:
-    made.event("msgpack", msgspec.msgpack.encode([{"text": text} for text in texts]))
+    made.event("msgpack", encode([Stream("stdout", text) for text in texts]))
 
 
 def test_what_comes_just_before_the_end_is_given() -> None:
@@ -31,13 +32,13 @@ def test_what_comes_just_before_the_end_is_given() -> None:
     # Between the moment in which nothing was there and the next look, all of the rest comes.
     show(made, "the last words")
     made.finish("", "msgpack", msgspec.msgpack.encode(None))
-    assert list(events) == [{"text": "the last words"}]
+    assert list(events) == [Stream("stdout", "the last words")]
 
 
 def test_each_event_is_given_once_and_who_leaves_early_can_come_back() -> None:
     made = job()
     show(made, "a", "b", "c")
-    assert next(made.events(0.01)) == {"text": "a"}
+    assert next(made.events(0.01)) == Stream("stdout", "a")
     made.finish("", "msgpack", msgspec.msgpack.encode(None))
-    assert list(made.events(0.01)) == [{"text": "b"}, {"text": "c"}]
+    assert list(made.events(0.01)) == [Stream("stdout", "b"), Stream("stdout", "c")]
     assert list(made.events(0.01)) == []

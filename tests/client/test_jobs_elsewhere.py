@@ -12,6 +12,7 @@ from easyremote.client.client import Client
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session, replay
 from easyremote.errors import CallCancelled, RemoteError
+from easyremote.events import Progress
 from tests.conftest import LIMIT, Gateway, wait_until
 
 BARS = """
@@ -84,12 +85,12 @@ def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
         async with asyncio.timeout(LIMIT):
             async for event in following.events_async():
                 seen.append(event)
-                if event["n"] > 2:
+                if isinstance(event, Progress) and event.n > 2:
                     elsewhere.stop(job.call_id)
             return seen, await following
 
     seen, answer = asyncio.run(follow())
-    assert {event["type"] for event in seen} == {"progress"}
-    assert (seen[-1]["desc"], seen[-1]["state"]) == ("outer", "failed")
+    assert {type(event) for event in seen} == {Progress}
+    assert (seen[-1].desc, seen[-1].state) == ("outer", "failed")
     code, _, details = answer["error"]
     assert (code, details["type_name"]) == ("raised", "KeyboardInterrupt")

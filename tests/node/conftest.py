@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 PROGRAM = """
-import json, os, sys
+import json, os, sys, msgspec
 channel = os.fdopen(int(sys.argv[1]), "w")
 requests = os.fdopen(int(sys.argv[2]))
 def send(event):
@@ -29,7 +29,7 @@ from easyremote.serialize.blobs import pack, unpack
 from easyremote.serialize.values import dump, load
 def travel(wire):
     return load(b"".join(dump(wire).parts))
-shell = Shell(send)
+shell = Shell(lambda event: send(msgspec.to_builtins(event, builtin_types=(bytes,))))
 send({"type": "ready"})
 for line in iter(requests.readline, ""):
     try:

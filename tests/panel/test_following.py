@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
+import msgspec
 import pytest
 
 from easyremote.errors import CallLost, NotFound
+from easyremote.events import Progress, Stream
 from easyremote.panel.following import MAX_BARS, Following
 from easyremote.panel.messages import Job
 
@@ -19,9 +21,9 @@ def job(call_id: str, function: str = "cell", state: str = "running") -> Job:
     return Job(call_id, function, "gpu-node", state, 1.0)
 
 
-def bar(n: float, key: str = "1", **changes: Any) -> dict[str, Any]:
-    plain = {"type": "progress", "id": key, "position": 0, "desc": "", "n": n, "unit": "it"}
-    return {**plain, "total": 10, "elapsed": 1.0, "state": "running", "leave": True, **changes}
+def bar(n: float, key: str = "1", **changes: Any) -> Progress:
+    plain = Progress(key, 0, "", n, 10, "it", None, 1.0, None, "running", leave=True)
+    return msgspec.structs.replace(plain, **changes)
 
 
 class FakeJob:
@@ -119,7 +121,7 @@ async def test_odd_numbers_become_such_as_browsers_take(changes: Any, expected: 
     world = World()
     world.following.update([job("a")])
     await world.settle()
-    await world.show("a", {**bar(3), **changes})
+    await world.show("a", bar(3, **changes))
     [told] = world.following.bars("a").bars
     assert (told.n, told.total) == expected
     await world.following.aclose()
@@ -129,7 +131,7 @@ async def test_what_is_no_bar_and_what_is_too_long_does_no_harm() -> None:
     world = World()
     world.following.update([job("a")])
     await world.settle()
-    world.jobs["a"][0].script.put_nowait({"type": "progress", "id": 7})
+    world.jobs["a"][0].script.put_nowait(Stream("stdout", "no bar"))
     await world.show("a", bar(1, desc="x" * 10_000))
     [told] = world.following.bars("a").bars
     assert len(told.desc) == 200

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from easyremote.errors import GatewayUnreachable, NotFound
+from easyremote.events import ClearOutput, Display, InputRequest, Progress, Stream, StreamName
 from easyremote.panel import logs as logs_module
 from easyremote.panel.logs import MAX_LOGS, PAGE_LENGTH, Log, Logs
 from tests.panel.test_following import FakeJob
@@ -18,8 +19,8 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(10)]
 PATIENCE = 5.0
 
 
-def text(value: str, name: str = "stdout") -> dict[str, Any]:
-    return {"type": "stream", "name": name, "text": value}
+def text(value: str, name: StreamName = "stdout") -> Stream:
+    return Stream(name, value)
 
 
 def shown(page: Any) -> list[tuple[str, str]]:
@@ -71,10 +72,10 @@ async def test_figures_are_named_colours_are_left_out_and_bars_are_no_lines(
     figure = {"text/plain": "<Figure size 640x480>", "image/png": "iVBO"}
     for event in (
         text("\x1b[31mred\x1b[0m\n"),
-        {"type": "progress"},
-        {"type": "display_data", "data": figure},
-        {"type": "clear_output", "wait": False},
-        {"type": "input_request", "prompt": "Name? "},
+        Progress("1", 0, "", 1, 4, "it", 2.0, 1.0, 1.0, "running", leave=True),
+        Display(figure),
+        ClearOutput(),
+        InputRequest(1, "Name? "),
         None,
     ):
         job.script.put_nowait(event)

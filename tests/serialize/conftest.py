@@ -23,12 +23,12 @@ OTHER_PYTHONS = [each for each in ("3.11", "3.12", "3.13") if each != HERE]
 #: Loads each payload of a JSON object (hex), calls it, and reports "ok" or the traceback.
 CALLER = """
 import json, sys, traceback
-from easyremote.serialize.functions import load_function
+from easyremote.serialize.values import load
 def attempt(payload):
     if payload.startswith("not dumped"):
         return payload
     try:
-        return load_function(bytes.fromhex(payload))() or "ok"
+        return load(bytes.fromhex(payload))() or "ok"
     except BaseException:
         return traceback.format_exc()
 print(json.dumps({name: attempt(payload) for name, payload in json.load(sys.stdin).items()}))

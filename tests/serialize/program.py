@@ -491,14 +491,14 @@ def check_defaults(a=ORIGIN, /, b=FACTOR, *rest, c=Color.RED, **more):
 
 
 def main():
-    from easyremote.serialize.functions import dump_function
+    from easyremote.serialize.values import dump
 
     python = None if sys.argv[1] == "unknown" else tuple(map(int, sys.argv[1].split(".")))
     checks = {name: value for name, value in globals().items() if name.startswith("check_")}
     payloads = {}
     for name, check in checks.items():
         try:
-            payloads[name] = b"".join(dump_function(check, python=python).parts).hex()
+            payloads[name] = b"".join(dump(check, python=python).parts).hex()
         except Exception:
             payloads[name] = "not dumped: " + traceback.format_exc()
     json.dump(payloads, sys.stdout)

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from easyremote.errors import CannotShip
-from easyremote.serialize.functions import dump_function
 from easyremote.serialize.values import dump, dump_call, dump_names
 
 
@@ -77,7 +76,7 @@ def test_what_a_function_uses_is_named(file: Any) -> None:
         file.write("x")
 
     assert "file (a variable around save()) is _io.TextIOWrapper" in str(
-        refused(lambda: dump_function(save))
+        refused(lambda: dump(save))
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from easyremote.errors import CannotShip, VersionMismatch
 from easyremote.serialize import sources
-from easyremote.serialize.functions import dump_function, load_function
+from easyremote.serialize.values import dump, load
 
 HERE = sys.version_info[:2]
 OTHER = (HERE[0], HERE[1] + 1)
@@ -26,14 +26,14 @@ def executed(code: str, filename: str = "<made by exec>") -> Any:
 
 
 def shipped(function: Any, python: tuple[int, int] | None) -> Any:
-    return load_function(b"".join(dump_function(function, python=python).parts))
+    return load(b"".join(dump(function, python=python).parts))
 
 
 def test_a_function_without_source_goes_to_the_same_version_only() -> None:
     f = executed("def f(x): return x + 1")
     assert shipped(f, HERE)(1) == shipped(f, None)(1) == 2
     with pytest.raises(CannotShip, match="source of f.*can't be had.*Define it in a notebook"):
-        dump_function(f, python=OTHER)
+        dump(f, python=OTHER)
 
 
 def test_a_function_whose_file_changed_is_refused(tmp_path: Path) -> None:
@@ -44,10 +44,10 @@ def test_a_function_whose_file_changed_is_refused(tmp_path: Path) -> None:
     for changed in ("def f(x): return max(x)\n", "\n\ndef f(x): return len(x)\n", "def f(:\n"):
         file.write_text(changed + "# of another size\n")
         with pytest.raises(CannotShip, match="can't be had"):
-            dump_function(f, python=OTHER)
+            dump(f, python=OTHER)
     file.unlink()
     with pytest.raises(CannotShip, match="can't be had"):
-        dump_function(f, python=OTHER)
+        dump(f, python=OTHER)
 
 
 def test_to_an_unknown_version_both_go_and_each_takes_what_it_can_run() -> None:

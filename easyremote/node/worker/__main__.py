@@ -27,13 +27,22 @@ from typing import Any
 
 import msgspec
 
+from easyremote.events import (
+    CommClose,
+    CommMessage,
+    CommOpen,
+    Display,
+    Event,
+    Stream,
+    StreamName,
+    Value,
+)
 from easyremote.node.blob_store import BlobStore
 from easyremote.node.outcomes import dump_item, error_outcome, plain_outcome, value_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_calls import FILE_CALLS, FileCalls
 from easyremote.node.worker.file_store import FileStore
 from easyremote.node.worker.outlived import Outlived
-from easyremote.node.worker.output import COMMS, Event
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.record import Reader, Record, Records
 from easyremote.protocol.builtins import CELL, COMM, INPUT, OUTPUT, SESSION, VARIABLES
@@ -301,8 +310,8 @@ class Worker:
         self._call_soon(send)
         sent.wait()
 
-    def _printed(self, name: str, text: str) -> None:
-        self.emit({"type": "stream", "name": name, "text": text})
+    def _printed(self, name: StreamName, text: str) -> None:
+        self.emit(Stream(name, text))
 
     def _get_shell(self) -> Any:
         if self._shell is None:
@@ -314,13 +323,13 @@ class Worker:
 
     # -- output: from any thread to the link's -----------------------------------------------------
 
-    def emit(self, event: dict[str, object]) -> None:
+    def emit(self, event: Event) -> None:
         """Take an event of the shell: output, a figure, progress."""
         if self._is_fork:
             _print_plainly(event)
             return
         with self._lock:
-            if event["type"] in COMMS:
+            if isinstance(event, CommOpen | CommMessage | CommClose):
                 record = self._carrier
                 if record is None:
                     self._unsent.append(event)
@@ -332,7 +341,7 @@ class Worker:
             now = time.monotonic()
             record.buffer.add(event, now)
             if record.outcome is not None:
-                record.late += len(str(event.get("text", "")))
+                record.late += len(event.text) if isinstance(event, Stream) else 0
             # Waking the other thread for nothing would cost a program that prints most of its time.
             is_due = record.has_room and record.buffer.next_flush(now) is not None
             if record.is_scheduled or not is_due:
@@ -421,11 +430,10 @@ class Worker:
         self._loop.call_soon_threadsafe(function, *args)
 
 
-def _print_plainly(event: dict[str, object]) -> None:
+def _print_plainly(event: Event) -> None:
     """In a forked child: what it shows goes as text to the descriptor that its parent reads."""
-    data = event.get("data")
-    if event["type"] in ("display_data", "execute_result") and isinstance(data, dict):
-        print(data.get("text/plain", ""))  # noqa: T201 - it is the user's display
+    if isinstance(event, Display | Value):
+        print(event.data.get("text/plain", ""))  # noqa: T201 - it is the user's display
 
 
 async def _await(value: Any) -> Any:

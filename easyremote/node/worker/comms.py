@@ -18,6 +18,8 @@ from typing import Any
 
 import msgspec
 
+from easyremote.events import Event
+
 __all__ = ["Comms"]
 
 
@@ -32,7 +34,7 @@ class Comms:
         Which process this is, for whoever answers.
     """
 
-    def __init__(self, emit: Callable[[dict[str, object]], None], process: str) -> None:
+    def __init__(self, emit: Callable[[Event], None], process: str) -> None:
         self._emit, self._process = emit, process
         #: The id of the message that is handled: by it `ipywidgets.Output` catches what is shown.
         self.parent = ""
@@ -47,9 +49,8 @@ class Comms:
         """Send a message of a comm."""
         process = {"process": self._process} if kind == "comm_open" else {}
         copies = [memoryview(buffer).tobytes() for buffer in buffers]
-        self._emit(
-            {"type": kind, "comm_id": comm_id, "buffers": copies, **_plain(content), **process}
-        )
+        said = {"type": kind, "comm_id": comm_id, "buffers": copies, **_plain(content), **process}
+        self._emit(msgspec.convert(said, Event))
 
     def receive(self, request: dict[str, Any]) -> bool:
         """Hand a message of the front end to its comm; False where that is closed.

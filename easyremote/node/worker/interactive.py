@@ -24,6 +24,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 
+from easyremote.events import ClearOutput, Display, DisplayUpdate, ErrorShown, Value
 from easyremote.node.outcomes import text_of
 
 _page_hook: Any = page.as_hook
@@ -63,17 +64,11 @@ class EventPublisher(DisplayPublisher):
         update: bool = False,
         **kwargs: object,
     ) -> None:
-        self.shell.emit(
-            {
-                "type": "update_display_data" if update else "display_data",
-                "data": _encoded(data),
-                "metadata": _encoded(metadata or {}),
-                "transient": transient or {},
-            }
-        )
+        kind = DisplayUpdate if update else Display
+        self.shell.emit(kind(_encoded(data), _encoded(metadata or {}), transient or {}))
 
     def clear_output(self, wait: bool = False) -> None:
-        self.shell.emit({"type": "clear_output", "wait": wait})
+        self.shell.emit(ClearOutput(bool(wait)))
 
 
 class EventDisplayHook(DisplayHook):
@@ -86,14 +81,7 @@ class EventDisplayHook(DisplayHook):
     def write_format_data(
         self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None
     ) -> None:
-        self.shell.emit(
-            {
-                "type": "execute_result",
-                "data": _encoded(format_dict),
-                "metadata": _encoded(md_dict or {}),
-                "count": self.prompt_count,
-            }
-        )
+        self.shell.emit(Value(_encoded(format_dict), _encoded(md_dict or {}), self.prompt_count))
 
     def log_output(self, format_dict: dict[str, Any]) -> None: ...
 
@@ -118,7 +106,7 @@ class NodeShell(InteractiveShell):
 
     def __init__(self, **kwargs: Any) -> None:
         #: The error of the running cell, as the event that would show it.
-        self.kept_error: dict[str, Any] | None = None
+        self.kept_error: ErrorShown | None = None
         self._is_cells_error = False
         self._loop: asyncio.AbstractEventLoop | None = None
         untyped: Any = super()
@@ -172,8 +160,7 @@ class NodeShell(InteractiveShell):
         self._keep_or_show(exc, f"UsageError: {exc}")
 
     def _keep_or_show(self, error: BaseException, text: str) -> None:
-        names = {"ename": type(error).__name__, "evalue": text_of(error)}
-        event = {"type": "error", **names, "traceback": text}
+        event = ErrorShown(type(error).__name__, text_of(error), text)
         if self._is_cells_error:
             self.kept_error = event
         else:

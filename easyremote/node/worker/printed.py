@@ -18,6 +18,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 
+from easyremote.events import StreamName
+
 __all__ = ["Capture"]
 
 _CHUNK = 65536
@@ -27,7 +29,9 @@ _LIBC = ctypes.CDLL(None)
 class _Pipe:
     """One descriptor, redirected into a pipe."""
 
-    def __init__(self, target: int, name: str, publish: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, target: int, name: StreamName, publish: Callable[[StreamName, str], None]
+    ) -> None:
         self.name = name
         self.lock = threading.RLock()
         self._publish = publish
@@ -141,7 +145,7 @@ class Capture:
         Called with ``"stdout"`` or ``"stderr"`` and a text, from any thread.
     """
 
-    def __init__(self, publish: Callable[[str, str], None]) -> None:
+    def __init__(self, publish: Callable[[StreamName, str], None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self._pipes = (_Pipe(1, "stdout", publish), _Pipe(2, "stderr", publish))

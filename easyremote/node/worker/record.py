@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from easyremote.node.worker.output import Event, OutputBuffer
+from easyremote.events import Event, Progress, Stream, encode
+from easyremote.node.worker.output import OutputBuffer
 from easyremote.protocol.callee import HeldCall, Outcome
 
 #: Bytes that are kept of one call; a cell's whole output (`output.LIMIT`) fits.
@@ -82,11 +83,11 @@ class Record:
             del self._bars[key]
         entry: list[msgspec.Raw | str] = []
         for event in events:
-            if event["type"] != "progress":
+            if not isinstance(event, Progress):
                 entry.append(_encoded(event))
                 continue
-            if event["id"] not in self._bars:
-                entry.append(event["id"])
+            if event.id not in self._bars:
+                entry.append(event.id)
             self._move(event)
         if entry:
             size = sum(map(len, entry))
@@ -117,7 +118,7 @@ class Record:
         if reader.index < self._first:
             lost = self._forgotten - reader.offset
             text = f"[the first {lost / 1e6:.1f} MB are no longer kept]\n"
-            batch.append(_encoded({"type": "stream", "name": "stderr", "text": text}))
+            batch.append(_encoded(Stream("stderr", text)))
             reader.index, reader.offset = self._first, self._forgotten
         while not batch and reader.index - self._first < len(self._log):
             entry, size = self._log[reader.index - self._first]
@@ -126,14 +127,14 @@ class Record:
             reader.offset += size
         return batch
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: Progress) -> None:
         self._version += 1
-        is_gone = event["state"] == "done" and not event["leave"]
-        self._bars[event["id"]] = _Bar(self._version, _encoded(event), is_gone)
+        is_gone = event.state == "done" and not event.leave
+        self._bars[event.id] = _Bar(self._version, _encoded(event), is_gone)
 
 
 def _encoded(event: Event) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.msgpack.encode(event))
+    return msgspec.Raw(encode(event))
 
 
 class Records:

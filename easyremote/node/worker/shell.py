@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from easyremote.errors import RemoteError
+from easyremote.events import Event, Stream
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.outcomes import text_of
 from easyremote.node.worker import workplace
@@ -56,14 +57,12 @@ class Shell:
         As for `Variables`.
     """
 
-    def __init__(self, emit: Callable[[dict[str, object]], None], blob: Blob | None = None) -> None:
+    def __init__(self, emit: Callable[[Event], None], blob: Blob | None = None) -> None:
         emit = self._uninterrupted = _Uninterrupted(emit)
-        self._capture = Capture(
-            lambda name, text: emit({"type": "stream", "name": name, "text": text})
-        )
+        self._capture = Capture(lambda name, text: emit(Stream(name, text)))
         # Set before anything imports matplotlib; the backend then finds this shell by itself.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-        publish_to(lambda progress: emit(dict(progress)))
+        publish_to(emit)
         #: Where the answers go to what a cell asks its user.
         self.stdin = Stdin(emit)
         self.stdin.install()
@@ -213,7 +212,7 @@ class Shell:
         if isinstance(error, SystemExit):
             raise remote_error("SystemExit", _NO_EXIT)
         if error is not None:
-            shown = ip.kept_error["traceback"] if ip.kept_error else ""
+            shown = ip.kept_error.traceback if ip.kept_error else ""
             raise _error(type(error).__name__, text_of(error), shown)
         if ip.kept_error is not None:  # of a %run, say: the cell went on
             ip.emit(ip.kept_error)
@@ -246,7 +245,7 @@ class _Uninterrupted:
     Raised inside, KeyboardInterrupt could leave a batch of output that is never sent.
     """
 
-    def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
         self._depth = 0
         self._is_pending = False
@@ -256,7 +255,7 @@ class _Uninterrupted:
         """Make SIGINT ours."""
         signal.signal(signal.SIGINT, self._interrupt)
 
-    def __call__(self, event: dict[str, object]) -> None:
+    def __call__(self, event: Event) -> None:
         with self.deferred():
             self._emit(event)
 
@@ -310,7 +309,7 @@ def _error(type_name: str, message: str, traceback: str = "") -> RemoteError:
     )
 
 
-def _ipython(emit: Callable[[dict[str, object]], None]) -> Any:
+def _ipython(emit: Callable[[Event], None]) -> Any:
     from traitlets.config import Config
 
     from easyremote.node.worker.interactive import NodeShell

@@ -15,6 +15,8 @@ import queue
 import sys
 from collections.abc import Callable
 
+from easyremote.events import InputRequest
+
 __all__ = ["NOBODY", "Stdin"]
 
 #: Why a cell can't ask, unless its sender says that it can.
@@ -28,10 +30,10 @@ class Stdin:
     Parameters
     ----------
     emit
-        Takes the question, an event: ``number``, ``prompt``, ``password``.
+        Takes the question.
     """
 
-    def __init__(self, emit: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, emit: Callable[[InputRequest], None]) -> None:
         self._emit = emit
         self._numbers = itertools.count(1)
         self._waiting: dict[int, queue.SimpleQueue[tuple[str, str]]] = {}
@@ -66,14 +68,7 @@ class Stdin:
         number = next(self._numbers)
         waiting = self._waiting[number] = queue.SimpleQueue()
         try:
-            self._emit(
-                {
-                    "type": "input_request",
-                    "number": number,
-                    "prompt": prompt,
-                    "password": is_secret,
-                }
-            )
+            self._emit(InputRequest(number, prompt, is_secret))
             text, error = waiting.get()  # an interrupt of the cell ends it
         finally:
             self._waiting.pop(number, None)

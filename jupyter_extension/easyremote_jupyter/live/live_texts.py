@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from easyremote.events import Progress
 from easyremote.panel.messages import Bars, EndedJob, Job, Node
-from easyremote.progress import Progress
 from easyremote_jupyter.live.live_source import Live
 from easyremote_jupyter.output.bars import bars_html, bars_text
 from easyremote_jupyter.output.header import elapsed
@@ -151,8 +151,11 @@ def page_text(live: Live, title: Title) -> str:
 def _plain(bars: Bars) -> list[Progress]:
     """The bars as those that draw them take them: counts are whole numbers again."""
     return [
-        msgspec.to_builtins(bar)
-        | {"n": _whole(bar.n), "total": bar.total if bar.total is None else _whole(bar.total)}
+        Progress(
+            **msgspec.structs.asdict(bar)
+            | {"n": _whole(bar.n), "total": bar.total if bar.total is None else _whole(bar.total)},
+            leave=True,
+        )
         for bar in bars.bars
     ]
 

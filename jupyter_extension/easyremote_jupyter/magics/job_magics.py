@@ -17,6 +17,7 @@ import easyremote
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import replay
 from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
+from easyremote.events import Display, Event, InputRequest, Value
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
 from easyremote_jupyter.magics.options import split_words
 from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
@@ -203,9 +204,9 @@ class _Replay(Output):
     def begins(self, job: Any) -> None:
         """What is shown is listed already."""
 
-    def show(self, event: dict[str, Any]) -> None:
-        if event["type"] == "execute_result":
-            event = event | {"type": "display_data", "transient": {}}
-        elif event["type"] == "input_request":
+    def show(self, event: Event) -> None:
+        if isinstance(event, Value):
+            event = Display(event.data, event.metadata)
+        elif isinstance(event, InputRequest):
             return
         super().show(event)

@@ -30,6 +30,7 @@ import easyremote
 from easyremote.client.files import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
+from easyremote.events import Value
 from easyremote_jupyter.capture.closure import Shipment, closure
 from easyremote_jupyter.capture.local_modules import local_modules
 from easyremote_jupyter.capture.names import Names, names
@@ -41,7 +42,6 @@ from easyremote_jupyter.magics.options import HELP, Options, parse, split
 from easyremote_jupyter.magics.requirements import of_script
 from easyremote_jupyter.output.background import Panel
 from easyremote_jupyter.output.display import (
-    Event,
     Output,
     one_line_errors,
     show_notice,
@@ -130,7 +130,7 @@ The variables that it reads are sent along; those that it assigns come back.
 
     # -- what travels
 
-    def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Event | None]:
+    def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Value | None]:
         """Run `code` where `options` say; the node's answer, and the event that shows its value."""
         with one_line_errors():
             place = self._places.find(options)
@@ -159,7 +159,7 @@ The variables that it reads are sent along; those that it assigns come back.
 
     def _run_at(
         self, place: Place, options: Options, code: str, found: Names, needs: Shipment
-    ) -> tuple[dict[str, Any], Event | None]:
+    ) -> tuple[dict[str, Any], Value | None]:
         space, node_id = self.shell.user_ns, place.session.node_id
         request = self._request(options, code, found, needs)
         output = Output(

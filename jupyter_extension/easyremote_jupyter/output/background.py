@@ -18,8 +18,21 @@ from typing import Any
 from uuid import uuid4
 
 from easyremote.errors import EasyRemoteError
-from easyremote.node.worker.output import COMMS, compacted
-from easyremote.progress import Progress
+from easyremote.events import (
+    ClearOutput,
+    Comm,
+    CommClose,
+    CommMessage,
+    CommOpen,
+    Display,
+    DisplayUpdate,
+    ErrorShown,
+    Event,
+    Progress,
+    Stream,
+    Value,
+)
+from easyremote.terminal_text import compacted
 from easyremote_jupyter.jobs import CellJob, Entry, Jobs
 from easyremote_jupyter.output.bars import bars_html, bars_text
 from easyremote_jupyter.output.header import elapsed
@@ -35,7 +48,8 @@ FIGURES = 20
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _IMAGES = ("image/png", "image/jpeg")
 
-Event = dict[str, Any]
+#: What is drawn below the text.
+Figure = Display | DisplayUpdate | Value
 
 
 class Panel:
@@ -61,7 +75,7 @@ class Panel:
         cell: CellJob,
         jobs: Jobs,
         title: str,
-        say: Callable[[Event], None],
+        say: Callable[[Comm], None],
     ) -> None:
         self._publisher = shell.display_pub
         self._is_terminal = not hasattr(shell, "kernel")
@@ -72,7 +86,7 @@ class Panel:
         self._left_out = 0
         self._bars: dict[str, Progress] = {}
         #: By display id, or by a number for those without.
-        self._figures: dict[str, Event] = {}
+        self._figures: dict[str, Figure] = {}
         #: Where the widgets are, once there is one.
         self._box: Box | None = None
         self._note = ""
@@ -80,7 +94,7 @@ class Panel:
         self._drawn = 0.0
         self._lock = threading.Lock()
         #: The event of the last expression's value.
-        self.result: Event | None = None
+        self.result: Value | None = None
 
     # -- for `watch`, on the job's thread
 
@@ -118,26 +132,26 @@ class Panel:
                 raise KeyboardInterrupt
             self._draw_if_due()
         with self._lock:
-            match event["type"]:
-                case "stream":
-                    self._write(event["text"])
-                case "progress":
+            match event:
+                case Stream():
+                    self._write(event.text)
+                case Progress():
                     self._move(event)
-                case "clear_output":
+                case ClearOutput():
                     self._text, self._left_out = "", 0
                     self._figures.clear()
-                case "display_data" | "update_display_data":
+                case Display() | DisplayUpdate():
                     self._place(event)
-                case "execute_result":
+                case Value():
                     self.result = self._figures["result"] = event
-                case "error":
-                    self._write(event["traceback"] + "\n")
-                case kind if kind in COMMS:
+                case ErrorShown():
+                    self._write(event.traceback + "\n")
+                case CommOpen() | CommMessage() | CommClose():
                     self._say(event)
 
-    def _place(self, event: Event) -> None:
-        key = event["transient"].get("display_id") or uuid4().hex
-        if event["type"] == "display_data" or key in self._figures:
+    def _place(self, event: Display | DisplayUpdate) -> None:
+        key = event.transient.get("display_id") or uuid4().hex
+        if isinstance(event, Display) or key in self._figures:
             self._figures[key] = event
 
     def __enter__(self) -> Panel:
@@ -148,8 +162,8 @@ class Panel:
         self._has_ended = True
         with self._lock:
             for bar in self._bars.values():
-                if error is not None and bar["state"] == "running":
-                    bar["state"] = "failed"
+                if error is not None and bar.state == "running":
+                    bar.state = "failed"
             if isinstance(error, EasyRemoteError):
                 render = getattr(error, "_render_traceback_", lambda: [str(error)])
                 self._write("\n".join(render()) + "\n")
@@ -195,11 +209,11 @@ class Panel:
             self._left_out += len(self._text) - TEXT_LIMIT
             self._text = self._text[-TEXT_LIMIT:]
 
-    def _move(self, event: Event) -> None:
-        if event["state"] == "done" and not event["leave"]:
-            self._bars.pop(event["id"], None)
+    def _move(self, event: Progress) -> None:
+        if event.state == "done" and not event.leave:
+            self._bars.pop(event.id, None)
         else:
-            self._bars[event["id"]] = event  # type: ignore[assignment]  # made of a Progress
+            self._bars[event.id] = event
 
     def _head(self) -> str:
         entry = self._entry
@@ -223,10 +237,10 @@ class Panel:
             self._shown_text().rstrip("\n"),
             bars_text(list(self._bars.values())),
         ]
-        parts += [str(figure["data"].get("text/plain", "")) for figure in self._shown_figures()]
+        parts += [str(figure.data.get("text/plain", "")) for figure in self._shown_figures()]
         return "\n".join(filter(None, parts))
 
-    def _html(self, figures: list[Event]) -> str:
+    def _html(self, figures: list[Figure]) -> str:
         head = f'<div style="color:var(--jp-ui-font-color2,gray)">{html.escape(self._head())}</div>'
         text, bars = self._shown_text(), list(self._bars.values())
         parts = [head]
@@ -240,21 +254,21 @@ class Panel:
     def _filled_box(self) -> Box | None:
         """A box with the widgets in it, if there are any and can be one."""
         figures = self._shown_figures()
-        models = [event["data"][VIEW]["model_id"] for event in figures if VIEW in event["data"]]
+        models = [event.data[VIEW]["model_id"] for event in figures if VIEW in event.data]
         if models and self._box is None:
             self._box = make_box()
         if not models or self._box is None:
             return None
-        others = [event for event in figures if VIEW not in event["data"]]
+        others = [event for event in figures if VIEW not in event.data]
         self._box.show(self._html(others), models)
         return self._box
 
-    def _shown_figures(self) -> list[Event]:
+    def _shown_figures(self) -> list[Figure]:
         return list(self._figures.values())[-FIGURES:]
 
 
-def _figure_html(event: Event) -> str:
-    data = event["data"]
+def _figure_html(event: Figure) -> str:
+    data = event.data
     if "text/html" in data:
         return f"<div>{data['text/html']}</div>"
     if "image/svg+xml" in data:

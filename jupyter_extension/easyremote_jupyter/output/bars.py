@@ -18,7 +18,7 @@ from tqdm.std import tqdm
 
 from easyremote.client.terminal_bars import TerminalBars
 from easyremote.errors import UsageError
-from easyremote.progress import Progress
+from easyremote.events import Progress
 from easyremote_jupyter.widgets.box import VIEW, view_of
 
 __all__ = ["Bars", "NotebookBars", "TerminalBars", "bars_html", "bars_text", "widget_bars"]
@@ -81,10 +81,10 @@ class NotebookBars:
         return text
 
     def update(self, event: Progress) -> None:
-        if event["state"] == "done" and not event["leave"]:
-            self._bars.pop(event["id"], None)
+        if event.state == "done" and not event.leave:
+            self._bars.pop(event.id, None)
         else:
-            self._bars[event["id"]] = event
+            self._bars[event.id] = event
         self._has_moved = True
         self.tick()
 
@@ -99,10 +99,10 @@ class NotebookBars:
         return contextlib.nullcontext()
 
     def finish(self, failed: bool) -> None:
-        running = [bar for bar in self._bars.values() if bar["state"] == "running"]
+        running = [bar for bar in self._bars.values() if bar.state == "running"]
         if failed and running:
             for bar in running:
-                bar["state"] = "failed"
+                bar.state = "failed"
             self._has_moved = True
         if self._has_moved:
             self._draw()
@@ -184,15 +184,15 @@ def bars_html(bars: list[Progress]) -> str:
 
 def _row(bar: Progress) -> str:
     share = _share(bar)
-    width = 100 if share is None and bar["state"] == "done" else 100 * (share or 0)
+    width = 100 if share is None and bar.state == "done" else 100 * (share or 0)
     percent = "" if share is None else f"{int(100 * share)}%"
-    if bar["state"] == "failed":
+    if bar.state == "failed":
         percent = f"✗ {percent}".strip()
-    label = f"{bar['desc']}: " if bar["desc"] else ""
+    label = f"{bar.desc}: " if bar.desc else ""
     counts = _meter(bar, bar_format="{n_fmt}/{total_fmt} [{elapsed}&lt;{remaining}, {rate_fmt}]")
-    if bar["total"] is None:
+    if bar.total is None:
         counts = _meter(bar, bar_format="{n_fmt} {unit} [{elapsed}, {rate_fmt}]")
-    postfix = f" {html.escape(bar['postfix'])}" if bar.get("postfix") else ""
+    postfix = f" {html.escape(bar.postfix)}" if bar.postfix else ""
     return (
         '<div style="display:flex;align-items:center;line-height:1.6;white-space:pre;'
         'color:var(--jp-content-font-color1,inherit)">'
@@ -200,25 +200,25 @@ def _row(bar: Progress) -> str:
         '<span style="flex:1;min-width:60px;max-width:400px;height:10px;border-radius:5px;'
         'overflow:hidden;background:var(--jp-layout-color3,rgba(128,128,128,.35))">'
         f'<span style="display:block;height:100%;width:{width:.1f}%;'
-        f'background:{_COLOUR[bar["state"]]}"></span></span>'
+        f'background:{_COLOUR[bar.state]}"></span></span>'
         f"<span> {counts}{postfix}</span></div>"
     )
 
 
 def _share(bar: Progress) -> float | None:
-    return min(bar["n"] / bar["total"], 1.0) if bar["total"] else None
+    return min(bar.n / bar.total, 1.0) if bar.total else None
 
 
 def _meter(bar: Progress, **how: Any) -> str:
     text: str = tqdm.format_meter(
-        n=bar["n"],
-        total=bar["total"],
-        elapsed=bar["elapsed"],
-        rate=bar["rate"],
-        prefix=bar["desc"],
-        unit=bar["unit"] if "bar_format" not in how else html.escape(bar["unit"]),
-        unit_scale=bar.get("scaled", False),
-        postfix=bar.get("postfix") if "bar_format" not in how else None,
+        n=bar.n,
+        total=bar.total,
+        elapsed=bar.elapsed,
+        rate=bar.rate,
+        prefix=bar.desc,
+        unit=bar.unit if "bar_format" not in how else html.escape(bar.unit),
+        unit_scale=bar.scaled,
+        postfix=bar.postfix or None if "bar_format" not in how else None,
         **how,
     )
     return text

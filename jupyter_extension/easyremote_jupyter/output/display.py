@@ -18,15 +18,27 @@ from uuid import uuid4
 from IPython.core.error import UsageError as IPythonUsageError
 
 from easyremote.errors import EasyRemoteError, RemoteError, UsageError
-from easyremote.node.worker.output import COMMS, note_catching
+from easyremote.events import (
+    ClearOutput,
+    Comm,
+    CommClose,
+    CommMessage,
+    CommOpen,
+    Display,
+    DisplayUpdate,
+    ErrorShown,
+    Event,
+    Progress,
+    Stream,
+    Value,
+    note_catching,
+)
 from easyremote_jupyter.jobs import Entry, Jobs
 from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, widget_bars
 from easyremote_jupyter.output.header import Header
 from easyremote_jupyter.output.pace import Pace, pieces
 
-__all__ = ["Event", "Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
-
-Event = dict[str, Any]
+__all__ = ["Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
 
 #: Seconds without the gateway before that is worth a line.
 AWAY_LIMIT = 1.0
@@ -45,7 +57,7 @@ class Publisher(Protocol):
     ) -> None: ...
     def clear_output(self, wait: bool) -> None: ...
     def write(self, name: str, text: str) -> None: ...
-    def show_error(self, event: Event) -> None: ...
+    def show_error(self, event: ErrorShown) -> None: ...
 
 
 class _OfCell:
@@ -61,10 +73,10 @@ class _OfCell:
         stream.write(text)
         stream.flush()
 
-    def show_error(self, event: Event) -> None:
+    def show_error(self, event: ErrorShown) -> None:
         kernel = getattr(self._shell, "kernel", None)
         if kernel is None:
-            self.write("stderr", event["traceback"] + "\n")
+            self.write("stderr", event.traceback + "\n")
         else:
             kernel.send_response(kernel.iopub_socket, "error", error_content(event))
 
@@ -103,7 +115,7 @@ class Output:
         title: str = "",
         feed: Callable[[], Any] | None = None,
         publisher: Publisher | None = None,
-        say: Callable[[Event], None] | None = None,
+        say: Callable[[Comm], None] | None = None,
     ) -> None:
         self._publisher = publisher or _OfCell(shell)
         self._say = say
@@ -120,7 +132,7 @@ class Output:
         self._away_since: float | None = None
         self._told_away = False
         #: The event of the last expression's value, for `show_result`.
-        self.result: Event | None = None
+        self.result: Value | None = None
 
     # -- for `watch`
 
@@ -151,33 +163,33 @@ class Output:
 
     def show(self, event: Event) -> None:
         """Publish one event."""
-        kind = event["type"]
-        if kind == "execute_result":
-            self.result = event
-        elif kind == "progress" and self._bars is not None:
-            self._bars.update(event)  # type: ignore[arg-type]  # the node made it of a Progress
-        elif kind == "stream" and not self._is_quiet:
-            self._write(event["name"], event["text"])
-        elif kind in ("display_data", "update_display_data"):
-            self._wait(len(json.dumps(event["data"], ensure_ascii=False).encode()))
-            self._publisher.publish(
-                event["data"],
-                event["metadata"],
-                transient=event["transient"],
-                update=kind == "update_display_data",
-            )
-        elif kind == "clear_output":
-            self._wait(0)
-            self._publisher.clear_output(event["wait"])
-            for drawn in (self._bars, self._header):
-                if drawn is not None and not self._catching:  # else it was a widget's
-                    drawn.redraw()
-        elif kind == "error":
-            self._publisher.show_error(event)
-        elif kind in COMMS and self._say is not None:
-            self._wait(len(json.dumps(event["data"])) + sum(map(len, event["buffers"])))
-            note_catching(event, self._catching)
-            self._say(event)
+        match event:
+            case Value():
+                self.result = event
+            case Progress() if self._bars is not None:
+                self._bars.update(event)
+            case Stream() if not self._is_quiet:
+                self._write(event.name, event.text)
+            case Display() | DisplayUpdate():
+                self._wait(len(json.dumps(event.data, ensure_ascii=False).encode()))
+                self._publisher.publish(
+                    event.data,
+                    event.metadata,
+                    transient=event.transient,
+                    update=isinstance(event, DisplayUpdate),
+                )
+            case ClearOutput():
+                self._wait(0)
+                self._publisher.clear_output(event.wait)
+                for drawn in (self._bars, self._header):
+                    if drawn is not None and not self._catching:  # else it was a widget's
+                        drawn.redraw()
+            case ErrorShown():
+                self._publisher.show_error(event)
+            case CommOpen() | CommMessage() | CommClose() if self._say is not None:
+                self._wait(len(json.dumps(event.data)) + sum(map(len, event.buffers)))
+                note_catching(event, self._catching)
+                self._say(event)
 
     def __enter__(self) -> Output:
         return self
@@ -246,15 +258,15 @@ class Output:
         return publish
 
 
-def error_content(event: Event) -> dict[str, Any]:
+def error_content(event: ErrorShown) -> dict[str, Any]:
     """An error as Jupyter's message of that name has it."""
-    lines = event["traceback"].splitlines()
-    return {"ename": event["ename"], "evalue": event["evalue"], "traceback": lines}
+    lines = event.traceback.splitlines()
+    return {"ename": event.ename, "evalue": event.evalue, "traceback": lines}
 
 
-def _catch_no_more(comm_id: str) -> Event:
+def _catch_no_more(comm_id: str) -> CommMessage:
     data = {"method": "update", "state": {"msg_id": ""}, "buffer_paths": []}
-    return {"type": "comm_msg", "comm_id": comm_id, "data": data, "metadata": {}, "buffers": []}
+    return CommMessage(comm_id, data)
 
 
 class _RemoteInterrupt(KeyboardInterrupt):
@@ -300,7 +312,7 @@ def one_line_errors(node_id: str = "", hint: Callable[[RemoteError], str] | None
         raise
 
 
-def show_result(shell: Any, event: Event, answer: dict[str, Any]) -> None:
+def show_result(shell: Any, event: Value, answer: dict[str, Any]) -> None:
     """Show the value of a cell's last expression as the node drew it, and keep it as ``_``."""
     hook: Any = shell.displayhook
     if sys.displayhook != hook:  # %%capture has put its own there, which draws by itself
@@ -308,7 +320,7 @@ def show_result(shell: Any, event: Event, answer: dict[str, Any]) -> None:
         return
     hook.start_displayhook()
     hook.write_output_prompt()
-    hook.write_format_data(event["data"], event["metadata"])
+    hook.write_format_data(event.data, event.metadata)
     if "value" in answer:
         hook.update_user_ns(answer["value"])
         hook.fill_exec_result(answer["value"])

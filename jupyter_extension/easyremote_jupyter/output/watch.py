@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
+
+from easyremote.events import Event, InputRequest
 
 __all__ = ["Job", "Watcher", "watch"]
-
-Event = dict[str, Any]
 
 #: How long an interrupted cell may take to show where it was, before control returns.
 INTERRUPT_LIMIT = 5.0
@@ -62,7 +62,7 @@ def watch(job: Job, output: Watcher) -> None:
     with _counted_interrupts() as interrupts:
         deadline = float("inf")
         for event in job.events(_POLL):
-            if event is not None and event["type"] == "input_request":
+            if isinstance(event, InputRequest):
                 _ask(job, event)
             elif event is not None:
                 output.show(event)
@@ -75,16 +75,16 @@ def watch(job: Job, output: Watcher) -> None:
                 raise KeyboardInterrupt(_NOT_YET)
 
 
-def _ask(job: Job, event: Event) -> None:
+def _ask(job: Job, event: InputRequest) -> None:
     """Ask what the cell asks, and send the answer; an interrupt meanwhile is the cell's."""
-    ask = getpass.getpass if event["password"] else input
+    ask = getpass.getpass if event.password else input
     with _usual_interrupts():
         try:
-            job.answer(event["number"], ask(event["prompt"]))
+            job.answer(event.number, ask(event.prompt))
         except KeyboardInterrupt:
             job.interrupt()
         except (EOFError, RuntimeError) as error:  # ipykernel's StdinNotImplementedError is one
-            job.answer(event["number"], "", str(error) or "the input has ended")
+            job.answer(event.number, "", str(error) or "the input has ended")
 
 
 @contextlib.contextmanager

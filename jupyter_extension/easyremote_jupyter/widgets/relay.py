@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from easyremote.node.worker.output import Event, values_set
+from easyremote.events import CommClose, CommMessage, values_set
 from easyremote_jupyter.output.watch import INTERRUPT_LIMIT
 
 __all__ = ["Relay", "Said"]
@@ -33,8 +33,10 @@ _log = logging.getLogger("easyremote.notebook")
 class Said:
     """One message of a front end."""
 
-    #: As the session wants it.
-    event: Event
+    event: CommMessage | CommClose
+    #: The process of the widget, and the id of the front end's message.
+    process: str
+    parent: str
     #: As the kernel got it.
     message: Any
     #: The call that takes it there, when it is on its way.
@@ -85,7 +87,7 @@ class Relay:
             replaced = values_set(other.event)
             if not values or not replaced:
                 break
-            if other.event["comm_id"] == said.event["comm_id"]:
+            if other.event.comm_id == said.event.comm_id:
                 if replaced <= values:
                     self._waiting[index] = said
                     other.is_done.set()

@@ -16,7 +16,8 @@ from typing import Any
 
 from easyremote.client.session import Session
 from easyremote.errors import EasyRemoteError
-from easyremote_jupyter.output.display import Event, Output, error_content
+from easyremote.events import Comm, CommClose, CommMessage, CommOpen, ErrorShown
+from easyremote_jupyter.output.display import Output, error_content
 from easyremote_jupyter.output.watch import watch
 from easyremote_jupyter.widgets.relay import Relay, Said
 
@@ -37,7 +38,7 @@ class Widgets:
         self._kernel = getattr(shell, "kernel", None)
         self._relays: dict[Session, Relay] = {}
 
-    def receive(self, session: Session, event: Event, parent: Any = None) -> None:
+    def receive(self, session: Session, event: Comm, parent: Any = None) -> None:
         """Publish what a widget says.
 
         Parameters
@@ -45,7 +46,7 @@ class Widgets:
         session
             Where it lives.
         event
-            ``comm_open``, ``comm_msg`` or ``comm_close``.
+            A comm that opens, says something or closes.
         parent
             The front end's message that it answers; None for the cell that runs here.
         """
@@ -53,23 +54,21 @@ class Widgets:
             return
         manager = self._kernel.comm_manager
         manager.targets.pop(_ALL_STATES, None)  # ipywidgets registers it whenever it is imported
-        comm = manager.comms.get(event["comm_id"])
-        if comm is None and event["type"] == "comm_open":
-            names = event["comm_id"], event["target_name"], event["process"]
+        comm = manager.comms.get(event.comm_id)
+        if comm is None and isinstance(event, CommOpen):
+            names = event.comm_id, event.target_name, event.process
             comm = _RemoteComm(*names, self._relay(session))
             manager.register_comm(comm)
         if not isinstance(comm, _RemoteComm):
             return  # it was closed here
-        if event["type"] == "comm_close":
+        if isinstance(event, CommClose):
             manager.unregister_comm(comm)
-        fields = ("comm_id", "data", "target_name", "target_module")
-        self._publish(
-            event["type"],
-            {name: event[name] for name in fields if name in event},
-            parent,
-            metadata=event["metadata"],
-            buffers=event["buffers"],
-        )
+        content = {"comm_id": event.comm_id, "data": event.data}
+        if isinstance(event, CommOpen):
+            content |= {"target_name": event.target_name, "target_module": event.target_module}
+        kind = str(type(event).__struct_config__.tag)
+        more = {"metadata": event.metadata, "buffers": event.buffers}
+        self._publish(kind, content, parent, **more)
 
     def parent(self) -> str:
         """The id of the message that this kernel handles; empty in a terminal."""
@@ -102,7 +101,7 @@ class Widgets:
             say=partial(self.receive, session, parent=said.message),
         )
         try:
-            said.job = session.submit_comm(said.event)
+            said.job = session.submit_comm(said.event, process=said.process, parent=said.parent)
             watch(said.job, output)
             is_open = said.job.result()["is_open"]
         except EasyRemoteError as error:
@@ -110,11 +109,11 @@ class Widgets:
         else:
             if not is_open:
                 reply.write("stderr", _ENDED.format(session.node_id))
-                self.close(said.event["process"], said.message)
+                self.close(said.process, said.message)
         finally:
             output.finish()
 
-    def _publish(self, kind: str, content: Event, parent: Any = None, **more: Any) -> None:
+    def _publish(self, kind: str, content: dict[str, Any], parent: Any = None, **more: Any) -> None:
         kernel: Any = self._kernel
         kernel.session.send(
             kernel.iopub_socket, kind, content, parent=parent or kernel.get_parent(), **more
@@ -133,22 +132,19 @@ class _RemoteComm:
     _closed: bool = False
 
     def handle_msg(self, message: dict[str, Any]) -> None:
-        self.relay.send(self._said("comm_msg", message))
+        self.relay.send(self._said(CommMessage, message))
 
     def handle_close(self, message: dict[str, Any]) -> None:
-        self.relay.send(self._said("comm_close", message))
+        self.relay.send(self._said(CommClose, message))
 
-    def _said(self, kind: str, message: dict[str, Any]) -> Said:
-        event = {
-            "type": kind,
-            "process": self.process,
-            "parent": message["header"]["msg_id"],
-            "comm_id": self.comm_id,
-            "data": message["content"].get("data", {}),
-            "metadata": message.get("metadata", {}),
-            "buffers": [bytes(buffer) for buffer in message.get("buffers", ())],
-        }
-        return Said(event, message)
+    def _said(self, kind: type[CommMessage | CommClose], message: dict[str, Any]) -> Said:
+        event = kind(
+            self.comm_id,
+            message["content"].get("data", {}),
+            message.get("metadata", {}),
+            [bytes(buffer) for buffer in message.get("buffers", ())],
+        )
+        return Said(event, self.process, message["header"]["msg_id"], message)
 
 
 class _Reply:
@@ -179,5 +175,5 @@ class _Reply:
         if text:
             self._publish("stream", {"name": name, "text": text}, self._message)
 
-    def show_error(self, event: Event) -> None:
+    def show_error(self, event: ErrorShown) -> None:
         self._publish("error", error_content(event), self._message)

@@ -6,10 +6,11 @@ import sys
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 
 from easyremote.errors import UsageError
-from easyremote.progress import Progress
+from easyremote.events import Progress
 from easyremote_jupyter.output.bars import (
     NotebookBars,
     TerminalBars,
@@ -20,11 +21,8 @@ from easyremote_jupyter.output.bars import (
 
 
 def bar(n: float = 1, total: float | None = 4, **changes: Any) -> Progress:
-    event: Progress = {
-        "type": "progress", "id": "1", "position": 0, "desc": "work", "n": n, "total": total,
-        "unit": "it", "rate": 2.0, "elapsed": 1.0, "eta": 1.0, "state": "running", "leave": True,
-    }  # fmt: skip
-    return {**event, **changes}  # type: ignore[typeddict-item]  # the tests' own keys
+    event = Progress("1", 0, "work", n, total, "it", 2.0, 1.0, 1.0, "running", leave=True)
+    return msgspec.structs.replace(event, **changes)
 
 
 class Text(HTMLParser):

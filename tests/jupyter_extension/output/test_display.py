@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
 
 from easyremote.errors import CannotShip, GatewayUnreachable, NodeOffline, RemoteError
+from easyremote.events import Display, Progress, Stream, Value
 from easyremote_jupyter.output.display import Output, one_line_errors, show_result
 
 
@@ -22,15 +23,10 @@ def shell() -> Iterator[InteractiveShell]:
 def test_streams_and_displays_are_published(shell: InteractiveShell) -> None:
     with capture_output() as captured:
         output = Output(shell)
-        output.show({"type": "stream", "name": "stdout", "text": "out"})
-        output.show({"type": "stream", "name": "stderr", "text": "err"})
+        output.show(Stream("stdout", "out"))
+        output.show(Stream("stderr", "err"))
         output.show(
-            {
-                "type": "display_data",
-                "data": {"text/plain": "x"},
-                "metadata": {},
-                "transient": {"display_id": "d"},
-            }
+            Display({"text/plain": "x"}, transient={"display_id": "d"}),
         )
         output.finish()
     assert (captured.stdout, captured.stderr) == ("out", "err")
@@ -43,14 +39,10 @@ def test_a_bar_on_a_terminal_is_not_drawn_over_half_a_line(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = Output(shell)
-    bar = {
-        "type": "progress", "id": "1", "position": 0, "desc": "", "n": 1, "total": 4,
-        "unit": "it", "rate": 2.0, "elapsed": 1.0, "eta": 1.0, "state": "running", "leave": True,
-    }  # fmt: skip
-    output.show(bar)
-    output.show({"type": "stream", "name": "stdout", "text": "whole\nhalf"})
+    output.show(Progress("1", 0, "", 1, 4, "it", 2.0, 1.0, 1.0, "running", leave=True))
+    output.show(Stream("stdout", "whole\nhalf"))
     assert capsys.readouterr().out == "whole\n"
-    output.show({"type": "stream", "name": "stdout", "text": " done\nrest"})
+    output.show(Stream("stdout", " done\nrest"))
     assert capsys.readouterr().out == "half done\n"
     output.finish()
     assert capsys.readouterr().out == "rest"
@@ -59,8 +51,8 @@ def test_a_bar_on_a_terminal_is_not_drawn_over_half_a_line(
 def test_quiet_output_keeps_displays_and_the_value(shell: InteractiveShell) -> None:
     with capture_output() as captured:
         output = Output(shell, quiet=True)
-        output.show({"type": "stream", "name": "stdout", "text": "out"})
-        output.show({"type": "execute_result", "data": {}, "metadata": {}})
+        output.show(Stream("stdout", "out"))
+        output.show(Value({}))
     assert captured.stdout == ""
     assert output.result is not None
 
@@ -70,7 +62,7 @@ def test_the_value_is_drawn_as_the_node_drew_it_and_kept(
 ) -> None:
     monkeypatch.setattr("sys.displayhook", shell.displayhook)
     shell.execution_count = 7
-    event = {"data": {"text/plain": "drawn there"}, "metadata": {}}
+    event = Value({"text/plain": "drawn there"})
     show_result(shell, event, {"value": [1]})
     assert "drawn there" in capsys.readouterr().out
     assert shell.user_ns["_"] == [1]

@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
+from easyremote.events import Event, InputRequest, Stream
 from easyremote_jupyter.output.watch import watch
+
+
+def text(value: str) -> Stream:
+    return Stream("stdout", value)
 
 
 class ScriptedJob:
     """A job whose events are given; None is a moment in which none comes."""
 
-    def __init__(self, *events: dict[str, Any] | None, stubborn: bool = False) -> None:
+    def __init__(self, *events: Event | None, stubborn: bool = False) -> None:
         self.script = list(events)
         self.stubborn = stubborn
         self.interrupts = 0
         self.answers: list[tuple[int, str, str]] = []
 
-    def events(self, poll: float) -> Iterator[dict[str, Any] | None]:
+    def events(self, poll: float) -> Iterator[Event | None]:
         while self.script or self.stubborn:
             event = self.script.pop(0) if self.script else None
             if event is STOP:
@@ -35,10 +39,10 @@ class ScriptedJob:
 
     def interrupt(self) -> None:
         self.interrupts += 1
-        self.script.append({"type": "last words"})
+        self.script.append(text("last words"))
 
 
-STOP = {"type": "press stop"}
+STOP = text("press stop")
 
 
 class ListedOutput:
@@ -51,8 +55,9 @@ class ListedOutput:
     def begins(self, job: object) -> None:
         assert not self.events
 
-    def show(self, event: dict[str, Any]) -> None:
-        self.events.append(event["type"])
+    def show(self, event: Event) -> None:
+        assert isinstance(event, Stream)
+        self.events.append(event.text)
 
     def notice(self, text: str) -> None:
         self.events.append(text)
@@ -72,11 +77,11 @@ def shown(job: ScriptedJob) -> list[str]:
 
 
 def test_everything_is_shown_until_the_job_is_done() -> None:
-    assert shown(ScriptedJob({"type": "a"}, None, {"type": "b"})) == ["a", "b"]
+    assert shown(ScriptedJob(text("a"), None, text("b"))) == ["a", "b"]
 
 
 def test_an_interrupt_goes_to_the_node_and_its_last_words_are_shown() -> None:
-    job = ScriptedJob({"type": "a"}, STOP, None)
+    job = ScriptedJob(text("a"), STOP, None)
     assert shown(job) == ["a", "last words"]
     assert job.interrupts == 1
 
@@ -100,8 +105,8 @@ def test_afterwards_interrupts_are_what_they_were() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def question(password: bool = False) -> dict[str, Any]:
-    return {"type": "input_request", "number": 7, "prompt": "Name? ", "password": password}
+def question(password: bool = False) -> InputRequest:
+    return InputRequest(7, "Name? ", password)
 
 
 def test_a_question_is_asked_here_and_answered_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
+from easyremote.events import Stream
 from tests.conftest import LIMIT, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import Kernel
 
@@ -88,7 +89,7 @@ def test_a_restart_stops_what_runs_and_what_waits_goes_on(
     with pytest.raises(CallCancelled, match="Its session was ended from outside"):
         running.result(LIMIT)
     event = next(waiting.events(LIMIT))
-    assert event is not None and event["text"].strip() == "my turn"
+    assert isinstance(event, Stream) and event.text.strip() == "my turn"
     assert "There was no session" in kernel.run("%remote_restart gpu-node/never").text()
 
 

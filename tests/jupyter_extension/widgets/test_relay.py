@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from easyremote.events import CommMessage
 from easyremote_jupyter.widgets.relay import Relay, Said
 
 LIMIT = 10.0
@@ -14,11 +15,11 @@ LIMIT = 10.0
 
 def value(n: int, comm: str = "a", name: str = "value") -> Said:
     data = {"method": "update", "state": {name: n}, "buffer_paths": []}
-    return Said({"type": "comm_msg", "comm_id": comm, "data": data}, None)
+    return Said(CommMessage(comm, data), "p", "m", None)
 
 
 def click(comm: str = "a") -> Said:
-    return Said({"type": "comm_msg", "comm_id": comm, "data": {"method": "custom"}}, None)
+    return Said(CommMessage(comm, {"method": "custom"}), "p", "m", None)
 
 
 class BusySession:

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.node.worker.output import Event, OutputBuffer, compacted
+from easyremote.events import (
+    ClearOutput,
+    CommMessage,
+    CommOpen,
+    Display,
+    DisplayUpdate,
+    Event,
+    InputRequest,
+    Progress,
+    Stream,
+    StreamName,
+    Value,
+)
+from easyremote.node.worker.output import OutputBuffer
+from easyremote.terminal_text import compacted
 
 
-def text(value: str, name: str = "stdout") -> Event:
-    return {"type": "stream", "name": name, "text": value}
+def text(value: str, name: StreamName = "stdout") -> Stream:
+    return Stream(name, value)
 
 
 def display(value: str, display_id: str | None = None, update: bool = False) -> Event:
-    kind = "update_display_data" if update else "display_data"
-    return {"type": kind, "data": {"text/plain": value}, "transient": {"display_id": display_id}}
+    kind = DisplayUpdate if update else Display
+    return kind({"text/plain": value}, transient={"display_id": display_id})
 
 
 def clear(wait: bool) -> Event:
-    return {"type": "clear_output", "wait": wait}
+    return ClearOutput(wait)
 
 
-def bar(n: int, state: str = "running", key: str = "1") -> Event:
-    return {"type": "progress", "id": key, "n": n, "state": state}
+def bar(n: int, state: Any = "running", key: str = "1") -> Progress:
+    return Progress(key, 0, "", n, None, "it", None, 0.0, None, state, True)
 
 
 def shown(*events: Event) -> list[Event]:
@@ -59,15 +75,15 @@ def test_very_much_on_both_streams_leaves_as_few_events_each_in_its_order() -> N
     events = shown(*written)
     assert len(events) <= 70
     for name, first in (("stderr", 0), ("stdout", 1)):
-        got = "".join(event["text"] for event in events if event["name"] == name)
+        got = "".join(event.text for event in events if event.name == name)
         assert got == "".join(f"{n}\n" for n in range(first, 10_000, 2))
 
 
 def test_a_question_leaves_at_once_however_much_was_written() -> None:
     buffer = OutputBuffer(limit=10, tail=5)
     buffer.add(text("x" * 100), 0.0)
-    buffer.add({"type": "input_request", "prompt": "?"}, 0.0)
-    assert [event["type"] for event in buffer.take(0.0)] == ["stream", "input_request"]
+    buffer.add(InputRequest(1, "?"), 0.0)
+    assert [type(event) for event in buffer.take(0.0)] == [Stream, InputRequest]
 
 
 def test_of_a_display_only_the_newest_update_leaves() -> None:
@@ -143,19 +159,19 @@ def test_of_too_much_output_head_and_tail_are_kept() -> None:
     seen = ""
     for number in range(200):
         buffer.add(text(f"{number:04}\n"), 0.0)
-        seen += "".join(event["text"] for event in buffer.take(number))
+        seen += "".join(event.text for event in buffer.take(number))
     end = buffer.take_all()
     assert seen == "".join(f"{n:04}\n" for n in range(16))
     assert end[0] == text("\n[900 characters left out here]\n", "stderr")
-    assert end[-1]["text"].endswith("0198\n0199\n")
-    assert sum(len(event["text"]) for event in end[1:]) <= 20
+    assert end[-1].text.endswith("0198\n0199\n")
+    assert sum(len(event.text) for event in end[1:]) <= 20
 
 
 def test_one_text_that_is_too_long_is_cut_in_the_middle() -> None:
     buffer = OutputBuffer(limit=100, tail=20)
     buffer.add(text("a" * 80 + "b" * 1000 + "c" * 20), 0.0)
     events = buffer.take_all()
-    assert [events[0]["text"], events[-1]["text"]] == ["a" * 80, "c" * 20]
+    assert [events[0].text, events[-1].text] == ["a" * 80, "c" * 20]
 
 
 def test_what_follows_a_text_that_is_too_long_does_not_push_it_out() -> None:
@@ -168,8 +184,8 @@ def test_what_follows_a_text_that_is_too_long_does_not_push_it_out() -> None:
 def test_the_value_comes_after_the_tail() -> None:
     buffer = OutputBuffer(limit=10, tail=5)
     buffer.add(text("a" * 30), 0.0)
-    buffer.add({"type": "execute_result", "data": {"text/plain": "x" * 100}}, 0.0)
-    assert [event["type"] for event in buffer.take_all()][-2:] == ["stream", "execute_result"]
+    buffer.add(Value({"text/plain": "x" * 100}), 0.0)
+    assert [type(event) for event in buffer.take_all()][-2:] == [Stream, Value]
 
 
 def test_clearing_makes_room_again() -> None:
@@ -216,9 +232,9 @@ def test_a_screen_shows_the_same_after_compaction(batches: list[str]) -> None:
     assert screen("".join(map(compacted, batches))) == screen("".join(batches))
 
 
-def value(n: int, comm: str = "a", name: str = "value") -> Event:
+def value(n: int, comm: str = "a", name: str = "value") -> CommMessage:
     data = {"method": "update", "state": {name: n}, "buffer_paths": []}
-    return {"type": "comm_msg", "comm_id": comm, "data": data, "metadata": {}, "buffers": []}
+    return CommMessage(comm, data)
 
 
 def caught_by(msg_id: str, comm: str = "out") -> Event:
@@ -226,7 +242,7 @@ def caught_by(msg_id: str, comm: str = "out") -> Event:
 
 
 def opened(comm: str) -> Event:
-    return value(0, comm) | {"type": "comm_open"}
+    return CommOpen(comm)
 
 
 def test_of_a_widgets_values_the_newest_leaves() -> None:
@@ -255,10 +271,10 @@ def test_what_widgets_say_is_never_left_out_and_keeps_its_order() -> None:
         for event in (opened(str(n)), text(f"{n:09}\n")):
             buffer.add(event, 0.0)
     events = buffer.take_all()
-    comms = [event["comm_id"] for event in events if event["type"] == "comm_open"]
+    comms = [event.comm_id for event in events if isinstance(event, CommOpen)]
     assert comms == [str(n) for n in range(50)]
     assert events[-3:] == [text(f"{48:09}\n"), opened("49"), text(f"{49:09}\n")]
     buffer.add(text("x" * 200), 0.0)
     buffer.add(opened("last"), 0.0)
     buffer.add(clear(False), 0.0)
-    assert [event["type"] for event in buffer.take_all()] == ["comm_open", "clear_output"]
+    assert [type(event) for event in buffer.take_all()] == [CommOpen, ClearOutput]

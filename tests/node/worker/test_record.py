@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from easyremote.node.worker.output import Event
+from easyremote.events import Event, Progress, Stream, decode
 from easyremote.node.worker.record import CALLS, Reader, Record, Records
 from easyremote.protocol.callee import EVENT_WINDOW, HeldCall, Outcome
 
@@ -14,11 +12,11 @@ OVER = Outcome((), 0, "msgpack")
 
 
 def text(value: str) -> Event:
-    return {"type": "stream", "name": "stdout", "text": value}
+    return Stream("stdout", value)
 
 
-def bar(n: int, key: str = "1", state: str = "running", leave: bool = True) -> Event:
-    return {"type": "progress", "id": key, "n": n, "state": state, "leave": leave}
+def bar(n: int, key: str = "1", state: Any = "running", leave: bool = True) -> Event:
+    return Progress(key, 0, "", n, None, "it", None, 0.0, None, state, leave)
 
 
 def reader(record: Record) -> Reader:
@@ -28,11 +26,11 @@ def reader(record: Record) -> Reader:
     return made
 
 
-def read(record: Record, by: Reader) -> list[dict[str, Any]]:
+def read(record: Record, by: Reader) -> list[Any]:
     """All that is there for it."""
-    events: list[dict[str, Any]] = []
+    events: list[Any] = []
     while (batch := record.read(by)) is not None:
-        events += msgspec.msgpack.decode(batch)
+        events += decode(batch)
     return events
 
 
@@ -91,8 +89,8 @@ def test_what_is_no_longer_kept_is_named() -> None:
     for letter in "bcdefghij":
         record.write([text(letter * 100_000)])
     note, *rest = read(record, here)
-    assert note["text"] == "[the first 0.5 MB are no longer kept]\n"  # of b to f; it has a
-    assert [event["text"][0] for event in rest] == list("ghij")
+    assert note.text == "[the first 0.5 MB are no longer kept]\n"  # of b to f; it has a
+    assert [event.text[0] for event in rest] == list("ghij")
     assert record.size <= 500_000
 
 

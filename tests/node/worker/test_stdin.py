@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
 
+from easyremote.events import InputRequest
 from easyremote.node.worker.stdin import NOBODY, Stdin
 
 
 @pytest.fixture
-def asked() -> list[dict[str, Any]]:
+def asked() -> list[InputRequest]:
     return []
 
 
 @pytest.fixture
-def stdin(asked: list[dict[str, Any]]) -> Stdin:
+def stdin(asked: list[InputRequest]) -> Stdin:
     """One whose questions are answered by another thread as soon as they are asked."""
 
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: InputRequest) -> None:
         asked.append(event)
-        reply = ("", "no terminal") if event["prompt"] == "?" else (f"to {event['prompt']}", "")
-        threading.Thread(target=made.answer, args=(event["number"], *reply)).start()
+        reply = ("", "no terminal") if event.prompt == "?" else (f"to {event.prompt}", "")
+        threading.Thread(target=made.answer, args=(event.number, *reply)).start()
 
     made = Stdin(emit)
     made.refusal = ""
     return made
 
 
-def test_a_question_gets_its_answer(stdin: Stdin, asked: list[dict[str, Any]]) -> None:
+def test_a_question_gets_its_answer(stdin: Stdin, asked: list[InputRequest]) -> None:
     assert stdin.input("Name: ") == "to Name: "
     assert stdin.getpass() == "to Password: "
-    assert [event["password"] for event in asked] == [False, True]
+    assert [event.password for event in asked] == [False, True]
 
 
 def test_a_question_that_could_not_be_asked_says_so(stdin: Stdin) -> None:
@@ -40,7 +40,7 @@ def test_a_question_that_could_not_be_asked_says_so(stdin: Stdin) -> None:
         stdin.input("?")
 
 
-def test_where_nobody_can_be_asked_it_fails_at_once(asked: list[dict[str, Any]]) -> None:
+def test_where_nobody_can_be_asked_it_fails_at_once(asked: list[InputRequest]) -> None:
     with pytest.raises(EOFError, match=NOBODY):
         Stdin(asked.append).input()  # type: ignore[arg-type]  # a list's append takes anything
     assert asked == []
