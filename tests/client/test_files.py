@@ -18,6 +18,7 @@ from easyremote.client.files import PIECE, Channel, missing, named_files, send
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
 from easyremote.serialize.files import File, file
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.processes import until_there
 
 
 @pytest.fixture(autouse=True)
@@ -157,9 +158,7 @@ def test_what_is_there_is_not_sent_again(client: Client) -> None:
 def test_a_file_arrives_while_a_cell_runs(tmp_path: Path) -> None:
     path, gate = made("meanwhile.bin", 100), tmp_path / "gate"
     with easyremote.session() as s:
-        code = (
-            f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(.01)"
-        )
+        code = f"import pathlib, time\n{until_there(gate)}"
         running = threading.Thread(target=s.run, args=(code,))
         running.start()
         channel = s._engine.files
@@ -179,6 +178,7 @@ def test_a_bar_shows_how_far_a_large_file_is(capsys: pytest.CaptureFixture[str])
 PROGRAM = """
 import easyremote, sys
 from easyremote.client import files
+from tests.processes import until_there
 files.PIECE = 100_000  # many pieces, so that it can be stopped between two
 try:
     easyremote.run("1", "gpu-node", files=[sys.argv[1]])

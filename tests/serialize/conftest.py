@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import easyremote
+from tests.processes import REPOSITORY
 from tests.pythons import interpreter
 
-REPOSITORY = Path(easyremote.__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("program.py")
 HERE = "{}.{}".format(*sys.version_info)
 LIMIT = 60  # seconds; making a virtual environment is the slow part
