@@ -208,11 +208,13 @@ class RemoteJob(Future[T], Generic[T]):
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
 
     def started(self, node: str) -> None:
+        """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
         if not self.done():
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:
+        """Take what the call shows; the call core hands it over."""
         if encoding == "pickle5" and not isinstance(self, RemoteStream):
             self._is_generator = True  # nobody takes its items: it would wait for ever
             self.cancel()
@@ -221,6 +223,7 @@ class RemoteJob(Future[T], Generic[T]):
             self._on_event()
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        """Take the outcome; the call core hands it over."""
         self._call = None
         self._events.put(_END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
