@@ -16,7 +16,7 @@ from tests.labextension.test_panel import FOLLOWS_MS, node_row, picture
 pytestmark = pytest.mark.timeout(240)
 
 
-NOT_LOADED = "gpu-node is attached as soon as this notebook runs %load_ext easyremote"
+NOT_LOADED = "gpu-node will be attached when this notebook runs %load_ext easyremote"
 ATTACHED = "%%remote cells of this notebook run on gpu-node"
 
 
@@ -50,8 +50,10 @@ def test_row_toolbar_and_cell_agree_on_what_is_attached_and_a_new_kernel_is_atta
     row.get_by_role("button", name="Attach this notebook to gpu-node").click()
     expect(row).to_contain_text("attached")
     expect(picker(page)).to_have_value("remote gpu-node")
-    expect(page.get_by_text("as soon as this notebook runs %load_ext easyremote")).to_be_visible()
-    notice = page.get_by_text("Where the kernel has no EasyRemote: %pip install easyremote.")
+    expect(
+        page.get_by_text("will be attached when this notebook runs %load_ext easyremote")
+    ).to_be_visible()
+    notice = page.get_by_text("If the kernel has no EasyRemote: %pip install easyremote.")
     expect(notice.first).to_be_visible()
     picture(page, "attach-not-loaded")
     assert violations(page, ".jp-EasyRemote-picker") == []

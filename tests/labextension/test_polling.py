@@ -19,7 +19,7 @@ from tests.labextension.test_panel import (
 
 pytestmark = pytest.mark.timeout(180)
 
-SAYS_SO = "lets no WebSocket through"
+SAYS_SO = "No WebSocket gets through"
 #: It ends when it is cancelled.
 BARS = """%%remote gpu-node
 import time

@@ -148,7 +148,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     row = panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
     row.hover()
     row.get_by_role("button", name=RESTART).click()
-    question = row.get_by_role("group", name="What runs is stopped; all is lost.")
+    question = row.get_by_role("group", name="The running cell is stopped; all variables are lost.")
     expect(question).to_be_visible()
     picture(page, "node-restart")
     assert violations(page, "#easyremote-panel") == []
@@ -159,7 +159,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     page.keyboard.press("Enter")
     expect(question.get_by_role("button", name="Restart")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The session on gpu-node is new and empty.")).to_be_visible()
+    expect(page.get_by_text("The session on gpu-node was restarted and is empty.")).to_be_visible()
     expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_have_count(0)
 
 

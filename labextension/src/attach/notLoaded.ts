@@ -18,7 +18,7 @@ export async function tellWhereNotLoaded(
     return;
   }
   const text = trans.__(
-    'It is attached as soon as this notebook runs %1. Where the kernel has no EasyRemote: %2.',
+    'It will be attached when this notebook runs %1. If the kernel has no EasyRemote: %2.',
     LOADER,
     '%pip install easyremote'
   );

@@ -99,7 +99,7 @@ function explain(
   }
   if (isPending) {
     return trans.__(
-      '%1 is attached as soon as this notebook runs %2',
+      '%1 will be attached when this notebook runs %2',
       attached.node,
       LOADER
     );

@@ -25,7 +25,7 @@ const REASONS: [State, string][] = [
   [unavailable('not-configured'), 'No gateway yet'],
   [unavailable('not-authorized'), 'The gateway refused the key'],
   [unavailable('unreachable'), 'The gateway does not answer'],
-  [unavailable('version-mismatch'), 'The versions do not fit'],
+  [unavailable('version-mismatch'), 'The versions do not match'],
   [unavailable('failed'), 'Something went wrong']
 ];
 

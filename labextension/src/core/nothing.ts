@@ -58,7 +58,7 @@ export function explain(
     case 'disconnected':
       return {
         title: trans.__('The Jupyter server does not answer'),
-        text: trans.__('The nodes come back as soon as it does.')
+        text: trans.__('The nodes are shown again when it answers.')
       };
     case 'not-installed':
       return {
@@ -66,12 +66,12 @@ export function explain(
         steps: [
           {
             text: trans.__(
-              'Install it in the environment of the Jupyter server, and start that again:'
+              'Install it in the environment of the Jupyter server, and restart the server:'
             ),
             command: "pip install 'easyremote[lab]'"
           },
           {
-            text: trans.__('Where it is installed, it may be disabled:'),
+            text: trans.__('If it is installed, it may be disabled:'),
             command: 'jupyter server extension enable easyremote_jupyter'
           }
         ]
@@ -123,7 +123,7 @@ export function explain(
       };
     case 'version-mismatch':
       return {
-        title: trans.__('The versions do not fit'),
+        title: trans.__('The versions do not match'),
         text: nothing.message,
         retryIn: nothing.retryIn
       };

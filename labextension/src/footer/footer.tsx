@@ -24,7 +24,7 @@ export function Footer({ model, trans }: ISectionProps): React.ReactElement {
       {state.kind === 'snapshot' && model.transport === 'polling' && (
         <p role="status">
           {trans.__(
-            'Something between this page and the Jupyter server, a proxy perhaps, lets no WebSocket through: the panel asks every few seconds instead.'
+            'No WebSocket gets through to the Jupyter server, perhaps because of a proxy. The panel asks every few seconds instead.'
           )}
         </p>
       )}
@@ -85,7 +85,7 @@ function unavailable(
     case 'unreachable':
       return trans.__('Gateway unreachable');
     case 'version-mismatch':
-      return trans.__('Versions do not fit');
+      return trans.__('Versions do not match');
     case 'failed':
       return trans.__('Not connected');
   }

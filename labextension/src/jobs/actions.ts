@@ -87,7 +87,7 @@ export class JobActions implements IJobActions {
     const { button } = await showDialog({
       title: this._trans.__('End the job with its session?'),
       body: this._trans.__(
-        'The process of %1 on %2 is ended at once, and the variables there are lost.',
+        'The process of %1 on %2 ends at once, and its variables are lost.',
         this.title(job),
         job.node_id ?? '?'
       ),
@@ -112,7 +112,7 @@ export class JobActions implements IJobActions {
     const found = this.cell(job) ?? (await this._open(job));
     if (found === null) {
       Notification.info(
-        this._trans.__('The notebook of this job is not known here.'),
+        this._trans.__('The notebook of this job was not found.'),
         { autoClose: READ_MS }
       );
       return;

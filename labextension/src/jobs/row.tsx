@@ -246,7 +246,7 @@ function stateWord(
     return trans.__('stopping');
   }
   if (job.place !== null) {
-    return trans.__('%1. in the queue', job.place);
+    return trans.__('place %1 in the queue', job.place);
   }
   switch (job.state) {
     case 'queued':

@@ -234,7 +234,7 @@ function stateText(state: LogModel['state'], trans: TranslationBundle): string {
     case 'lost':
       return trans.__('lost');
     case 'unreachable':
-      return trans.__('out of reach; trying again');
+      return trans.__('no connection; trying again');
   }
 }
 

@@ -154,7 +154,9 @@ export function NodeRow({
       {isExpanded && <Details node={node} trans={trans} />}
       {isAsked && (
         <Confirm
-          text={trans.__('What runs is stopped; all is lost.')}
+          text={trans.__(
+            'The running cell is stopped; all variables are lost.'
+          )}
           action={trans.__('Restart')}
           onYes={onRestart}
           onNo={() => {

@@ -42,7 +42,7 @@ export function mismatch(
   return version === server
     ? null
     : trans.__(
-        '%1 has EasyRemote %2, here is %3: update the older one if something does not work.',
+        '%1 has EasyRemote %2, the Jupyter server has %3. Update the older one if something does not work.',
         node_id,
         version,
         server

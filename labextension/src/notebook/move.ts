@@ -46,7 +46,7 @@ export function moveCells(
   if (left > 0) {
     Notification.info(
       trans._n(
-        '%1 cell stays as it is: only code runs on a node.',
+        '%1 cell was not changed: only code cells run on a node.',
         '%1 cells stay as they are: only code runs on a node.',
         left,
         left

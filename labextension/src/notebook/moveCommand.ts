@@ -32,7 +32,7 @@ export function addMoveCommand(
     execute: async () => {
       const cell = activeCell(app);
       const { value } = await InputDialog.getItem({
-        title: trans.__('Where is this cell to run?'),
+        title: trans.__('Where should this cell run?'),
         items: online(),
         okLabel: trans.__('Make It Run There')
       });

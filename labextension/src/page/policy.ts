@@ -13,7 +13,7 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
           'Cells and shipped functions of every client key run here, in processes of their own.'
         )
       : trans.__(
-          'Only the functions that it has registered run here: no cells, no shipped code.'
+          'Only registered functions run here: no cells and no shipped code.'
         ),
     trans._n(
       '%1 call of its functions runs at a time; more wait for their turn.',
@@ -38,17 +38,17 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
   sentences.push(
     node.installs
       ? trans.__(
-          'A session may have packages installed for itself, with %1.',
+          'Sessions can install packages for themselves with %1.',
           '%%remote --with'
         )
       : trans.__(
-          'No packages are installed for a session: its owner forbids it.'
+          'Sessions cannot install packages: the owner of the node does not allow it.'
         )
   );
   if (node.session_idle !== null) {
     sentences.push(
       trans.__(
-        'A session that nobody uses for %1 is ended, and its variables with it.',
+        'A session that is idle for %1 ends, and its variables are lost.',
         roughly(node.session_idle)
       )
     );
@@ -75,7 +75,9 @@ export function users(
       trans._n('%1 job of another key', '%1 jobs of other keys', others, others)
     );
   }
-  return parts.length === 0 ? trans.__('Nobody, now.') : parts.join(', ');
+  return parts.length === 0
+    ? trans.__('Nobody at the moment.')
+    : parts.join(', ');
 }
 
 /** What a call of the function has to keep to. */

@@ -106,7 +106,7 @@ function Known({
       {warning !== null && <p className="jp-EasyRemote-hint">{warning}</p>}
       {isOffline && (
         <p className="jp-EasyRemote-hint">
-          {trans.__('It is offline. This is what it said last.')}
+          {trans.__('The node is offline. These are its last known values.')}
         </p>
       )}
       <Part title={trans.__('Load')}>
@@ -142,7 +142,7 @@ function Known({
           ) : (
             <p>
               {isOffline
-                ? trans.__('Not known while it is offline.')
+                ? trans.__('Not known while the node is offline.')
                 : nothing(known, trans)}
             </p>
           )}
@@ -194,7 +194,7 @@ function FunctionList({
     functionActions.list.bind(functionActions)
   );
   if (node.functions.length === 0) {
-    return <p>{trans.__('It has registered none.')}</p>;
+    return <p>{trans.__('This node has registered no functions.')}</p>;
   }
   const byName = new Map(
     all

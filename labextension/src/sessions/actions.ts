@@ -110,7 +110,7 @@ export class SessionActions implements ISessionActions {
       Notification.info(
         isDone
           ? this._trans.__(
-              'The session on %1 is new and empty.',
+              'The session on %1 was restarted and is empty.',
               session.node_id
             )
           : this._trans.__(

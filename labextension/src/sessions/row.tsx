@@ -205,7 +205,7 @@ function losses(
   trans: TranslationBundle
 ): string {
   if (busy) {
-    return trans.__('What runs is stopped; all is lost.');
+    return trans.__('The running cell is stopped; all variables are lost.');
   }
   if (count === 0) {
     return trans.__('Nothing is lost: it has no variables.');

@@ -226,8 +226,10 @@ function noteOf(
 ): string {
   if (contents?.isBusy) {
     return contents.variables === null
-      ? trans.__('A cell is running. Its variables are shown when it is over.')
-      : trans.__('A cell is running. This is how it was before.');
+      ? trans.__('A cell is running. The variables are shown when it ends.')
+      : trans.__(
+          'A cell is running. These are the variables from before it started.'
+        );
   }
   if (contents?.error) {
     return contents.error;

@@ -108,9 +108,9 @@ function consequence(
 ): string {
   return start === 'gateway'
     ? trans.__(
-        'A gateway and a node on the machine of this Jupyter server, for you alone. They end with it.'
+        'Starts a gateway and a node on the machine of the Jupyter server, for you alone. They end when the server ends.'
       )
     : trans.__(
-        'A node on the machine of this Jupyter server. It ends with it.'
+        'Starts a node on the machine of the Jupyter server. It ends when the server ends.'
       );
 }
