@@ -3,8 +3,8 @@
 A cell is read as IPython would read it (magics and ``!cmd`` included). Its top level is followed
 in order of execution, so that a name which is surely assigned before it is used is not asked for;
 what runs later (functions, lambdas, comprehensions) is left to `symtable`, the compiler's own
-rules of scope. In doubt a name counts as read: one too many costs a transfer, one too few fails
-the cell. What the values of those names need themselves is found in `closure`.
+rules of scope. In doubt a name counts as read: one too many costs a transfer, one too few makes
+the cell fail. `closure` finds what the values of those names need themselves.
 
 ``tests/jupyter_extension/capture/test_names.py`` runs each of its snippets in a namespace of
 exactly the names that were found.
@@ -42,7 +42,7 @@ _BUILTINS = frozenset(dir(builtins)) | {
 _HISTORY = re.compile(r"_{1,3}|_i{1,3}|_i?\d+|_[iods]h")
 
 _AT_NAME = re.compile(r"@([^\W\d]\w*)")
-#: Context managers after which we can't know how far their body came.
+#: Context managers that swallow errors: nobody knows how far their body came.
 _SWALLOWING = frozenset({"AsyncExitStack", "ExitStack", "assertRaises", "raises", "suppress"})
 
 
@@ -56,7 +56,7 @@ class Names:
     writes: frozenset[str] = frozenset()
     #: Changed in place by ``x[...] = y``, ``x.a = y`` and their kin; in ``reads`` too.
     mutates: frozenset[str] = frozenset()
-    #: Those of ``reads`` that the cell assigns itself on some path, so it may do without them.
+    #: Those of ``reads`` that the cell assigns itself on some path, so it can run without them.
     optional: frozenset[str] = frozenset()
 
 
@@ -86,7 +86,7 @@ def _ours(found: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name in found if not _HISTORY.fullmatch(name))
 
 
-#: The names that are surely bound, each with its scope; None where control never comes.
+#: The names that are surely bound, each with its scope; None for code that never runs.
 _State = frozenset[tuple[int, str]] | None
 
 
@@ -98,8 +98,8 @@ def _meet(states: Iterable[_State]) -> _State:
 class _Flow(ast.NodeVisitor):
     """Follows the top level of a cell in order of execution.
 
-    A name once bound stays in the state even after ``del``: who then reads it fails, whatever was
-    shipped. So the state before a loop or a ``try`` is always a safe answer for after it.
+    A name once bound stays in the state even after ``del``: reading it then fails, whatever was
+    sent. So the state before a loop or a ``try`` is always a safe answer for after it.
     """
 
     def __init__(self) -> None:

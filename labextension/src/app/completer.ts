@@ -28,9 +28,8 @@ export const completer: JupyterFrontEndPlugin<void> = {
 };
 
 /**
- * Always answers: what a kernel is busy with can't be told from its status, which
- * knows nothing of the main thread alone. JupyterLab shows what the kernel says as
- * well once.
+ * Always answers, also when the kernel answers too: a kernel's status does not
+ * say whether its main thread is free. JupyterLab shows equal entries once.
  */
 class NodeNames implements ICompletionProvider {
   constructor(model: IConnectionModel) {
@@ -38,7 +37,7 @@ class NodeNames implements ICompletionProvider {
   }
 
   readonly identifier = 'easyremote:nodes';
-  /** Before what JupyterLab finds in the text of the cell. */
+  /** Ranks above what JupyterLab finds in the text of the cell. */
   readonly rank = 600;
   readonly renderer = null;
 

@@ -1,4 +1,4 @@
-/** The plugin that owns the stream; every other plugin asks it. */
+/** The plugin that owns the connection; all other plugins get its state from here. */
 
 import {
   JupyterFrontEnd,

@@ -1,4 +1,4 @@
-/** Tells of the end of long jobs that nobody has in view. */
+/** Notifies the user when a long job ends out of view. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';

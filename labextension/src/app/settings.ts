@@ -1,4 +1,4 @@
-/** The plugin that loads the settings; whoever heeds one asks it. */
+/** The plugin that loads the settings, for all other plugins. */
 
 import {
   JupyterFrontEnd,

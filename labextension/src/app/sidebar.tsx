@@ -1,4 +1,4 @@
-/** The side panel: its sections, and when it wants to be kept up to date. */
+/** The side panel: its sections, and when the connection has to be open for it. */
 
 import { ITranslator } from '@jupyterlab/translation';
 import { ReactWidget, SidePanel } from '@jupyterlab/ui-components';

@@ -1,4 +1,4 @@
-/** The plugin of the status bar item: how many nodes are online, and how far one's jobs have come. */
+/** The plugin of the status bar item: how many nodes are online, and the progress of the jobs. */
 
 import {
   JupyterFrontEnd,
@@ -37,7 +37,7 @@ export const status: JupyterFrontEndPlugin<void> = {
       return;
     }
     const trans = (translator ?? nullTranslator).load('easyremote');
-    model.acquire(); // as long as the page; it pauses while that is hidden
+    model.acquire(); // for the life of the page; the connection pauses while the page is hidden
     const item = ReactWidget.create(
       <Item model={model} commands={commands} trans={trans} />
     );

@@ -1,4 +1,4 @@
-/** What to do where a node is attached, and the kernel knows nothing of it. */
+/** Says what to do if a node is attached and the kernel has not loaded the magics. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';

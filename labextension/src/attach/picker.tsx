@@ -11,7 +11,7 @@ import { Attachment, IAttached } from './attachment';
 export interface IPickerProps {
   attachment: Attachment;
   model: IConnectionModel;
-  /** It was attached here, and not by the kernel. */
+  /** Called when the user has chosen a node here, not when the kernel has. */
   onAttached: () => void;
   trans: TranslationBundle;
 }

@@ -11,13 +11,13 @@ import { IConnectionModel, State, Transport } from './tokens';
 /** Milliseconds before the first new try; each further one waits twice as long. */
 const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 30_000;
-/** A stream that ends once is a blink of the network; nobody needs to see that. */
+/** A stream that breaks once comes back at once; nothing is shown for it. */
 const QUIET_FAILURES = 1;
 
 /**
  * Holds a stream open while somebody has a lease and the page is visible, and
- * opens a new one when it ends. Where something lets no stream through, it polls
- * instead, until that ends, too, or nobody looks any more.
+ * opens a new one when it ends. If no stream gets through, it polls instead,
+ * until the poll fails too or nobody looks any more.
  */
 export class ConnectionModel implements IConnectionModel {
   constructor(
@@ -135,7 +135,7 @@ export class ConnectionModel implements IConnectionModel {
   }
 
   private _receive(message: Message): void {
-    // After a blink of the stream the old nodes stay until the new ones are here.
+    // After a short break the old nodes stay until the new snapshot is here.
     if (message.kind === 'connecting' && this._state.kind === 'snapshot') {
       return;
     }
@@ -157,7 +157,7 @@ export class ConnectionModel implements IConnectionModel {
         ? merge(this._state, delta, Date.now())
         : null;
     if (next === null) {
-      this._connect(); // something was missed: a new stream begins with all of it
+      this._connect(); // a message was missed: a new stream begins with a whole snapshot
     } else {
       this._setState(next);
     }
@@ -165,7 +165,7 @@ export class ConnectionModel implements IConnectionModel {
 
   private _fail(why: Ended): void {
     this._stream = null;
-    // Twice: a server that has just come back may have answered the second question only.
+    // Only after two in a row: a server that is starting may answer the request but not the stream.
     const isBlocked = why === 'blocked' && this._end === 'blocked';
     this._end = why;
     this._transport = isBlocked ? 'polling' : 'websocket';
@@ -209,7 +209,7 @@ export class ConnectionModel implements IConnectionModel {
   private _timer: ReturnType<typeof setTimeout> | null = null;
   private _failures = 0;
   private _transport: Transport = 'websocket';
-  /** How the newest stream ended that has said nothing. */
+  /** How the newest stream ended, if it ended before its first message. */
   private _end: Ended | null = null;
   private _pace = DEFAULTS.metricsInterval;
   private _leases = 0;

@@ -1,10 +1,10 @@
-/** How a snapshot becomes the next one by a delta: no DOM, no clocks of its own. */
+/** Applies a delta to a snapshot. No DOM, and time is an argument. */
 
 import { IDelta, IEndedJob, INode, ISnapshot, Series } from './protocol';
 
 /** Samples that are kept, one a second. */
 export const LENGTH = 300;
-/** Jobs that are over, as many as the gateway keeps. */
+/** How many jobs that are over are kept: as many as the gateway keeps. */
 const ENDED = 50;
 
 /** A snapshot as it came, with the moment when it did, and the history before it. */
@@ -23,7 +23,7 @@ export function received(
   };
 }
 
-/** The snapshot after this delta, or null where something is missing between. */
+/** The snapshot after this delta, or null if a message between the two is missing. */
 export function merge(
   old: ISnapshot,
   delta: IDelta,
@@ -130,7 +130,7 @@ function joined(
   return next;
 }
 
-/** Each series with so many samples more, all of them as the node is now. */
+/** Each series with so many more samples, all of them with the present values of the node. */
 function extended(
   history: ISnapshot['history'],
   nodes: INode[],

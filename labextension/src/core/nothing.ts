@@ -5,7 +5,7 @@ import { IUnavailable } from './protocol';
 import { Ended } from './request';
 import { State } from './tokens';
 
-/** A discriminated union: each reason carries what its text needs. */
+/** Each reason with what its text needs. */
 export type Nothing =
   | { why: 'connecting' }
   | { why: Exclude<Ended, 'blocked'> }
@@ -18,12 +18,12 @@ export interface IStep {
   command: string;
 }
 
-/** A text for people: what is the matter, and the commands that cure it. */
+/** A text for people: what is wrong, and the commands that mend it. */
 export interface IExplanation {
   title: string;
   text?: string;
   steps?: IStep[];
-  /** Seconds until the next try, where there is one to wait for. */
+  /** Seconds until the next try; none if there is no next try. */
   retryIn?: number;
 }
 

@@ -1,6 +1,6 @@
 /**
  * What the server extension sends, word for word. The twin of this file is
- * `easyremote_jupyter/server/messages.py`; the samples in
+ * `easyremote/panel/messages.py`; the samples in
  * `tests/panel/samples` hold the two together.
  */
 
@@ -149,11 +149,11 @@ export interface ISnapshot {
   after: number;
   /** Seconds that the gateway takes to answer the Jupyter server. */
   latency: number | null;
-  /** The version of the Jupyter server's EasyRemote; an old one says nothing. */
+  /** The version of EasyRemote in the Jupyter server; an old one does not send it. */
   server: string;
 }
 
-/** What has changed since the message before. Who is not named is as before. */
+/** What has changed since the message before. All that is not named is unchanged. */
 export interface IDelta {
   kind: 'delta';
   seq: number;
@@ -161,10 +161,10 @@ export interface IDelta {
   nodes?: INode[];
   gone?: string[];
   jobs?: IJob[];
-  /** Call ids of jobs that are no more. */
+  /** Call ids of jobs that do not run or wait any more. */
   over?: string[];
   more?: number;
-  /** Those that were not told before. */
+  /** Jobs that ended since the message before. */
   ended?: IEndedJob[];
   latency?: number;
 }
@@ -202,7 +202,7 @@ export interface IVariable {
   shape: number[] | null;
 }
 
-/** What is in a session; nothing is said of it while something runs there. */
+/** The variables of a session; they are unknown while a cell runs there. */
 export interface IVariableList {
   busy: boolean;
   variables: IVariable[];
@@ -229,7 +229,7 @@ export interface IUnavailable {
 export type Message =
   { kind: 'connecting' } | ISnapshot | IDelta | IProgress | IUnavailable;
 
-/** What a browser gets that asks again and again, because it can have no stream. */
+/** The answer to a browser that polls because it can have no stream. */
 export interface IPolled {
   message: Exclude<Message, IDelta | IProgress>;
   /** All bars of all jobs. */

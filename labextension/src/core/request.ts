@@ -1,23 +1,23 @@
-/** The one place that talks to the server extension: by requests, and by two ways to watch it. */
+/** The one module that talks to the server extension: requests, the stream, and polling. */
 
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { IPolled, Message, Request } from './protocol';
 
-/** Milliseconds within which a stream that works has said something: it does so at once. */
+/** Milliseconds in which a working stream has sent something: it does so at once. */
 const FIRST_WORD_MS = 5_000;
-/** Milliseconds between an answer and the next question of who can have no stream. */
+/** Milliseconds between an answer and the next question, while polling. */
 const POLL_MS = 2000;
 
-/** An open stream, or what takes its place; closing it twice is harmless. */
+/** An open stream, or polling in its place. Closing it twice is harmless. */
 export interface IStream {
   send(request: Request): void;
   close(): void;
 }
 
 /**
- * The Jupyter server is away; it has no server extension of EasyRemote; or it
- * answers, but something between lets no WebSocket through.
+ * Why a stream ended: the Jupyter server does not answer; it has no server
+ * extension of EasyRemote; or it answers, but no WebSocket gets through.
  */
 export type Ended = 'disconnected' | 'not-installed' | 'blocked';
 
@@ -34,7 +34,7 @@ export type OpenStream = (handlers: IStreamHandlers, pace: number) => IStream;
 export class Refusal extends Error {
   constructor(
     message: string,
-    /** A word for programs: which field has to change, or what kind of error it is. */
+    /** A code for programs: the field that is wrong, or the kind of error. */
     readonly reason: string
   ) {
     super(message);
@@ -109,7 +109,7 @@ export function openStream(
   };
 }
 
-/** Browsers don't tell how an upgrade was answered: 404 is said to other requests, too. */
+/** Browsers don't tell how an upgrade was answered, so another request asks for the status. */
 async function whyRefused(
   settings: ServerConnection.ISettings
 ): Promise<Ended> {
@@ -123,14 +123,14 @@ async function whyRefused(
     if (status === 404) {
       return 'not-installed';
     }
-    // 503 is the server extension's word on the gateway.
+    // 503 comes from the server extension: the gateway does not answer.
     return ok || status === 503 ? 'blocked' : 'disconnected';
   } catch {
     return 'disconnected'; // no answer at all
   }
 }
 
-/** Ask the Jupyter server again and again, in the place of a stream. */
+/** Ask the Jupyter server again and again, instead of a stream. */
 export function poll(
   settings: ServerConnection.ISettings,
   { onMessage, onEnd }: IStreamHandlers
@@ -159,7 +159,7 @@ export function poll(
   return {
     send: request => {
       const body = JSON.stringify(request);
-      // What comes of it is seen by the next question.
+      // The next answer shows the effect.
       ask(settings, 'poll', { method: 'POST', body }).catch(() => undefined);
     },
     close: () => {

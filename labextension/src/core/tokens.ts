@@ -7,7 +7,7 @@ import { OptionsModel } from './options';
 import { IBars, IDelta, IProgress, Message } from './protocol';
 import { Ended } from './request';
 
-/** The newest message, or why there is none: the Jupyter server itself. */
+/** The newest message, or the reason why the Jupyter server sends none. */
 export type State =
   Exclude<Message, IDelta | IProgress> | { kind: Exclude<Ended, 'blocked'> };
 
@@ -22,7 +22,7 @@ export interface IConnectionModel extends IDisposable {
   /** The bars of the jobs that run, by call id; another map after each change. */
   readonly bars: ReadonlyMap<string, IBars>;
   readonly barsChanged: ISignal<IConnectionModel, void>;
-  /** Seconds between two states of the load of nodes that are wished for. */
+  /** Seconds between two states of the load of nodes, as the user wishes. */
   pace: number;
   /** Keep the state up to date until the lease is disposed. */
   acquire(): IDisposable;

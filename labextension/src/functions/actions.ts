@@ -23,7 +23,7 @@ export interface IFunctionActions {
   /** Put a cell that calls it below the active one. */
   insert(fn: IFunction): void;
   copy(fn: IFunction): void;
-  /** Call it; `onRun` hears of it at once, and of its end. */
+  /** Call it; `onRun` is called at once, and again at its end. */
   run(
     fn: IFunction,
     values: Record<string, unknown>,

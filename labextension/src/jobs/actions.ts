@@ -31,13 +31,13 @@ export interface IJobActions {
   cell(job: AnyJob): IFoundCell | null;
   /** Interrupt it, as the stop button does. */
   cancel(job: AnyJob): Promise<void>;
-  /** End it with its process, and so with the variables there, if the user means it. */
+  /** Ask the user, then end the job with its process and the variables there. */
   kill(job: AnyJob): Promise<void>;
   /** Follow what it prints. */
   showLog(job: AnyJob): void;
   /** Show the cell that it came from; its notebook is opened, if need be. */
   goToCell(job: AnyJob): Promise<void>;
-  /** Have what it has shown in the notebook once more, by a cell of its own. */
+  /** Show its output once more, in a new cell of the notebook. */
   replay(job: AnyJob): void;
   /** Copy the traceback. */
   copyError(job: AnyJob): Promise<void>;
@@ -68,7 +68,7 @@ export class JobActions implements IJobActions {
       const source = this.cell(job)?.cell.model.sharedModel.getSource();
       title = titleOf(job, source, this._trans.__('cell'));
       if (source !== undefined) {
-        this._titles.set(job.call_id, title); // as it was when it was sent
+        this._titles.set(job.call_id, title); // the title stays as it was when the cell was sent
       }
     }
     return title;
@@ -194,7 +194,7 @@ export class JobActions implements IJobActions {
     return null;
   }
 
-  /** Do it, and tell of what went wrong; whether nothing did. */
+  /** Do it, and show an error to the user; whether it went well. */
   private async _tell(action: () => Promise<void>): Promise<boolean> {
     try {
       await action();

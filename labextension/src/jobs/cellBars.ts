@@ -1,4 +1,4 @@
-/** A thin bar on each cell that runs elsewhere, where it is known how far it has come. */
+/** A thin bar on each cell that runs on a node, if its progress is known. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { TranslationBundle } from '@jupyterlab/translation';
@@ -12,7 +12,7 @@ export class CellBars {
     this._trans = trans;
   }
 
-  /** Draw how things stand now. */
+  /** Draw the present state. */
   update({ state, bars }: IConnectionModel): void {
     const jobs = state.kind === 'snapshot' ? state.jobs : [];
     const old = this._bars;

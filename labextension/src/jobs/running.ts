@@ -36,7 +36,7 @@ export const running: JupyterFrontEndPlugin<void> = {
           void actions.cancel(job);
         }
       },
-      refreshRunning: () => undefined, // the server tells of each change
+      refreshRunning: () => undefined, // the stream brings each change
       runningChanged: jobs.changed,
       shutdownLabel: trans.__('Cancel'),
       shutdownAllLabel: trans.__('Cancel All'),
@@ -62,7 +62,7 @@ function item(job: IJob, actions: IJobActions): IRunningSessions.IRunningItem {
   };
 }
 
-/** The jobs that run or wait; it tells when others do, not that time goes on. */
+/** The jobs that run or wait. It emits when a job comes or goes, not when time passes. */
 class JobList {
   constructor(model: IConnectionModel) {
     model.stateChanged.connect(({ state }) => {

@@ -21,7 +21,7 @@ import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
 import { activity, mismatch, shapeOf, versions } from './texts';
 
-/** Pixels, as `style/index.css` has them: the list must know before it draws. */
+/** Pixels, as `style/nodes.css` has them: the list must know before it draws. */
 const HEAD = 42;
 const LINE = 18;
 const GPU_HEAD = 24;
@@ -61,7 +61,7 @@ export function NodeRow({
   server: string;
   /** Whether the current notebook may have a session there. */
   canRestart: boolean;
-  /** Whether it is asked if that is to be restarted. */
+  /** Whether the row asks if that session is to be restarted. */
   isAsked: boolean;
   onAsk: (isAsked: boolean) => void;
   onRestart: () => void;
@@ -300,7 +300,7 @@ function detailLines(node: INode): number {
   );
 }
 
-/** What one wants to know of a node now and then; a line each. */
+/** The details of a node; a line each. */
 function Details({
   node,
   trans

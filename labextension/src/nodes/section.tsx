@@ -18,7 +18,7 @@ import { NodeRow, rowHeight } from './row';
 import { select } from './select';
 import { Toolbar } from './toolbar';
 
-/** Where another gateway, or a node here, would help. */
+/** The reasons for which another gateway, or a node here, would help. */
 const CURABLE = new Set<Nothing['why'] | undefined>([
   'no-nodes',
   'not-configured',
@@ -34,7 +34,7 @@ export function Nodes(props: ISessionSectionProps): React.ReactElement {
   const attached = useSignal(actions.attachedChanged, () => actions.attached);
   useSignal(actions.attachedChanged, () => actions.sessionOn(''));
   const bars = useBars(model);
-  /** The node whose session is to be restarted, if that is wished for. */
+  /** The node whose session is to be restarted, once the user agrees. */
   const [asked, setAsked] = React.useState<string | null>(null);
   const [query, setQuery] = React.useState('');
   const nothing = nothingToShow(state);

@@ -16,7 +16,7 @@ export function shapeOf({ state }: INode): Shape {
   return SHAPES[state] ?? 'waiting';
 }
 
-/** What the node is busy with, or what is the matter with it, in a few words. */
+/** The load of the node, or what is wrong with it, in a few words. */
 export function activity(node: INode, trans: TranslationBundle): string {
   const lasted = elapsed(node.since, node.heard, Date.now());
   switch (node.state) {
@@ -33,7 +33,7 @@ export function activity(node: INode, trans: TranslationBundle): string {
   }
 }
 
-/** What to know of a node whose EasyRemote is not the one here; null where it is. */
+/** A warning if the node has another version of EasyRemote; null if it has the same. */
 export function mismatch(
   { node_id, version }: INode,
   server: string,

@@ -1,4 +1,4 @@
-/** The texts of cells: those that we write, and what a cell is called by. */
+/** The texts of cells: those that we write, and the title of a cell. */
 
 import { ICodeCell } from '@jupyterlab/nbformat';
 
@@ -21,7 +21,7 @@ export function codeCell(source: string): ICodeCell {
   };
 }
 
-/** The first line of a cell that says what it does: imports don't, if there is more. */
+/** The title of a cell: its first line that is no import, if there is one. */
 export function cellTitle(source: string): string {
   const lines = source.split('\n').map(line => line.trim());
   const code = lines.filter(line => line !== '' && !/^(#|%%)/.test(line));

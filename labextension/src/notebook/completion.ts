@@ -3,21 +3,21 @@
 import { quoted } from './cell';
 import { targetIn, VALUED, wordsOf } from './line';
 
-/** What can be named beside the nodes: whichever will do. */
+/** The other names that a target can have: `any` means whichever node will do. */
 const ANY = 'any';
 /** As `completion.py` has it; a cell magic is one in the first line alone. */
 const LINE = /^\s*(?:[^\W\d][\w.]*\s*=\s*)?(%%?)(remote\w*)\s(.*)$/;
 /** Companions that take no node. */
 const WITHOUT_TARGET = /^remote_(?:cancel|job|jobs|nodes|panel)$/;
 
-/** What takes the place of the end of the text. */
+/** A text that replaces the end of the cell's text. */
 export interface ICompletions {
   /** How much of the end is replaced. */
   fragment: string;
   texts: string[];
 }
 
-/** The names for the text of a cell before the cursor; null where none is wanted. */
+/** The names that fit the text before the cursor; null if no name belongs there. */
 export function completions(
   before: string,
   nodes: readonly string[]

@@ -3,12 +3,12 @@
 import { Drag } from '@lumino/dragdrop';
 import { ICell } from './notebook';
 
-/** Under this name JupyterLab's notebooks hand over the widgets of the cells that are dragged. */
+/** The MIME type under which JupyterLab hands over the widgets of dragged cells. */
 const CELLS = 'internal:cells';
-/** The row that would take them. */
+/** The row that would take the cells. */
 const TARGET_CLASS = 'jp-mod-dropTarget';
 
-/** What is used of an event of a drag, which is no event of the page. */
+/** What is used of a Lumino drag event, which is no DOM event. */
 type DragEvent = Pick<
   Drag.Event,
   'mimeData' | 'dropAction' | 'target' | 'preventDefault'
@@ -38,7 +38,7 @@ export function acceptCells(
     });
   };
   on('lm-dragenter', event => {
-    event.preventDefault(); // or no other event comes
+    event.preventDefault(); // without this no other event comes
   });
   on('lm-dragleave', () => {
     point(null);

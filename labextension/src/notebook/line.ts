@@ -50,9 +50,9 @@ export function wordsOf(text: string): string[] {
 }
 
 /**
- * What makes a cell one for the node: a line of `%%remote` is kept but for its
- * node, and for `--where`, which would choose another one; a cell without such a
- * line gets one, and so does one of `%%local`.
+ * The edit that makes a cell run on the node: a line of `%%remote` keeps all but
+ * its node and `--where`, which would choose another node; a cell without such a
+ * line, or with `%%local`, gets one.
  */
 export function retargeted(source: string, nodeId: string): IEdit {
   let start = source.length - source.trimStart().length;
@@ -63,7 +63,7 @@ export function retargeted(source: string, nodeId: string): IEdit {
       return { start, end: start + line.length, text };
     }
     if (!line.startsWith('%%')) {
-      break; // code: a magic further down is none
+      break; // code: a magic after it is not at the top of the cell
     }
     start += line.length + 1;
   }

@@ -1,4 +1,4 @@
-/** Makes cells of a notebook such that run on a node. */
+/** Makes cells of a notebook run on a node. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
@@ -15,9 +15,9 @@ import { READ_MS } from '../ui/notices';
 import { retargeted } from './line';
 
 /**
- * Have these cells run on the node the next time that they run. What is no code
- * stays as it is, and people are told; where no cell loads the magics, one that
- * does comes before the first of them.
+ * Make these cells run on the node the next time that they run. Cells that are
+ * no code are not changed, and the user is told. If no cell loads the magics, one
+ * that does is inserted before the first of them.
  */
 export function moveCells(
   { commands, shell }: JupyterFrontEnd,
@@ -56,7 +56,7 @@ export function moveCells(
   }
 }
 
-/** The cell that the keyboard means, in the notebook in front. */
+/** The active cell of the notebook in front. */
 export function activeCell({ shell }: JupyterFrontEnd): ICell | null {
   return notebookPanel(shell.currentWidget)?.content.activeCell ?? null;
 }

@@ -11,7 +11,7 @@ import { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { codeCell, LOADER, remoteCell } from './cell';
 
-/** Under this name JupyterLab's notebooks take cells that are dropped. */
+/** The MIME type under which JupyterLab's notebooks take dropped cells. */
 export const CELL_MIME = 'application/vnd.jupyter.cells';
 
 export interface ICell extends Widget {

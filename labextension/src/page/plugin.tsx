@@ -1,4 +1,4 @@
-/** The plugin of the pages of nodes: opened by their rows and the palette, kept with the layout. */
+/** The plugin of the nodes' pages: opened from rows and the palette, restored with the layout. */
 
 import {
   ILabShell,
@@ -23,7 +23,7 @@ import { IJobActions } from '../jobs/actions';
 import { remoteIcon } from '../ui/icons';
 import { INodePageProps, NodePage } from './view';
 
-/** Nodes that the palette names: in more of them nobody looks for one there. */
+/** How many nodes the palette lists: nobody searches a longer list there. */
 const IN_PALETTE = 50;
 
 export const nodePage: JupyterFrontEndPlugin<void> = {

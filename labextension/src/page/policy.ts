@@ -56,7 +56,7 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
   return sentences;
 }
 
-/** Whose work is there: of others one learns no more than that there is some. */
+/** Whose jobs run there; of other keys only the number of jobs is shown. */
 export function users(
   node: INode,
   { jobs }: ISnapshot,
@@ -80,7 +80,7 @@ export function users(
     : parts.join(', ');
 }
 
-/** What a call of the function has to keep to. */
+/** The limits of a call of the function. */
 export function limits(fn: IFunction, trans: TranslationBundle): string {
   const parts: string[] = [];
   if (fn.max_concurrency > 0) {

@@ -177,7 +177,7 @@ function Part({
   );
 }
 
-/** What it has registered; while it is offline no more than the names is known. */
+/** Its functions; while the node is offline only their names are known. */
 function FunctionList({
   node,
   snapshot,

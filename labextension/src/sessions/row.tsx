@@ -21,7 +21,7 @@ import { givenName, isName, typeText } from './sessions';
 /** Pixels, as `style/sessions.css` has them: the list must know before it draws. */
 const GROUP = 24;
 const LINE = 28;
-/** Characters of a name that nobody gave. */
+/** How many characters of a generated name are shown. */
 const SHORT = 8;
 
 /** The height of a row. */
@@ -198,7 +198,7 @@ function activity(session: ISession, trans: TranslationBundle): string {
     : trans.__('running, %1 waiting', session.waiting);
 }
 
-/** What goes with a session. */
+/** What is lost with a session. */
 function losses(
   { busy }: ISession,
   count: number | undefined,

@@ -17,7 +17,7 @@ export type Item =
   | { kind: 'variable'; session: ISession; variable: IVariable }
   | { kind: 'note'; session: ISession; text: string };
 
-/** What is asked about, before it is done. */
+/** What the user is asked to confirm. */
 export interface IQuestion {
   key: string;
   action: 'restart' | 'end' | 'delete';

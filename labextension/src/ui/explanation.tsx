@@ -1,4 +1,4 @@
-/** What stands where there is nothing to show. */
+/** The text that is shown if there is nothing else to show. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';

@@ -8,7 +8,7 @@ import { IStep } from '../core/nothing';
 /** Milliseconds for which the button says that it has copied. */
 const COPIED_MS = 1500;
 
-/** What can be done in a terminal; folded where there is a better way. */
+/** Commands for a terminal; folded if there is a better way. */
 export function Steps({
   steps,
   isFolded,
