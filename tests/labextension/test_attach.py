@@ -60,7 +60,7 @@ def test_row_toolbar_and_cell_agree_on_what_is_attached_and_a_new_kernel_is_atta
     run_selected(page, cells, 0)
     expect(picker(page)).to_have_attribute("title", ATTACHED, timeout=STARTS_MS)
     run_selected(page, cells, 1)
-    output = cells.nth(1).locator(".jp-OutputArea-output")
+    output = cells.nth(1).locator(".jp-Cell-outputWrapper")
     expect(output).to_contain_text("without a target run on gpu-node", timeout=STARTS_MS)
 
     # By a cell.

@@ -235,7 +235,7 @@ def test_axe_finds_nothing_to_complain_about(
     expect(panel.get_by_text("No answer from attic.")).to_be_visible()
     rows(panel).filter(has_text="fit").focus()
     page.keyboard.press("Delete")
-    expect(panel.get_by_text("What runs is stopped")).to_be_visible()
+    expect(panel.get_by_text("The running cell is stopped")).to_be_visible()
     picture(page, f"sessions-{theme}")
     assert violations(page, "#easyremote-panel") == []
 
