@@ -13,9 +13,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from tests.conftest import Gateway
-from tests.processes import REPOSITORY
+from tests.processes import LIMIT, REPOSITORY
 
-LIMIT = 30.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 

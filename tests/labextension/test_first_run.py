@@ -97,7 +97,7 @@ def test_a_newcomer_starts_a_node_here_runs_cells_on_it_watches_and_cancels_one(
     expect(cells).to_have_count(3, timeout=STARTS_MS)
     page.keyboard.type("import os; f'ran in {os.getpid()}'")
     page.keyboard.press("Shift+Enter")
-    output = cells.nth(1).locator(".jp-Cell-outputWrapper")
+    output = cells.nth(1).locator(".jp-OutputArea-output")
     expect(output.last).to_have_text(re.compile(r"^'ran in \d+'$"), timeout=STARTS_MS)
     picture(page, "first-cell")
 

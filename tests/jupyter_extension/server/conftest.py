@@ -14,9 +14,7 @@ import pytest_asyncio
 
 from easyremote.client.client import Client
 from tests import processes
-
-#: Seconds for an answer: of a session that starts, too.
-LIMIT = 60.0
+from tests.processes import LIMIT
 
 
 @pytest.fixture(scope="module")

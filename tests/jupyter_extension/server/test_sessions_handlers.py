@@ -15,12 +15,9 @@ from easyremote.identity import Key
 from tests import processes
 from tests.jupyter_extension.server.test_handlers import Browser
 from tests.jupyter_extension.server.test_jobs_handlers import start
-from tests.processes import until_there
+from tests.processes import LIMIT, until_there
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
-
-
-LIMIT = 60.0
 
 
 @pytest.fixture
