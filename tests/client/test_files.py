@@ -178,7 +178,6 @@ def test_a_bar_shows_how_far_a_large_file_is(capsys: pytest.CaptureFixture[str])
 PROGRAM = """
 import easyremote, sys
 from easyremote.client import files
-from tests.processes import until_there
 files.PIECE = 100_000  # many pieces, so that it can be stopped between two
 try:
     easyremote.run("1", "gpu-node", files=[sys.argv[1]])
