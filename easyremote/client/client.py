@@ -7,16 +7,18 @@ connection (``protocol/caller.py``). ``tests/client/test_client.py`` proves it w
 from __future__ import annotations
 
 import atexit
+import os
+import threading
 import time
 import weakref
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.info import FunctionInfo as FunctionInfo
 from easyremote.client.info import NodeInfo as NodeInfo
 from easyremote.client.stream import RemoteStream
-from easyremote.config import Settings, find_settings
+from easyremote.config import find_settings, named_settings
 from easyremote.protocol.builtins import CANCEL, KILL, PING, WATCH
 from easyremote.serialize.values import Dumped
 
@@ -71,7 +73,7 @@ class Client(RemoteExecutor):
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        limit = timeout if timeout is not None else self._timeout
+        limit = timeout if timeout is not None else self._timeout or None
         return RemoteExecutor(self._connection, roster=self._roster, node_id=node_id, timeout=limit)
 
     # -- connection --------------------------------------------------------------------------------
@@ -159,8 +161,30 @@ class Client(RemoteExecutor):
         return stopped
 
 
+class _Found(NamedTuple):
+    """The Client that was found for a gateway and a key, as the caller gave them."""
+
+    client: Client
+    #: What was named when it was found, and when the files were read.
+    named: tuple[str | None, ...]
+    looked: float
+
+    def is_current(self) -> bool:
+        """Whether another look would find the same. Files are read anew while it has no link."""
+        return (
+            self.client.is_connected
+            and time.monotonic() - self.looked < LOOK_AGAIN
+            and self.named == named_settings()
+        )
+
+
+#: Seconds after which the files that tell of a gateway and a key are read anew.
+LOOK_AGAIN = 1.0
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-_default: tuple[Settings, Client] | None = None
+_found: dict[tuple[str | None, str | None], _Found] = {}
+#: The Clients of this process, by gateway and key.
+_clients: dict[tuple[str, str], Client] = {}
+_finding = threading.Lock()
 
 
 def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
@@ -171,11 +195,31 @@ def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
     gateway, api_key
         As for `Client`.
     """
-    global _default
-    settings = find_settings(gateway, api_key, kind="client")
-    if _default is None or _default[0] != settings or _default[1].is_closed:
-        _default = (settings, Client(gateway, api_key))
-    return _default[1]
+    found = _found.get((gateway, api_key))
+    if found is None or not found.is_current():
+        found = _find(gateway, api_key)
+    return found.client
+
+
+def _find(gateway: str | None, api_key: str | None) -> _Found:
+    with _finding:
+        named = named_settings()
+        settings = find_settings(gateway, api_key, kind="client")
+        known = settings.gateway, settings.api_key
+        client = _clients.get(known)
+        if client is None or client.is_closed:
+            client = _clients[known] = Client(gateway, api_key)
+        found = _found[gateway, api_key] = _Found(client, named, time.monotonic())
+        return found
+
+
+def _after_fork() -> None:
+    global _finding
+    _finding = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @atexit.register

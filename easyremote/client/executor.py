@@ -8,6 +8,7 @@ among the arguments of the function that is called. Arguments are pickled on the
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -16,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 import msgspec
 
 from easyremote.client.connection import GatewayConnection
-from easyremote.client.job import RemoteJob, results
+from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import dump_shipped, send_files
 from easyremote.client.stream import RemoteStream
@@ -25,14 +26,17 @@ from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import Dumped, dump_call
+from easyremote.times import check_seconds
 
-__all__ = ["RemoteExecutor"]
+__all__ = ["KEEP", "RemoteExecutor"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Characters that a function's name or a node's id has at the most.
 NAME_LIMIT = 1000
+#: As ``hold``: the call goes on until it is over, whoever is gone.
+KEEP = -1.0
 
 
 class RemoteExecutor(Executor):
@@ -49,10 +53,11 @@ class RemoteExecutor(Executor):
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
         self._node_id = node_id
-        self._timeout = timeout
+        #: Seconds that a call may take; 0 for no limit.
+        self._timeout = _in_seconds(timeout, "timeout")
 
     def __repr__(self) -> str:
-        limit = f", within {self._timeout:g} s" if self._timeout is not None else ""
+        limit = f", within {self._timeout:g} s" if self._timeout else ""
         return f"<RemoteExecutor on {self._node_id or 'any node'}{limit}>"
 
     @property
@@ -233,8 +238,7 @@ class RemoteExecutor(Executor):
 
         As `concurrent.futures.Executor.map`.
         """
-        jobs = [self.submit(fn, *args) for args in zip(*iterables, strict=False)]
-        return results(jobs, timeout)
+        return map_calls(functools.partial(self.submit, fn), iterables, timeout)
 
     # -- the one door ------------------------------------------------------------------------------
 
@@ -258,28 +262,29 @@ class RemoteExecutor(Executor):
 
         Parameters
         ----------
+        timeout, queue_timeout, run_timeout
+            Seconds in which it has to be over; that it may wait in a queue; that it may run.
         hold
-            Seconds that it goes on when this process is gone, below 0 until it is over.
+            Seconds that it goes on when this process is gone; `KEEP` until it is over.
         origin
             By which `watch` finds the place that it came from.
         encoding
             How the arguments are written. A registered function answers in the same encoding.
         """
         node_id = node_id or self._node_id
-        limit = timeout if timeout is not None else self._timeout
-        check_call(function, node_id, limit)
-        line = self._connection.line()
+        check_names(function, node_id)
         call_id = os.urandom(16)
-        kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
-        job = kind(line, function, call_id, encoding)
         submit = Submit(
             *(0, call_id, node_id, function, Payload(), session),
-            timeout=limit or 0.0,
-            queue_timeout=queue_timeout or 0.0,
-            run_timeout=run_timeout or 0.0,
-            hold=hold or 0.0,
+            timeout=_in_seconds(timeout, "timeout") or self._timeout,
+            queue_timeout=_in_seconds(queue_timeout, "queue_timeout"),
+            run_timeout=_in_seconds(run_timeout, "timeout"),
+            hold=KEEP if hold == KEEP else _in_seconds(hold, "hold"),
             origin=origin,
         )
+        line = self._connection.line()
+        kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
+        job = kind(line, function, call_id, encoding)
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]
@@ -287,13 +292,13 @@ class RemoteExecutor(Executor):
         return job
 
 
-def check_call(function: str, node_id: str, timeout: float | None) -> None:
-    """Refuse what can't be sent at all.
+def check_names(function: str, node_id: str) -> None:
+    """Refuse names that can't be sent.
 
     Raises
     ------
     UsageError
-        A name is none, or the time is none.
+        One of the two is no text, too long, or has characters that nobody can read.
     """
     if not isinstance(function, str):
         raise UsageError(
@@ -305,8 +310,14 @@ def check_call(function: str, node_id: str, timeout: float | None) -> None:
     for name, what in ((function, "a function's name"), (node_id, "a node's id")):
         if len(name) > NAME_LIMIT or not name.isprintable():
             raise UsageError(f"{name[:40]!r} can't be {what}.")
-    if timeout is not None and (not isinstance(timeout, int | float) or not timeout > 0):
-        raise UsageError(f"timeout is in seconds and above 0, or None, not {timeout!r}.")
+
+
+def _in_seconds(limit: float | None, name: str) -> float:
+    """A time as it travels: 0 for none. NumPy's numbers become plain ones."""
+    if limit is None:
+        return 0.0
+    check_seconds(limit, name)
+    return float(limit)
 
 
 def _minor(version: str) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -30,8 +30,9 @@ from easyremote.protocol.builtins import CALL, INPUT
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import dump
+from easyremote.times import check_seconds
 
-__all__ = ["RemoteJob", "results"]
+__all__ = ["RemoteJob", "map_calls"]
 
 T = TypeVar("T")
 
@@ -211,11 +212,13 @@ class RemoteJob(Future[T], Generic[T]):
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
 
     def started(self, node: str) -> None:
+        """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
         if not self.done():
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:
+        """Take what the call shows; the call core hands it over."""
         try:
             self._check_event(encoding)
         except EasyRemoteError as error:
@@ -228,6 +231,7 @@ class RemoteJob(Future[T], Generic[T]):
             self._on_event()
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        """Take the outcome; the call core hands it over."""
         self.outstanding = None
         self._events.put(END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
@@ -248,12 +252,12 @@ class RemoteJob(Future[T], Generic[T]):
         return accepted_encodings(self.function, self.encoding)
 
     def _wait(self, timeout: float | None) -> None:
+        deadline = _deadline(timeout)
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._line.check_may_wait()
         elif not prints:
             return
-        deadline = None if timeout is None else time.monotonic() + timeout
         if prints:
             self._show_output(deadline)
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
@@ -314,12 +318,17 @@ def print_shown(event: Event) -> None:
         print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
-def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:
-    """The results in order; those left when the iteration ends are cancelled.
+def map_calls(
+    start: Callable[..., RemoteJob[T]], iterables: tuple[Iterable[Any], ...], timeout: float | None
+) -> Iterator[T]:
+    """Start a call for each item, at the same time; their results in order, as `Executor.map`.
 
-    ``timeout`` in seconds counts from now and for all of them, as in `Executor.map`.
+    Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
+    now and for all of them.
     """
-    return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+    deadline = _deadline(timeout)
+    jobs = [start(*args) for args in zip(*iterables, strict=False)]
+    return _results(jobs, deadline)
 
 
 def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
@@ -329,3 +338,11 @@ def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
     finally:
         for job in jobs:
             job.cancel()
+
+
+def _deadline(timeout: float | None) -> float | None:
+    """When so many seconds from now are over."""
+    if timeout is None:
+        return None
+    check_seconds(timeout, "timeout", zero=True)
+    return time.monotonic() + float(timeout)

@@ -8,7 +8,7 @@ itself, answers is msgpack, so neither can run code here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,7 +18,10 @@ from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 
-__all__ = ["accepted_encodings", "check_encoding", "load_error", "load_outcome", "load_value"]
+__all__ = ["accepted_encodings", "check_encoding", "checked", "load_error", "load_outcome"]
+__all__ += ["load_value"]
+
+T = TypeVar("T")
 
 #: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
@@ -84,6 +87,20 @@ def load_error(body: Buffer) -> EasyRemoteError:
         return from_wire(*unpack_error(body))
     except _UNREADABLE as error:
         return ProtocolError(f"The call failed, and its error can't be read: {error}.")
+
+
+def checked(answer: object, kind: type[T]) -> T:
+    """An answer of the gateway or a node in the types in which it must come.
+
+    Raises
+    ------
+    ProtocolError
+        It is something else.
+    """
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"An answer is not what was asked for: {error}.") from None
 
 
 def load_outcome(

@@ -23,6 +23,7 @@ from easyremote.client.terminal.bars import shown_bars
 from easyremote.client.terminal.screen import Screen, has_terminal
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
 from easyremote.serialize.files import File
+from easyremote.times import check_seconds
 
 __all__ = ["RemoteSession", "StrPath"]
 
@@ -37,9 +38,9 @@ class RemoteSession:
 
     def __init__(self, engine: Session, *, is_new: bool = False, is_shared: bool = False) -> None:
         self._engine = engine
-        #: Made for this object, so it ends with it.
+        #: The session was made for this object, and ends with it.
         self._is_new = is_new
-        #: Nobody relies on what it holds, so it may be another process than last time.
+        #: `run` uses it: its process may be another one than last time.
         self._is_shared = is_shared
         #: The process that holds the variables; None before the first run.
         self._process: str | None = None
@@ -50,12 +51,12 @@ class RemoteSession:
 
     @property
     def node_id(self) -> str:
-        """Where it is."""
+        """The node that the session is on."""
         return self._engine.node_id
 
     @property
     def name(self) -> str:
-        """What it is called there."""
+        """The session's name."""
         return self._engine.name
 
     @overload
@@ -138,23 +139,24 @@ class RemoteSession:
             return []
 
     def fetch(self, *names: str, to: StrPath = ".", overwrite: bool = False) -> list[Path]:
-        """Fetch files from the session's ``outputs/``; where they are now.
+        """Fetch files from the session's ``outputs/``; returns their paths here.
 
         Parameters
         ----------
         *names
-            Names below ``outputs/``, or patterns as ``"*.png"``.
+            Names below ``outputs/``, or patterns as ``"*.png"``. Hidden files come only by a name
+            that begins with a dot.
         to
-            A folder.
+            The folder here.
         overwrite
-            Whether to replace files here that are something else.
+            Whether to replace files here that have another content.
 
         Raises
         ------
         NotFound
             There is no such output.
         UsageError
-            Another file is in the way, or a file changes meanwhile.
+            Another file has that name here, or a file changes while it is fetched.
 
         Examples
         --------
@@ -166,7 +168,7 @@ class RemoteSession:
             return fetch(self._engine.files, names, to, overwrite=overwrite, show=show)
 
     def end(self) -> None:
-        """End the session's process, with all that it holds, its files too. Safe to repeat."""
+        """End the session's process; its variables and files are lost. Safe to repeat."""
         self._engine.end()
         self._process = None
 
@@ -175,7 +177,9 @@ class RemoteSession:
 
     def __exit__(self, *exc: object) -> None:
         if self._is_new:
-            with contextlib.suppress(EasyRemoteError):  # out of reach: it ends when it is idle
+            with contextlib.suppress(
+                EasyRemoteError
+            ):  # the node is out of reach: it ends idle sessions itself
                 self.end()
 
     async def __aenter__(self) -> Self:
@@ -198,6 +202,8 @@ class RemoteSession:
     ) -> Any:
         if isinstance(out, str):
             raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
         self._count += 1
         request = {
             "code": code,
@@ -262,4 +268,4 @@ class RemoteSession:
 
 
 def _nobody(job: RemoteJob[Any]) -> None:
-    """Nobody wants to know of the job."""
+    """The job is not needed: `run` waits for it."""

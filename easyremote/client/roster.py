@@ -8,14 +8,12 @@ answers, so this list is never older than an answer.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-import msgspec
+from typing import TYPE_CHECKING, Any, cast
 
 from easyremote.client.connection import CONNECT_LIMIT
 from easyremote.client.info import FunctionInfo, NodeInfo
+from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
-from easyremote.errors import ProtocolError
 from easyremote.protocol.builtins import CHANGES, NODES
 from easyremote.serialize.values import Dumped
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
 
 __all__ = ["Roster"]
-
-T = TypeVar("T")
 
 
 class Roster:
@@ -46,22 +42,22 @@ class Roster:
             if changes is None or changes.done() or self._connection != self._executor.connection:
                 changes = self._begin()
             for change in changes.arrived():
-                node = _as(change, NodeInfo)
+                node = checked(change, NodeInfo)
                 self._nodes[node.node_id] = node
             return list(self._nodes.values())
 
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""
-        return _as(self.ask().get("nodes"), list[NodeInfo])
+        return checked(self.ask().get("nodes"), list[NodeInfo])
 
     def ask_for_functions(self) -> list[FunctionInfo]:
         """Ask the gateway for the functions of all nodes online."""
-        return _as(self.ask().get("functions"), list[FunctionInfo])
+        return checked(self.ask().get("functions"), list[FunctionInfo])
 
     def ask(self) -> dict[str, Any]:
         """Ask the gateway for all that it tells of: nodes, functions, and the jobs of this key."""
         job = self._executor.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT)
-        return _as(job.result(), dict[str, Any])
+        return checked(job.result(), dict[str, Any])
 
     def _begin(self) -> RemoteStream[dict[str, Any]]:
         self._changes = None
@@ -72,11 +68,3 @@ class Roster:
         self._nodes = {node.node_id: node for node in self.ask_for_nodes()}
         self._changes, self._connection = changes, connection
         return changes
-
-
-def _as(answer: object, kind: type[T]) -> T:
-    """An answer of the gateway in our own classes."""
-    try:
-        return msgspec.convert(answer, kind)
-    except msgspec.ValidationError as error:
-        raise ProtocolError(f"The gateway's answer can't be read: {error}.") from None

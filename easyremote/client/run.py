@@ -56,37 +56,37 @@ def run(
 ) -> Any:
     """Run code on a node, and wait for it.
 
-    It runs in this process's own session there, which keeps what the code assigns for the next
-    `run`. With `session` there is a new one.
+    It runs in the session of this process on that node, which keeps the variables for the next
+    `run`. `session` makes a new session.
 
     Parameters
     ----------
     code
         Source, as in a notebook's cell: magics, ``!commands`` and top-level ``await`` work.
     on
-        The node, ``node/session``, or ``any``; empty for the one in ``EASYREMOTE_NODE``, else the
-        only one that is online.
+        The node, ``node/session``, or ``any``; empty for the node in ``EASYREMOTE_NODE``, else for
+        the only node online.
     out
-        Names to bring back, however large.
+        Names of variables to bring back, however large they are.
     timeout
         Seconds that it may run; None for no limit.
     files
-        Paths of files that go along; the code finds them under these paths.
+        Paths of files to send; the code finds them under the same paths.
     **variables
-        What to set there before.
+        Variables to set before the code runs.
 
     Returns
     -------
     object or dict
-        The value of the last expression (a `RemoteRef` where it is large); with `out` a dict of
-        those names.
+        The value of the last expression (a `RemoteRef` where it is large); with `out` a dict of the
+        variables by name.
 
     Raises
     ------
     RemoteError
         The code raised.
     UsageError
-        No node is meant, or more than one could be.
+        No node fits `on`, or more than one does; or `timeout` is not a time.
     CannotShip
         A variable can't travel; the message names it.
 
@@ -129,10 +129,10 @@ def session(on: str = "", name: str | None = None, *, where: str = "") -> Remote
     on
         As in `run`.
     name
-        Which session; it stays when the ``with`` block is left. None for a new one, which ends
-        with the block.
+        The name of a session, which goes on after the ``with`` block; None for a new session, which
+        ends with the block.
     where
-        Which nodes will do for ``any``, as in ``"gpu>=1,mem>=8G,python>=3.12,LABEL"``.
+        The conditions for ``any``, as in ``"gpu>=1,mem>=8G,python>=3.12,LABEL"``.
 
     Examples
     --------
@@ -149,19 +149,19 @@ def session(on: str = "", name: str | None = None, *, where: str = "") -> Remote
     return RemoteSession(engine, is_new=not name)
 
 
-#: The sessions of `run`, which remember what is theirs: by client, node and name.
+#: The sessions that `run` has used, by client, node and name.
 _shared: dict[tuple[Client, str, str], RemoteSession] = {}
 
 
 def _own(client: Client, on: str) -> RemoteSession:
-    """This process's own session, or the one that is named."""
+    """The session of this process on a node, or the one that `on` names."""
     node_id, name = _target(client, on, "")
     engine = Session(client, node_id, name or None)
     return _shared.setdefault((client, node_id, engine.name), RemoteSession(engine, is_shared=True))
 
 
 def _target(client: Client, on: str, where: str) -> tuple[str, str]:
-    """The node, and the session that is named with it."""
+    """The node and the name of the session that `on` and `where` mean."""
     node_id, _, name = (on or os.environ.get(NODE_VARIABLE, "")).partition("/")
     if where and node_id not in ("", ANY):
         raise UsageError(f"where= chooses a node, but {node_id!r} is named: write 'any'.")

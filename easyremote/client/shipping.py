@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from easyremote.client.files.sending import FilePeer, missing, send
+from easyremote.client.terminal.bars import shown_bars
 from easyremote.errors import CannotShip
 from easyremote.serialize.files import File, collected
 from easyremote.serialize.values import Dumped, dump, dump_call
@@ -57,8 +58,6 @@ def send_files(executor: RemoteExecutor, files: Collection[File], node_id: str) 
             f"Files ({names}) go to a node that is named: @remote(node_id=...), or client.on("
             "NODE).submit(...)."
         )
-    from easyremote.client.terminal.bars import shown_bars  # with tqdm
-
     peer = FilePeer(executor, node_id, "")
     with shown_bars() as show:
         send(peer, missing(peer, files), show)

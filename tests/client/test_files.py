@@ -16,6 +16,7 @@ import easyremote
 from easyremote.client.client import Client
 from easyremote.client.files.sending import PIECE, FilePeer, missing, named_files, send
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
+from easyremote.events import Progress
 from easyremote.serialize.files import File, file
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
 
@@ -149,7 +150,7 @@ def test_what_is_there_is_not_sent_again(client: Client) -> None:
     (away,) = missing(peer, [file(path)])
     assert away.there == 0
     shown: list[float] = []
-    send(peer, [away], lambda state: shown.append(state["n"]))
+    send(peer, [away], lambda state: shown.append(state.n))
     assert shown == [0, PIECE, 2 * PIECE, 3 * PIECE]
     assert missing(FilePeer(client, "gpu-node", "other"), [file(path)]) == []
 
@@ -215,8 +216,8 @@ def test_a_node_that_is_killed_meanwhile_goes_on_where_it_was(tmp_path: Path) ->
     try:
         peer, failed = FilePeer(client, "gpu-node", "s"), list[EasyRemoteError]()
 
-        def kill(state: dict[str, float]) -> None:
-            if state["n"] and len(nodes) == 1:
+        def kill(state: Progress) -> None:
+            if state.n and len(nodes) == 1:
                 nodes[0].kill()
                 nodes[0].wait(LIMIT)
                 nodes.append(own.start_node("gpu-node"))
