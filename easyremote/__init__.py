@@ -12,10 +12,11 @@ __version__ = "3.0.0.dev0"
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client, connect
-    from easyremote.client.job import RemoteJob, RemoteStream
+    from easyremote.client.job import RemoteJob
     from easyremote.client.refs import RemoteRef
     from easyremote.client.remote import remote
     from easyremote.client.run import run, run_async, session
+    from easyremote.client.stream import RemoteStream
     from easyremote.config import set_default_gateway
     from easyremote.errors import (
         CallCancelled,
@@ -62,7 +63,7 @@ _HOMES = {
     "connect": "client.client",
     "RemoteJob": "client.job",
     "RemoteRef": "client.refs",
-    "RemoteStream": "client.job",
+    "RemoteStream": "client.stream",
     "remote": "client.remote",
     "run": "client.run",
     "run_async": "client.run",

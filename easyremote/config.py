@@ -107,6 +107,12 @@ def set_default_gateway(address: str | None) -> None:
     _default_gateway = address
 
 
+def named_settings() -> tuple[str | None, ...]:
+    """What this process names of gateway, key and files; a change of it changes `find_settings`."""
+    get = os.environ.get
+    return _default_gateway, get(GATEWAY_VARIABLE), get(KEY_VARIABLE), get(HOME_VARIABLE)
+
+
 def find_settings(
     gateway: str | None = None, api_key: str | None = None, *, kind: Kind = "client"
 ) -> Settings:

@@ -28,6 +28,7 @@ message and its traceback travel, and the class is rebuilt for builtins only.
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, ClassVar
@@ -54,6 +55,16 @@ __all__ = [
 ]
 
 
+#: The details that classes below declare, which a peer may set, and what they may be.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "exit_code": (int, type(None)),
+    "may_have_run": (bool,),
+    "remote_traceback": (str,),
+    "retry_after": (int, float),
+    "type_name": (str,),
+}
+
+
 class EasyRemoteError(Exception):
     """The root of the tree: catch it to catch everything of ours.
 
@@ -63,19 +74,26 @@ class EasyRemoteError(Exception):
         What happened, to what, and what to do next.
     **details
         Fields of this error (``node_id``, ``call_id``, ``retry_after`` in seconds, ...), readable
-        as attributes. They must be plain values, because they travel.
+        as attributes. They must be plain values, because they travel. One that has the name of
+        something else, as ``args`` or ``message``, is found in ``error.details`` only: a peer can
+        send any name.
     """
 
     code: ClassVar[str] = "error"
     #: Whether the call may have started; False means that it surely did not.
     may_have_run: bool = False
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, /, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
         for name, value in details.items():
-            setattr(self, name, value)
+            if name in _FIELDS:
+                is_readable = isinstance(value, _FIELDS[name])
+            else:
+                is_readable = name.isidentifier() and name[0] != "_" and not hasattr(self, name)
+            if is_readable:
+                setattr(self, name, value)
 
     def __str__(self) -> str:
         return self.message
@@ -220,27 +238,30 @@ def _codes(cls: type[EasyRemoteError]) -> dict[str, type[EasyRemoteError]]:
 
 
 _BY_CODE = _codes(EasyRemoteError)
-_REBUILT: dict[str, type[RemoteError]] = {}
+#: Characters of the name of a class that is rebuilt, and how many such classes are kept.
+_NAME_LIMIT = 200
+_CLASSES_KEPT = 1000
 
 
+@functools.lru_cache(maxsize=_CLASSES_KEPT)
 def _remote_error_class(type_name: str) -> type[RemoteError]:
     """The class for a remote exception: its name, and the builtin of that name as a base."""
-    if type_name not in _REBUILT:
-        builtin = getattr(builtins, type_name, None)
-        is_builtin = isinstance(builtin, type) and issubclass(builtin, Exception)
-        bases: tuple[type, ...] = (RemoteError,)
-        if isinstance(builtin, type) and is_builtin and builtin is not Exception:
-            bases = (RemoteError, builtin)
-        members = {
-            "__module__": "builtins" if is_builtin else __name__,
-            "__doc__": RemoteError.__doc__,
-            "__str__": EasyRemoteError.__str__,
-        }
-        try:
-            _REBUILT[type_name] = type(type_name, bases, members)
-        except TypeError:  # a builtin whose memory layout can't be combined with ours
-            _REBUILT[type_name] = type(type_name, (RemoteError,), members)
-    return _REBUILT[type_name]
+    if not type_name.isidentifier() or len(type_name) > _NAME_LIMIT:
+        return RemoteError
+    builtin = getattr(builtins, type_name, None)
+    is_builtin = isinstance(builtin, type) and issubclass(builtin, Exception)
+    bases: tuple[type, ...] = (RemoteError,)
+    if isinstance(builtin, type) and is_builtin and builtin is not Exception:
+        bases = (RemoteError, builtin)
+    members = {
+        "__module__": "builtins" if is_builtin else __name__,
+        "__doc__": RemoteError.__doc__,
+        "__str__": EasyRemoteError.__str__,
+    }
+    try:
+        return type(type_name, bases, members)
+    except TypeError:  # a builtin whose memory layout can't be combined with ours
+        return type(type_name, (RemoteError,), members)
 
 
 def to_wire(error: EasyRemoteError) -> tuple[str, str, dict[str, Any]]:

@@ -177,6 +177,9 @@ _decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Ev
 _one: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 _each: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
+#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -184,7 +187,7 @@ def decode(body: bytes | bytearray | memoryview) -> Sequence[Event]:
     """The events of one EVENT message; those that this version does not know are left out."""
     try:
         return _decoder.decode(body)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return _known(body)
 
 
@@ -194,9 +197,9 @@ def _known(body: bytes | bytearray | memoryview) -> list[Event]:
         for raw in _each.decode(body):
             try:
                 known.append(_one.decode(raw))
-            except msgspec.ValidationError:  # a newer peer made it
+            except _UNREADABLE:  # a newer peer made it
                 continue
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         pass  # not a list of events at all: there is nothing to show
     return known
 

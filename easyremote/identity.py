@@ -18,19 +18,19 @@ from typing import Any, Literal, get_args
 
 from easyremote.errors import UsageError
 
-Kind = Literal["client", "node", "admin"]
+Kind = Literal["client", "node"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What admits a client, a node or an administrator.
+    """What admits a client or a node.
 
     Parameters
     ----------
     kind
-        None can stand in for another.
+        A key of one kind is never accepted as another kind.
     key_id
-        Names the key in lists and logs; no secret.
+        Names the key in lists and logs. It is no secret.
     secret
         256 bits, shown once.
     """

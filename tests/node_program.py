@@ -18,6 +18,11 @@ def add(a: float, b: float) -> float:
 
 
 @node.register
+def named(**arguments):
+    return arguments
+
+
+@node.register
 def echo(value):
     return value
 

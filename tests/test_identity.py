@@ -45,7 +45,7 @@ def test_every_single_changed_character_is_told_as_a_typo() -> None:
 
 def test_a_key_of_one_kind_cannot_be_made_into_another_by_hand() -> None:
     with pytest.raises(UsageError, match="has a typo"):
-        Key.parse(str(Key.generate("client")).replace("_client_", "_admin_"))
+        Key.parse(str(Key.generate("client")).replace("_client_", "_node_"))
 
 
 def test_the_secret_is_in_neither_the_repr_nor_the_digest() -> None:

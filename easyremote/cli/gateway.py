@@ -1,8 +1,7 @@
-"""``easyremote gateway``, ``up`` and ``key``."""
+"""``easyremote gateway`` and ``up``."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import time
@@ -12,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from easyremote import config
-from easyremote.gateway.keys import KeyStore
+from easyremote.cli.options import with_logging
 from easyremote.gateway.server import Server
 from easyremote.identity import read_private
 
@@ -24,6 +23,7 @@ from easyremote.identity import read_private
 @click.option("--tls-key", type=click.Path(exists=True), help="Its key (PEM).")
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front does TLS.")
 @click.option("--allow-host", multiple=True, help="A name under which people reach it.")
+@with_logging
 def gateway(
     host: str,
     port: int,
@@ -50,11 +50,14 @@ def gateway(
     with _until_ctrl_c(server):
         server.start_background()
         _say_where(server, with_keys=is_first)
+        while server.is_running:
+            time.sleep(0.5)
 
 
 @click.command()
 @click.option("--port", default=config.DEFAULT_PORT, show_default=True, help="Port; 0 for any.")
 @click.option("--node-id", default="gpu-node", show_default=True, help="What the node is called.")
+@with_logging
 def up(port: int, node_id: str) -> None:
     """Run a gateway and a node here until Ctrl-C.
 
@@ -74,9 +77,14 @@ def up(port: int, node_id: str) -> None:
     with _until_ctrl_c(server) as stack:
         server.start_background()
         key = read_private(config.local_file())["keys"]["node"]
-        stack.enter_context(ComputeNode(server.address, node_id, api_key=key, allow_code=True))
+        node = ComputeNode(server.address, node_id, api_key=key, allow_code=True)
+        stack.enter_context(node)
         _say_where(server, with_keys=is_first)
         click.echo(f"Node {node_id} is online, and runs cells.")
+        while server.is_running and node.is_running:
+            time.sleep(0.5)
+        if server.is_running:
+            raise click.ClickException(f"Node {node_id} has ended. The log above says why.")
 
 
 def _say_where(server: Server, *, with_keys: bool) -> None:
@@ -92,93 +100,11 @@ def _say_where(server: Server, *, with_keys: bool) -> None:
 
 @contextmanager
 def _until_ctrl_c(server: Server) -> Iterator[ExitStack]:
-    """Serve what the block starts until Ctrl-C or SIGTERM; the stack is left before the server."""
+    """Run the block until Ctrl-C or SIGTERM; the stack is left before the server stops."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with ExitStack() as stack:
-        stack.callback(server.stop)
+        stack.callback(server.stop)  # it raises what had ended the server
         try:
             yield stack
-            while server.is_running:
-                time.sleep(0.5)
         except KeyboardInterrupt:
             click.echo("Stopping.")
-
-
-@click.group()
-def key() -> None:
-    """Make, list and revoke keys, on the gateway's machine.
-
-    \b
-    Examples:
-      easyremote key create --name alice
-      easyremote key list
-      easyremote key revoke 9e725aa884df
-    """
-
-
-@key.command("create")
-@click.option(
-    "--kind",
-    type=click.Choice(["client", "node", "admin"]),
-    default="client",
-    show_default=True,
-    help="Who will use it.",
-)
-@click.option("--name", default="", help="Whose it is, for the list.")
-@click.option("--expires", metavar="DAYS", type=float, help="Days that it is good for.")
-def create(kind: str, name: str, expires: float | None) -> None:
-    """Make a key. It is shown once.
-
-    \b
-    Examples:
-      easyremote key create --name alice --expires 30
-      easyremote key create --kind node --name gpu-box
-    """
-    until = time.time() + expires * 86400 if expires else None
-    made = _store().create(kind, name, expires=until)  # type: ignore[arg-type]  # click checked it
-    click.echo(str(made))
-
-
-@key.command("list")
-def list_keys() -> None:
-    """List the keys. Their secrets are not kept.
-
-    \b
-    Example:
-      easyremote key list
-    """
-    records = _store().list()
-    if not records:
-        click.echo("No keys yet. A gateway makes its own at its first start.")
-        return
-    click.echo("ID            KIND    STATE    MADE        EXPIRES     NAME")
-    for record in records:
-        is_valid = record.is_valid(time.time())
-        state = "revoked" if record.revoked else "valid" if is_valid else "expired"
-        expires = _day(record.expires) if record.expires else "never"
-        line = f"{record.key_id}  {record.kind:<6}  {state:<7}  {_day(record.created)}  "
-        click.echo(f"{line}{expires:<10}  {record.name}".rstrip())
-
-
-def _day(moment: float) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(moment))
-
-
-@key.command("revoke")
-@click.argument("key_id")
-def revoke(key_id: str) -> None:
-    """Refuse a key from now on.
-
-    Its connections are closed within a second. KEY_ID is what ``easyremote key list`` shows.
-
-    \b
-    Example:
-      easyremote key revoke 9e725aa884df
-    """
-    _store().revoke(key_id)
-    click.echo(f"{key_id} is revoked.")
-
-
-def _store() -> KeyStore:
-    return KeyStore(config.home() / "gateway.sqlite3")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import click
 
 from easyremote import config
+from easyremote.cli.options import duration
+from easyremote.cli.tables import print_table
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteStream
+from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
 
 _NEXT = {
     "client": "Try: easyremote nodes",
     "node": "Lend this machine: easyremote node --node-id NAME",
-    "admin": "Admin keys are for the gateway's own commands.",
 }
 
 
@@ -36,7 +36,7 @@ def nodes() -> None:
         offers = ["cells"] * node.runs_code + list(node.functions)
         load = f"{node.running}/{node.slots}" if node.state == "online" else ""
         rows.append((node.node_id, node.state, load, node.python, ", ".join(offers) or "nothing"))
-    _print_table(("NODE", "STATE", "RUNNING", "PYTHON", "OFFERS"), rows)
+    print_table(("NODE", "STATE", "RUNNING", "PYTHON", "OFFERS"), rows)
 
 
 @click.command()
@@ -56,21 +56,16 @@ def functions() -> None:
     for each in known:
         marks = ["public"] * each.public + ["generator"] * each.streams
         rows.append((each.node_id, each.name + each.signature, ", ".join(marks)))
-    _print_table(("NODE", "FUNCTION", ""), rows)
-
-
-def _print_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+    print_table(("NODE", "FUNCTION", ""), rows)
 
 
 @click.command()
 @click.argument("function")
 @click.argument("arguments", nargs=-1)
 @click.option("--node", "node_id", default="", help="Where; else any node that has it.")
-@click.option("--timeout", type=float, help="Seconds in which it has to be over.")
+@click.option(
+    "--timeout", type=float, callback=duration(), help="Seconds after which the call is ended."
+)
 def call(function: str, arguments: tuple[str, ...], node_id: str, timeout: float | None) -> None:
     """Call a registered function.
 

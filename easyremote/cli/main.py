@@ -9,7 +9,8 @@ import click
 import easyremote
 from easyremote.cli.bench import bench
 from easyremote.cli.doctor import doctor
-from easyremote.cli.gateway import gateway, key, up
+from easyremote.cli.gateway import gateway, up
+from easyremote.cli.keys import key
 from easyremote.cli.look import call, functions, login, nodes
 from easyremote.cli.node import node
 from easyremote.cli.notebook import demo, lab

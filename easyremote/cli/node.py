@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import click
 
+from easyremote.cli.options import duration, with_logging
 from easyremote.errors import EasyRemoteError
 
 
@@ -18,14 +18,20 @@ from easyremote.errors import EasyRemoteError
 @click.option("--label", "labels", multiple=True, help="A word by which it can be chosen.")
 @click.option(
     "--session-idle",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
+    callback=duration(3600.0),
     default=24.0,
     show_default=True,
     metavar="HOURS",
     help="When a session that nobody uses is ended.",
 )
 @click.option("--no-install", is_flag=True, help="Sessions can't have packages installed.")
-@click.option("--no-code", is_flag=True, help="Only registered functions: no cells, no bodies.")
+@click.option(
+    "--no-code",
+    is_flag=True,
+    help="Only registered functions run: no cells, no shipped code. Not a sandbox; see above.",
+)
+@with_logging
 def node(
     modules: tuple[str, ...],
     node_id: str | None,
@@ -40,7 +46,10 @@ def node(
 
     MODULES register functions: names of modules, or .py files, in which functions are registered
     on a ComputeNode. Cells and shipped functions of every client key run here, too, in processes
-    of their own: that is a shell account on this machine. --no-code turns it off.
+    of their own: that is a shell account on this machine. --no-code turns it off, and the node
+    itself keeps to that, whatever the gateway sends. It is no sandbox all the same: arguments of
+    registered functions are unpickled in the node's own process, and a pickle can run code. Lend
+    the node only to those whom you would let run code on it.
 
     A session works in a folder of its own, below the system's temporary one ($TMPDIR chooses
     another), which goes with the session; so cells name files of this machine by their whole
@@ -58,7 +67,6 @@ def node(
     from easyremote.node.compute_node import ComputeNode
     from easyremote.node.registered.programs import load_modules
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         served = ComputeNode(
             gateway,

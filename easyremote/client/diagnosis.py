@@ -1,6 +1,6 @@
-"""What is wrong between here and a node: every step on the way is tried, and says how it went.
+"""Finds what is wrong between this machine and a node: tries every step on the way.
 
-``easyremote doctor`` and ``%remote_doctor`` show what is found; nothing is shown here.
+``easyremote doctor`` and ``%remote_doctor`` show what this module finds.
 ``tests/client/test_diagnosis.py`` proves it.
 """
 
@@ -19,31 +19,31 @@ from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound
 
 __all__ = ["Finding", "diagnose"]
 
-#: Seconds that a node has for a call that does nothing; the first one starts a process.
+#: Seconds that a node has for a call that does nothing; the first call starts a process.
 CALL_LIMIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one step went: ``ok``, something to know (``note``), or ``wrong``; and what to do."""
+    """The result of one step: ``ok``, something to know (``note``) or ``wrong``, and what to do."""
 
     verdict: Literal["ok", "note", "wrong"]
     text: str
 
 
 def diagnose(node_id: str | None = None) -> Iterator[Finding]:
-    """Try every step between here and a node, one after the other.
+    """Try every step between this machine and a node, one after the other.
 
     Parameters
     ----------
     node_id
-        Which node; None for all that are online.
+        The node; None for all nodes online.
 
     Yields
     ------
     Finding
-        How each step went, as soon as it is known; the first ``wrong`` one of the way to the
-        gateway is the last.
+        The result of each step, as soon as it is known. On the way to the gateway the first
+        ``wrong`` one is the last.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def diagnose(node_id: str | None = None) -> Iterator[Finding]:
 def _wanted(client: Client, known: list[NodeInfo], node_id: str | None) -> list[NodeInfo]:
     if node_id is not None:
         found = [node for node in known if node.node_id == node_id]
-        if not found:  # the gateway knows what to say: which names are near, and who is online
+        if not found:  # the gateway answers with similar names, and the nodes online
             client.ship(_nothing, (), {}, node_id=node_id, timeout=CALL_LIMIT).result()
         return found
     if not any(node.state == "online" for node in known):
         raise NotFound(
-            "no node is online. Start one, where the computing is to be done: "
+            "no node is online. Start one on the machine that is to compute: "
             "easyremote node --node-id NAME"
         )
     return [node for node in known if node.state == "online"]

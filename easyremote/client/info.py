@@ -1,4 +1,4 @@
-"""What a gateway tells of its nodes and their functions: plain values, nothing to call.
+"""What a gateway tells of its nodes and their functions, as plain values.
 
 ``tests/client/test_client.py`` proves it.
 """
@@ -20,11 +20,12 @@ class GpuInfo(msgspec.Struct, frozen=True):
 class NodeInfo(msgspec.Struct, frozen=True):
     """A node, as the gateway sees it.
 
-    ``since``: seconds since it came or went. ``cpu`` (a fraction of all cores), ``memory_used`` and
-    the bytes a second that it has ``received`` and ``sent`` are known only while somebody watches
-    the nodes. Memory is in bytes. What its owner allows: ``runs_code``, ``installs`` (packages, for
-    a session), ``slots`` (plain functions at a time), ``processes`` (shipped ones, of one key), and
-    ``session_idle``, the seconds after which a session that nobody uses is ended.
+    ``since``: seconds since it came or went. ``cpu`` (a fraction of all cores), ``memory_used``,
+    ``received`` and ``sent`` (bytes a second) are known only while somebody watches the nodes.
+    Memory is in bytes. What the node's owner allows: ``runs_code``; ``installs`` (sessions may
+    install packages); ``slots`` (registered functions at a time); ``processes`` (functions that
+    were sent, at a time and for one key); ``session_idle`` (seconds after which an unused session
+    is ended).
     """
 
     node_id: str

@@ -1,7 +1,7 @@
-"""The one thread of this process that talks to gateways, shared by all Clients.
+"""The one thread of this process that talks to gateways; all Clients share it.
 
-User threads hand functions over through a deque, and the loop is woken once for many. After a fork
-the child has none of the parent's threads: it starts its own, and its Clients dial anew.
+User threads put functions into a deque; one wake-up of the loop serves all that wait in it. A
+forked child has none of the parent's threads: it starts its own, and its Clients dial anew.
 ``tests/client/test_io_thread.py`` proves it.
 """
 
@@ -33,7 +33,7 @@ class IOThread:
 
     @property
     def is_current(self) -> bool:
-        """Whether we are on this thread: then nothing may be waited for."""
+        """Whether the caller is on this thread, which must not wait for anything."""
         return threading.current_thread() is self._thread
 
     def call(self, function: Callable[..., None], *args: Any) -> None:
@@ -44,11 +44,11 @@ class IOThread:
             self.loop.call_soon_threadsafe(self._drain)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine on the thread; its owner cancels it through its own means."""
+        """Run a coroutine on the thread. Its owner ends it."""
         self.call(self._start, coroutine)
 
     def check_not_current(self) -> None:
-        """Refuse to wait on the thread that would have to do the work.
+        """Refuse to wait on the thread that does the work.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class IOThread:
         if self.is_current:
             raise InternalError(
                 "A callback of a RemoteJob waits for another call. Callbacks run on the thread "
-                "that would bring its result: hand the work to a thread of your own."
+                "that brings results, so it would wait for ever. Wait in a thread of your own."
             )
 
     def _drain(self) -> None:
@@ -69,7 +69,7 @@ class IOThread:
                 function, args = calls.popleft()
                 function(*args)
         finally:
-            if calls:  # one raised, which the loop reports; the others have their turn
+            if calls:  # one of them raised: the loop reports it, and the others go on
                 self._is_scheduled = True
                 self.loop.call_soon(self._drain)
 

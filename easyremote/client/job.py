@@ -1,43 +1,46 @@
 """`RemoteJob`: a call that was submitted. A `concurrent.futures.Future` that can be awaited.
 
-What came back is unpickled on the thread that asks for it, once, and not on the I/O thread.
-`RemoteStream` iterates over what a remote generator yields, as it is made.
-``tests/client/test_client.py`` proves it.
+What came back is opened on the thread that asks for it, once, and not on the I/O thread
+(``outcome.py``). ``tests/client/test_job.py`` and ``test_client.py`` prove it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-import msgspec
-
-from easyremote.errors import CallCancelled, EasyRemoteError, ProtocolError, UsageError, from_wire
+from easyremote.client.connection import Line
+from easyremote.client.outcome import (
+    accepted_encodings,
+    check_encoding,
+    load_outcome,
+)
+from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
 from easyremote.events import Event, Stream, decode
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL, INPUT
-from easyremote.protocol.caller import OutstandingCall, unpack_error
+from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import dump, load
+from easyremote.serialize.values import dump
+from easyremote.times import check_seconds
 
-if TYPE_CHECKING:
-    from easyremote.client.client import Client
+__all__ = ["RemoteJob", "map_calls"]
 
 T = TypeVar("T")
 
-_END = object()
+#: Stands after the last event of a call.
+END = object()
 _IS_GENERATOR = (
     "{} is a generator, but was called as a plain function. Iterate over it: "
     "client.call(name, args, stream=True), or @remote(stream=True) on the stub."
-)
-_IS_NO_GENERATOR = (
-    "{} is no generator: it returned a value, and yielded nothing. Call it without stream=True."
 )
 
 
@@ -71,26 +74,27 @@ class _Condition(threading.Condition):
 class RemoteJob(Future[T], Generic[T]):
     """A call on its way, or done.
 
-    Everything that `concurrent.futures.Future` can, and ``await job``. `cancel` stops the work on
-    the node, not only the waiting.
+    It can do everything that a `concurrent.futures.Future` can, and ``await job``. `cancel` stops
+    the work on the node, not only the waiting.
     """
 
     def __init__(
-        self, client: Client, function: str, call_id: bytes, encoding: str = "pickle5"
+        self, line: Line, function: str, call_id: bytes, encoding: str = "pickle5"
     ) -> None:
         super().__init__()
         self._condition = _Condition()
-        self._client = client
-        self._call: OutstandingCall | None = None
+        self._line = line
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._seen_count = 0
         self._ready: deque[Event] | None = None
         self._on_event: Callable[[], None] | None = None
-        #: Items come, although it was called as a plain function.
-        self._is_generator = False
+        #: Why its events were refused; the call ends with this error.
+        self._refused: EasyRemoteError | None = None
+        #: The call as the I/O thread keeps it, for as long as it is outstanding.
+        self.outstanding: OutstandingCall | None = None
         self.function = function
-        #: What its arguments travel in, and so its value.
+        #: The encoding of its arguments, and so of its value.
         self.encoding = encoding
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
@@ -133,26 +137,30 @@ class RemoteJob(Future[T], Generic[T]):
         """Stop the work on the node; the outcome tells when it has stopped. Safe to repeat."""
         if self.done():
             return False
-        self._client.cancel_call(self, kill=False)
+        self._line.cancel(self, kill=False)
         return True
 
     def kill(self) -> None:
         """Stop it by ending the process it runs in, and with it its session."""
-        self._client.cancel_call(self, kill=True)
+        self._line.cancel(self, kill=True)
 
     def interrupt(self) -> None:
         """What the stop button does: KeyboardInterrupt in a cell."""
-        self._client.cancel_call(self, kill=False)
+        self._line.cancel(self, kill=False)
 
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
+        call_id = os.urandom(16)
+        told = RemoteJob[bool](self._line, INPUT, call_id)
         dumped = dump((number, text, error))
-        return self._client.start(INPUT, dumped, node_id=self.node_id, session=self.call_id)
+        submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
+        self._line.submit(told, submit, dumped.parts, dumped.size)
+        return told
 
     @property
     def is_connected(self) -> bool:
         """Whether the gateway is in reach at this moment; the call goes on meanwhile."""
-        return self._client.is_connected
+        return self._line.is_open
 
     def cancelled(self) -> bool:
         """Whether it ended because it was cancelled."""
@@ -185,25 +193,21 @@ class RemoteJob(Future[T], Generic[T]):
             except queue.Empty:
                 yield None
                 continue
-            if item is _END:
-                self._events.put(_END)  # for whoever asks again
+            if item is END:
+                self._events.put(END)  # for whoever asks again
                 return
-            encoding, body = item
             self._was_seen()
-            if encoding == "msgpack":
-                self._ready = deque(decode(body))
+            self._ready = deque(decode(item[1]))
 
     async def events_async(self) -> AsyncIterator[Event]:
         """`events` for async code: each as it comes."""
         async for item in self._arrivals():
-            if item is _END:
-                self._events.put(_END)
+            if item is END:
+                self._events.put(END)
                 return
-            encoding, body = item
             self._was_seen()
-            if encoding == "msgpack":
-                for event in decode(body):
-                    yield event
+            for event in decode(item[1]):
+                yield event
 
     # -- the sink of the call core; on the I/O thread ----------------------------------------------
 
@@ -215,30 +219,45 @@ class RemoteJob(Future[T], Generic[T]):
 
     def event(self, encoding: str, body: Buffer) -> None:
         """Take what the call shows; the call core hands it over."""
-        if encoding == "pickle5" and not isinstance(self, RemoteStream):
-            self._is_generator = True  # nobody takes its items: it would wait for ever
+        try:
+            self._check_event(encoding)
+        except EasyRemoteError as error:
+            self._refused = self._refused or error
             self.cancel()
-        self._events.put((encoding, body))
+            self._events.put(END)
+        else:
+            self._events.put((encoding, body))
         if self._on_event is not None:
             self._on_event()
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         """Take the outcome; the call core hands it over."""
-        self._call = None
-        self._events.put(_END)  # first: a callback of the result may ask for what was shown
+        self.outstanding = None
+        self._events.put(END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
         if self._on_event is not None:
             self._on_event()
 
     # -- inside ------------------------------------------------------------------------------------
 
+    def _check_event(self, encoding: str) -> None:
+        """Refuse an event that this call must not have: nobody takes its items."""
+        if encoding == "msgpack":
+            return
+        check_encoding(encoding, self._accepted, self._shown_name)
+        raise UsageError(_IS_GENERATOR.format(self._shown_name))
+
+    @property
+    def _accepted(self) -> tuple[str, ...]:
+        return accepted_encodings(self.function, self.encoding)
+
     def _wait(self, timeout: float | None) -> None:
+        deadline = _deadline(timeout)
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
-            self._client.check_may_wait()
+            self._line.check_may_wait()
         elif not prints:
             return
-        deadline = None if timeout is None else time.monotonic() + timeout
         if prints:
             self._show_output(deadline)
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
@@ -249,17 +268,19 @@ class RemoteJob(Future[T], Generic[T]):
         poll = 0.5 if deadline is None else min(max(deadline - time.monotonic(), 0), 0.05)
         for event in self.events(poll):
             if event is not None:
-                _show(event)
+                print_shown(event)
             if deadline is not None and time.monotonic() >= deadline:
                 return
 
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
         with self._condition:
-            if self._loaded is None and self._is_generator:
-                self._loaded = None, UsageError(_IS_GENERATOR.format(self._shown_name))
+            if self._loaded is None and self._refused is not None:
+                self._loaded = None, self._refused
             elif self._loaded is None:
-                outcome: Any = super().result()  # what finish() sets, at this moment at the latest
-                self._loaded = _load_outcome(*outcome, expected=self.encoding)
+                finished: Any = super().result()  # what finish() sets, now at the latest
+                code, encoding, body = finished
+                accepted, name = self._accepted, self._shown_name
+                self._loaded = load_outcome(code, encoding, body, accepted, name)
             return self._loaded
 
     @property
@@ -287,87 +308,27 @@ class RemoteJob(Future[T], Generic[T]):
 
     def _was_seen(self) -> None:
         self._seen_count += 1
-        self._client.event_seen(self, self._seen_count)
+        self._line.seen(self, self._seen_count)
 
 
-class RemoteStream(RemoteJob[None], Generic[T]):
-    """What a remote generator yields, item by item; iterate over it, also with ``async for``."""
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        self._client.check_may_wait()
-        while self._was_shown(item := self._events.get()):
-            pass
-        return self._take(item)
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._items()
-
-    async def _items(self) -> AsyncIterator[T]:
-        async for item in self._arrivals():
-            if self._was_shown(item):
-                continue
-            try:
-                value = self._take(item)
-            except StopIteration:
-                return
-            yield value
-
-    def arrived(self) -> Iterator[T]:
-        """Those that have come by now; it waits for none."""
-        while True:
-            try:
-                item = self._events.get_nowait()
-            except queue.Empty:
-                return
-            if item is _END:
-                self._events.put(_END)
-                return
-            if not self._was_shown(item):
-                yield self._take(item)
-
-    def close(self) -> None:
-        """Stop the generator on the node. Do it where a loop is left early."""
-        self.cancel()
-
-    def _take(self, item: Any) -> T:
-        if item is _END:
-            self._events.put(_END)
-            value, error = self._outcome()
-            if error is not None:
-                raise error
-            if value is not None:
-                raise UsageError(_IS_NO_GENERATOR.format(self._shown_name))
-            raise StopIteration
-        encoding, body = item
-        self._was_seen()
-        item = msgspec.msgpack.decode(body) if encoding == "msgpack" else load(body)
-        return cast(T, item)
-
-    def _was_shown(self, item: Any) -> bool:
-        """Print what a shipped generator prints; False for an item, or the end."""
-        if item is _END or self.function != CALL or item[0] != "msgpack":
-            return False
-        self._was_seen()
-        for event in decode(item[1]):
-            _show(event)
-        return True
-
-
-def _show(event: Event) -> None:
+def print_shown(event: Event) -> None:
+    """Print what a shipped function has printed; other events have no place in a program."""
     if isinstance(event, Stream):
         # T201 is about our own prints; these are the user's.
         print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
-def results(jobs: list[RemoteJob[T]], timeout: float | None) -> Iterator[T]:
-    """The results in order; those left when the iteration ends are cancelled.
+def map_calls(
+    start: Callable[..., RemoteJob[T]], iterables: tuple[Iterable[Any], ...], timeout: float | None
+) -> Iterator[T]:
+    """Start a call for each item, at the same time; their results in order, as `Executor.map`.
 
-    ``timeout`` in seconds counts from now and for all of them, as in `Executor.map`.
+    Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
+    now and for all of them.
     """
-    return _results(jobs, None if timeout is None else time.monotonic() + timeout)
+    deadline = _deadline(timeout)
+    jobs = [start(*args) for args in zip(*iterables, strict=False)]
+    return _results(jobs, deadline)
 
 
 def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
@@ -379,28 +340,9 @@ def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
             job.cancel()
 
 
-def _load_outcome(
-    code: str, encoding: str, body: Buffer, *, expected: str
-) -> tuple[Any, EasyRemoteError | None]:
-    if code:
-        return None, from_wire(*unpack_error(body))
-    if encoding == "json":
-        return msgspec.json.decode(body), None
-    if expected == "json":
-        return None, ProtocolError(f"a call in JSON was answered in {encoding}")
-    if encoding == "msgpack":  # the gateway's own answers
-        return msgspec.msgpack.decode(body), None
-    if expected != "pickle5":
-        text = f"A plain answer was asked for, and one in {encoding} came; it was not opened."
-        return None, ProtocolError(text)
-    try:
-        return load(body), None
-    except EasyRemoteError as error:
-        return None, error
-    except ModuleNotFoundError as missing:
-        return None, from_wire(
-            "cannot-return",
-            f"The result needs the module {missing.name!r}, which is not installed here. "
-            f"Install it (pip install {missing.name}), or return plain values.",
-            {},
-        )
+def _deadline(timeout: float | None) -> float | None:
+    """When so many seconds from now are over."""
+    if timeout is None:
+        return None
+    check_seconds(timeout, "timeout", zero=True)
+    return time.monotonic() + float(timeout)

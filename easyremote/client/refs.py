@@ -1,7 +1,7 @@
 """`RemoteRef`: a value that stayed on its node, because it is large or can't travel.
 
-It works as an argument of another cell or call in the same session, where it costs no transfer.
-The node keeps the value for as long as there is a reference to it here, and the session lives.
+It is an argument for other cells and calls of the same session, where nothing is transferred.
+The node keeps the value until the last reference here is gone, or the session ends.
 ``tests/serialize/test_refs.py`` and ``tests/jupyter_extension/magics/test_variable_magics.py``
 prove it.
 """
@@ -32,7 +32,7 @@ class RemoteRef:
         self._number: int = description["number"]
         self._text: str = description["text"]
         self.where = Whereabouts(session.node_id, session.name, process)
-        #: What it was called when it was made; "" for the value of an expression.
+        #: The name of the variable; "" for the value of an expression.
         self.name = name
         self.type_name: str = description["type"]
         self.size: int = description["size"]
@@ -45,14 +45,14 @@ class RemoteRef:
         NotFound
             The session has ended, and the value with it.
         CannotReturn
-            It can't travel.
+            The value can't travel.
         """
         return self._session.get_held(self, self._number)
 
     def call(self, what: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the value (by its name), or a function with the value, on the node.
 
-        What it returns comes here, or is a RemoteRef as well where it is large.
+        The result comes here; where it is large, it is a RemoteRef, too.
 
         Examples
         --------

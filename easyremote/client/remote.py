@@ -1,12 +1,13 @@
-"""`@remote`: a function of yours that runs on a node.
+"""`@remote`: makes a function run on a node.
 
-A stub (``stubs.py``) calls the function of that name that the node registered; a real body is
-shipped and runs there. The decorated function keeps its signature, for editors too: three classes,
-because a plain function, an async one and a generator are called in three ways.
+A stub (``stubs.py``) calls the function of its name that the node registered. A function with a
+real body is sent and runs there. The decorated function keeps its signature, for editors, too.
+There are three classes, because a plain function, an async one and a generator are called in three
+ways.
 ``tests/client/test_remote.py`` proves it, and ``tests/types/remote.py`` the types.
 """
 
-# The first overload that fits wins, and the last one, for plain functions, fits all: as is meant.
+# The first overload that fits wins; the last one, for plain functions, fits all. That is intended.
 # mypy: disable-error-code="overload-overlap"
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob, RemoteStream, results
+from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
+from easyremote.times import check_seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a remote function runs, under which name, and how it gets there."""
+    """The node, the name and the options of a remote function."""
 
     node_id: str
     name: str
@@ -64,10 +67,10 @@ class Target:
 
 
 class _Remote(Generic[P, R]):
-    """What the three kinds share; ``R`` is what the body returns when it is called here."""
+    """What the three kinds of functions share; ``R`` is what the body returns when it runs here."""
 
     def __init__(self, function: Callable[P, R], target: Target) -> None:
-        wrapper: Any = self  # not callable yet: each kind is called in its own way
+        wrapper: Any = self  # update_wrapper wants a callable; the subclasses are
         functools.update_wrapper(wrapper, function)
         self.__wrapped__ = function
         self._target = target
@@ -80,7 +83,7 @@ class _Remote(Generic[P, R]):
         return f"<remote function {self._target.name} on {self._target.node_id or 'any node'}>"
 
     def __reduce__(self) -> Any:
-        # Inside shipped code a remote function is the function itself: it is where it runs.
+        # In code that was sent, a remote function is the plain function: it is on the node already.
         return _unwrapped, (self.__wrapped__,)
 
     def _start(
@@ -91,9 +94,6 @@ class _Remote(Generic[P, R]):
     async def _start_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         await self._target.client().connect_async()
         return await self._start(args, kwargs)
-
-    def _start_each(self, iterables: tuple[Iterable[Any], ...]) -> list[RemoteJob[Any]]:
-        return [self._start(args, {}) for args in zip(*iterables, strict=False)]
 
 
 class RemoteFunction(_Remote[P, R]):
@@ -107,7 +107,7 @@ class RemoteFunction(_Remote[P, R]):
         return value
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
-        """Start it and return at once.
+        """Start a call and return at once.
 
         Returns
         -------
@@ -129,13 +129,13 @@ class RemoteFunction(_Remote[P, R]):
         iterables
             As for the builtin `map`.
         timeout
-            Seconds that all results may take; None for as long as it takes.
+            Seconds that all results together may take; None for no limit.
         """
-        return results(self._start_each(iterables), timeout)
+        return map_calls(self.submit, iterables, timeout)
 
 
 class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
-    """An async function that runs on a node; calling it gives what is to be awaited."""
+    """An async function that runs on a node; calling it returns an awaitable."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         value: R = await self._start_async(args, kwargs)
@@ -151,13 +151,13 @@ class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
 
     def map(self, *iterables: Iterable[Any], timeout: float | None = None) -> Iterator[R]:
         """As `RemoteFunction.map`."""
-        return results(self._start_each(iterables), timeout)
+        return map_calls(self.submit, iterables, timeout)
 
 
 class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
-    """A generator that runs on a node; calling it gives its items as they are made.
+    """A generator that runs on a node; calling it returns its items as they are made.
 
-    ``R`` is what the body itself returns (an iterator, or an async one), ``T`` an item.
+    ``R`` is what the body returns (an iterator or an async iterator), ``T`` is an item.
     """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
@@ -172,8 +172,9 @@ class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
         return aiter(self(*args, **kwargs))
 
     def map(self, *iterables: Iterable[Any]) -> Iterator[RemoteStream[T]]:
-        """Start it for each item, at the same time; the streams in order."""
-        return iter(cast(list[RemoteStream[T]], self._start_each(iterables)))
+        """Start one call for each item, at the same time; returns their streams in order."""
+        started = [self._start(args, {}) for args in zip(*iterables, strict=False)]
+        return iter(cast(list[RemoteStream[T]], started))
 
 
 def _unwrapped(function: Any) -> Any:
@@ -247,22 +248,22 @@ def remote(
     Parameters
     ----------
     node_id
-        Where; None for any node that will do.
+        The node; None for any node that has the function, or runs code.
     function_name
-        The name under which the node registered it; None for the function's own.
+        The name under which the node registered it; None for the function's own name.
     timeout
-        Seconds in which a call has to be over; it is stopped then. None for no limit.
+        Seconds after which a call that is not over is stopped; None for no limit.
     api_key, gateway
         None for what is configured.
     stream
-        Whether the registered function is a generator; None to tell by the body.
+        Whether the registered function is a generator; None: it is one if the body is.
     ship
-        True sends the body, False never does; None: a stub's is not, a real one is.
+        Whether to send the body; None: send it unless it is that of a stub.
 
     Raises
     ------
     UsageError
-        It was not put on a function.
+        It was not put on a function, or `timeout` is not a time.
 
     Examples
     --------
@@ -272,6 +273,9 @@ def remote(
     >>> train
     <remote function train on gpu-node>
     """
+
+    if timeout is not None:
+        check_seconds(timeout, "timeout")
 
     def decorate(function: Callable[..., Any]) -> _Remote[..., Any]:
         if not callable(function):

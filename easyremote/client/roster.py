@@ -1,34 +1,37 @@
 """`Roster`: which nodes there are, known at any moment without asking.
 
-The gateway tells of each node that comes or goes, in order with its other answers; so who looks
-here sees no less than who asks. ``tests/client/test_roster.py`` proves it with real processes.
+The gateway tells of each node that comes or goes. These changes arrive in order with its other
+answers, so this list is never older than an answer.
+``tests/client/test_roster.py`` proves it with real processes.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
-from easyremote.client.info import NodeInfo
-from easyremote.protocol.builtins import CHANGES
+from easyremote.client.connection import CONNECT_LIMIT
+from easyremote.client.info import FunctionInfo, NodeInfo
+from easyremote.client.outcome import checked
+from easyremote.client.stream import RemoteStream
+from easyremote.protocol.builtins import CHANGES, NODES
+from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
-    from easyremote.client.client import Client
-    from easyremote.client.job import RemoteStream
+    from easyremote.client.executor import RemoteExecutor
 
 __all__ = ["Roster"]
 
 
 class Roster:
-    """The nodes of a client's gateway."""
+    """The nodes of a client's gateway, and their functions."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, executor: RemoteExecutor) -> None:
+        self._executor = executor
         self._nodes: dict[str, NodeInfo] = {}
         self._changes: RemoteStream[dict[str, Any]] | None = None
-        #: The connection on which the changes come: what was missed between two, nobody tells.
+        #: The connection on which the changes come. What happens between two connections is never
+        #: told, so the gateway is asked anew.
         self._connection = 0
         self._lock = threading.Lock()
 
@@ -36,18 +39,32 @@ class Roster:
         """The nodes that the gateway knows; their loads as they were when they came."""
         with self._lock:
             changes = self._changes
-            if changes is None or changes.done() or self._connection != self._client.connection:
-                changes = self._ask()
+            if changes is None or changes.done() or self._connection != self._executor.connection:
+                changes = self._begin()
             for change in changes.arrived():
-                node = msgspec.convert(change, NodeInfo)
+                node = checked(change, NodeInfo)
                 self._nodes[node.node_id] = node
             return list(self._nodes.values())
 
-    def _ask(self) -> RemoteStream[dict[str, Any]]:
+    def ask_for_nodes(self) -> list[NodeInfo]:
+        """Ask the gateway for its nodes."""
+        return checked(self.ask().get("nodes"), list[NodeInfo])
+
+    def ask_for_functions(self) -> list[FunctionInfo]:
+        """Ask the gateway for the functions of all nodes online."""
+        return checked(self.ask().get("functions"), list[FunctionInfo])
+
+    def ask(self) -> dict[str, Any]:
+        """Ask the gateway for all that it tells of: nodes, functions, and the jobs of this key."""
+        job = self._executor.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT)
+        return checked(job.result(), dict[str, Any])
+
+    def _begin(self) -> RemoteStream[dict[str, Any]]:
         self._changes = None
-        # Asked for before the nodes are: between the two nothing is missed.
-        changes = self._client.start_stream(CHANGES)
-        connection = self._client.connection
-        self._nodes = {node.node_id: node for node in self._client.list_nodes()}
+        # The stream comes first, then the nodes: between the two nothing is missed.
+        started = self._executor.start(CHANGES, Dumped([], 0), stream=True)
+        changes = cast(RemoteStream[dict[str, Any]], started)  # a stream was asked for
+        connection = self._executor.connection
+        self._nodes = {node.node_id: node for node in self.ask_for_nodes()}
         self._changes, self._connection = changes, connection
         return changes

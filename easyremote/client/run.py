@@ -1,268 +1,24 @@
 """``easyremote.run`` and ``easyremote.session``: what ``%%remote`` does, in plain Python.
 
-Variables are sent because they are named, and come back because they are named; nothing is guessed
-from the code. What it prints is printed here while it runs.
-``tests/client/test_run.py`` proves it with real processes.
+What the code prints is printed here while it runs. ``tests/client/test_run.py`` proves it with
+real processes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
-import sys
-import types
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Self, overload
+from collections.abc import Sequence
+from typing import Any, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.fetch import RemoteFile, fetch, listed
-from easyremote.client.files import missing, named_files, send
-from easyremote.client.job import RemoteJob
-from easyremote.client.screen import Screen, has_terminal
+from easyremote.client.remote_session import RemoteSession, StrPath
 from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
-from easyremote.client.terminal_bars import shown_bars
-from easyremote.errors import EasyRemoteError, NotFound, UsageError
-from easyremote.serialize.files import File
+from easyremote.errors import UsageError
 
-__all__ = ["RemoteSession", "run", "run_async", "session"]
-
-StrPath = str | os.PathLike[str]
-
-
-class RemoteSession:
-    """A process on a node that keeps variables between runs; made by `session`.
-
-    Variables are read and set as those of a dict: ``s["x"] = 1``, ``s["x"]``.
-    """
-
-    def __init__(self, engine: Session, *, is_new: bool = False, is_shared: bool = False) -> None:
-        self._engine = engine
-        #: Made for this object, so it ends with it.
-        self._is_new = is_new
-        #: Nobody relies on what it holds, so it may be another process than last time.
-        self._is_shared = is_shared
-        #: The process that holds the variables; None before the first run.
-        self._process: str | None = None
-        self._count = 0
-
-    def __repr__(self) -> str:
-        return f"<RemoteSession {self.name} on {self.node_id}>"
-
-    @property
-    def node_id(self) -> str:
-        """Where it is."""
-        return self._engine.node_id
-
-    @property
-    def name(self) -> str:
-        """What it is called there."""
-        return self._engine.name
-
-    @overload
-    def run(
-        self,
-        code: str,
-        *,
-        out: None = ...,
-        timeout: float | None = ...,
-        files: Sequence[StrPath] = ...,
-        **variables: Any,
-    ) -> Any: ...
-
-    @overload
-    def run(
-        self,
-        code: str,
-        *,
-        out: Sequence[str],
-        timeout: float | None = ...,
-        files: Sequence[StrPath] = ...,
-        **variables: Any,
-    ) -> dict[str, Any]: ...
-
-    def run(
-        self,
-        code: str,
-        *,
-        out: Sequence[str] | None = None,
-        timeout: float | None = None,
-        files: Sequence[StrPath] = (),
-        **variables: Any,
-    ) -> Any:
-        """Run code in the session; see `run`.
-
-        Raises
-        ------
-        NotFound
-            The session's process has ended since the last run, and its variables with it.
-        """
-        return self._run(code, out, timeout, variables, files, started=_nobody)
-
-    async def run_async(
-        self,
-        code: str,
-        *,
-        out: Sequence[str] | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
-        files: Sequence[StrPath] = (),
-        **variables: Any,
-    ) -> Any:
-        """`run` for async code; cancelling it stops the code on the node."""
-        jobs: list[RemoteJob[Any]] = []
-        try:
-            return await asyncio.to_thread(
-                self._run, code, out, timeout, variables, files, started=jobs.append
-            )
-        except asyncio.CancelledError:
-            for job in jobs:
-                job.cancel()
-            raise
-
-    def __getitem__(self, name: str) -> Any:
-        return self.run("", out=[name])[name]
-
-    def __setitem__(self, name: str, value: object) -> None:
-        self._run("", None, None, {name: value}, started=_nobody)
-
-    def files(self) -> list[RemoteFile]:
-        """The files that were sent to the session, and those that it has in ``outputs/``.
-
-        Examples
-        --------
-        >>> [file.name for file in s.files()]                            # doctest: +SKIP
-        ['model.bin']
-        """
-        try:
-            return listed(self._engine.files)
-        except NotFound:  # nothing has run in it
-            return []
-
-    def fetch(self, *names: str, to: StrPath = ".", overwrite: bool = False) -> list[Path]:
-        """Fetch files from the session's ``outputs/``; where they are now.
-
-        Parameters
-        ----------
-        *names
-            Names below ``outputs/``, or patterns as ``"*.png"``.
-        to
-            A folder.
-        overwrite
-            Whether to replace files here that are something else.
-
-        Raises
-        ------
-        NotFound
-            There is no such output.
-        UsageError
-            Another file is in the way, or a file changes meanwhile.
-
-        Examples
-        --------
-        >>> s.run("model.save('outputs/model.bin')")                     # doctest: +SKIP
-        >>> s.fetch("model.bin", to="models")                            # doctest: +SKIP
-        [PosixPath('models/model.bin')]
-        """
-        with shown_bars() as show:
-            return fetch(self._engine.files, names, to, overwrite=overwrite, show=show)
-
-    def end(self) -> None:
-        """End the session's process, with all that it holds, its files too. Safe to repeat."""
-        self._engine.end()
-        self._process = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._is_new:
-            with contextlib.suppress(EasyRemoteError):  # out of reach: it ends when it is idle
-                self.end()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await asyncio.to_thread(self.__exit__, *exc)
-
-    # -- inside
-
-    def _run(
-        self,
-        code: str,
-        out: Sequence[str] | None,
-        timeout: float | None,
-        variables: dict[str, Any],
-        files: Sequence[StrPath] = (),
-        *,
-        started: Callable[[RemoteJob[Any]], object],
-    ) -> Any:
-        if isinstance(out, str):
-            raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
-        self._count += 1
-        request = {
-            "code": code,
-            "count": self._count,
-            "outputs": list(out) if out is not None else "none",
-            "files": named_files(files),
-            "no_input": "" if has_terminal() else "the program that runs it has no terminal",
-        }
-        answer = self._submit(request, variables, timeout, started)
-        self._process = answer["process"]
-        values, troubles = self._engine.open(answer)
-        for why in troubles.values():
-            sys.stderr.write(f"{why}\n")
-        return values.get("") if out is None else {name: values[name] for name in out}
-
-    def _submit(
-        self,
-        request: dict[str, Any],
-        variables: dict[str, Any],
-        timeout: float | None,
-        started: Callable[[RemoteJob[Any]], object],
-    ) -> dict[str, Any]:
-        trusts_blobs = True
-        while True:
-            shipped = self._ship(variables, request["files"], trusts_blobs=trusts_blobs)
-            job = self._engine.submit_cell(request | shipped, timeout=timeout)
-            started(job)
-            Screen(job).follow()
-            answer: dict[str, Any] = job.result()
-            if "packed" in answer:
-                return answer
-            if "missing" not in answer:
-                self._process = None
-                raise NotFound(
-                    f"The session {self.name} on {self.node_id} has ended, and its variables with "
-                    "it; nothing was run. The next run starts it anew."
-                )
-            trusts_blobs = False
-
-    def _ship(
-        self, variables: dict[str, Any], files: dict[str, File], *, trusts_blobs: bool
-    ) -> dict[str, Any]:
-        modules = {n: v.__name__ for n, v in variables.items() if isinstance(v, types.ModuleType)}
-        values = {name: v for name, v in variables.items() if name not in modules}
-        packed = self._engine.pack(values, self._process)
-        self._send([*packed.files, *files.values()])
-        has_blobs = packed.blobs and trusts_blobs
-        known = self._engine.known_blobs(packed.blobs) if has_blobs else set()
-        shipped = {
-            "packed": packed.wire(known),
-            "imports": modules,
-            "files": [(name, *file.content) for name, file in files.items()],
-            "released": self._engine.take_released(self._process),
-        }
-        is_meant = self._process is not None and not self._is_shared
-        return shipped | ({"process": self._process} if is_meant else {})
-
-    def _send(self, files: Sequence[File]) -> None:
-        away = missing(self._engine.files, files)
-        with shown_bars() as show:
-            send(self._engine.files, away, show)
+__all__ = ["run", "run_async", "session"]
 
 
 @overload
@@ -300,37 +56,37 @@ def run(
 ) -> Any:
     """Run code on a node, and wait for it.
 
-    It runs in this process's own session there, which keeps what the code assigns for the next
-    `run`. With `session` there is a new one.
+    It runs in the session of this process on that node, which keeps the variables for the next
+    `run`. `session` makes a new session.
 
     Parameters
     ----------
     code
         Source, as in a notebook's cell: magics, ``!commands`` and top-level ``await`` work.
     on
-        The node, ``node/session``, or ``any``; empty for the one in ``EASYREMOTE_NODE``, else the
-        only one that is online.
+        The node, ``node/session``, or ``any``; empty for the node in ``EASYREMOTE_NODE``, else for
+        the only node online.
     out
-        Names to bring back, however large.
+        Names of variables to bring back, however large they are.
     timeout
         Seconds that it may run; None for no limit.
     files
-        Paths of files that go along; the code finds them under these paths.
+        Paths of files to send; the code finds them under the same paths.
     **variables
-        What to set there before.
+        Variables to set before the code runs.
 
     Returns
     -------
     object or dict
-        The value of the last expression (a `RemoteRef` where it is large); with `out` a dict of
-        those names.
+        The value of the last expression (a `RemoteRef` where it is large); with `out` a dict of the
+        variables by name.
 
     Raises
     ------
     RemoteError
         The code raised.
     UsageError
-        No node is meant, or more than one could be.
+        No node fits `on`, or more than one does; or `timeout` is not a time.
     CannotShip
         A variable can't travel; the message names it.
 
@@ -373,10 +129,10 @@ def session(on: str = "", name: str | None = None, *, where: str = "") -> Remote
     on
         As in `run`.
     name
-        Which session; it stays when the ``with`` block is left. None for a new one, which ends
-        with the block.
+        The name of a session, which goes on after the ``with`` block; None for a new session, which
+        ends with the block.
     where
-        Which nodes will do for ``any``, as in ``"gpu>=1,mem>=8G,python>=3.12,LABEL"``.
+        The conditions for ``any``, as in ``"gpu>=1,mem>=8G,python>=3.12,LABEL"``.
 
     Examples
     --------
@@ -393,26 +149,22 @@ def session(on: str = "", name: str | None = None, *, where: str = "") -> Remote
     return RemoteSession(engine, is_new=not name)
 
 
-#: The sessions of `run`, which remember what is theirs: by client, node and name.
+#: The sessions that `run` has used, by client, node and name.
 _shared: dict[tuple[Client, str, str], RemoteSession] = {}
 
 
 def _own(client: Client, on: str) -> RemoteSession:
-    """This process's own session, or the one that is named."""
+    """The session of this process on a node, or the one that `on` names."""
     node_id, name = _target(client, on, "")
     engine = Session(client, node_id, name or None)
     return _shared.setdefault((client, node_id, engine.name), RemoteSession(engine, is_shared=True))
 
 
 def _target(client: Client, on: str, where: str) -> tuple[str, str]:
-    """The node, and the session that is named with it."""
+    """The node and the name of the session that `on` and `where` mean."""
     node_id, _, name = (on or os.environ.get(NODE_VARIABLE, "")).partition("/")
     if where and node_id not in ("", ANY):
         raise UsageError(f"where= chooses a node, but {node_id!r} is named: write 'any'.")
     if where or node_id == ANY:
         return find_any(client.list_nodes(), parse_where(where) if where else ()), name
     return find_node(node_id, client.known_nodes()), name
-
-
-def _nobody(job: RemoteJob[Any]) -> None:
-    """Nobody wants to know of the job."""

@@ -1,4 +1,7 @@
-"""A session on a node: a process there that keeps state between cells."""
+"""`Session`: asks a node for what concerns one session, a process that keeps state between cells.
+
+``tests/client/test_sessions.py`` and ``test_run.py`` prove it with real processes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 import msgspec
 
 from easyremote.client.client import Client
-from easyremote.client.files import Channel, missing, send
+from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
@@ -32,9 +35,9 @@ from easyremote.serialize.blobs import Packed, pack, unpack
 from easyremote.serialize.refs import Whereabouts, going_to
 from easyremote.serialize.values import Dumped, dump
 
-#: Seconds in which a session that is asked to end has ended.
+#: Seconds that a session has to end when it is asked to.
 END_LIMIT = 15.0
-#: Hashes in one question for blobs, so that it is a small message.
+#: Hashes in one question for blobs, so that the question is a small message.
 _HASHES_AT_ONCE = 400
 
 _own_name = ""
@@ -47,18 +50,18 @@ class Session:
     Parameters
     ----------
     client
-        Through which gateway.
+        The connection to its gateway.
     node_id
-        Where.
+        The node.
     name
-        Which; None for this process's own.
+        The session's name; None for the session of this process.
     """
 
     def __init__(self, client: Client, node_id: str, name: str | None = None) -> None:
         self._client = client
         self.node_id = node_id
         self.name = name or own_name()
-        #: Values that nobody refers to any more: their processes and numbers.
+        #: Process and number of each value that no `RemoteRef` points to any more.
         self._released: deque[tuple[str, int]] = deque()
 
     def submit_cell(
@@ -70,12 +73,19 @@ class Session:
         hold: float | None = None,
         origin: str = "",
     ) -> RemoteJob[dict[str, Any]]:
-        """Run a cell there; ``request`` is what `easyremote.node.worker.shell.Shell.run_cell`
-        takes.
+        """Run a cell in the session.
 
-        ``timeout`` (seconds) limits how long it runs, ``queue_timeout`` the waiting for its turn,
-        ``hold`` how long it goes on when this process is gone (below 0: until it is over);
-        ``origin`` is what the cell is known by.
+        Parameters
+        ----------
+        request
+            As `easyremote.node.worker.shell.Shell.run_cell` takes it.
+        timeout, queue_timeout
+            Seconds that the cell may run, and that it may wait for its turn.
+        hold
+            Seconds that it goes on when this process is gone; `easyremote.client.executor.KEEP`
+            until it is over.
+        origin
+            Where the cell comes from, by which people find it again.
         """
         return self._client.start(
             CELL,
@@ -93,21 +103,21 @@ class Session:
     ) -> RemoteJob[dict[str, Any]]:
         """Hand a message to a widget there; see `easyremote.node.worker.shell.Shell.receive_comm`.
 
-        It waits for the cell that runs. What comes of it are events, as those of a cell.
+        It waits until the running cell ends. Its effects are events of the job, as those of a cell.
         """
         request = msgspec.to_builtins(event, builtin_types=(bytes,))
         request |= {"process": process, "parent": parent}
         return self._client.start(COMM, dump(request), node_id=self.node_id, session=self.name)
 
     @property
-    def files(self) -> Channel:
-        """To whom to speak of its files."""
-        return Channel(self._client, self.node_id, self.name)
+    def files(self) -> FilePeer:
+        """The session as the peer of `easyremote.client.files`."""
+        return FilePeer(self._client, self.node_id, self.name)
 
     # -- variables
 
     def pack(self, variables: dict[str, object], process: str | None) -> Packed:
-        """Variables as they travel to the session's `process`.
+        """Pack variables for the session's `process`.
 
         Raises
         ------
@@ -118,7 +128,7 @@ class Session:
             return pack(variables, python=self._client.python_of(self.node_id))
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
-        """Those blobs that the node has already."""
+        """The blobs among these that the node has already."""
         asked, known = list(hashes), set[bytes]()
         for start in range(0, len(asked), _HASHES_AT_ONCE):
             body = b"".join(asked[start : start + _HASHES_AT_ONCE])
@@ -129,12 +139,12 @@ class Session:
     def ask(
         self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
     ) -> dict[str, Any]:
-        """Ask for something beside cells; see `easyremote.node.worker.variables.Variables.serve`.
+        """Ask for variables; see `easyremote.node.worker.variables.Variables.serve`.
 
         Raises
         ------
         NotFound
-            The session is not the `process` that is meant.
+            The session has another process now than `process`.
         """
         arguments = self.pack({"args": args}, process)
         send(self.files, missing(self.files, arguments.files), lambda state: None)
@@ -154,18 +164,18 @@ class Session:
         return answer
 
     def ask_plainly(self, *request: str, queue_timeout: float) -> dict[str, Any]:
-        """Ask for what needs no pickle on the way back: ``"list"``, or ``"delete", NAME``.
+        """Ask for something that is answered without a pickle: ``"list"``, or ``"delete", NAME``.
 
-        For who must not run what a node or its cells would put into one. It waits behind a cell
-        that runs, for at most `queue_timeout` seconds, starts no session, and is no use of one:
-        its idle time goes on.
+        The Jupyter server asks so: unpickling would run code of the node in it. The question waits
+        until the running cell ends, at most `queue_timeout` seconds. It starts no session, and does
+        not count as a use of one: the session's idle time goes on.
 
         Raises
         ------
         NotFound
             There is no such session any more, or no such variable.
         CallTimeout
-            A cell still runs there; or a value takes for ever to say what it is.
+            A cell still runs there, or the ``repr`` of a value does not end.
         """
         body = msgspec.msgpack.encode(request)
         job: RemoteJob[dict[str, Any]] = self._client.start(
@@ -180,9 +190,9 @@ class Session:
         return job.result()
 
     def open(self, answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """The values of an answer, and why those that can't be rebuilt here stay there.
+        """The values of an answer by name, and by name why a value can't be rebuilt here.
 
-        What stayed there is a `RemoteRef`. The value of an expression has the name "".
+        A value that stayed on the node is a `RemoteRef`. The value of an expression is named "".
         """
         process, troubles = answer["process"], {}
         values = {
@@ -194,7 +204,7 @@ class Session:
             kept = self.ask("keep", process=process)["kept"]
             for name, what in kept.items():
                 values[name] = ref = RemoteRef(self, process, name, what)
-                try:  # it may be another one that can't
+                try:  # one of them can't be rebuilt, not all
                     values[name] = ref.get() if len(kept) > 1 else ref
                 except (EasyRemoteError, ModuleNotFoundError) as other:
                     troubles[name] = str(other)
@@ -203,7 +213,7 @@ class Session:
         return values, troubles
 
     def get_held(self, ref: RemoteRef, number: int) -> Any:
-        """What `RemoteRef.get` does."""
+        """Bring a value that the node holds: `RemoteRef.get`."""
         answer = self.ask("get_held", number, process=ref.where.process)
         return unpack(answer["packed"])[""]
 
@@ -215,7 +225,7 @@ class Session:
         what: str | Callable[..., Any],
         *rest: Any,
     ) -> Any:
-        """What `RemoteRef.call` and `RemoteRef.eval` do."""
+        """Use a value that the node holds: `RemoteRef.call` and `RemoteRef.eval`."""
         try:
             answer = self.ask(operation, number, what, *rest, process=ref.where.process)
         except CannotShip as error:
@@ -223,23 +233,23 @@ class Session:
         return self.open(answer)[0].get("")
 
     def release(self, process: str, number: int) -> None:
-        """Nobody refers to this value any more; the session hears of it with the next cell."""
+        """Let the session drop a value; the next cell tells it."""
         self._released.append((process, number))
 
     def take_released(self, process: str | None) -> list[int]:
-        """The numbers of the values that the `process` need not hold any more."""
+        """The numbers of the values that the `process` may drop. They are returned once."""
         taken = [self._released.popleft() for _ in range(len(self._released))]
         return [number for owner, number in taken if owner == process]
 
     def end(self) -> bool:
-        """End the session's process, and what runs in it; False where there is none.
+        """End the session's process and what runs in it; False where there is no process.
 
-        The next cell starts it anew. Safe to repeat.
+        The next cell starts a new one. Safe to repeat.
         """
         return self._replace(END)
 
     def restart(self) -> bool:
-        """`end` it, and start it anew at once, empty; False where there is none."""
+        """`end` the process and start an empty one at once; False where there is no process."""
         return self._replace(RESTART)
 
     def _replace(self, how: str) -> bool:
@@ -255,9 +265,9 @@ def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[list[dict[str, A
     Returns
     -------
     RemoteJob
-        Of a list of dicts. ``session``: its name. ``busy``: whether something runs there.
-        ``waiting``: how many calls wait for that. ``idle``: seconds since it was used last.
-        ``origin``: where its newest cell came from, as that was told.
+        Of a list of dicts. ``session``: its name. ``busy``: whether something runs in it.
+        ``waiting``: how many calls wait for their turn. ``idle``: seconds since its last use.
+        ``origin``: where its newest cell came from.
     """
     return client.start(
         SESSIONS, Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
@@ -267,28 +277,29 @@ def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[list[dict[str, A
 def replay(
     client: Client, node_id: str, call_id: str, *, follow: bool = False, bars_only: bool = False
 ) -> RemoteJob[dict[str, Any]]:
-    """Have what a cell has shown sent once more, as the events of the job that this returns.
+    """Have a cell's output sent once more, as the events of the job that this returns.
 
     Parameters
     ----------
     call_id
-        The cell's, or the start of it; of this process or another one of the same key.
+        The id of the cell's call, or the start of it. Another process with the same key may have
+        started the cell.
     follow
         Whether to go on until the cell has ended.
     bars_only
-        Whether to leave out all but its progress, and how it ended.
+        Whether to send its progress only, and how it ended.
 
     Returns
     -------
     RemoteJob
-        Its result says how the cell stands: ``state`` (``queued``, ``running``, ``done``), and
-        ``error`` (code, message, details) where it has failed.
+        Its result is the state of the cell: ``state`` (``queued``, ``running``, ``done``), and
+        ``error`` (code, message, details) where the cell has failed.
     """
     return client.start(OUTPUT, dump((follow, bars_only)), node_id=node_id, session=call_id)
 
 
 def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
-    """The result of a job, which prints here meanwhile, and stops with us."""
+    """Print what a job prints until it ends, and return its result; an interrupt stops it."""
     try:
         for event in job.events(0.5):
             if isinstance(event, Stream):
@@ -300,7 +311,7 @@ def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
 
 
 def own_name() -> str:
-    """The session of this process, where none is named."""
+    """The name of this process's session."""
     global _own_name, _own_pid
     if _own_pid != os.getpid():
         _own_name, _own_pid = secrets.token_hex(8), os.getpid()

@@ -1,29 +1,32 @@
 """The aiohttp application, assembled: routes, the guard in front of them, background tasks.
 
-``tests/gateway/test_access.py`` asks every route of its router.
+``tests/gateway/http/test_access.py`` asks every route of its router.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 import easyremote
-from easyremote.gateway.access import allowed_hosts, guard
-from easyremote.gateway.http.api import MAX_BODY, Api
-from easyremote.gateway.links import Links
+from easyremote.background import run_every
+from easyremote.gateway.feed import INTERVAL
+from easyremote.gateway.http.access import Door, guard
+from easyremote.gateway.http.api import Api
+from easyremote.gateway.links import TICK, Links
+
+_log = logging.getLogger("easyremote.gateway")
 
 #: Where the links of this gateway are, for the server and for tests.
 LINKS = web.AppKey("LINKS", Links)
 
 
-def make_app(links: Links, api: Api, *, host: str, allow_hosts: Iterable[str]) -> web.Application:
+def make_app(links: Links, api: Api, door: Door) -> web.Application:
     """The gateway as an application."""
-    app = web.Application(
-        middlewares=[guard(allowed_hosts(host, allow_hosts))], client_max_size=MAX_BODY
-    )
+    app = web.Application(middlewares=[guard(door)])
     app[LINKS] = links
     app.router.add_get("/", _about)
     app.router.add_get("/healthz", _healthz)
@@ -36,7 +39,13 @@ def make_app(links: Links, api: Api, *, host: str, allow_hosts: Iterable[str]) -
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
     links = app[LINKS]
-    tasks = [asyncio.create_task(links.tick()), asyncio.create_task(links.feed.run())]
+    works = [
+        run_every(TICK, links.look_at_timers, "The look at timers", _log),
+        run_every(TICK, links.look_at_keys, "The look at the file of keys", _log),
+        run_every(TICK, links.look_at_rights, "The look at the rights of connections", _log),
+        run_every(INTERVAL, links.feed.send_snapshots, "The feed", _log),
+    ]
+    tasks = [asyncio.create_task(work) for work in works]
     yield
     for task in tasks:
         task.cancel()

@@ -10,17 +10,18 @@ themselves only while somebody watches.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import msgspec
 
 import easyremote
-from easyremote.gateway.calls import Calls
+from easyremote.errors import Busy
+from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.nodes import Node
-from easyremote.gateway.table import Client
+from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
@@ -42,10 +43,12 @@ INTERVAL = 1.0
 UNSEEN_LIMIT = 3
 #: Who has so many changes unseen is told that these were the last: it has to ask again.
 CHANGES_LIMIT = 100
+#: How often one client may watch at a time: windows of a panel, and the client itself.
+WATCHES = 100
 
 
 class _Watcher:
-    def __init__(self, client: Client, number: int) -> None:
+    def __init__(self, client: ClientLink, number: int) -> None:
         self.client, self.number = client, number
         self.sent = self.seen = 0
 
@@ -62,14 +65,14 @@ class _Watcher:
 class Feed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Hub) -> None:
         self._calls, self._nodes = calls, calls.nodes
         self._watchers: dict[tuple[int, int], _Watcher] = {}
         #: Those who only want to know of changes.
         self._followers: dict[tuple[int, int], _Watcher] = {}
         self._nodes.changed = self._node_changed
 
-    def receive(self, client: Client, message: Message) -> bool:
+    def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for us; whether it was."""
         kind = type(message)
         if kind is Submit:
@@ -82,13 +85,16 @@ class Feed:
                 return True
         return False
 
-    def _asked(self, client: Client, message: Submit) -> bool:
+    def _asked(self, client: ClientLink, message: Submit) -> bool:
         if message.function == NODES:
             self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
         elif message.function == PING:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
             self._answer(client, message, self._stop(client, message))
+        elif message.function in (WATCH, CHANGES) and self._watches_much(client):
+            text = f"This client watches {WATCHES} times at once. End some of them first."
+            client.link.send(failed(message.call, Busy(text), may_have_run=False))
         elif message.function == WATCH:
             watcher = _Watcher(client, message.call)
             self._watchers[id(client), message.call] = watcher
@@ -103,6 +109,10 @@ class Feed:
             return False
         return True
 
+    def _watches_much(self, client: ClientLink) -> bool:
+        known = [*self._watchers.values(), *self._followers.values()]
+        return sum(each.client is client for each in known) >= WATCHES
+
     def _node_changed(self, node: Node) -> None:
         body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))
         for follower in list(self._followers.values()):
@@ -112,15 +122,15 @@ class Feed:
                 self._end(follower, "There were more changes than were looked at.")
 
     @staticmethod
-    def _answer(client: Client, message: Submit, answer: object) -> None:
+    def _answer(client: ClientLink, message: Submit, answer: object) -> None:
         body = msgspec.msgpack.encode(answer)
         payload = client.link.offer((body,), len(body), "msgpack")
         client.link.send(Finished(message.call, payload))
 
-    def _stop(self, client: Client, message: Submit) -> bool:
+    def _stop(self, client: ClientLink, message: Submit) -> bool:
         """Stop a call of the same key; False where there is none that has not ended."""
         call = self._calls.table.by_id.get(_call_id(message.session))
-        if call is None or call.owner != client.owner or call.is_over:
+        if call is None or call.is_over or not may(client.principal, Action.STOP, call):
             return False
         self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
         return True
@@ -138,7 +148,7 @@ class Feed:
         watcher.client.link.send(finished)
         self._remove([(id(watcher.client), watcher.number)])
 
-    def client_left(self, client: Client) -> None:
+    def client_left(self, client: ClientLink) -> None:
         known = self._watchers | self._followers
         self._remove([key for key, each in known.items() if each.client is client])
 
@@ -146,18 +156,13 @@ class Feed:
         if self._watchers and node.link is not None:
             node.link.send(Watch(on=True))
 
-    async def run(self) -> None:
-        """Send snapshots to whoever watches, for ever."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            self._send_snapshots()
-
-    def _send_snapshots(self) -> None:
+    def send_snapshots(self) -> None:
+        """Send a snapshot to each client that watches."""
         snapshots: dict[str, bytes] = {}
         for watcher in list(self._watchers.values()):
             if watcher.unseen >= UNSEEN_LIMIT:
                 continue
-            owner = watcher.client.owner
+            owner = watcher.client.principal.key_id
             if owner not in snapshots:
                 snapshots[owner] = msgspec.msgpack.encode(self._snapshot(watcher.client))
             watcher.send(snapshots[owner])
@@ -184,12 +189,12 @@ class Feed:
             if node.online and not is_builtin(name)
         ]
 
-    def _snapshot(self, client: Client) -> dict[str, Any]:
+    def _snapshot(self, client: ClientLink) -> dict[str, Any]:
         now = time.monotonic()
         return {
             "gateway": {"version": easyremote.__version__},
             "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, client.owner, now),
+            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
         }
 
 

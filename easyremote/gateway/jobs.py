@@ -10,10 +10,12 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
-from easyremote.gateway.recent import EndedCall
-from easyremote.gateway.table import CallTable, GatewayCall
+from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.recent import EndedCall, Recent
+from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
-from easyremote.protocol.call import CallState
+from easyremote.protocol.call import WAITING, CallState
 
 #: Calls in one snapshot: more than these nobody reads, and each costs every watcher.
 LIMIT = 200
@@ -33,19 +35,19 @@ def _kind(function: str) -> str:
     return function or _UNKNOWN
 
 
-def jobs_of(table: CallTable, owner: str, now: float) -> dict[str, Any]:
-    """An owner's calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
+def jobs_of(table: CallTable, recent: Recent, principal: Principal, now: float) -> dict[str, Any]:
+    """Somebody's own calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
     calls = [
         call
         for call in table.by_id.values()
-        if call.owner == owner and not call.is_over and is_work(call.function)
+        if may(principal, Action.SEE, call) and not call.is_over and is_work(call.function)
     ]
-    shown = sorted(calls, key=lambda call: call.state is CallState.QUEUED)[:LIMIT]
+    shown = sorted(calls, key=lambda call: call.state in WAITING)[:LIMIT]
     places = _places(table, shown)
     return {
         "jobs": [_described(call, places.get(call.number), now) for call in shown],
         "more": len(calls) - len(shown),
-        "ended": [_ended(each, now) for each in table.recent.of(owner)],
+        "ended": [_ended(each, now) for each in recent.of(principal.key_id)],
     }
 
 
@@ -54,7 +56,8 @@ def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, An
         "call_id": call.call_id.hex(),
         "function": _kind(call.function),
         "node_id": call.node.node_id if call.node else call.target[0] or None,
-        "state": call.state.value,
+        # Of an expected call nobody knows how it stands, as of a suspect one.
+        "state": (CallState.SUSPECT if call.state is CallState.EXPECTED else call.state).value,
         "seconds": now - (call.began or call.created),
         "origin": call.origin,
         "place": place,
@@ -79,7 +82,7 @@ def _places(table: CallTable, calls: list[GatewayCall]) -> dict[int, int]:
     What waits here is behind whoever else wants the same; a cell that its node has already, behind
     the cells of its session.
     """
-    targets = {call.target for call in calls if call.state is CallState.QUEUED}
+    targets = {call.target for call in calls if call.state in WAITING}
     places = {
         call.number: place
         for target in targets

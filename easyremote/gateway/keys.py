@@ -1,20 +1,34 @@
-"""The gateway's keys, in SQLite: made, checked, listed, revoked.
+"""The gateway's keys, in SQLite: made, checked, listed, revoked; and which key owns which node id.
 
-A key is stored as the SHA-256 of its secret; the secret itself is shown once and kept nowhere.
-The command line writes the same file, so a running gateway looks once a second whether it changed.
+A key is stored as the SHA-256 of its secret; the secret itself is shown once and kept nowhere. A
+node id belongs to the node key that used it first. The command line writes the same file, so a
+running gateway looks several times a second whether the file has changed (`KeyStore.sync`).
+
+The event loop never waits for the file: keys and owners are in memory, `KeyStore.sync` runs in a
+thread, and `KeyStore.check` looks for an unknown key without waiting for a lock.
 ``tests/gateway/test_keys.py`` proves it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import logging
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from easyremote.errors import NotAuthorized, UsageError
 from easyremote.identity import Key, Kind
+from easyremote.times import is_time
+
+_log = logging.getLogger("easyremote.gateway")
+
+#: Seconds that a command, or the thread of a gateway, waits while another process writes.
+PATIENCE = 5.0
 
 #: What a wrong secret is compared with where the id is unknown: same work, same answer.
 _NOBODY = "0" * 64
@@ -37,43 +51,78 @@ class KeyRecord:
 
 
 class KeyStore:
-    """All keys of one gateway.
+    """All keys of one gateway, and the owners of its node ids.
 
     Parameters
     ----------
     path
         The SQLite file; it is made, readable by its owner only, where there is none.
+
+    Raises
+    ------
+    UsageError
+        The file can't be read.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
-        self._database.executescript(
-            """
-            PRAGMA journal_mode = WAL;
-            CREATE TABLE IF NOT EXISTS keys (
-                key_id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,
-                digest TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL
-            );
-            """
-        )
+        self._path = path
         self._records: dict[str, KeyRecord] = {}
-        self._version = -1
-        self.refresh()
+        self._owners: dict[str, str] = {}
+        #: Owners that are not in the file yet.
+        self._claims: dict[str, str] = {}
+        #: Of each connection: the state of the file that was read last.
+        self._versions: dict[sqlite3.Connection, int] = {}
+        #: Held by whoever uses `_database`.
+        self._lock = threading.Lock()
+        with self._explained():
+            self._database = sqlite3.connect(path, check_same_thread=False, timeout=PATIENCE)
+            self._database.executescript(
+                """
+                PRAGMA journal_mode = WAL;
+                CREATE TABLE IF NOT EXISTS keys (
+                    key_id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL,
+                    digest TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL
+                );
+                CREATE TABLE IF NOT EXISTS nodes (
+                    node_id TEXT PRIMARY KEY, key_id TEXT NOT NULL
+                );
+                """
+            )
+            #: For the event loop: it gives up at once where the file is locked.
+            self._impatient = sqlite3.connect(path, check_same_thread=False, timeout=0.0)
+            self._load(self._database)
 
     def close(self) -> None:
-        self._database.close()
+        """Write what is not written yet, and close the file."""
+        if self._claims:
+            try:
+                self.sync()
+            except UsageError as error:
+                _log.error("New owners of node ids are lost: %s", error)
+        with self._lock:
+            self._database.close()
+            self._impatient.close()
+
+    # -- keys --------------------------------------------------------------------------------------
 
     def create(self, kind: Kind, name: str, *, expires: float | None = None) -> Key:
-        """Make a key; ``expires`` in seconds since the epoch, None for never."""
+        """Make a key; ``expires`` in seconds since the epoch, None for never.
+
+        Raises
+        ------
+        UsageError
+            ``expires`` is no moment, or the file can't be written.
+        """
+        if expires is not None and not is_time(expires):
+            raise UsageError(f"A key can't expire at {expires!r}: that is no moment.")
         key = Key.generate(kind)
-        with self._database:
-            self._database.execute(
+        with self._writing() as database:
+            database.execute(
                 "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
                 (key.key_id, kind, name, key.digest(), time.time(), expires),
             )
-        self._load()
         return key
 
     def revoke(self, key_id: str) -> None:
@@ -82,16 +131,15 @@ class KeyStore:
         Raises
         ------
         UsageError
-            There is no such key.
+            There is no such key, or the file can't be written.
         """
-        with self._database:
-            cursor = self._database.execute(
+        with self._writing() as database:
+            cursor = database.execute(
                 "UPDATE keys SET revoked = coalesce(revoked, ?) WHERE key_id = ?",
                 (time.time(), key_id),
             )
         if cursor.rowcount == 0:
             raise UsageError(f"There is no key {key_id!r}. See: easyremote key list")
-        self._load()
 
     def list(self) -> list[KeyRecord]:
         """All keys, the oldest first."""
@@ -110,7 +158,7 @@ class KeyStore:
         except UsageError as error:
             raise NotAuthorized(error.message if text else _NO_KEY) from None
         if key.key_id not in self._records:
-            self.refresh()  # the command line may have made it a moment ago
+            self._look()  # the command line may have made it a moment ago
         record = self._records.get(key.key_id)
         digest = record.digest if record is not None else _NOBODY
         matches = hmac.compare_digest(digest, key.digest())
@@ -129,18 +177,114 @@ class KeyStore:
         record = self._records.get(key_id)
         return record is not None and record.is_valid(time.time())
 
-    def refresh(self) -> bool:
-        """Read the file again if another process changed it; whether it did."""
-        (version,) = self._database.execute("PRAGMA data_version").fetchone()
-        if version == self._version:
-            return False
-        self._version = version
-        self._load()
-        return True
+    # -- node ids ----------------------------------------------------------------------------------
 
-    def _load(self) -> None:
-        rows = self._database.execute("SELECT * FROM keys").fetchall()
-        self._records = {row[0]: KeyRecord(*row) for row in rows}
+    def claim(self, node_id: str, key_id: str) -> None:
+        """Give a node id to the first key that uses it; it is written by the next `sync`.
+
+        Raises
+        ------
+        NotAuthorized
+            The node id belongs to another key.
+        """
+        owner = self.owner_of(node_id)
+        if owner is None:
+            self._claims[node_id] = key_id
+        elif owner != key_id:
+            raise NotAuthorized(
+                f"The node id {node_id!r} belongs to the key {owner}, and this node shows the key "
+                f"{key_id}. Choose another --node-id, or let the gateway's owner move it: "
+                f"easyremote key move-node {node_id} {key_id}"
+            )
+
+    def owner_of(self, node_id: str) -> str | None:
+        """The id of the key that a node id belongs to."""
+        return self._owners.get(node_id) or self._claims.get(node_id)
+
+    def node_ids(self) -> set[str]:
+        """The ids of all nodes that have ever been here."""
+        return self._owners.keys() | self._claims.keys()
+
+    def nodes_of(self, key_id: str) -> tuple[str, ...]:
+        """The node ids that belong to a key, in order."""
+        return tuple(sorted(name for name, owner in self._owners.items() if owner == key_id))
+
+    def move_node(self, node_id: str, key_id: str) -> None:
+        """Give a node id to another key; a node that uses the old key is closed within a second.
+
+        Raises
+        ------
+        UsageError
+            There is no such node key that is valid, or the file can't be written.
+        """
+        record = self._records.get(key_id)
+        if record is None:
+            raise UsageError(f"There is no key {key_id!r}. See: easyremote key list")
+        if record.kind != "node" or not record.is_valid(time.time()):
+            raise UsageError(
+                f"The key {key_id} can't own a node id: it is revoked, expired, or no node key. "
+                "Make one: easyremote key create --kind node"
+            )
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO nodes VALUES (?, ?)", (node_id, key_id))
+
+    # -- the file ----------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Write new owners of node ids, and read what other processes have changed.
+
+        It may wait for the file for some seconds, so a gateway runs it in a thread.
+
+        Raises
+        ------
+        UsageError
+            The file can't be read or written.
+        """
+        claims = self._claims.copy()
+        if claims:
+            with self._writing() as database:
+                database.executemany("INSERT OR IGNORE INTO nodes VALUES (?, ?)", claims.items())
+            for node_id in claims:
+                del self._claims[node_id]
+        else:
+            with self._lock, self._explained():
+                self._load(self._database)
+
+    def _look(self) -> None:
+        """Read what has changed, unless that would mean to wait."""
+        try:
+            self._load(self._impatient)
+        except sqlite3.Error as error:
+            _log.warning("%s can't be read at the moment: %s", self._path, error)
+
+    def _load(self, database: sqlite3.Connection, *, always: bool = False) -> None:
+        """Read the file, if another process has changed it since the last time."""
+        (version,) = database.execute("PRAGMA data_version").fetchone()
+        if version == self._versions.get(database) and not always:
+            return
+        keys = database.execute("SELECT * FROM keys").fetchall()
+        nodes = database.execute("SELECT node_id, key_id FROM nodes").fetchall()
+        self._records = {row[0]: KeyRecord(*row) for row in keys}
+        self._owners = dict(nodes)
+        self._versions[database] = version  # it changes with what other connections write
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; what it has changed is read at its end."""
+        with self._lock, self._explained():
+            with self._database:
+                yield self._database
+            self._load(self._database, always=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise UsageError(
+                f"The keys in {self._path} can't be read or written: {error}. Does another process "
+                "hold the file? Is the disk full?"
+            ) from error
 
 
 _NO_KEY = (

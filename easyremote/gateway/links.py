@@ -1,27 +1,44 @@
-"""Accepts links: HELLO, the key, the role; from then on its messages go to the call table.
+"""Accepts links: HELLO, the key, the role; from then on messages go to the call table.
 
-Here a node's id changes hands: the newest connection of an id has it. If the one before belongs to
-another process, that one is told and stops. ``tests/gateway/test_links.py`` proves it.
+A node id belongs to the node key that used it first. Of several connections with that key the
+newest has the id; if the connection before belongs to another process, that process is told and
+stops. ``tests/gateway/test_links.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
+import secrets
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
 import easyremote
-from easyremote.errors import EasyRemoteError, ProtocolError, UsageError, VersionMismatch
-from easyremote.gateway.calls import Calls
+from easyremote.errors import (
+    Busy,
+    EasyRemoteError,
+    InternalError,
+    NotAuthorized,
+    ProtocolError,
+    UsageError,
+    VersionMismatch,
+)
 from easyremote.gateway.feed import Feed
-from easyremote.gateway.keys import KeyStore
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.http.access import ADDRESS
+from easyremote.gateway.http.listener import Visitor
+from easyremote.gateway.http.strangers import WINDOW, WrongKeys
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.keys import KeyRecord, KeyStore
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
 from easyremote.identity import Kind
+from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -35,13 +52,15 @@ from easyremote.protocol.messages import (
 )
 from easyremote.transport.connection import Connection, WebSocketChannel
 
+_log = logging.getLogger("easyremote.gateway")
+
 #: The largest payload of one call.
 MAX_PAYLOAD = 2 * 1024**3
-#: Calls that one client may have outstanding; it keeps the rest back.
-MAX_CALLS = 1000
-#: How often timers and revoked keys are looked at, in seconds.
+#: Calls are numbered from a random number of so many bits.
+FIRST_BITS = 40
+#: Seconds between two looks at the timers of calls, and between two looks at the keys.
 TICK = 0.25
-#: A client that is told that the gateway stops has so many seconds to answer.
+#: Seconds that a client has to answer when it is told that the gateway stops.
 GOODBYE_TIMEOUT = 2.0
 
 
@@ -50,13 +69,15 @@ class Links:
 
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
-        self.nodes = Nodes()
+        self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
         self.instance = os.urandom(16)
-        self.calls = Calls(self.nodes, now=time.monotonic(), max_payload=MAX_PAYLOAD)
+        first = secrets.randbits(FIRST_BITS)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = Feed(self.calls)
+        self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
-        self._clients: dict[tuple[str, bytes], Client] = {}
+        self._clients: dict[tuple[str, bytes], ClientLink] = {}
 
     async def accept(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one WebSocket, until it is over."""
@@ -64,29 +85,60 @@ class Links:
             protocols=(SUBPROTOCOL,), max_msg_size=MAX_MESSAGE, compress=False, timeout=2.0
         )
         await ws.prepare(request)
-        peer = _Peer(self)
+        visitor = request.protocol
+        assert isinstance(visitor, Visitor), "all connections come through the listener"
+        peer = _Peer(self, request[ADDRESS], visitor.is_known)
         connection = Connection(peer.link, WebSocketChannel(ws), peer.receive)
         peer.connection = connection
         self._peers.add(peer)
         try:
             await connection.run()
-        except EasyRemoteError:
-            pass  # the peer broke the protocol or was refused; it was told why
+        except Exception as error:
+            if isinstance(error, EasyRemoteError) and not isinstance(error, InternalError):
+                _log.info("Closed a connection: %s", error, extra=peer.named)  # it was told why
+            else:
+                _log.exception("A mistake of the gateway ended a connection", extra=peer.named)
         finally:
             self._peers.discard(peer)
             peer.left(time.monotonic())
+            if request.transport is not None:  # a peer that does not read would keep it for ever
+                request.transport.abort()
         return ws
 
-    async def tick(self) -> None:
-        """Look after timers and keys, for ever."""
-        while True:
-            await asyncio.sleep(TICK)
-            self.calls.handle_timeout(time.monotonic())
-            self.keys.refresh()
-            for peer in list(self._peers):
-                if peer.key_id and not self.keys.is_valid(peer.key_id):
-                    word = "The key was revoked, or has expired."
-                    peer.dismiss(Refused("not-authorized", word))
+    def check_key(self, text: str, kind: Kind, address: str, now: float) -> KeyRecord:
+        """The record of a key that somebody at this address shows.
+
+        Raises
+        ------
+        NotAuthorized
+            It is not good.
+        Busy
+            It is not good, and neither were many others from this address.
+        """
+        try:
+            return self.keys.check(text, kind)
+        except NotAuthorized:
+            if self._wrong_keys.note(address, now):
+                raise Busy(
+                    "Too many wrong keys came from this address. The right key is still taken; for "
+                    "others, wait a minute.",
+                    retry_after=WINDOW,
+                ) from None
+            raise
+
+    def look_at_timers(self) -> None:
+        """Do what is due for calls."""
+        self.calls.handle_timeout(time.monotonic())
+
+    async def look_at_keys(self) -> None:
+        """Read what has changed in the keys, and write what is new."""
+        await asyncio.to_thread(self.keys.sync)
+
+    def look_at_rights(self) -> None:
+        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        for peer in list(self._peers):
+            if (why := peer.lost_its_right()) is not None:
+                peer.dismiss(Refused("not-authorized", why))
 
     async def going_away(self) -> None:
         """Tell everybody that the gateway stops; they dial again.
@@ -95,33 +147,33 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
-        self.calls.leave()
+        self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await asyncio.gather(*clients)
 
-    def client_joined(self, client: Client, instance: bytes) -> None:
+    def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """A client is here; if it was before, that connection has nothing to say any more."""
-        before = self._clients.pop((client.owner, instance), None)
-        self._clients[client.owner, instance] = client
+        before = self._clients.pop((client.principal.key_id, instance), None)
+        self._clients[client.principal.key_id, instance] = client
         if before is not None:
             self._leave(before)
             for peer in list(self._peers):
                 if peer.link is before.link:
                     peer.dismiss(GoingAway("a newer connection took over"))
 
-    def client_left(self, client: Client, instance: bytes) -> None:
+    def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Its connection is gone."""
         if self.is_current(client, instance):
-            del self._clients[client.owner, instance]
+            del self._clients[client.principal.key_id, instance]
             self._leave(client)
 
-    def is_current(self, client: Client, instance: bytes) -> bool:
+    def is_current(self, client: ClientLink, instance: bytes) -> bool:
         """Whether no newer connection of its process has taken its place."""
-        return self._clients.get((client.owner, instance)) is client
+        return self._clients.get((client.principal.key_id, instance)) is client
 
-    def _leave(self, client: Client) -> None:
+    def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
@@ -146,19 +198,22 @@ class Links:
 class _Peer:
     """One connection: unknown until HELLO, then a node's or a client's."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, address: str, admitted: Callable[[], None]) -> None:
         self._links = links
+        self._address, self._admitted = address, admitted
         self.link = Link(time.monotonic())
         self.connection: Connection | None = None
-        self.key_id = ""
+        self._principal: Principal | None = None
         self._instance = b""
-        #: Its connection is over.
+        #: Set when the connection is over.
         self.gone = asyncio.Event()
-        self._role: Node | Client | None = None
+        #: For the log: the address, after HELLO the role and the name.
+        self.name = address
+        self._role: Node | ClientLink | None = None
 
     def receive(self, message: Message, now: float) -> None:
         role = self._role
-        if isinstance(role, Client):
+        if isinstance(role, ClientLink):
             if not self._links.is_current(role, self._instance):
                 return
             if isinstance(message, GoingAway) and self.connection is not None:
@@ -176,7 +231,7 @@ class _Peer:
 
     def _admit(self, hello: Hello, now: float) -> None:
         try:
-            self._check(hello)
+            principal = self._check(hello, now)
         except EasyRemoteError as error:
             self.link.send(Refused(error.code, error.message))
             raise
@@ -184,11 +239,12 @@ class _Peer:
         if links.calls.is_leaving:  # it was quick to dial again: what it sent would be lost here
             self.dismiss(GoingAway("the gateway stops"))
             return
+        self._admitted()
         self.link.open(now)
         versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
         self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
-            self._role, self._instance = Client(self.link, self.key_id), hello.instance
+            self._role, self._instance = ClientLink(self.link, principal), hello.instance
             links.client_joined(self._role, hello.instance)
             return
         known = links.nodes.get(hello.name)
@@ -196,8 +252,10 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
+        _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 
-    def _check(self, hello: Hello) -> None:
+    def _check(self, hello: Hello, now: float) -> Principal:
+        """Who it is; an error where it may not come in."""
         if hello.protocol[0] != PROTOCOL[0]:
             raise VersionMismatch(
                 f"This gateway speaks protocol {PROTOCOL[0]}, you speak {hello.protocol[0]}. "
@@ -206,16 +264,37 @@ class _Peer:
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
         kind: Kind = "client" if hello.role == "client" else "node"
-        self.key_id = self._links.keys.check(hello.key, kind).key_id
+        record = self._links.check_key(hello.key, kind, self._address, now)
         if hello.role == "node" and not is_node_id(hello.name):
             raise UsageError(
                 f"{hello.name[:80]!r} can't be a node's id: it has 1 to 200 printable characters "
                 "and no space, slash or comma."
             )
+        if hello.role == "node":
+            self._links.keys.claim(hello.name, record.key_id)
+        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
+        self.name = f"{hello.role}:{hello.name}"
+        return principal
+
+    def lost_its_right(self) -> str | None:
+        """Why this connection may not go on; None if it may."""
+        keys, principal = self._links.keys, self._principal
+        if principal is None:
+            return None  # the link watches how long it is silent
+        if not keys.is_valid(principal.key_id):
+            return "The key was revoked, or has expired."
+        if isinstance(self._role, Node) and keys.owner_of(self._role.node_id) != principal.key_id:
+            return f"The node id {self._role.node_id!r} was given to another key."
+        return None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """For the log."""
+        return about(peer=self.name)
 
     @property
     def is_client(self) -> bool:
-        return isinstance(self._role, Client)
+        return isinstance(self._role, ClientLink)
 
     def say_goodbye(self) -> None:
         word = GoingAway("the gateway stops")
@@ -231,10 +310,11 @@ class _Peer:
 
     def left(self, now: float) -> None:
         self.gone.set()
-        if isinstance(self._role, Client):
+        if isinstance(self._role, ClientLink):
             self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
             self._links.calls.node_left(self._role, self.link, now)
+            _log.info("A node has left", extra=self.named)
 
 
 def is_node_id(name: str) -> bool:

@@ -2,108 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
+from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Function, Hello, Register, Resources
+from easyremote.protocol.messages import Hello, Register, Resources
 
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
+_log = logging.getLogger("easyremote.gateway")
 
-#: How long a node may be out of reach before its calls are given up.
-LOST_AFTER = 60.0
-#: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
-QUICK = 0.005
-#: How many calls are sent ahead then.
-AHEAD = 256
-#: The weight of the newest call in the mean running time.
-SMOOTHING = 0.1
+#: So long after its start a gateway waits for nodes that it never saw: they dial back to it, every
+#: 5 s at least in their first minute without it.
+RETURN = 6.0
+#: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
+#: as long; after so many RESTS it gets nothing more.
+HAND_BACKS = 16
+REST = 0.25
+RESTS = 6
 
 
-@dataclass(slots=True, eq=False)
-class Node:
-    """One node, known by its id, over all of its connections."""
+class Rota:
+    """The nodes that offer one function to one kind of caller; they take turns."""
 
-    node_id: str
-    instance: bytes = b""
-    #: When its process started, on our clock.
-    born: float = 0.0
-    link: Link | None = None
-    #: Whether it has said, on this link, what it offers.
-    is_registered: bool = False
-    #: Whether it has said, on this link, which calls it holds.
-    has_resumed: bool = False
-    #: It finishes what it has, and takes nothing new.
-    draining: bool = False
-    functions: dict[str, Function] = field(default_factory=dict)
-    slots: int = 0
-    #: The calls that are there, by the number they have on its link.
-    calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: How many of them have not finished, of each function.
-    active: dict[str, int] = field(default_factory=dict)
-    #: How many of them hold a slot.
-    busy: int = 0
-    mean_seconds: float | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    resources: Resources | None = None
-    #: What it has said of itself.
-    said: Register = field(default_factory=lambda: Register((), 0))
-    #: What its machine has; how busy that is, is not known of it.
-    machine: Resources | None = None
-    #: When it came, or went.
-    since: float = 0.0
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self._places: dict[Node, int] = {}
+        self._next = 0
 
-    @property
-    def online(self) -> bool:
-        """Whether it is connected and has said what it offers."""
-        return self.link is not None and self.is_registered
+    def add(self, node: Node) -> None:
+        self._places[node] = len(self.nodes)
+        self.nodes.append(node)
 
-    def is_gone(self, now: float) -> bool:
-        """Whether it is away, and not expected back."""
-        return self.link is None and (self.draining or now > self.since + LOST_AFTER)
+    def remove(self, node: Node) -> None:
+        """The last one takes its place, so that this costs the same for any number of nodes."""
+        place = self._places.pop(node)
+        last = self.nodes.pop()
+        if last is not node:
+            self.nodes[place] = last
+            self._places[last] = place
 
-    def may_take(self, function: str, now: float) -> bool:
-        """Whether a call of this function may go there, now or later."""
-        is_known = self.is_registered or bool(self.functions)
-        return not self.is_gone(now) and (function in self.functions or not is_known)
-
-    def has_room(self, function: str) -> bool:
-        """Whether one more call of this function may go there now."""
-        offered = self.functions.get(function)
-        if offered is None or not self.online or self.draining:
-            return False
-        limit = offered.max_concurrency
-        if limit and self.active.get(function, 0) >= limit:
-            return False
-        if is_builtin(function):  # code has processes of its own
-            return True
-        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy < self.slots + (AHEAD if quick else 0)
-
-    def occupy(self, function: str) -> None:
-        self.active[function] = self.active.get(function, 0) + 1
-        self.busy += not is_builtin(function)
-
-    def release(self, function: str) -> None:
-        self.active[function] -= 1
-        self.busy -= not is_builtin(function)
-
-    def ran(self, seconds: float) -> None:
-        """A call took so long; the mean follows."""
-        before = seconds if self.mean_seconds is None else self.mean_seconds
-        self.mean_seconds = before + SMOOTHING * (seconds - before)
+    def in_turn(self) -> Iterator[Node]:
+        """Yield each of them once, from behind the one at which the last caller stopped."""
+        start, count = self._next, len(self.nodes)
+        for place in range(start, start + count):
+            self._next = (place + 1) % count
+            yield self.nodes[place % count]
 
 
 class Nodes:
-    """All nodes that this gateway has seen since it started."""
+    """All nodes that this gateway has seen since it started.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    born
+        When the gateway started.
+    before
+        The ids of nodes that were there before. They may be on their way back, so that in the
+        first minute nobody is told that there is no such node, or no such function.
+    """
+
+    def __init__(self, born: float, before: Iterable[str] = ()) -> None:
+        self.born = born
+        self._before = frozenset(before)
         self._nodes: dict[str, Node] = {}
+        #: Who is online and offers a function, by function and kind of caller.
+        self._offers: dict[tuple[str, Access], Rota] = {}
         #: Called with a node that came, went, or says anew what it offers.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -116,51 +83,181 @@ class Nodes:
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
         """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
+        self._withdraw(node)
         node.instance = hello.instance
         node.born = now - hello.uptime
         node.link = link
-        node.is_registered = node.has_resumed = node.draining = False
+        node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.handed_back = node.rests = 0
+        node.rests_until = 0.0
         node.versions = hello.versions
         node.since = now
         node.resources = None
         return node
 
     def offer(self, node: Node, message: Register) -> None:
+        """The node says, anew, all that it offers."""
+        self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        for key in self._keys(node):
+            self._offers.setdefault(key, Rota()).add(node)
         self.changed(node)
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
+        self._withdraw(node)
         node.link = None
+        node.has_resumed = False
         node.since = now
         self.changed(node)
 
-    def offering(self, function: str) -> list[Node]:
-        """The nodes online that have this function."""
-        return [node for node in self if node.online and function in node.functions]
+    def handed_back(self, node: Node, calls: int, now: float) -> None:
+        """The node began none of so many calls; where it begins none at all, it gets fewer."""
+        node.handed_back += calls
+        if node.handed_back < HAND_BACKS or node.draining:
+            return
+        node.handed_back = 0
+        node.rests += 1
+        if node.rests <= RESTS:
+            node.rests_until = now + REST * 2 ** (node.rests - 1)
+        else:
+            node.draining = node.is_refusing = True
+            _log.warning(
+                "Node %r hands back whatever it is sent, and gets no more calls until it connects "
+                "anew. Look at its log, and start it again.",
+                node.node_id,
+            )
 
-    def refusal(self, node_id: str, function: str, now: float) -> EasyRemoteError | None:
-        """Why no node will ever take such a call (empty ``node_id``: any); None if one may."""
-        node = self._nodes.get(node_id)
-        if node is not None and node.link is not None and function in node.functions:
-            return None  # the common case, on the way of every call
+    def rested(self, now: float) -> list[Node]:
+        """The nodes whose rest is over: they may get calls again."""
+        rested = [node for node in self if 0 < node.rests_until <= now]
+        for node in rested:
+            node.rests_until = 0.0
+        return rested
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a count or the index is not what the nodes say; for tests."""
+        keys = {key for node in self if node.online for key in self._keys(node)}
+        assert set(self._offers) == keys
+        for key in keys:
+            offering = {node.node_id for node in self if node.online and node.offers(*key)}
+            assert {node.node_id for node in self.offering(*key)} == offering, key
+        for node in self:
+            held = [call for call in node.calls.values() if call.occupies]
+            active = Counter(call.function for call in held)
+            assert {name: count for name, count in node.active.items() if count} == active
+            assert node.busy == sum(not is_builtin(call.function) for call in held)
+            assert node.arriving <= set(node.calls.values())
+
+    def _withdraw(self, node: Node) -> None:
+        """Take back what it offered on this link."""
+        if not node.online:
+            return
+        for key in self._keys(node):
+            rota = self._offers[key]
+            rota.remove(node)
+            if not rota.nodes:
+                del self._offers[key]
+
+    @staticmethod
+    def _keys(node: Node) -> list[tuple[str, Access]]:
+        return [
+            (name, access)
+            for name, function in node.functions.items()
+            for access in Access
+            if access.allows(function)
+        ]
+
+    def offering(self, function: str, access: Access) -> Sequence[Node]:
+        """The nodes online that have this function, and let such a caller call it."""
+        rota = self._offers.get((function, access))
+        return rota.nodes if rota is not None else ()
+
+    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
+        """The same, each time from behind the one at which the last caller stopped."""
+        rota = self._offers.get((function, access))
+        return rota.in_turn() if rota is not None else iter(())
+
+    def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
+        """Why no node will take such a call; None if one may."""
+        node_id, function, access = target
         if not node_id:
-            if any(each.may_take(function, now) for each in self):
+            offering = self.offering(function, access)
+            if any(not node.is_refusing for node in offering):
                 return None
-            return self.no_such_function(function, None)
+            if self._is_away(function, access, now):
+                return None
+            return self._not_here(target, now)
+        node = self._nodes.get(node_id)
         if node is None:
-            return self.no_such_node(node_id)
+            return self._not_here(target, now)
         if node.is_gone(now):
             return NodeOffline(
                 f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
                 "or name another node.",
                 node_id=node_id,
             )
-        return None if node.may_take(function, now) else self.no_such_function(function, node)
+        if node.may_take(function, access, now):
+            return None
+        if node.is_refusing:
+            return NodeOffline(
+                f"Node {node_id!r} hands back whatever it is sent. Look at its log, and start it "
+                "again, or name another node.",
+                node_id=node_id,
+            )
+        return self.no_such_function(function, node, access)
+
+    def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
+        """What to tell who asks for a node, or for a function of any node, that is not known."""
+        node_id, function, access = target
+        if now < self.born + RETURN:
+            return None
+        away = self._away(now)
+        if node_id in away or (not node_id and away):
+            return self._not_back_yet(target, now)
+        return self.no_such_node(node_id) if node_id else self._no_such(function, access)
+
+    def _is_away(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is expected back has this function, or has not said what it has."""
+        return any(node.may_take(function, access, now) for node in self)
+
+    def may_come(self, function: str, access: Access, now: float) -> bool:
+        """Whether a node that is away, and may be on its way back, may have this function."""
+        return bool(self._away(now)) or self._is_away(function, access, now)
+
+    def _away(self, now: float) -> frozenset[str]:
+        """The nodes from before this gateway started that may be on their way back to it."""
+        if now >= self.born + LOST_AFTER:
+            return frozenset()
+        return self._before.difference(self._nodes)
+
+    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
+        """What to tell who asks for what was perhaps there before this gateway started."""
+        node_id, function, _ = target
+        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
+        return NodeOffline(
+            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
+            "Try again in a few seconds."
+        )
+
+    def _no_such(self, function: str, access: Access) -> EasyRemoteError:
+        """What to tell who asks for a function that no node has; some node had it, perhaps."""
+        last = max(
+            (node for node in self if node.offers(function, access)),
+            key=lambda node: node.since,
+            default=None,
+        )
+        if last is None or access is not Access.LINK:
+            return self.no_such_function(function, None, access)
+        return NodeOffline(
+            f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
+            "offline. Start it again.",
+            node_id=last.node_id,
+        )
 
     def no_such_node(self, node_id: str) -> NotFound:
         """What to tell somebody who asked for a node that nobody knows."""
@@ -175,8 +272,11 @@ class Nodes:
             f"Online: {', '.join(online)}."
         )
 
-    def no_such_function(self, function: str, node: Node | None) -> NotFound:
+    def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
         """What to tell somebody who asked for a function that is not there."""
+        if access is not Access.LINK:
+            # What is not public is not known to be there, either.
+            return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(
             {name for place in places for name in place.functions if not is_builtin(name)}

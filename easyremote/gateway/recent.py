@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
-
-if TYPE_CHECKING:
-    from easyremote.gateway.table import GatewayCall
+from easyremote.protocol.call import CallEvent
 
 #: How many calls are kept for each owner.
 LENGTH = 50
@@ -37,14 +35,25 @@ class EndedCall:
     ended: float
 
 
+#: What ends a call.
+ENDINGS = (
+    CallEvent.FINISHED,
+    CallEvent.CANCELLED,
+    CallEvent.EXPIRED,
+    CallEvent.GIVEN_UP,
+    CallEvent.REJECTED,
+)
+
+
 class Recent:
     """The last calls that are over, by owner."""
 
     def __init__(self) -> None:
         self._ended: dict[str, OrderedDict[bytes, EndedCall]] = {}
 
-    def note(self, call: GatewayCall, code: str, seconds: float, now: float) -> None:
-        """It is over, with this code and after so many seconds."""
+    def note(self, call: GatewayCall, event: CallEvent, now: float) -> None:
+        """Hear that a call is over; a listener of the call table."""
+        seconds = call.seconds
         is_code = call.function in (CELL, CALL)
         is_function = seconds >= WORTH_KEEPING and not is_builtin(call.function)
         if not call.owner or not (is_code or is_function):
@@ -52,7 +61,7 @@ class Recent:
         node_id = call.node.node_id if call.node is not None else call.target[0] or None
         ended = self._ended.setdefault(call.owner, OrderedDict())
         ended[call.call_id] = EndedCall(
-            call.call_id, call.function, node_id, call.origin, code, seconds, now
+            call.call_id, call.function, node_id, call.origin, call.code, seconds, now
         )
         if len(ended) > LENGTH:
             ended.popitem(last=False)

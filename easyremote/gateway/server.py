@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import ssl
@@ -19,12 +20,16 @@ from aiohttp import web
 from easyremote import config
 from easyremote.errors import NotAuthorized, UsageError
 from easyremote.gateway.app import make_app
+from easyremote.gateway.http.access import Door
 from easyremote.gateway.http.api import MAX_WAITING, Api
+from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
+
+_log = logging.getLogger("easyremote.gateway")
 
 #: Connections that are still open at the end are cut after this many seconds.
 SHUTDOWN_TIMEOUT = 5.0
@@ -46,7 +51,8 @@ class Server:
     behind_proxy
         TLS ends at a proxy in front; True allows to listen beyond loopback without it.
     allow_hosts
-        Host names, besides loopback and ``host``, under which people reach this gateway.
+        Host names, besides loopback and ``host``, under which people reach this gateway; with a
+        port where a proxy in front has another one than that of its scheme.
     home
         The directory of its keys; None for the user's data directory.
 
@@ -74,7 +80,7 @@ class Server:
             )
         self._host, self._port = host, port
         self._tls = tls
-        self._allow_hosts = tuple(allow_hosts)
+        self._door = Door.of(host, allow_hosts, tls=tls is not None, behind_proxy=behind_proxy)
         self._home = home
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
@@ -134,13 +140,22 @@ class Server:
         await self._serve(with_signals=False)
 
     def stop(self) -> None:
-        """Say going-away to everybody, and stop. Safe to repeat, and from any thread."""
+        """Say going-away to everybody, and stop. Safe to repeat, and from any thread.
+
+        Raises
+        ------
+        Exception
+            What had ended a gateway that `start_background` started, if it was not `stop`.
+        """
         loop, stopping, thread = self._loop, self._stopping, self._thread
         if loop is not None and stopping is not None and not loop.is_closed():
             loop.call_soon_threadsafe(stopping.set)
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=2 * SHUTDOWN_TIMEOUT)
             self._thread = None
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
 
     def __enter__(self) -> Self:
         return self.start_background()
@@ -165,8 +180,10 @@ class Server:
     def _run_in_thread(self) -> None:
         try:
             self._run(self._serve(with_signals=False))
-        except BaseException as error:  # noqa: B036 - raised again in start_background
+        except BaseException as error:  # noqa: B036 - raised again in start_background, or stop
             self._error = error
+            if self._ready.is_set():
+                _log.exception("The gateway has ended")
         finally:
             self._ready.set()
 
@@ -184,44 +201,38 @@ class Server:
         keys = KeyStore(home / "gateway.sqlite3")
         links = Links(keys)
         api = Api(links, max_waiting=self._max_waiting)
-        app = make_app(links, api, host=self._host, allow_hosts=self._allow_hosts)
+        app = make_app(links, api, self._door)
         runner = web.AppRunner(
             app,
-            access_log=None,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
-            keepalive_timeout=15.0,
             handler_cancellation=True,  # who asked by HTTP and went, takes the call along
         )
         await runner.setup()
+        assert runner.server is not None, "it has been set up"
+        listener = Listener(
+            runner.server, context=self._context(), behind_proxy=self._door.behind_proxy
+        )
         try:
-            await self._listen(runner)
-            connection_file = home / config.local_file().name
-            self._announce(keys, connection_file)
+            self._port = await listener.listen(self._host, self._port)
+            self._announce(keys, home / config.local_file().name)
             self._links = links
             self._ready.set()
             await self._stopping.wait()
+            api.leave()
             await links.going_away()
         finally:
             self._links = None
+            listener.close()
             api.close()
             await runner.cleanup()
             keys.close()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        context = None
-        if self._tls is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*self._tls)
-        try:
-            await web.TCPSite(runner, self._host, self._port, ssl_context=context).start()
-        except OSError as error:
-            # The loop's own words repeat the address; an unknown name has no error number of ours.
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise UsageError(
-                f"Can't listen on {self.address}: {why}. If another gateway has the "
-                "port, use that one, or give this one another: --port."
-            ) from None
-        self._port = runner.addresses[0][1]
+    def _context(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self._tls)
+        return context
 
     def _announce(self, keys: KeyStore, path: Path) -> None:
         """Leave the connection file for the other processes of this user.

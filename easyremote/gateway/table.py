@@ -2,175 +2,129 @@
 
 The gateway keeps a call's header, never its payload: what it can't place waits at the client, what
 passes is relayed chunk by chunk. All states are those of ``protocol/call.py``; each that can last
-has a timer here. A call enters by `CallTable.add` and leaves by `CallTable.forget`, which takes it
-out of wherever it stands: its queue, its node, its client. Who does what with a call is
-``calls.py``. ``tests/gateway/test_table.py`` proves it.
+has a timer here. A call enters by `CallTable.add`, changes by `CallTable.advance`, and leaves by
+`CallTable.forget`, which takes it out of wherever it stands: its queue, its node, its client. Who
+does what with a call is ``intake.py``, ``returns.py`` and ``deadlines.py``.
+``tests/gateway/test_table.py`` proves it.
 """
 
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 
-from easyremote.errors import CallLost, EasyRemoteError, to_wire
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.recent import Recent
-from easyremote.gateway.scheduler import Scheduler, Target
-from easyremote.protocol.builtins import CALL, CELL
-from easyremote.protocol.call import TERMINAL, CallEvent, CallState, advance
-from easyremote.protocol.callee import TOMBSTONES
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, pack_error
-from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Attach, Finished, HandBack, Payload, Submit
-from easyremote.protocol.streams import Relay
+from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import GatewayCall, Target
+from easyremote.gateway.scheduler import Scheduler
+from easyremote.logs import about
+from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
+from easyremote.protocol.caller import pack_error
+from easyremote.protocol.held import TOMBSTONES
+from easyremote.protocol.messages import Finished, HandBack, Payload
+
+_log = logging.getLogger("easyremote.gateway")
 
 #: Timers of calls that are over may outnumber the calls by so many before they are swept out.
 SPENT_TIMERS = 1000
-#: Seconds that the outcome of a call which went on without its client is kept for it.
-KEPT = 24 * 3600.0
-#: Characters that are kept of a call's origin.
-ORIGIN_LIMIT = 200
+#: Of so many events the story of a call tells; what comes after them is not noted.
+STORY = 20
+#: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
+TEXT_LIMIT = 2000
 
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """One client's connection."""
-
-    link: Link
-    #: The id of its key: it sees the calls of this owner only.
-    owner: str
-    #: Its calls, by its own numbers.
-    calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: When it said what it holds; the ages of what it sends again were taken after that.
-    resumed: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class GatewayCall:
-    """One call, as the gateway holds it."""
-
-    number: int
-    call_id: bytes
-    #: Empty while only its node has spoken of it; then ``target`` is not known, either.
-    owner: str
-    target: Target
-    state: CallState = CallState.QUEUED
-    client: Client | None = None
-    client_number: int = 0
-    node: Node | None = None
-    fence: int = 0
-    #: While it queues: what the client sent, and the start of its payload if that is a stream.
-    submit: Submit | None = None
-    arguments: Relay | None = None
-    created: float = 0.0
-    #: When its client first sent it, on our clock, or a little before.
-    sent: float = 0.0
-    began: float = 0.0
-    #: Moments on our clock, 0 for never.
-    deadline: float = 0.0
-    queue_deadline: float = 0.0
-    suspect_until: float = 0.0
-    hold_until: float = 0.0
-    #: Seconds that it goes on without its client; below 0 until it is over.
-    hold: float = RECONNECT_LIMIT
-    timer: float = 0.0
-    #: What its client said of them in SUBMIT.
-    session: str = ""
-    origin: str = ""
-    #: Whether it counts as active on its node.
-    occupies: bool = False
-    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
-    cancelling: bool | None = None
-    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
-    was_cancelled: bool = False
-    #: An outcome that the gateway made itself.
-    outcome: Finished | None = None
-
-    @property
-    def function(self) -> str:
-        return self.target[1]
-
-    @property
-    def title(self) -> str:
-        """What to call it in a message."""
-        special = {"": "the call", CELL: "the cell", CALL: "the shipped function"}
-        return special.get(self.function, f"{self.function}()")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has an outcome, delivered or not."""
-        return self.state is CallState.FINISHED or self.state in TERMINAL
-
-    def advance(self, event: CallEvent) -> None:
-        self.state = advance(self.state, event)
-
-    def next_deadline(self) -> float:
-        """When something has to happen if nothing else does."""
-        limits = [self.hold_until, self.suspect_until]
-        if self.state is CallState.QUEUED:
-            limits += [self.deadline, self.queue_deadline]
-        elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
-            limits.append(self.deadline + GRACE)
-        return min((limit for limit in limits if limit), default=0.0)
-
-    def bind(self, client: Client, number: int) -> None:
-        """This connection waits for it from now on."""
-        if self.client is not None:
-            self.client.calls.pop(self.client_number, None)
-        self.client, self.client_number = client, number
-        self.hold_until = 0.0
-        client.calls[number] = self
-
-    def unbind(self, now: float) -> None:
-        """Nobody waits for it, for as long as it may go on, or be kept, so."""
-        self.client = None
-        if self.hold > 0:
-            self.hold_until = now + self.hold
-        elif self.is_over:
-            self.hold_until = now + KEPT
-
-    def say_again(self) -> None:
-        """Somebody waits for it anew: have everything said again that was not seen."""
-        if self.outcome is not None and self.client is not None:
-            self.outcome.call = self.client_number
-            self.client.link.send(self.outcome)
-        elif self.node is not None and self.node.link is not None:
-            self.node.link.send(Attach(self.number))
-
-    def leave_node(self) -> None:
-        node = self.node
-        if node is not None:
-            node.calls.pop(self.number, None)
-            if self.occupies:
-                self.occupies = False
-                node.release(self.function)
-            self.node = None
-
-    def drop_arguments(self) -> None:
-        if self.arguments is not None:
-            self.arguments.stop()
-        self.submit = self.arguments = None
+#: Hears of an event right after it has changed a call.
+Listener = Callable[[GatewayCall, CallEvent, float], None]
 
 
 class CallTable:
     """All calls of one gateway: by id, in their queues, by what is due next."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, *, first: int = 0) -> None:
+        self.nodes = nodes
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over, so that a node that comes back late is told to forget them.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
-        self.recent = Recent()
-        self._last = 0
+        self._listeners: dict[CallEvent, list[Listener]] = {event: [] for event in CallEvent}
+        #: Numbers rise from ``first``. Each gateway starts elsewhere, so that a number of an
+        #: earlier gateway never means a call of this one.
+        self._last = first
         #: (moment, number, id): ids, so that no call is kept only because it had a deadline.
         self._timers: list[tuple[float, int, bytes]] = []
 
-    def add(self, call_id: bytes, owner: str, target: Target, now: float) -> GatewayCall:
+    def listen(self, listener: Listener, events: Iterable[CallEvent]) -> None:
+        """Have ``listener`` called with every call to which one of these events happens."""
+        for event in events:
+            self._listeners[event].append(listener)
+
+    def add(
+        self, call_id: bytes, owner: str, target: Target, state: CallState, now: float
+    ) -> GatewayCall:
+        """A call enters; nobody has this id."""
         self._last += 1
-        call = self.by_id[call_id] = GatewayCall(self._last, call_id, owner, target, created=now)
+        call = GatewayCall(self._last, call_id, owner, target, state, created=now)
+        self.by_id[call_id] = call
         return call
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    def advance(self, call: GatewayCall, event: CallEvent, now: float) -> None:
+        """The one door by which a call changes its state."""
+        state = TRANSITIONS.get((call.state, event))
+        if state is None:
+            raise InternalError(
+                f"{call.title} is {call.state.value} and can't be {event.name}. "
+                f"{self.story(call)} Please report this."
+            )
+        call.state = state
+        if len(call.story) < 2 * STORY:
+            call.story += (event, now)
+        for tell in self._listeners[event]:
+            tell(call, event, now)
+
+    def story(self, call: GatewayCall) -> str:
+        """What happened to a call, for people who look for a mistake."""
+        pairs = zip(call.story[::2], call.story[1::2], strict=True)
+        told = [
+            f"{event.name} after {moment - call.created:.3f} s"
+            for event, moment in pairs
+            if isinstance(event, CallEvent) and isinstance(moment, float)
+        ]
+        return f"Its story: {', '.join(told) or 'nothing yet'}."
+
+    def for_each(
+        self, calls: Iterable[GatewayCall], step: Callable[[GatewayCall], None], now: float
+    ) -> None:
+        """Take a step with each of these calls; a mistake of ours in one ends that call only."""
+        for call in calls:
+            try:
+                step(call)
+            except Exception:
+                self.broke(call, now)
+
+    def broke(self, call: GatewayCall, now: float) -> None:
+        """End a call because of a mistake of ours; called where the exception was caught."""
+        _log.exception(
+            "A mistake of the gateway ends %s (%s). %s",
+            *(call.title, call.state.value, self.story(call)),
+            extra=about(call=call.call_id),
+        )
+        error = InternalError(
+            f"The gateway made a mistake with {call.title}, and ended it. {self.story(call)} "
+            "Please report this, with the gateway's log."
+        )
+        try:
+            if call.state in TERMINAL:
+                self.forget(call)
+            else:
+                self.end(call, CallEvent.GIVEN_UP, error, now=now)
+        except Exception:
+            _log.exception("%s could not be ended in order", call.title)
+            self.forget(call)
+            if call.client is not None:
+                call.client.link.send(failed(call.client_number, error, may_have_run=True))
 
     # -- endings -----------------------------------------------------------------------------------
 
@@ -178,10 +132,10 @@ class CallTable:
         self, call: GatewayCall, event: CallEvent, error: EasyRemoteError, *, now: float
     ) -> None:
         """End a call with an outcome of our own; it is kept until its client has it."""
-        self.recent.note(call, error.code, now - call.began if call.began else 0.0, now)
-        if call.state is CallState.QUEUED:
+        if call.state in WAITING:
             self.queues.remove(call)
-        call.advance(event)
+        call.code, call.seconds = error.code, now - call.began if call.began else 0.0
+        self.advance(call, event, now)
         call.leave_node()
         call.drop_arguments()
         call.suspect_until = 0.0
@@ -202,9 +156,9 @@ class CallTable:
         )
         self.end(call, CallEvent.GIVEN_UP, CallLost(text), now=now)
 
-    def hand_back(self, call: GatewayCall) -> None:
+    def hand_back(self, call: GatewayCall, now: float) -> None:
         """It did not start: its client, who has the payload, sends it once more."""
-        call.advance(CallEvent.HANDED_BACK)
+        self.advance(call, CallEvent.HANDED_BACK, now)
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
@@ -212,9 +166,10 @@ class CallTable:
 
     def forget(self, call: GatewayCall, *, remember: bool = True) -> None:
         """Remove a call everywhere."""
-        if call.state is CallState.QUEUED:
+        if call.state in WAITING:
             self.queues.remove(call)
         call.leave_node()
+        call.drop_arguments()
         if call.client is not None:
             call.client.calls.pop(call.client_number, None)
         self.by_id.pop(call.call_id, None)
@@ -258,9 +213,46 @@ class CallTable:
         call = self.by_id.get(call_id)
         return call is not None and call.number == number and call.timer == when
 
+    # -- what always holds -------------------------------------------------------------------------
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError where a call stands in one place and not in another.
+
+        For tests: it looks at everything.
+        """
+        self.queues.check_invariants()
+        self.nodes.check_invariants()
+        timers = {(number, when) for when, number, _ in self._timers}
+        targets = self.queues.targets()
+        waiting = {id(call) for target in targets for call in self.queues.waiting(target)}
+        for call_id, call in self.by_id.items():
+            assert call.call_id == call_id
+            self._check_places(call, is_queued=id(call) in waiting)
+            due = call.next_deadline()
+            assert not due or (call.timer <= due and (call.number, call.timer) in timers), call
+        known = {id(call) for call in self.by_id.values()}
+        assert waiting <= known, "a call that is not there waits"
+        for node in self.nodes:
+            assert {id(call) for call in node.calls.values()} <= known, node.node_id
+
+    @staticmethod
+    def _check_places(call: GatewayCall, *, is_queued: bool) -> None:
+        state, node, client = call.state, call.node, call.client
+        on_node = state not in WAITING and state not in TERMINAL
+        assert on_node == (node is not None), call
+        assert node is None or node.calls[call.number] is call, call
+        assert client is None or client.calls[call.client_number] is call, call
+        assert not is_queued or (state in WAITING and call.submit is not None), call
+        assert is_queued or state is not CallState.QUEUED, call
+        assert bool(call.suspect_until) == (state in (CallState.SUSPECT, CallState.EXPECTED)), call
+        assert (call.outcome is not None) == (state in TERMINAL), call
+        is_arriving = node is not None and call in node.arriving
+        assert not (call.occupies and is_arriving), call
+        assert bool(call.arguments_by) == is_arriving, call
+
 
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
     """An outcome that no node made."""
     code, text, details = to_wire(error)
-    body = pack_error(code, text, **{**details, "may_have_run": may_have_run})
+    body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 
-from easyremote.serialize.values import Buffer
+from easyremote.protocol.streams import Buffer
 
-__all__ = ["BlobMissing", "BlobStore", "remove_blobs", "remove_leftovers"]
+__all__ = ["BlobMissing", "BlobStore", "remove_blobs", "remove_left_blobs"]
 
 #: The share of the machine's memory that the blobs of one owner may take.
 MEMORY_SHARE = 0.25
@@ -85,7 +85,7 @@ class BlobStore:
             return True
         try:
             if not self._folder.parent.exists():
-                remove_leftovers()
+                remove_left_blobs()
             for folder in (self._folder.parent, self._folder):
                 folder.mkdir(mode=0o700, exist_ok=True)
             if not self._is_ours() or not self._make_room(piece.nbytes):
@@ -135,7 +135,7 @@ def remove_blobs(node: int) -> None:
     shutil.rmtree(_folder(node), ignore_errors=True)
 
 
-def remove_leftovers() -> None:
+def remove_left_blobs() -> None:
     """Remove the blobs of node processes that were killed."""
     for folder in _home().glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX)

@@ -17,8 +17,10 @@ from typing import Any, Self
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
-from easyremote.node.processes.pools import SESSION_IDLE
+from easyremote.node.policy import SESSION_IDLE, NodePolicy
+from easyremote.node.registered.runner import Runner
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
@@ -43,7 +45,9 @@ class ComputeNode(Registrar):
         Seconds after which a session that nobody uses is ended, with its variables.
     allow_code
         Whether it runs cells and shipped functions, in processes of their own. That is a shell
-        account for whoever has a client key, so the default is no.
+        account for whoever has a client key, so the default is no. It is no sandbox, either way:
+        the arguments of registered functions are unpickled in the node's own process, and a
+        pickle can run code. Lend a node only to those whom you would let run code there.
     allow_install
         Whether a session may have packages installed for it (``%%remote --with polars``), in a
         folder beside this environment, which is not changed.
@@ -74,13 +78,16 @@ class ComputeNode(Registrar):
         self.settings = find_settings(gateway or vps_address, api_key, kind="node")
         self.settings.key("node")
         self.node_id = node_id or platform.node() or "node"
-        self._slots = max_workers or (os.cpu_count() or 1) + 4
-        self._labels = _checked(labels)
-        if not session_idle > 0:
-            raise UsageError(f"session_idle is in seconds and above 0, not {session_idle!r}.")
-        self._session_idle = session_idle
-        self._allow_code = allow_code
-        self._allow_install = allow_install
+        check_seconds(session_idle, "session_idle")
+        cores = os.cpu_count() or 1
+        self._policy = NodePolicy(
+            slots=max_workers or cores + 4,
+            processes=cores,
+            labels=_checked(labels),
+            session_idle=session_idle,
+            allow_code=allow_code,
+            allow_install=allow_install,
+        )
         self._served: ServedNode | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -93,6 +100,11 @@ class ComputeNode(Registrar):
     def is_online(self) -> bool:
         """Whether it is connected to its gateway."""
         return self._served is not None and self._served.link is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves: it is online, or on its way back to its gateway."""
+        return self._served is not None
 
     def serve(self) -> None:
         """Serve until `stop`, SIGINT or SIGTERM; what runs then may finish. Blocks.
@@ -162,12 +174,9 @@ class ComputeNode(Registrar):
             self.settings,
             self.node_id,
             self.functions,
-            slots=self._slots,
-            allow_code=self._allow_code,
-            labels=self._labels,
-            session_idle=self._session_idle,
-            allow_install=self._allow_install,
-            online=self._online,
+            Runner(self.functions, self._policy.slots, self.node_id),
+            self._policy,
+            self._online,
         )
         self._served = served
         if with_signals:

@@ -1,8 +1,9 @@
 """The folders of a node's processes: each has one of its own, under one of the node's.
 
-They are for what a session is given or makes as files (its modules, its files). A process's folder
-goes when the process has ended, the node's when the node does, and what a node left behind that was
-killed goes with the next. ``tests/node/test_folders.py`` proves it.
+They are for what a session is given or makes as files (its modules, its files, IPython's). The
+folder of a process is removed when the process has ended, and the folder of a node when the node
+has ended, however they ended: what a killed node left behind is removed when the next node starts.
+``tests/node/test_folders.py`` proves it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import psutil
 
 from easyremote.errors import UsageError
 
-__all__ = ["own_folder", "remove_folders"]
+__all__ = ["own_folder", "remove_folders", "remove_left_folders"]
 
 _PREFIX = "easyremote-node-"
 
@@ -38,12 +39,14 @@ def own_folder(name: str) -> Path:
 
 
 def remove_folders(node: int, process: int | None = None) -> None:
-    """Remove the folder of a process that has ended; without one, those of all, and left ones."""
-    if process is not None:
-        shutil.rmtree(_folder(node) / str(process), ignore_errors=True)
-        return
-    shutil.rmtree(_folder(node), ignore_errors=True)
-    for folder in _folder(node).parent.glob(f"{_PREFIX}*"):
+    """Remove the folder of a process that has ended; without one, those of all."""
+    folder = _folder(node) if process is None else _folder(node) / str(process)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_folders() -> None:
+    """Remove the folders of nodes that were killed."""
+    for folder in _folder(0).parent.glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX)
         if number.isdecimal() and not psutil.pid_exists(int(number)):
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,11 +11,14 @@ from easyremote.errors import UsageError
 from easyremote.node.registered.parameters import parameters
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.messages import Function
+from easyremote.times import check_seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: How much of a docstring travels to people who look at the list of functions.
 DOC_LIMIT = 4000
+#: The largest HTTP body that a function can ask for, in bytes; the gateway holds it in memory.
+MAX_BODY = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Functions:
         public: bool = False,
         auth_required: bool | None = None,
         tags: Sequence[str] = (),
+        max_body: int | None = None,
     ) -> RegisteredFunction:
         """Take a function in; the options are those of `ComputeNode.register`.
 
@@ -83,8 +87,12 @@ class Functions:
         if async_func is not None and async_func != is_async:
             kind = "an async function" if is_async else "no async function"
             raise UsageError(f"{name}() is {kind}, but was registered with async_func={async_func}")
-        if timeout is not None and timeout <= 0:
-            raise UsageError(f"{name}(): timeout is in seconds and above 0, not {timeout}.")
+        if timeout is not None:
+            check_seconds(timeout, f"{name}(): timeout")
+        if max_body is not None and not 1 <= max_body <= MAX_BODY:
+            raise UsageError(
+                f"{name}(): max_body is in bytes, from 1 to {MAX_BODY} (64 MiB), not {max_body!r}."
+            )
         if max_concurrency is not None and max_concurrency < 1:
             raise UsageError(f"{name}(): max_concurrency is at least 1, not {max_concurrency}.")
         generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
@@ -102,6 +110,7 @@ class Functions:
             auth_required=bool(auth_required),
             tags=tuple(tags),
             parameters=parameters(function),
+            max_body=max_body or 0,
         )
         registered = RegisteredFunction(function, spec)
         self._functions[name] = registered
@@ -136,6 +145,7 @@ class Registrar:
         public: bool = False,
         auth_required: bool | None = None,
         tags: Sequence[str] = (),
+        max_body: int | None = None,
     ) -> Callable[[F], F]: ...
 
     def register(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -162,6 +172,9 @@ class Registrar:
             Whether that endpoint asks for a client key.
         tags
             Free words, shown to people.
+        max_body
+            The largest body of an HTTP request that calls it, in bytes; None for 1 MiB. The gateway
+            holds a body in memory, and takes at most 64 MiB.
 
         Raises
         ------

@@ -12,10 +12,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
-from easyremote.errors import CannotReturn, CannotShip, EasyRemoteError, RemoteError, to_wire
-from easyremote.protocol.callee import Outcome, failure
+from easyremote.errors import (
+    CannotReturn,
+    CannotShip,
+    EasyRemoteError,
+    ProtocolError,
+    RemoteError,
+    to_wire,
+)
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.plain import dump_plain
 from easyremote.serialize.values import Dumped, dump, load_call
@@ -25,10 +30,21 @@ TEXT_LIMIT = 200_000
 
 
 def load_arguments(encoding: str, body: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call, as its encoding says."""
+    """The arguments of a call, as its encoding says.
+
+    Raises
+    ------
+    ProtocolError
+        The encoding is none of those that arguments come in; nothing was opened.
+    """
     if encoding == "json":
         return (), json.loads(bytes(body))
-    return load_call(body)
+    if encoding == "pickle5":
+        return load_call(body)
+    raise ProtocolError(
+        f"A registered function takes no arguments in {encoding[:80]!r}, only in pickle5 or json; "
+        "they were not opened."
+    )
 
 
 def value_outcome(value: object, encoding: str, function: str, seconds: float) -> Outcome:
@@ -44,12 +60,6 @@ def value_outcome(value: object, encoding: str, function: str, seconds: float) -
     except CannotShip as error:
         return failure(*to_wire(cannot_return(error, f"{function} ran, but what it returned"))[:2])
     return Outcome(dumped.parts, dumped.size, "pickle5", seconds=seconds)
-
-
-def plain_outcome(value: object) -> Outcome:
-    """The outcome of a call that is answered with plain values, by the node itself."""
-    body = msgspec.msgpack.encode(value)
-    return Outcome((body,), len(body), "msgpack")
 
 
 def dump_item(item: object, function: str) -> Dumped:

@@ -1,7 +1,7 @@
 """`ServedNode`: a node while it is served; all that happens on its event loop.
 
-It owns the connection, and hands what comes to the one that runs registered functions
-(``runner.py``) or to the one that runs shipped code (``session.py``).
+It owns the connection. A call goes to what runs registered functions (``registered/runner.py``) or
+to what passes shipped code on to processes (``processes/sessions.py``). Nothing is unpickled here.
 ``tests/node/test_compute_node.py`` proves it with real processes.
 """
 
@@ -13,21 +13,27 @@ import os
 import platform
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import easyremote
+from easyremote.background import run_every
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
+from easyremote.node.blob_store import remove_left_blobs
+from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions
+from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.process import RelayedCall
+from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
-from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
-from easyremote.protocol.builtins import OF_NODES
-from easyremote.protocol.callee import HeldCall
+from easyremote.protocol.builtins import OF_NODES, is_builtin
+from easyremote.protocol.callee import Callee, LocalCall
+from easyremote.protocol.held import HeldCall, Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     PROTOCOL,
-    Delivered,
+    Dispatch,
     Function,
     GoingAway,
     Gpu,
@@ -41,66 +47,82 @@ from easyremote.protocol.messages import (
 )
 from easyremote.transport.dial import stay_connected
 
+if TYPE_CHECKING:  # what runs registered functions may unpickle; this module never does
+    from easyremote.node.registered.runner import Runner
+
 #: What runs at the time of SIGTERM has so many seconds to finish.
 DRAIN_TIMEOUT = 60.0
 #: Seconds between two measurements, while somebody looks.
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
 TIDY_INTERVAL = 10.0
-#: How many cells and shipped functions may be under way here; the processes are far fewer.
-CODE_CONCURRENCY = 256
 
 _log = logging.getLogger("easyremote.node")
 _STARTED = time.monotonic()
 
 
 class ServedNode:
-    """A node that is being served: what happens on its event loop."""
+    """A node that is being served: what happens on its event loop.
+
+    Parameters
+    ----------
+    settings
+        The gateway and the key.
+    node_id
+        What the node is called.
+    functions
+        What is registered.
+    runner
+        What runs that.
+    policy
+        What the node does for others.
+    online
+        Is set when the node is connected.
+    """
 
     def __init__(
         self,
         settings: Settings,
         node_id: str,
         functions: Functions,
-        *,
-        slots: int,
-        allow_code: bool,
-        labels: tuple[str, ...],
-        session_idle: float,
-        allow_install: bool,
+        runner: Runner,
+        policy: NodePolicy,
         online: threading.Event,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
         self._functions = functions
-        self._slots = slots
-        self._allow_code = allow_code
-        self._labels = labels
-        self._session_idle = session_idle
-        self._allow_install = allow_install
-        self._processes = os.cpu_count() or 1
+        self._policy = policy
         self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
         self._online = online
         self._instance = os.urandom(16)
         self.link: Link | None = None
         self.stopping = asyncio.Event()
         self._watched = asyncio.Event()
-        self._runner = Runner(functions, slots, node_id)
+        self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
-        self._callee = self._runner.callee
-        self._sessions = Sessions(
-            self._processes, node_id, session_idle, allow_install=allow_install
-        )
-        self._named: tuple[list[HeldCall], list[RelayedCall]] = ([], [])
+        self._sessions = Sessions(node_id, policy)
+        #: The calls that are run here, and those that are passed on to processes.
+        self._registered, self._relayed = runner.callee, self._sessions.calls
+        #: What was named in RESUME, in this order.
+        self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
     async def run(self) -> None:
         meter = await asyncio.to_thread(ResourceMeter)
         self._machine = await asyncio.to_thread(meter.machine)
+        await asyncio.to_thread(_remove_leftovers)
+        tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
             asyncio.create_task(self.stopping.wait()),
-            asyncio.create_task(self._measure(meter)),
-            asyncio.create_task(self._tidy()),
+            asyncio.create_task(
+                run_every(
+                    METER_INTERVAL, lambda: self._measure(meter), "Measuring the machine", _log
+                )
+            ),
+            asyncio.create_task(
+                run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -121,7 +143,7 @@ class ServedNode:
         self._runner.hand_back()
         self._sessions.hand_back()
         deadline = time.monotonic() + DRAIN_TIMEOUT
-        while self._callee.unfinished or self._sessions.unfinished:
+        while self._registered.unfinished or self._relayed.unfinished:
             if time.monotonic() > deadline or self.link is None:
                 return
             await asyncio.sleep(0.05)
@@ -143,9 +165,8 @@ class ServedNode:
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.link = link
         self.offer()
-        held, relayed = self._callee.attach(link), self._sessions.attach(link)
-        self._named = (held, relayed)
-        both: list[HeldCall | RelayedCall] = [*held, *relayed]
+        self._named = self._registered.attach(link), self._relayed.attach(link)
+        both: list[HeldCall] = [*self._named[0], *self._named[1]]
         link.send(
             Resume(tuple(call.call_id for call in both), fences=tuple(call.fence for call in both))
         )
@@ -157,27 +178,55 @@ class ServedNode:
         if self.link is None:
             return
         specs = [function.spec for function in self._functions]
-        if self._allow_code:
+        policy = self._policy
+        if policy.allow_code:
             specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
-        policy = self._allow_code and self._allow_install, self._session_idle, self._processes
-        self.link.send(Register(tuple(specs), self._slots, self._labels, *self._machine, *policy))
+        self.link.send(
+            Register(
+                tuple(specs),
+                policy.slots,
+                policy.labels,
+                *self._machine,
+                installs=policy.allow_code and policy.allow_install,
+                session_idle=policy.session_idle,
+                processes=policy.processes,
+            )
+        )
 
     def receive(self, message: Message, now: float) -> None:
         match message:
             case Resumed():
-                held, relayed = self._named
-                self._callee.resumed(held, message.calls[: len(held)])
-                self._sessions.resumed(relayed, message.calls[len(held) :])
-            case Delivered():
-                for number in message.calls:
-                    self._sessions.delivered(number)
-                self._callee.receive(message)
+                registered, relayed = self._named
+                self._registered.resumed(registered, message.calls[: len(registered)])
+                self._relayed.resumed(relayed, message.calls[len(registered) :])
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
-            case _ if self._sessions.owns(message):
-                self._sessions.receive(message)
+            case Dispatch() if is_builtin(message.function) and not self._policy.allow_code:
+                self._relayed.refuse(message, self._no_code())
             case _:
-                self._callee.receive(message)
+                for calls in self._holders(message):
+                    calls.receive(message)
+
+    def _holders(self, message: Message) -> tuple[Callee | RelayedCalls, ...]:
+        """Who holds the call that a message is about; each ignores what is not its own."""
+        if isinstance(message, Dispatch):
+            return (self._relayed,) if message.function in OF_NODES else (self._registered,)
+        return self._registered, self._relayed
+
+    def _no_code(self) -> Outcome:
+        # The gateway knows this, and sends no such call: a gateway that lies does.
+        return failure(
+            "not-found",
+            f"Node {self._node_id!r} runs only the functions that it registered, no cells and no "
+            "shipped code. Its owner can allow them: start it without --no-code.",
+            may_have_run=False,
+        )
+
+    def failed(self, message: Message, error: Exception) -> None:
+        kind = type(message).__name__
+        text = f"Node {self._node_id!r} can't handle a {kind}. Please report it, with its log."
+        for calls in self._holders(message):
+            calls.fail(message, text)
 
     def flush(self, now: float) -> None:
         """Nothing is kept back for a batch."""
@@ -186,8 +235,8 @@ class ServedNode:
         self.link = None
         self._watched.clear()
         if link is not None:
-            self._callee.detach(link)
-            self._sessions.detach(link)
+            self._registered.detach(link)
+            self._relayed.detach(link)
         if error is not None:
             _log.warning("%s", error)
 
@@ -195,14 +244,19 @@ class ServedNode:
 
     async def _measure(self, meter: ResourceMeter) -> None:
         """Send how the machine is doing, only while somebody looks."""
-        while True:
-            await self._watched.wait()
-            await asyncio.sleep(METER_INTERVAL)
-            reading = await asyncio.to_thread(meter.read)
-            if self.link is not None and self._watched.is_set():
-                self.link.send(reading)
+        await self._watched.wait()
+        reading = await asyncio.to_thread(meter.read)
+        if self.link is not None and self._watched.is_set():
+            self.link.send(reading)
 
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(min(TIDY_INTERVAL, self._session_idle))
-            self._sessions.processes.end_idle(time.monotonic())
+    def _tidy(self) -> None:
+        self._sessions.processes.end_idle(time.monotonic())
+
+
+def _remove_leftovers() -> None:
+    """Remove what killed nodes left behind."""
+    try:
+        remove_left_folders()
+        remove_left_blobs()
+    except Exception:  # the node is of use all the same
+        _log.exception("What killed nodes left behind can't be removed.")

@@ -40,6 +40,9 @@ class Builtin:
     job: str = ""
     #: The encodings in which it may be answered. Only user code answers in ``pickle5``.
     answers: tuple[str, ...] = ("msgpack",)
+    #: The encodings in which its arguments may come. Only a session's process unpickles; who
+    #: answers in msgpack alone, decodes the arguments without pickle, whatever they are called.
+    takes: tuple[str, ...] = ("pickle5", "msgpack")
 
 
 CALL: Final = "$call"
@@ -73,18 +76,31 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(CHANGES, Answerer.GATEWAY, "Each node that comes, goes, or offers something else."),
         Builtin(CANCEL, Answerer.GATEWAY, "Stops the call whose id is in ``session``."),
         Builtin(KILL, Answerer.GATEWAY, "Stops that call and kills the process that runs it."),
-        Builtin(CELL, Answerer.SESSION, "Runs a cell.", job="cell", answers=_PICKLED),
-        Builtin(CALL, Answerer.POOL, "Runs a shipped function.", job="shipped", answers=_PICKLED),
+        Builtin(
+            *(CELL, Answerer.SESSION, "Runs a cell.", "cell"),
+            answers=_PICKLED,
+            takes=("pickle5",),
+        ),
+        Builtin(
+            *(CALL, Answerer.POOL, "Runs a shipped function.", "shipped"),
+            answers=_PICKLED,
+            takes=("pickle5",),
+        ),
         Builtin(
             *(SESSION, Answerer.SESSION, "Lists, gets, puts and deletes variables."),
             job="variables",
             answers=_PICKLED,
+            takes=("pickle5",),
         ),
-        Builtin(VARIABLES, Answerer.SESSION, "Lists and deletes variables; plain values only."),
+        Builtin(
+            *(VARIABLES, Answerer.SESSION, "Lists and deletes variables; plain values only."),
+            takes=("msgpack",),
+        ),
         Builtin(
             *(COMM, Answerer.SESSION, "A message of the front end to a widget."),
             job="widget",
             answers=_PICKLED,
+            takes=("pickle5",),
         ),
         Builtin(HAVE, Answerer.SUPERVISOR, "Which of these blobs are on the node."),
         Builtin(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),

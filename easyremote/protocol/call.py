@@ -1,7 +1,8 @@
 """The states of a call, and the one table of its transitions.
 
 A call moves ``queued -> dispatched -> running -> finished -> delivered``. Beside these it can be
-``suspect`` (its node is out of reach; it may be running, or done), and it can end without a value:
+``suspect`` (its node is out of reach; it may be running, or done) or ``expected`` (it is from
+before this gateway started, and its node may come back with it), and it can end without a value:
 ``cancelled``, ``expired``, ``lost``, ``rejected``. All three roles keep their calls with this
 table; what is not in it raises and changes nothing. The first terminal state wins, because no
 terminal state has a way out. ``tests/protocol/test_call.py`` walks every pair.
@@ -21,6 +22,7 @@ class CallState(Enum):
     __hash__ = object.__hash__
 
     QUEUED = "queued"
+    EXPECTED = "expected"
     DISPATCHED = "dispatched"
     RUNNING = "running"
     SUSPECT = "suspect"
@@ -50,6 +52,9 @@ class CallEvent(Enum):
     REJECTED = auto()
 
 
+#: Not on a node, as far as this side knows.
+WAITING = frozenset({CallState.QUEUED, CallState.EXPECTED})
+
 TERMINAL = frozenset(
     {
         CallState.DELIVERED,
@@ -68,8 +73,13 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (_S.QUEUED, _E.EXPIRED): _S.EXPIRED,
     (_S.QUEUED, _E.GIVEN_UP): _S.LOST,
     (_S.QUEUED, _E.REJECTED): _S.REJECTED,
-    # A node that comes back with a call which this gateway had not dispatched itself.
+    # A node comes back with a call that this gateway did not dispatch itself.
     (_S.QUEUED, _E.NODE_RESUMED): _S.RUNNING,
+    (_S.EXPECTED, _E.NODE_RESUMED): _S.RUNNING,
+    # The node says that it does not hold the call, so that it runs nowhere.
+    (_S.EXPECTED, _E.DISPATCHED): _S.DISPATCHED,
+    (_S.EXPECTED, _E.CANCELLED): _S.CANCELLED,
+    (_S.EXPECTED, _E.GIVEN_UP): _S.LOST,
     (_S.DISPATCHED, _E.STARTED): _S.RUNNING,
     (_S.DISPATCHED, _E.FINISHED): _S.FINISHED,
     (_S.DISPATCHED, _E.HANDED_BACK): _S.QUEUED,

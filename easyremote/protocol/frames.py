@@ -2,8 +2,8 @@
 
 A record is ``length`` (4 bytes, little endian, of what follows), ``kind`` (1 byte), ``body``.
 Kind 0: a control message (``messages.py``). Kind 1: a chunk of a stream: its id (4 bytes), bytes.
-A WebSocket message holds whole records; a pipe splits them anywhere, so the decoder takes both.
-Every length is checked against its limit before a byte of the body is kept.
+A WebSocket message holds whole records, a pipe splits them anywhere; the decoder takes both. Every
+length is checked against its limit before a byte of the body is kept.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from easyremote.protocol.messages import Message, decode
 CONTROL: Final = 0
 CHUNK: Final = 1
 
-#: 64 KiB frames measured fastest (they match the socket reads).
+#: Frames of 64 KiB were measured as the fastest: they match the socket's reads.
 CHUNK_SIZE: Final = 64 * 1024
-#: A node that registers a thousand documented functions says so in one message of this size.
+#: Enough for a node that registers a thousand documented functions in one message.
 MAX_CONTROL: Final = 1024 * 1024
-#: HELLO comes from somebody who has not shown a key yet.
+#: The sender of HELLO has not shown a key yet.
 MAX_HELLO: Final = 4 * 1024
-#: The most that one WebSocket message may hold: what was queued, and one record more.
+#: The largest WebSocket message: one largest record behind 64 KiB of others.
 MAX_MESSAGE: Final = MAX_CONTROL + 2 * CHUNK_SIZE
 
 CONTROL_HEADER: Final = struct.Struct("<IB")
@@ -35,7 +35,7 @@ _CHUNK_EXTRA: Final = CHUNK_HEADER.size - 4
 
 
 class Chunk:
-    """A piece of a stream, as it lies in what was received (a view, not a copy)."""
+    """A piece of a stream: a view of the received bytes, not a copy."""
 
     __slots__ = ("data", "stream")
 
@@ -50,7 +50,7 @@ def control_record(body: bytes) -> bytes:
     Raises
     ------
     ProtocolError
-        It is larger than the far end would take.
+        The far end would refuse a message of this size.
     """
     if len(body) >= MAX_CONTROL:
         raise ProtocolError(f"a control message of {len(body)} bytes is above {MAX_CONTROL}")
@@ -58,7 +58,7 @@ def control_record(body: bytes) -> bytes:
 
 
 def chunk_header(stream: int, size: int) -> bytes:
-    """What goes before ``size`` bytes of the stream."""
+    """The head of a chunk of ``size`` bytes."""
     return CHUNK_HEADER.pack(size + _CHUNK_EXTRA, CHUNK, stream)
 
 
@@ -66,28 +66,34 @@ class FrameDecoder:
     """Turns received bytes into messages and chunks; keeps the start of a split record."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        #: The longest control record that is taken now; HELLO's until somebody is admitted.
+        self._rest = bytearray()
+        #: How many bytes the rest has to have before it is looked at again.
+        self._needed = 0
+        #: The longest control record that is taken now: a HELLO's, until the peer is admitted.
         self.max_control = MAX_HELLO
 
     def receive_data(self, data: bytes) -> Iterator[Message | Chunk]:
-        """Yield what ``data`` completes.
+        """Yield the records that ``data`` completes.
 
         Raises
         ------
         ProtocolError
-            Garbage, or a record above its limit. The connection can't be used any more.
+            The bytes are no records, or a record is above its limit. Close the connection.
         """
         if self._rest:
-            data = self._rest + data
-            self._rest = b""
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
         view = memoryview(data)
-        start, end = 0, len(data)
+        start, end, needed = 0, len(data), 5
         while end - start >= 5:
             length, kind = CONTROL_HEADER.unpack_from(view, start)
             stop = start + 4 + length
             self._check(length, kind)
             if stop > end:
+                needed = stop - start
                 break
             if kind == CONTROL:
                 yield self._message(view[start + 5 : stop])
@@ -96,17 +102,20 @@ class FrameDecoder:
                 yield Chunk(stream, view[start + 9 : stop])
             start = stop
         if start < end:
-            self._rest = bytes(view[start:])
+            self._rest += view[start:]
+            self._needed = needed
 
     def _check(self, length: int, kind: int) -> None:
         if kind == CONTROL:
             if not 1 <= length <= self.max_control:
-                raise ProtocolError(f"a control record of {length} bytes; {self.max_control} go")
+                raise ProtocolError(
+                    f"a control record of {length} bytes; the limit is {self.max_control}"
+                )
         elif kind == CHUNK:
             if not _CHUNK_EXTRA < length <= CHUNK_SIZE + _CHUNK_EXTRA:
-                raise ProtocolError(f"a chunk record of {length} bytes; {CHUNK_SIZE} go")
+                raise ProtocolError(f"a chunk record of {length} bytes; the limit is {CHUNK_SIZE}")
         else:
-            raise ProtocolError(f"a record of kind {kind}: the other side speaks another protocol")
+            raise ProtocolError(f"a record of kind {kind}; the peer speaks another protocol")
 
     def _message(self, body: memoryview) -> Message:
         try:

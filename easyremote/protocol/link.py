@@ -1,13 +1,15 @@
-"""One peer's connection, without the connection: bytes in, messages out, and the reverse.
+"""One end of a connection, without the socket: bytes in, messages out, and the reverse.
 
-A Link frames and unframes, moves streams under credits (``streams.py``) and watches liveness. It
-has no socket and no clock: the shell (``transport/connection.py``) feeds it what came, sends what
-`data_to_send` gives, and calls `handle_timeout` when `next_timeout` says so. It knows nothing of
-calls, nor who is at the other end; a WebSocket and a pipe run the same Link.
+A Link makes records and reads them, moves streams under credits (``streams.py``) and watches
+whether its peer is alive. It has no socket and no clock: the shell (``transport/connection.py``)
+gives it the bytes that came, sends what `data_to_send` returns, and calls `handle_timeout` when
+`next_timeout` says so. It knows nothing of calls, nor who the peer is; a WebSocket and a pipe run
+the same Link.
 
     connecting --open()--> open --close()--> closed
+                             `--a peer that does not read--> overrun --close()--> closed
 
-Control goes ahead of data, so that a ping never waits behind a gigabyte.
+Control messages are sent before data, so that a PING never waits behind a gigabyte.
 ``tests/protocol/test_link.py`` proves it, ``test_machine.py`` under loss and disconnects.
 """
 
@@ -28,6 +30,7 @@ from easyremote.protocol.frames import (
 )
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
+    MAX_PAYLOAD,
     Credit,
     Message,
     Payload,
@@ -37,21 +40,36 @@ from easyremote.protocol.messages import (
     StreamStop,
     encode,
 )
-from easyremote.protocol.streams import Assembly, Buffer, Outgoing, Relay, StreamTable
+from easyremote.protocol.streams import (
+    Assembly,
+    Buffer,
+    Outgoing,
+    Pieces,
+    Relay,
+    StreamTable,
+    TooLarge,
+    allocate,
+)
 
-#: A silent link is asked after this many seconds.
+#: A PING is sent after so many seconds of silence.
 PING_INTERVAL = 10.0
-#: A link that has been silent for so long is closed: its peer is gone, or half of the link is.
+#: A link that has been silent for so many seconds is closed: its peer is gone.
 DEAD_AFTER = 40.0
-#: HELLO has to come, and be answered, within this many seconds.
+#: HELLO has to come, and be answered, within so many seconds.
 HELLO_TIMEOUT = 5.0
+#: Memory that messages may take while they wait for a peer that does not read them.
+MAX_BACKLOG = 64 * 1024 * 1024
+#: What a message takes beside its own bytes: two objects and their places in a list.
+QUEUED_COST = 100
 
 
 class LinkState(Enum):
-    """Where a link stands."""
+    """The state of a link."""
 
     CONNECTING = "connecting"
     OPEN = "open"
+    #: The peer did not read `MAX_BACKLOG`: nothing more is queued, and the shell closes.
+    OVERRUN = "overrun"
     CLOSED = "closed"
 
 
@@ -66,69 +84,97 @@ class Link:
 
     def __init__(self, now: float) -> None:
         self.state = LinkState.CONNECTING
-        #: Called when there is something to send; the shell sets it.
+        #: Called when there is something to send, or the link is overrun; the shell sets it.
         self.wake: Callable[[], None] = _asleep
         self._decoder = FrameDecoder()
         self._control: list[bytes] = []
+        #: Memory that the queued messages take.
+        self._backlog = 0
+        #: Whether `send` drops everything.
+        self._is_mute = False
+        #: The largest payload that is collected here.
+        self.max_payload = MAX_PAYLOAD
         self._streams = StreamTable(self)
         self._opened = now
-        self._last_received = now
+        #: When the last byte came.
+        self.last_received = now
         self._last_ping = now
 
-    def open(self, now: float) -> None:
-        """HELLO and WELCOME are through: everything may pass now."""
+    def open(self, now: float, max_payload: int = MAX_PAYLOAD) -> None:
+        """HELLO and WELCOME were exchanged: now everything may be sent.
+
+        ``max_payload`` is the largest payload that the gateway carries.
+        """
         if self.state is not LinkState.CONNECTING:
             raise InternalError(f"a link that is {self.state.value} can't be opened")
         self.state = LinkState.OPEN
+        self.max_payload = max_payload
         self._decoder.max_control = MAX_CONTROL
-        self._last_received = self._last_ping = now
+        self.last_received = self._last_ping = now
 
     def close(self) -> None:
-        """It is over; the streams' other sides hear of it. Safe to repeat."""
+        """The connection is over; the other sides of its streams hear of it. Safe to repeat."""
         if self.state is not LinkState.CLOSED:
             self.state = LinkState.CLOSED
-            self._control.clear()
+            self._mute()
             self._streams.drop_all()
 
     # -- sending -------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Queue a control message. On a closed link it is dropped: who closed it, tells."""
-        if self.state is LinkState.CLOSED:
+        """Queue a control message. A link that is closed or overrun drops it."""
+        if self._is_mute:
             return
         body = encode(message)
-        if len(body) >= MAX_CONTROL:
-            raise ProtocolError(f"a {type(message).__name__} of {len(body)} bytes is too large")
-        self._control.append(CONTROL_HEADER.pack(len(body) + 1, CONTROL))
+        size = len(body)
+        if size >= MAX_CONTROL:
+            raise ProtocolError(f"a {type(message).__name__} of {size} bytes is too large")
+        self._backlog += size + QUEUED_COST
+        if self._backlog > MAX_BACKLOG:
+            self._overrun()
+            return
+        self._control.append(CONTROL_HEADER.pack(size + 1, CONTROL))
         self._control.append(body)
         if len(self._control) == 2:
             self.wake()
 
-    def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
-        """A payload of these parts, for a message that is sent next: inline, or as a stream.
+    def _overrun(self) -> None:
+        """Drop the queued messages. `close` drops the streams: that calls into the owner."""
+        self.state = LinkState.OVERRUN
+        self._mute()
+        self.wake()
 
-        The parts are sent from where they lie; they must not change until they are sent.
+    def _mute(self) -> None:
+        self._is_mute = True
+        self._control.clear()
+        self._backlog = 0
+
+    def offer(self, parts: Sequence[Buffer], size: int, encoding: str) -> Payload:
+        """A payload of these parts, for the message that is sent next: inline, or as a stream.
+
+        The parts are not copied; they must not change until they are sent.
         """
         if size <= INLINE_LIMIT:
             return Payload(encoding, size, b"".join(parts))
-        return Payload(encoding, size, b"", self.open_stream(Outgoing(size, parts)))
+        return Payload(encoding, size, b"", self.open_stream(Outgoing(size, Pieces(parts))))
 
     def open_stream(self, stream: Outgoing) -> int:
-        if self.state is LinkState.CLOSED:
+        """Start a stream; its number here, 0 where nothing can be sent any more."""
+        if self._is_mute:
             return 0
         return self._streams.open(stream)
 
     def push(self, stream: int, chunk: memoryview) -> None:
-        """Queue a chunk of a stream whose bytes come from elsewhere."""
+        """Queue a chunk of a stream that comes from another link."""
         self._streams.push(stream, chunk)
 
     def abort_stream(self, stream: int) -> None:
-        """Outgoing: the rest will not come."""
+        """Tell the receiver of an outgoing stream that the rest will not come."""
         if self._streams.outgoing.pop(stream, None) is not None:
             self.send(StreamReset(stream))
 
     def stop_stream(self, stream: int) -> None:
-        """Incoming: the rest is not wanted. What still comes is dropped."""
+        """Tell the sender of an incoming stream to stop. What still comes is dropped."""
         if self._streams.incoming.pop(stream, None) is not None:
             self.send(StreamStop(stream))
 
@@ -137,7 +183,7 @@ class Link:
         return bool(self._control) or self._streams.sendable
 
     def data_to_send(self) -> bytes | None:
-        """What to send next, as one WebSocket message of about 64 KiB; None for nothing."""
+        """The bytes to send next, about 64 KiB at the most; None if there are none."""
         if self._control:
             return self._control_to_send()
         taken = self._streams.next_chunk()
@@ -148,10 +194,11 @@ class Link:
 
     def _control_to_send(self) -> bytes:
         queued = self._control
-        if len(queued) <= 64:  # the common case: all of it, unless some are large
+        if len(queued) <= 64:  # the common case: few messages, which leave together
             data = b"".join(queued)
             if len(data) <= CHUNK_SIZE or len(queued) == 2:
                 queued.clear()
+                self._backlog = 0
                 return data
         size = 0
         for index in range(0, len(queued), 2):
@@ -163,21 +210,23 @@ class Link:
         index = max(index, 2)
         data = b"".join(queued[:index])
         del queued[:index]
+        heads = index // 2
+        self._backlog -= len(data) + heads * (QUEUED_COST - CONTROL_HEADER.size)
         return data
 
     # -- receiving -----------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> Iterator[Message]:
-        """Yield the messages for the owner of the link; handle each before asking for the next.
+        """Yield the messages for the owner; handle each one before asking for the next.
 
         Raises
         ------
         ProtocolError
-            The peer broke the protocol: close the connection, with this as the reason.
+            The peer broke the protocol: close the connection, with this error as the reason.
         """
-        self._last_received = now
+        self.last_received = now
         for record in self._decoder.receive_data(data):
-            if self.state is LinkState.CLOSED:
+            if self._is_mute:
                 return
             kind = type(record)
             if kind is Chunk:
@@ -209,16 +258,28 @@ class Link:
         done: Callable[[Buffer], None],
         on_reset: Callable[[], None] | None = None,
     ) -> None:
-        """Call ``done`` with the whole payload: at once if it is inline, else when it is here."""
+        """Call ``done`` with the whole payload: now if it is inline, else when all of it came.
+
+        Raises
+        ------
+        TooLarge
+            The payload is not taken, and its sender was told to stop.
+        """
         if payload.stream == 0:
             done(payload.data)
-        else:
-            self._check_announced(payload)
-            assembly = Assembly(self, payload.stream, payload.size, done, on_reset)
-            self._streams.incoming[payload.stream] = assembly
+            return
+        self._check_announced(payload)
+        try:
+            room = allocate(payload.size, self.max_payload)
+        except TooLarge:
+            self.send(StreamStop(payload.stream))
+            raise
+        self._streams.incoming[payload.stream] = Assembly(
+            self, payload.stream, room, done, on_reset
+        )
 
     def relay(self, payload: Payload) -> Relay | None:
-        """Hold a payload that goes on to another link; None where it is inline."""
+        """Hold a payload that will be passed on to another link; None if it is inline."""
         if payload.stream == 0:
             return None
         self._check_announced(payload)
@@ -227,14 +288,14 @@ class Link:
         return relay
 
     def pass_on(self, payload: Payload, target: Link) -> Payload:
-        """A payload that came in here, for a message that goes out on ``target`` next."""
+        """The payload as it is on ``target``, for the message that is sent there next."""
         relay = self.relay(payload)
         if relay is None:
             return payload
         return Payload(payload.encoding, payload.size, b"", relay.forward(target))
 
     def drop(self, payload: Payload) -> None:
-        """Nobody wants this payload, which was just announced."""
+        """Refuse a payload that was just announced."""
         if payload.stream:
             self.relay(payload)
             self.stop_stream(payload.stream)
@@ -249,16 +310,16 @@ class Link:
         """When to call `handle_timeout`."""
         if self.state is LinkState.CONNECTING:
             return self._opened + HELLO_TIMEOUT
-        quiet_since = max(self._last_received, self._last_ping)
-        return min(quiet_since + PING_INTERVAL, self._last_received + DEAD_AFTER)
+        quiet_since = max(self.last_received, self._last_ping)
+        return min(quiet_since + PING_INTERVAL, self.last_received + DEAD_AFTER)
 
     def handle_timeout(self, now: float) -> bool:
-        """Ping a silent peer; False when it has been silent for too long: close the connection."""
+        """Send a PING to a silent peer. False if it was silent for too long: close then."""
         if self.state is LinkState.CONNECTING:
             return now < self._opened + HELLO_TIMEOUT
-        if now >= self._last_received + DEAD_AFTER:
+        if now >= self.last_received + DEAD_AFTER:
             return False
-        if now >= max(self._last_received, self._last_ping) + PING_INTERVAL:
+        if now >= max(self.last_received, self._last_ping) + PING_INTERVAL:
             self._last_ping = now
             self.send(Ping())
         return True
@@ -268,4 +329,4 @@ _LINK_MESSAGES = frozenset({Ping, Pong, Credit, StreamReset, StreamStop})
 
 
 def _asleep() -> None:
-    """Nobody waits for output yet."""
+    """There is no shell yet."""

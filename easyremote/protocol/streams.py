@@ -1,9 +1,11 @@
 """Streams: payloads too large for a control message, under credits.
 
-The receiver of a stream says how many bytes it welcomes (`WINDOW` at most); the sender never has
-more under way. So whoever is between them holds at most that much of it, and one slow reader
-holds up nobody else. `Outgoing` is the sending end, `Assembly` a receiving end that keeps the
-bytes, `Relay` one that passes them on to another link without joining them.
+The receiver of a stream grants credits, `WINDOW` bytes at the most, and the sender never has more
+under way. So a gateway between them holds no more than that, and a slow reader holds up nobody
+else. `Outgoing` is the sending end; `Assembly` a receiving end that keeps the bytes; `Relay` one
+that passes them on to another link without joining them. Bytes that wait to be passed on lie in
+`Pieces`, which take little more memory than their bytes.
+``tests/protocol/test_streams.py`` proves it.
 """
 
 from __future__ import annotations
@@ -23,11 +25,64 @@ if TYPE_CHECKING:
 
 Buffer = bytes | bytearray | memoryview
 
-#: What may come before the receiver has said anything: enough to hide a round trip for a small
-#: array, little enough that a gateway can keep it for every call that queues.
+#: What a sender may send before the first credit: enough to spare a small array the round trip,
+#: and little enough that a gateway can keep it for every call that waits.
 INITIAL_WINDOW = 64 * 1024
-#: 4-8 MiB measured fastest for 100 MB arrays.
+#: 4 to 8 MiB were measured as the fastest for arrays of 100 MB.
 WINDOW = 8 * 1024 * 1024
+#: A view object costs some 250 bytes: shorter pieces are copied and joined.
+SHORT = 1024
+#: A view keeps the whole message in memory in which it came. If that is more than so many times
+#: the size of the piece, the piece is copied. (A pipe reads four chunks at a time.)
+PINNED = 4
+
+
+class TooLarge(ProtocolError):
+    """A payload that is not taken: it is above the limit, or memory has no room for it.
+
+    It ends its call, and the connection goes on. Its stream was stopped already.
+    """
+
+
+class Pieces:
+    """Bytes that wait to be sent, in order."""
+
+    __slots__ = ("_tail", "_views")
+
+    def __init__(self, parts: Iterable[Buffer] = ()) -> None:
+        #: Views of the owner's memory, or of received messages.
+        self._views = deque(memoryview(part).cast("B") for part in parts if len(part))
+        #: Short pieces that came behind the views, joined.
+        self._tail = bytearray()
+
+    def __bool__(self) -> bool:
+        return bool(self._views) or bool(self._tail)
+
+    def append(self, piece: memoryview) -> None:
+        """Keep a piece of a received message."""
+        size = len(piece)
+        if size < SHORT or size * PINNED < len(piece.obj):  # type: ignore[arg-type]  # bytes
+            self._tail += piece
+            if len(self._tail) >= CHUNK_SIZE:
+                self._close_tail()
+        else:
+            if self._tail:
+                self._close_tail()
+            self._views.append(piece)
+
+    def take(self, most: int) -> memoryview:
+        """The next bytes, ``most`` of them or fewer."""
+        if not self._views:
+            self._close_tail()
+        piece = self._views[0]
+        if len(piece) <= most:
+            return self._views.popleft()
+        self._views[0] = piece[most:]
+        return piece[:most]
+
+    def _close_tail(self) -> None:
+        self._views.append(memoryview(self._tail))
+        self._tail = bytearray()
 
 
 class Outgoing:
@@ -35,12 +90,12 @@ class Outgoing:
 
     __slots__ = ("credit", "on_credit", "on_stop", "pieces", "ready", "unsent")
 
-    def __init__(self, size: int, pieces: Iterable[Buffer] = ()) -> None:
-        self.pieces = deque(memoryview(piece).cast("B") for piece in pieces if len(piece))
-        #: Bytes that are still to go, here or not here yet; the stream is done at 0.
+    def __init__(self, size: int, pieces: Pieces) -> None:
+        self.pieces = pieces
+        #: Bytes that are not sent yet, whether they are here or not; the stream is done at 0.
         self.unsent = size
         self.credit = INITIAL_WINDOW
-        #: Whether it stands in the link's round.
+        #: Whether the stream is in the link's round.
         self.ready = False
         self.on_credit: Callable[[int], None] | None = None
         self.on_stop: Callable[[], None] | None = None
@@ -49,38 +104,40 @@ class Outgoing:
         return bool(self.pieces) and self.credit > 0
 
     def take(self, limit: int) -> memoryview:
-        """The next chunk, at most ``limit`` bytes, out of credit."""
-        piece = self.pieces[0]
-        size = min(len(piece), limit, self.credit)
-        if size == len(piece):
-            self.pieces.popleft()
-        else:
-            self.pieces[0] = piece[size:]
-        self.credit -= size
-        self.unsent -= size
-        return piece[:size]
+        """The next chunk: at most ``limit`` bytes, and no more than there is credit for."""
+        piece = self.pieces.take(min(limit, self.credit))
+        self.credit -= len(piece)
+        self.unsent -= len(piece)
+        return piece
 
 
 class Incoming(Protocol):
     """The receiving end of one stream."""
 
     def receive(self, chunk: memoryview) -> bool:
-        """Take a chunk; True when the stream is complete."""
+        """Take a chunk; True if the stream is complete now."""
 
     def reset(self) -> None:
         """The rest will not come."""
 
 
-def allocate(size: int) -> memoryview:
-    """Room for a payload: page aligned, and not touched before the bytes land in it.
+def allocate(size: int, most: int) -> memoryview:
+    """Memory for a payload: page aligned, and not written to before the bytes come.
 
     (`bytearray` would write zeros over all of it first.)
+
+    Raises
+    ------
+    TooLarge
+        The payload is above ``most``, or memory has no room for it.
     """
+    if size > most:
+        raise TooLarge(f"a payload of {size:,} bytes is above the limit of {most:,}")
     try:
         room = mmap.mmap(-1, size)
-    except (OSError, OverflowError, ValueError):
-        raise ProtocolError(f"a payload of {size} bytes does not fit into memory") from None
-    # Fewer page faults; other systems and kernels have no huge pages, and that is all right.
+    except (OSError, OverflowError, ValueError, MemoryError):
+        raise TooLarge(f"a payload of {size:,} bytes does not fit into memory") from None
+    # Fewer page faults. Other systems and kernels have no huge pages; they go without.
     with suppress(AttributeError, OSError):
         room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)
@@ -89,7 +146,7 @@ def allocate(size: int) -> memoryview:
 class Assembly:
     """A receiving end that keeps the bytes, in one buffer of the announced size.
 
-    Credit is only to pace the sender: there is room for all of it from the start.
+    Credits only pace the sender: there is room for all bytes from the start.
     """
 
     __slots__ = ("_at", "_done", "_granted", "_link", "_on_reset", "_room", "_stream")
@@ -98,12 +155,12 @@ class Assembly:
         self,
         link: Link,
         stream: int,
-        size: int,
+        room: memoryview,
         done: Callable[[memoryview], None],
         on_reset: Callable[[], None] | None,
     ) -> None:
         self._link, self._stream, self._done, self._on_reset = link, stream, done, on_reset
-        self._room = allocate(size)
+        self._room = room
         self._at = 0
         self._granted = INITIAL_WINDOW
         self._grant()
@@ -133,30 +190,31 @@ class Assembly:
 
 
 class Relay:
-    """Passes one stream on from a link to another, chunk by chunk, and credits back.
+    """Passes a stream on from one link to another, chunk by chunk, and its credits back.
 
-    Until `forward` is called the chunks wait here; that is at most `INITIAL_WINDOW`.
+    Until `forward` is called the chunks wait here, `INITIAL_WINDOW` bytes at the most.
     """
 
     __slots__ = (
         *("_granted", "_held", "_left", "_outgoing", "_source", "_stream", "_target"),
-        *("on_reset", "size"),
+        *("on_complete", "on_reset", "size"),
     )
 
     def __init__(self, source: Link, stream: int, size: int) -> None:
         self._source, self._stream, self.size = source, stream, size
-        #: Hears that the rest will not come.
+        #: Called if the rest will not come.
         self.on_reset: Callable[[], None] | None = None
+        #: Hears that all of it has come.
+        self.on_complete: Callable[[], None] | None = None
         self._left = size
         self._granted = INITIAL_WINDOW
-        self._held: deque[memoryview] = deque()
+        self._held = Pieces()
         self._target: Link | None = None
         self._outgoing = 0
 
     def forward(self, target: Link) -> int:
-        """Start passing on to ``target``; the stream's number there."""
+        """Start to pass the stream on to ``target``; its number there."""
         outgoing = Outgoing(self.size, self._held)
-        self._held.clear()
         outgoing.on_credit = self._credit
         outgoing.on_stop = self.stop
         self._target = target
@@ -165,30 +223,48 @@ class Relay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it has come (and was passed on, if it was to be)."""
+        """Whether all bytes have come."""
         return self._left == 0
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come."""
+        return self.size - self._left
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is the source's turn: more bytes were welcomed than have come."""
+        return self._left > 0 and self._granted > 0
 
     def receive(self, chunk: memoryview) -> bool:
         self._left -= len(chunk)
         self._granted -= len(chunk)
         if self._left < 0 or self._granted < 0:
-            raise ProtocolError(f"stream {self._stream} is longer than it was welcome to be")
+            raise ProtocolError(f"stream {self._stream} has more bytes than were granted")
         if self._target is None:
             self._held.append(chunk)
         else:
             self._target.push(self._outgoing, chunk)
+        if self._left == 0 and self.on_complete is not None:
+            self.on_complete()
         return self._left == 0
 
     def reset(self) -> None:
-        """The source gave up: so does this side."""
+        """The source gave the stream up: so does this side."""
         if self._target is not None:
             self._target.abort_stream(self._outgoing)
         if self.on_reset is not None:
             self.on_reset()
 
     def stop(self) -> None:
-        """Nobody wants the rest."""
+        """Tell the source that nobody wants the rest."""
         self._source.stop_stream(self._stream)
+
+    def give_up(self) -> None:
+        """Stop the source, and tell the target that the rest will not come. Safe to repeat."""
+        self.stop()
+        if self._target is not None:
+            self._target.abort_stream(self._outgoing)
 
     def _credit(self, size: int) -> None:
         self._granted += size
@@ -196,7 +272,7 @@ class Relay:
 
 
 class StreamTable:
-    """The streams of one link, both ways, and whose turn it is to send."""
+    """The streams of one link, both ways, and which one sends next."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -214,16 +290,16 @@ class StreamTable:
 
     def push(self, number: int, chunk: memoryview) -> None:
         stream = self.outgoing.get(number)
-        if stream is not None:  # else the receiver stopped it in the meantime
+        if stream is not None:  # else its receiver has stopped it
             stream.pieces.append(chunk)
             self._enlist(number, stream)
 
     def credit(self, number: int, size: int) -> None:
         stream = self.outgoing.get(number)
         if stream is None:
-            return  # its last chunk and this credit crossed
+            return  # it was complete before this credit came
         if size <= 0 or stream.credit + size > WINDOW:
-            raise ProtocolError(f"a credit of {size} bytes; {WINDOW} is the most")
+            raise ProtocolError(f"a credit of {size} bytes; the limit is {WINDOW}")
         stream.credit += size
         if stream.on_credit is not None:
             stream.on_credit(size)
@@ -235,14 +311,14 @@ class StreamTable:
             stream.on_stop()
 
     def announced(self, number: int) -> bool:
-        """A stream of the other side is announced; False if its number has been there before."""
+        """Note that the peer announced a stream; False if its number was there before."""
         is_new = number > self._last_announced
         self._last_announced = max(self._last_announced, number)
         return is_new
 
     def received(self, number: int, data: memoryview) -> None:
         stream = self.incoming.get(number)
-        # Chunks of a stream that was stopped here may still be on their way.
+        # The peer may have sent chunks of a stream before it heard that it was stopped.
         if stream is not None and stream.receive(data):
             self.incoming.pop(number, None)
 
@@ -252,7 +328,7 @@ class StreamTable:
             stream.reset()
 
     def drop_all(self) -> None:
-        """The link is gone: every stream's other side hears of it."""
+        """The link is closed: tell the other side of every stream."""
         incoming, outgoing = list(self.incoming.values()), list(self.outgoing.values())
         self.incoming.clear()
         self.outgoing.clear()

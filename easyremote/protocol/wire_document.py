@@ -1,9 +1,10 @@
-"""The document of the wire, made from the docstrings and types of ``messages.py``.
+"""The document of the wire, made from ``messages.py``, ``call.py`` and ``builtins.py``.
 
-``python -m easyremote.protocol.wire_document`` prints it as Markdown. It is for whoever writes
+``python -m easyremote.protocol.wire_document`` prints it as Markdown. It is for people who write
 another end of the wire, in any language. `EXAMPLES` are the messages of one short story: a node
-and a client connect, a call goes there and back; then what else may be said.
-``tests/protocol/test_wire_document.py`` keeps ``tests/vectors/WIRE.md`` fresh.
+and a client connect, and a call goes there and back; the other messages follow.
+``tests/protocol/test_wire_document.py`` keeps ``tests/vectors/WIRE.md`` fresh, and the diagram in
+this folder's README.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from easyremote.protocol import frames, link, messages, streams
+from easyremote.protocol.builtins import BUILTINS
+from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.messages import (
     Attach,
     Cancel,
@@ -93,6 +96,7 @@ _LIMITS = (
     ("HELLO and its answer", f"{link.HELLO_TIMEOUT:g} s"),
     ("Silence before PING", f"{link.PING_INTERVAL:g} s"),
     ("Silence before the link is closed", f"{link.DEAD_AFTER:g} s"),
+    ("Messages that a peer may leave unread", f"{link.MAX_BACKLOG >> 20} MiB of memory"),
 )
 
 _TYPES = {int: "int", float: "float", bool: "bool", str: "str", bytes: "bin"}
@@ -114,15 +118,27 @@ A chunk record, `hello` on stream 3:
 
     {example}
 
-A message that refers to a payload with a `stream` announces that stream: its number, from 1 and
-rising, is the sender's, and its chunks follow in order behind the message. What breaks a limit, is
-not a message, or was not announced rightly, ends the connection.
+A message with a payload whose `stream` is not 0 announces that stream. The sender numbers its
+streams from 1, rising. The chunks of a stream follow behind the message, in order. A record above
+its limit, a record that is no message, and a stream that is announced twice end the connection.
+A payload above the gateway's `max_payload` ends its call only.
 
 ## Limits
 
 | what | limit |
 |---|---|
 {limits}
+"""
+
+_STATES = """\
+## States of a call
+
+All three roles keep their calls with this table. What is not in it changes nothing. A call in a
+state without a way on is over.
+
+```mermaid
+{diagram}
+```
 """
 
 
@@ -147,7 +163,9 @@ def document() -> str:
             about,
             "## Values inside messages",
             "",
-            "Msgpack arrays of their fields, without a tag.",
+            "Msgpack arrays of their fields, without a tag. In brackets behind a type stand the",
+            "values of a number, the bytes of a bin, the characters of a str, or the entries of an",
+            "array or a map. A message with a value beyond them is refused.",
             "",
             *(line for struct in structs for line in _section(struct)),
             "## Messages",
@@ -156,9 +174,42 @@ def document() -> str:
             "default may be missing; more than these are ignored. The bytes are of a whole record.",
             "",
             *(line for kind in kinds for line in _section(kind)),
+            _STATES.format(diagram=state_diagram()),
+            *_builtins(),
         ]
     )
     return lines.rstrip()
+
+
+def state_diagram() -> str:
+    """The states of a call as a Mermaid diagram, drawn from the table of transitions."""
+    # One arrow for each pair of states; the events that lead from one to the other share it.
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, event), after in TRANSITIONS.items():
+        word = event.name.lower().replace("_", " ")
+        arrows.setdefault((state.value, after.value), []).append(word)
+    lines = ["stateDiagram-v2", f"    [*] --> {CallState.QUEUED.value}"]
+    for (state_name, after_name), words in arrows.items():
+        lines.append(f"    {state_name} --> {after_name}: {', '.join(words)}")
+    lines += [f"    {state.value} --> [*]" for state in CallState if state in TERMINAL]
+    return "\n".join(lines)
+
+
+def _builtins() -> Iterator[str]:
+    yield "## Functions of EasyRemote itself"
+    yield ""
+    yield "Their names start with `$`; no registered function's name does. A call of one is a call"
+    yield "like any other. An answer in another encoding than those of its row is refused."
+    yield ""
+    yield "| function | answered by | what it does | arguments | answer |"
+    yield "|---|---|---|---|---|"
+    for row in BUILTINS.values():
+        takes, answers = (
+            ", ".join(f"`{encoding}`" for encoding in encodings)
+            for encodings in (row.takes, row.answers)
+        )
+        text = row.doc.replace("``", "`")
+        yield f"| `{row.name}` | {row.answered_by.value} | {text} | {takes} | {answers} |"
 
 
 def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
@@ -175,7 +226,7 @@ def _section(struct: type[msgspec.Struct]) -> Iterator[str]:
     yield ""
     yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
-    types, told = get_type_hints(struct), meanings(struct)
+    types, told = get_type_hints(struct, include_extras=True), meanings(struct)
     for field in msgspec.structs.fields(struct):
         default = "" if field.required else f"`{_default(field)}`"
         yield f"| `{field.name}` | {_type(types[field.name])} | {default} | {told[field.name]} |"
@@ -209,17 +260,37 @@ def _default(field: Any) -> object:
     return msgspec.json.encode(plain).decode()
 
 
-def _type(hint: Any) -> str:
+def _type(hint: Any, many: str = "") -> str:
+    """A type with its limits, as the table has it; ``many`` says how many entries it may have."""
+    if get_origin(hint) is Annotated:
+        kind, limits = get_args(hint)
+        if get_origin(kind) in (tuple, dict):
+            return _type(kind, f"up to {limits.max_length:,} ")
+        return f"{_type(kind)} ({_limits(limits)})"
     if hint in _TYPES:
         return _TYPES[hint]
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is dict:
-        return f"map of {_type(arguments[0])} to {_type(arguments[1])}"
-    if origin is tuple and arguments[-1] is not Ellipsis:
-        return f"array of {len(arguments)} {_type(arguments[0])}"
+        return f"map of {many}{_type(arguments[0])} to {_type(arguments[1])}"
     if origin is tuple:
-        return f"array of {_type(arguments[0])}"
+        exactly = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"array of {many}{exactly}{_type(arguments[0])}"
     return str(hint.__name__)
+
+
+def _limits(meta: msgspec.Meta) -> str:
+    if meta.max_length is None:
+        return f"{_number(meta.ge)} to {_number(meta.le)}"
+    exact = meta.min_length == meta.max_length
+    return f"{meta.max_length:,}" if exact else f"up to {meta.max_length:,}"
+
+
+def _number(limit: float | None) -> str:
+    assert limit is not None, "a number has both limits"
+    for power in (32, 62):
+        if limit in (2**power, 2**power - 1):
+            return f"2^{power}" + ("" if limit == 2**power else " - 1")
+    return f"{limit:g}"
 
 
 if __name__ == "__main__":

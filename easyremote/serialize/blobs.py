@@ -1,9 +1,9 @@
-"""Variables in pieces that are known by their content: what is there already is not sent again.
+"""Variables in pieces that are named by their hash: what the node has already is not sent again.
 
-`pack` makes a pickle and its big buffers of variables. A piece of a megabyte or more is a blob, and
-has a hash; `wire` leaves out the blobs that the other side has, and `unpack` puts them back. The
-hash of large memory is computed once, and again only after a write to it: the kernel knows
-(`pages`). Where blobs are kept is the node's business (``node/blobs.py``).
+`pack` turns variables into a pickle and its big buffers. A piece of a megabyte or more is a blob
+and has a hash. `wire` leaves out the blobs that the other side has, and `unpack` puts them back.
+The hash of large memory is computed once, and again only after a write to that memory: the kernel
+tells of writes (`pages`). The node keeps the blobs (``node/blob_store.py``).
 ``tests/serialize/test_blobs.py`` proves it.
 """
 
@@ -26,7 +26,7 @@ from easyremote.serialize.values import Buffer, Version, pickle_names, unpickle
 
 __all__ = ["BLOB_MIN", "Packed", "Wire", "hash_of", "pack", "unpack"]
 
-#: Smaller pieces are sent without asking.
+#: Smaller pieces are sent without a question whether they are there.
 BLOB_MIN = 1_000_000
 #: Memory of this size and more is hashed again only after it was written to. Below, asking the
 #: kernel gains little, and the first write to each page after that costs more.
@@ -36,10 +36,10 @@ REMEMBERED = 512
 _CHUNK = 4 << 20
 _THREADS = min(4, os.cpu_count() or 1)
 
-#: A hash (empty for what is no blob) and the bytes (None where the other side has them); here they
-#: are `_Beside`, there a memoryview.
+#: A hash (empty for a piece that is no blob) and the bytes (None where the other side has them).
+#: The bytes are `_Beside` on this side and a memoryview on the other.
 Piece = tuple[bytes, Any]
-#: What travels; plain, so that any pickle takes it. The first piece is the pickle itself.
+#: What travels, in plain types, so that any pickler takes it. The first piece is the pickle.
 Wire = list[Piece]
 
 
@@ -49,7 +49,7 @@ class Packed:
 
     #: The pickle, then its big buffers: views of the values' own memory.
     pieces: list[memoryview]
-    #: What has to be on the other side before it is unpacked.
+    #: The files that the other side needs before it unpacks.
     files: list[File] = field(default_factory=list)
 
     @property
@@ -70,7 +70,7 @@ class Packed:
         return found.digest()
 
     def wire(self, known: Collection[bytes] = ()) -> Wire:
-        """What to send to a side that has the `known` blobs."""
+        """The pieces for a side that has the `known` blobs."""
         found: Wire = []
         for piece in self.pieces:
             hash_ = hash_of(piece) if piece.nbytes >= BLOB_MIN else b""
@@ -78,15 +78,15 @@ class Packed:
         return found
 
     def plain_wire(self) -> Wire:
-        """For a side that keeps no blobs: nothing has a hash."""
+        """The pieces for a side that keeps no blobs: none has a hash."""
         return [(b"", _Beside(piece)) for piece in self.pieces]
 
 
 class _Beside:
     """Memory that travels beside the pickle that names it.
 
-    A PickleBuffer is made only while that pickle is: one that waits for the garbage collector,
-    together with what it is a view of, crashes CPython 3.11.
+    A PickleBuffer exists only while the pickle is made. CPython 3.11 crashes when the garbage
+    collector finds a PickleBuffer together with the object that it is a view of.
     """
 
     __slots__ = ("piece",)
@@ -99,12 +99,12 @@ class _Beside:
 
 
 def take(buffer: Any) -> memoryview:
-    """The loading side of a piece; its name is part of the payload."""
+    """Make a piece again. Payloads hold this function's name."""
     return memoryview(buffer)
 
 
 def pack(variables: Mapping[str, object], *, python: Version | None = None) -> Packed:
-    """Take variables to pieces.
+    """Turn variables into pieces.
 
     Raises
     ------
@@ -123,8 +123,8 @@ def unpack(wire: Wire, blob: Callable[[bytes, Buffer | None], Buffer] | None = N
     Parameters
     ----------
     blob
-        Gives the memory for a blob, from its hash and what came of it (None: nothing, it is
-        known). Left out where nothing was left out on the way.
+        Returns the memory of a blob, given its hash and the bytes that came (None: they were not
+        sent, because this side has them). Needed only where pieces were left out.
     """
     pieces = [
         blob(hash_, piece) if hash_ and blob is not None else memoryview(piece)
@@ -137,7 +137,7 @@ _hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
 
 def hash_of(piece: memoryview) -> bytes:
-    """The hash of some memory; instant where it was hashed before and not written to since."""
+    """The hash of some memory. It is remembered until somebody writes to that memory."""
     marks = pages() if piece.nbytes >= WATCHED_MIN else None
     if marks is None:
         return _hash(piece)
@@ -146,7 +146,7 @@ def hash_of(piece: memoryview) -> bytes:
     if known is not None and marks.is_unwritten(*where):
         _hashes.move_to_end(where)
         return known
-    is_marked = marks.mark(*where)  # before it is read: what is written meanwhile counts
+    is_marked = marks.mark(*where)  # before it is read: later writes count
     found = _hash(piece)
     _hashes.pop(where, None)
     if is_marked:
@@ -186,7 +186,7 @@ class _PyBuffer(ctypes.Structure):
 
 
 def address_of(piece: memoryview) -> int:
-    """Where it lies in memory."""
+    """The address of a buffer in memory."""
     buffer = _PyBuffer()
     api = ctypes.pythonapi
     api.PyObject_GetBuffer(ctypes.py_object(piece), ctypes.byref(buffer), 0)

@@ -1,11 +1,11 @@
 """The pickler for what the other side can't import: ``__main__`` and the user's own modules.
 
-dill's pickler, which knows the odd types (properties, descriptors, mapping proxies, caches, ...),
-with three things done our way: functions (`functions`), so that their code can travel as source
-and they share their globals; classes (`classes`), so that a class that comes back is the class
-that left; and what must not travel at all, although dill would make a new one on the other side
-(an open file, a lock). Imported only when needed, because dill is. Loading needs nothing of this:
-plain pickle does it. ``tests/serialize/test_by_value.py`` proves it.
+It is dill's pickler, which knows unusual types (properties, descriptors, mapping proxies, caches).
+Three things differ. Functions (`functions`): their code can travel as source, and functions of one
+module share their globals. Classes (`classes`): a class that comes back is the class that left.
+Open files, locks and the like are refused, where dill would make new ones on the other side.
+This module is imported only when it is needed, because dill is slow to import. Loading needs only
+pickle. ``tests/serialize/test_by_value.py`` proves it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from easyremote.serialize.sources import Version
 
 _StockPickler: Any = pickle._Pickler  # dill's base: the pickler written in Python
 
-#: What is tied to this process. dill would reopen a file by its path and make a fresh lock.
+#: Types that belong to this process. dill would open a file again by its path, and make a new lock.
 _STAYS_HERE = (
     io.FileIO,
     io.TextIOWrapper,
@@ -79,7 +79,7 @@ class ByValuePickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
             if travels_by_reference(value):
                 return value.__qualname__  # dill would make a named tuple's class anew
             if value.__module__ == "builtins":
-                return NotImplemented  # dill knows those that have no name there
+                return NotImplemented  # dill handles those that have no importable name
             return classes.reduce_class(value)
         if isinstance(value, _STAYS_HERE):
             kind = type(value)
@@ -101,7 +101,7 @@ class ByValuePickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
     def save_global(self, value: Any, name: str | None = None) -> None:
         module = sys.modules.get(getattr(value, "__module__", None) or "__main__")
         if not isinstance(value, type) and (module is None or is_own(module)):
-            # A __reduce__ that returns a name: there is nothing of that name on the other side.
+            # Its __reduce__ returned a name, and the other side has nothing of that name.
             raise TypeError(f"{name or value} is known by its name only, and only here")
         super().save_global(value, name)
 
@@ -123,7 +123,7 @@ def _reduce_cached_property(value: Any, scope: functions.Scope) -> Any:
 
 
 def make_cached_property(func: Any, name: str | None) -> Any:
-    """The loading side of a cached property; its name is part of the payload."""
+    """Make a cached property again. Payloads hold this function's name."""
     made: Any = functools.cached_property(func)
     made.attrname = name
     return made
@@ -142,7 +142,7 @@ def _reduce_type_variable(value: Any, scope: functions.Scope) -> Any:
 def make_type_variable(
     kind: Any, name: str, constraints: tuple[Any, ...], keywords: dict[str, Any]
 ) -> Any:
-    """The loading side of a TypeVar or ParamSpec; its name is part of the payload."""
+    """Make a TypeVar or ParamSpec again. Payloads hold this function's name."""
     return kind(name, *constraints, **keywords)
 
 

@@ -1,10 +1,10 @@
-"""Classes by value, in parts: a skeleton first, its attributes afterwards, so it may name itself.
+"""Classes by value: first an empty class, then its attributes, so that these can refer to it.
 
-A class keeps its identity: it gets an id when it first leaves, and whoever knows the id uses the
-class that is there. So an instance that comes back from a node is an instance of the very class in
-the notebook, and two calls in one session see one class. What the standard library generates is
-not carried but generated again (the methods of a dataclass, a named tuple, an enum's members),
-because it has no source and differs between Python versions.
+A class keeps its identity. It gets an id when it is first sent, and a side that knows the id uses
+the class that it has. So an instance that comes back from a node is an instance of the class in
+the notebook, and two calls in one session see one class. Methods that the standard library
+generates (of a dataclass, a named tuple, an enum) are generated again on the other side: they have
+no source, and they differ between Python versions.
 ``tests/serialize/test_classes.py`` proves it.
 """
 
@@ -23,15 +23,15 @@ from collections.abc import Callable
 from typing import Any
 
 _lock = threading.Lock()
-#: Packages whose source is on both sides, and how a module of one is had: their classes are looked
-#: up by name, so that an instance that arrives is one of the module's own class.
+#: Packages whose source is on both sides, each with the function that returns a module of it. Their
+#: classes are looked up by name, so that an instance that arrives has the module's own class.
 _shared: dict[str, Callable[[str], types.ModuleType | None]] = {}
 _ids: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type] = weakref.WeakValueDictionary()
-#: Classes that are not ours but came; their attributes follow the sender's.
+#: Classes that came from the other side; their attributes are set anew with every payload.
 _came: weakref.WeakSet[type] = weakref.WeakSet()
 
-#: What a class statement makes by itself.
+#: Attributes that every class statement makes.
 _MADE_BY_PYTHON = frozenset(
     "__dict__ __weakref__ __module__ __qualname__ __slots__ __static_attributes__ "
     "__firstlineno__ __classdictcell__ __annotate_func__ __annotations_cache__ "
@@ -40,7 +40,7 @@ _MADE_BY_PYTHON = frozenset(
 _MADE_BY_DATACLASS = frozenset({"__dataclass_fields__", "__dataclass_params__"})
 #: Python 3.13 gives every dataclass one; it is a function of `dataclasses`, unknown to older ones.
 _REPLACE = getattr(dataclasses, "_replace", None)
-#: How `dataclasses` calls the function around the text that it compiles.
+#: The name that `dataclasses` gives to the function around the text that it compiles.
 _DATACLASS_MAKER = "__create_fn__."
 _OF_A_MEMBER = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
 _FIELD_OPTIONS = ("init", "repr", "hash", "compare", "metadata", "kw_only")
@@ -56,7 +56,7 @@ def reduce_class(cls: type) -> Any:
 
 
 def _skeleton(cls: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """What kind it is, its bases, and what must be known when it is created."""
+    """What `make_class` needs: the kind of class, its bases, and what cannot be set afterwards."""
     own = vars(cls)
     options: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
     if issubclass(cls, enum.Enum):
@@ -153,13 +153,13 @@ def _dataclass_options(cls: type, own: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# The loading side. These names are part of the payload.
+# The loading side. Payloads hold the names of these functions.
 
 
 def make_class(
     class_id: str, name: str, kind: str, bases: tuple[Any, ...], options: dict[str, Any]
 ) -> type:
-    """The class of this id: the one that is here, or a new one without attributes."""
+    """The class of this id: the one that this side has, else a new one without attributes."""
     with _lock:
         known = _classes.get(class_id)
     if known is not None:
@@ -178,12 +178,12 @@ def make_class(
 
 
 def share(package: str, module: Callable[[str], types.ModuleType | None]) -> None:
-    """The other side has a package's source as well; `module` gives its modules."""
+    """Say that the other side has a package's source, too; `module` returns a module of it."""
     _shared[package] = module
 
 
 def forget_shared(package: str) -> None:
-    """A package has changed: its classes are to be looked up anew."""
+    """Forget the classes of a package whose source has changed."""
     with _lock:
         for class_id, cls in list(_classes.items()):
             if cls not in _came and cls.__module__.partition(".")[0] == package:
@@ -196,7 +196,7 @@ def _shared_class(names: dict[str, Any]) -> type | None:
         return None
     try:
         found: Any = module(names["__module__"])
-    except Exception:  # the user's module; where it is imported by name, that says why
+    except Exception:  # an import by name tells the user why
         return None
     for part in names["__qualname__"].split("."):
         found = getattr(found, part, None)
@@ -243,11 +243,11 @@ _MAKERS = {
 
 
 def fill_class(cls: type, state: dict[str, Any]) -> None:
-    """Give a class its attributes; one that was ours from the start keeps its own."""
+    """Set a class's attributes. A class that was defined on this side keeps its own."""
     if cls not in _came:
         return
     for name, value in state["attributes"].items():
-        # Not through a metaclass of the user's, which may forbid it or react to it.
+        # `type.__setattr__`, because a metaclass of the user's may forbid it or react to it.
         type.__setattr__(cls, name, value)
     for name, attributes in state.get("members", {}).items():
         vars(cls.__members__[name]).update(attributes)  # type: ignore[attr-defined]  # an enum

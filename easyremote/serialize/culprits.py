@@ -1,7 +1,7 @@
-"""The error that names what can't travel: which argument, where in it, why, and what to do.
+"""Makes the error that names what can't travel: which argument, where in it, why, and what to do.
 
-Runs only after a failure. Each suspect is tried on its own, and then what it holds (items,
-attributes, a function's globals and closure), down to the innermost thing that fails by itself.
+This runs only after a failure. It tries each suspect on its own, then the things that the suspect
+holds (items, attributes, a function's globals and closure), down to the innermost one that fails.
 ``tests/serialize/test_culprits.py`` proves it.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from easyremote.errors import CannotShip, EasyRemoteError
 
-#: What it is called in messages, how it is written in a path, and the value.
+#: A value with its label for messages and its name in a path.
 Suspect = tuple[str, str, Any]
 
 _DEPTH = 12
@@ -51,7 +51,7 @@ def arguments(
     function: Callable[..., Any] | None,
     name: str | None,
 ) -> list[Suspect]:
-    """The arguments of a call as suspects, called by their parameters where these are known."""
+    """The arguments of a call as suspects, by the names of their parameters where known."""
     name = name or getattr(function, "__name__", None)
     of = f" of {name}()" if name else ""
     positional = _parameter_names(function, len(args))
@@ -87,7 +87,7 @@ def cannot_ship(
     attempt
         Dumps a value, and raises if that fails.
     error
-        What the whole of it raised; used if every suspect passes by itself.
+        What the dump of the whole raised; used where each suspect can be dumped by itself.
     """
     label, path = ("the arguments" if len(suspects) != 1 else suspects[0][0]), ""
     culprit: Any = None
@@ -106,7 +106,7 @@ def cannot_ship(
     what = f"{where} ({_reason(error)})".lstrip()
     hint = _hint(culprit, error)
     message = f"{label} can't travel: {what}. {hint}".rstrip()
-    # An error of our own has said it all.
+    # An error of ours has the whole message already.
     short = hint or _reason(error)
     return CannotShip(message, name=start, path=path, type=_kind(culprit), what=what, hint=short)
 
@@ -128,7 +128,7 @@ def _failing_parts(
 
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What a value holds, each with how to write it."""
+    """The things that a value holds, each with its path in Python's notation."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield f"{path}[{_shown(key)}]", item
@@ -167,7 +167,7 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]
 
 def _attributes(value: Any) -> dict[str, Any]:
     if hasattr(type(value), "__reduce__") and "__reduce__" in vars(type(value)):
-        return {}  # it decides itself what travels; its attributes may be none of it
+        return {}  # its __reduce__ decides what travels, which may be none of its attributes
     return dict(getattr(value, "__dict__", {}))
 
 

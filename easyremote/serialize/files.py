@@ -1,12 +1,12 @@
 """`File`: a file of this machine that can travel; on the other side it is a local file as well.
 
 What travels is its name, its size and the hash of its content. Whoever pickles one `collected` it,
-and brings its bytes beforehand (``client/files.py``) into the node's store (``node/files.py``),
-which sets `resolve`. One that comes back is the file that left. The hash of a file is remembered
-for as long as the system says that nothing was written to it: by its inode, size and times. What
-was written so recently that the next write could have the same time is hashed again; what is
-written through a memory map counts when that is flushed. ``tests/serialize/test_files.py`` proves
-it.
+and brings its bytes beforehand (``client/files/``) into the node's store
+(``node/worker/file_store.py``), which sets `resolve`. One that comes back is the file that left.
+The hash of a file is remembered for as long as the system says that nothing was written to it: by
+its inode, size and times. What was written so recently that the next write could have the same
+time is hashed again; what is written through a memory map counts when that is flushed.
+``tests/serialize/test_files.py`` proves it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from easyremote.errors import CannotShip, NotFound, UsageError
 
 __all__ = ["Content", "File", "collected", "file", "named", "set_resolver"]
 
-#: Seconds after which a file's time of change would differ after another write: those of the
-#: coarsest file systems, and of clocks that differ.
+#: Seconds after which another write surely changes a file's time of change. Some file systems keep
+#: it to two seconds only.
 SETTLED = 2.0
 
 
@@ -37,13 +37,13 @@ class Content(NamedTuple):
     size: int
 
 
-#: What was read, by path, with the marks of the file by which a change would be seen.
+#: Contents that were read, by path, each with the marks that differ after a change.
 _known: dict[str, tuple[tuple[int, ...], Content]] = {}
-#: Where files are here that can have left from here, by their digests.
+#: Paths of the files that were sent from here, by their digests.
 _left: dict[bytes, str] = {}
 _collecting: ContextVar[dict[bytes, File] | None] = ContextVar("collecting", default=None)
 _resolve: Callable[[str, Content], str] | None = None
-#: On a node: where those are that came with ``--file``, by the names under which they came.
+#: On a node: paths of the files that came with ``--file``, by their names.
 named: dict[str, str] = {}
 
 
@@ -78,12 +78,12 @@ class File(os.PathLike[str]):
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return os.path.basename(self._path)
 
     @property
     def content(self) -> Content:
-        """What is in it now; instant where it was read before, and not written to since.
+        """What is in the file now. It is remembered until somebody writes to the file.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class File(os.PathLike[str]):
         return found
 
     def read_again(self) -> Content:
-        """`content`, whatever is remembered of it."""
+        """Read the file again, and return its `content`."""
         _known.pop(self._path, None)
         return self.content
 
@@ -138,7 +138,7 @@ class File(os.PathLike[str]):
 
 
 def _marks(opened: int) -> tuple[int, ...]:
-    """What differs when a file has been replaced or written to; the time of that comes last."""
+    """Numbers that differ after a file was replaced or written to; last the time of change."""
     stat = os.fstat(opened)
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
@@ -146,7 +146,7 @@ def _marks(opened: int) -> tuple[int, ...]:
 def file(path: str | os.PathLike[str]) -> File:
     """A file that goes to the node with the cell that uses it, and is a local file there.
 
-    In a cell on a node it is the file that came under this path, else one of the node's own.
+    In a cell on a node this is the file that was sent under this path, else a file of the node.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def file(path: str | os.PathLike[str]) -> File:
 
 
 def arrived(name: str, digest: bytes, size: int) -> File:
-    """The loading side of a file; its name is part of the payload."""
+    """Make a `File` again. Payloads hold this function's name."""
     if _resolve is not None:
         return File(_resolve(name, Content(digest, size)))
     if digest in _left:
@@ -177,7 +177,7 @@ def arrived(name: str, digest: bytes, size: int) -> File:
 
 @contextmanager
 def collected() -> Iterator[dict[bytes, File]]:
-    """Collect the files that are pickled meanwhile, by their digests."""
+    """Collect the files that are pickled in this block, by their digests."""
     found: dict[bytes, File] = {}
     token = _collecting.set(found)
     try:
@@ -187,6 +187,6 @@ def collected() -> Iterator[dict[bytes, File]]:
 
 
 def set_resolver(resolve: Callable[[str, Content], str]) -> None:
-    """On a node: how the path of a file that came is found."""
+    """On a node: set the function that finds the path of a file that was sent."""
     global _resolve
     _resolve = resolve

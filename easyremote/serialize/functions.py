@@ -1,11 +1,11 @@
 """Functions with their bodies <-> a payload.
 
 A function travels as the recipe of its code object (bytecode for the same minor version of Python,
-source text for any other: `sources`), plus what surrounds it: defaults, closure cells and those
-globals that the code names, each by the same rules, so transitively. Functions of one module share
-one namespace on the other side too, so ``global`` and recursion work; they never see the whole of
-``__main__``. A function of an installed module travels by reference (`modules` has the rule).
-Modules that a function uses travel by reference, the user's own ones as the part that it uses.
+source text for any other: `sources`), with its defaults, its closure cells and the globals that the
+code names; these travel by the same rules. Functions of one module share one namespace on the other
+side, too, so ``global`` and recursion work. They never see the whole of ``__main__``. A function of
+an installed module travels by reference (`modules` has the rule). Modules that a function uses
+travel by reference; of the user's own modules, the parts that the function uses travel by value.
 ``tests/serialize/test_functions.py`` proves it.
 """
 
@@ -22,30 +22,30 @@ from typing import Any
 from easyremote.serialize import sources
 from easyremote.serialize.modules import is_own, travels_by_reference
 
-#: IPython's own names in the user's namespace: they hold the whole session, or belong to a shell.
+#: IPython's names in the user's namespace, which hold the whole session or belong to its shell.
 _IPYTHONS = frozenset({"In", "Out", "get_ipython", "exit", "quit", "_ih", "_oh", "_dh", "__"})
-#: What a module's machinery put there.
+#: Names that Python puts into every module.
 _MACHINERY = frozenset({"__builtins__", "__spec__", "__loader__", "__cached__"})
 _NAMES_A_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "DELETE_GLOBAL"})
 
 
 class Cell:
-    """Stands for a closure cell in a pickle: loaded empty, and filled by the function's state."""
+    """Stands for a closure cell in a pickle. It is loaded empty; the function's state fills it."""
 
     def __init__(self, cell: types.CellType) -> None:
         self.cell = cell
 
 
 class Namespace:
-    """Stands for a module's globals in a pickle: loaded as a new dict that only names what came."""
+    """Stands for a module's globals in a pickle. It is loaded as a new dict with the sent names."""
 
     def __init__(self, names: dict[str, Any]) -> None:
-        self.names = names  # also keeps the dict alive, whose id is the key in Scope
+        self.names = names  # keeps the dict alive: its id is the key in Scope
         self.name = str(names.get("__name__", "__main__"))
 
 
 class Scope:
-    """What the functions of one payload share."""
+    """The cells and namespaces that the functions of one payload share."""
 
     def __init__(self, python: sources.Version | None) -> None:
         #: The other side's version, None where it isn't known.
@@ -62,12 +62,12 @@ class Scope:
 
 
 def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
-    """How a pickler stores a function; NotImplemented where a reference will do."""
+    """What a pickler stores for a function; NotImplemented where a reference is enough."""
     if travels_by_reference(function):
         return NotImplemented
     code = function.__code__
     cells = dict(zip(code.co_freevars, map(scope.cell, function.__closure__ or ()), strict=True))
-    # Nothing in here can lead back to the function; what can is in the state, applied afterwards.
+    # Nothing in here refers to the function. What may refer to it is in the state, set later.
     made_from = (
         sources.recipe(code, function.__globals__, scope.python),
         scope.namespace(function.__globals__),
@@ -81,7 +81,7 @@ def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -
     used = {name: function.__globals__[name] for name in globals_of(function)}
     for name, value in used.items():
         if getattr(value, "__wrapped__", None) is function and _is_ours(value):
-            used[name] = function  # it calls itself: the body, not the stub that would send it
+            used[name] = function  # it calls itself: its body, not the stub that calls the node
     return {
         "globals": used,
         "modules": _module_parts(function.__code__, used.values(), scope),
@@ -113,7 +113,7 @@ def _annotations(function: types.FunctionType, scope: Scope) -> dict[str, Any]:
     found = dict(function.__annotations__)
     if scope.python == sources.HERE:
         return found
-    # For people and for inspect.signature; as text they need nothing on the other side.
+    # Only people and inspect.signature read annotations; as text they need no types there.
     return {
         name: value if isinstance(value, str) else inspect.formatannotation(value)
         for name, value in found.items()
@@ -128,8 +128,8 @@ def globals_of(function: types.FunctionType) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _global_names(code: types.CodeType) -> tuple[str, ...]:
-    """The globals that code names, code inside it included; sorted, so that payloads are stable."""
-    # Not co_names: those hold attributes too, and `x.data` must not ship a global `data`.
+    """The globals that the code and the code inside it name, sorted: payloads must be the same."""
+    # Not co_names: these hold attributes, too, and `x.data` must not send a global `data`.
     found = {
         instruction.argval
         for each in _with_nested(code)
@@ -149,7 +149,7 @@ def _with_nested(code: types.CodeType) -> Iterator[types.CodeType]:
 def _module_parts(
     code: types.CodeType, values: Any, scope: Scope
 ) -> list[tuple[types.ModuleType, dict[str, Any]]]:
-    """Of the user's own modules among the values: the attributes that the code names."""
+    """For each of the user's own modules among the values: the attributes that the code names."""
     names = {name for each in _with_nested(code) for name in each.co_names}
     parts: list[tuple[types.ModuleType, dict[str, Any]]] = []
     waiting = [value for value in values if _is_own_module(value)]
@@ -170,16 +170,17 @@ def _is_own_module(value: Any) -> bool:
     return isinstance(value, types.ModuleType) and value.__name__ != "__main__" and is_own(value)
 
 
-#: In a shell: its namespace. Functions of ``__main__`` that arrive are then at home there: they see
-#: the variables of its cells, and lend it only those that it lacks. None: a namespace of their own.
+#: The namespace of the shell, in a session. Functions of ``__main__`` that arrive get it as their
+#: globals: they see the variables of its cells. Globals that came with them are added where the
+#: shell has none of that name. None outside of a session: functions get their own namespace.
 home: ContextVar[dict[str, Any] | None] = ContextVar("home", default=None)
 
 
-# The loading side. These names are part of the payload.
+# The loading side. Payloads hold the names of these functions.
 
 
 def make_namespace(name: str) -> dict[str, Any]:
-    """A new module namespace, or the shell's own."""
+    """The shell's namespace for ``__main__``, else a new one."""
     ours = home.get()
     if name == "__main__" and ours is not None:
         return ours
@@ -192,14 +193,14 @@ def make_function(
     name: str,
     cells: dict[str, types.CellType],
 ) -> types.FunctionType:
-    """A function without its surroundings, so that these can refer to it."""
+    """A function without globals and closure, which `fill_function` adds: they may refer to it."""
     code = sources.code(recipe)
     closure = tuple(cells[free] for free in code.co_freevars)
     return types.FunctionType(code, namespace, name, None, closure)
 
 
 def fill_function(function: types.FunctionType, state: dict[str, Any]) -> None:
-    """Give a function its surroundings."""
+    """Set a function's globals, closure, defaults and attributes."""
     if function.__globals__ is home.get():
         function.__globals__.update(state["globals"] | function.__globals__)
     else:

@@ -1,4 +1,4 @@
-"""Views of memory, as pickle needs them: a memoryview arrives as one, and without a copy.
+"""Memoryviews and buffers, as pickle needs them: a memoryview arrives as one, without a copy.
 
 ``tests/serialize/test_values.py`` proves it.
 """
@@ -12,7 +12,7 @@ __all__ = ["make_memoryview", "plain_view", "reduce_memoryview"]
 
 
 def plain_view(raw: memoryview) -> memoryview:
-    """The same memory, but no export of another memoryview.
+    """A view of the same memory that does not depend on another memoryview.
 
     CPython (3.11) crashes when the garbage collector finds both in one cycle.
     """
@@ -32,7 +32,7 @@ def reduce_memoryview(view: memoryview) -> tuple[Any, ...]:
 def make_memoryview(
     buffer: Any, format_: str, shape: tuple[int, ...], readonly: bool
 ) -> memoryview:
-    """The loading side of `reduce_memoryview`; its name is part of the payload."""
+    """Make a memoryview again. Payloads hold this function's name."""
     view = memoryview(buffer).cast("B")
     if view.readonly and not readonly:
         view = memoryview(bytearray(view))

@@ -1,9 +1,10 @@
-"""Which modules the other side is taken to have: what lives in them travels by reference.
+"""Tells installed modules from the user's own. Things of installed modules travel by reference.
 
 The rule: a module whose file lies in the standard library or in a ``site-packages`` folder is
-installed, so are builtin and extension modules and EasyRemote itself. Everything else is the
-user's own: ``__main__``, scripts and modules beside the notebook, test modules, packages in
-development (editable installs), modules made by hand. What those define travels by value.
+installed, so are builtin and extension modules and EasyRemote itself. The other side is expected to
+have these. Every other module is the user's own: ``__main__``, scripts and modules beside the
+notebook, test modules, packages in development (editable installs), modules made in memory. What
+those define travels by value.
 ``tests/serialize/test_modules.py`` proves it.
 """
 
@@ -18,7 +19,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 from typing import Any
 
-#: EasyRemote is on both sides, wherever it was installed from; and so is what it stands on.
+#: EasyRemote and the packages that it needs are on both sides, wherever they were installed from.
 _ALWAYS_THERE = frozenset({"easyremote", "easyremote_jupyter", "dill"})
 
 
@@ -26,7 +27,7 @@ _ALWAYS_THERE = frozenset({"easyremote", "easyremote_jupyter", "dill"})
 def _installed_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     found = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}
-    # A virtual environment's standard library is that of the Python it was made from.
+    # A virtual environment uses the standard library of the Python that it was made from.
     found |= {os.path.dirname(os.__file__), *site.getsitepackages()}
     if site.ENABLE_USER_SITE:
         found.add(site.getusersitepackages())
@@ -41,7 +42,7 @@ def _is_installed_file(path: str) -> bool:
     parts = path.split(os.sep)
     if "site-packages" in parts or "dist-packages" in parts:
         return True
-    # Not realpath of the file: a user's module that is a link stays the user's.
+    # Not the realpath of the file: a module of the user's that is a link stays the user's.
     return os.path.abspath(path).startswith(_installed_folders())
 
 
@@ -56,12 +57,12 @@ def is_own(module: ModuleType) -> bool:
     if isinstance(path, str):
         return not _is_installed_file(path)
     spec = getattr(module, "__spec__", None)
-    # Without a file: builtin, frozen and namespace modules have a spec, one made by hand has none.
+    # Modules without a file: builtin, frozen and namespace modules have a spec, others have none.
     return spec is None
 
 
 def travels_by_reference(thing: Any) -> bool:
-    """Whether a function or class can be imported, under its name, from an installed module."""
+    """Whether a function or class can be imported by its name from an installed module."""
     module = sys.modules.get(getattr(thing, "__module__", None) or "__main__")
     if module is None or is_own(module):
         return False
@@ -75,7 +76,7 @@ _marks: tuple[int, tuple[bytes, ...]] = (-1, ())
 
 
 def own_module_marks() -> tuple[bytes, ...]:
-    """How a pickle (protocol 4 and up) spells the name of each of the user's own modules."""
+    """The bytes by which a pickle (protocol 4 and up) names each of the user's own modules."""
     global _marks
     count = len(sys.modules)
     if _marks[0] != count:  # only an import can have changed the answer

@@ -1,12 +1,12 @@
-"""Which memory has not been written to: exact knowledge from the kernel, where it gives it.
+"""Asks the kernel which memory was not written to since it was marked.
 
 Linux 6.7 and later can mark pages (userfaultfd in its asynchronous write-protect mode) and tell
-which of them were written to since (``PAGEMAP_SCAN``), by whomever: Python, C, another thread, a
-system call, or another process through ptrace. A page that was given back, moved, or is backed by
-a file or by shared memory counts as written to. So "unwritten" is proof that the bytes are the
-same; where the kernel has none of this, or a container forbids it, nothing is ever unwritten.
-(The one writer that is not seen is a device that was given the memory's address: a GPU or a
-network card with pinned memory.) ``tests/serialize/test_pages.py`` proves it.
+which of them were written to since (``PAGEMAP_SCAN``), whoever wrote: Python, C, another thread, a
+system call, or another process through ptrace. A page that was given back to the kernel, moved, or
+is backed by a file or by shared memory counts as written to. So "unwritten" proves that the bytes
+are the same. Where the kernel is older, or a container forbids the calls, no memory counts as
+unwritten. One kind of write is not seen: that of a device which has the memory's address (a GPU or
+a network card with pinned memory). ``tests/serialize/test_pages.py`` proves it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from functools import cache
 __all__ = ["Pages", "pages"]
 
 _SYSCALL = {"x86_64": 323, "aarch64": 282}
-#: Only faults in user space are reported, and even those are not, so it needs no privilege.
+#: Limits userfaultfd to faults in user space; so it needs no privilege.
 _USER_MODE_ONLY = 1
 _API = 0xAA
 _WP_UNPOPULATED, _WP_ASYNC = 1 << 13, 1 << 15
 _MODE_WP = 1 << 1
 
-# PAGEMAP_SCAN: flags, and what a page can be.
+# PAGEMAP_SCAN: its flags, and the categories of pages.
 _WP_MATCHING, _CHECK_WPASYNC = 1, 2
 _WRITTEN, _FILE, _PRESENT, _SWAPPED = 2, 4, 8, 16
 _SCAN_ARGUMENT = struct.Struct("<12Q")
@@ -48,12 +48,12 @@ class Pages:
     Raises
     ------
     OSError
-        The kernel can't, or may not.
+        The kernel is too old, or the process may not ask it.
     """
 
     def __init__(self) -> None:
         if sys.platform != "linux" or platform.machine() not in _SYSCALL:
-            raise OSError("this is not known of this system")
+            raise OSError("the numbers of the system calls are not known for this system")
         self._pid = os.getpid()
         self._size = os.sysconf("SC_PAGESIZE")
         libc = ctypes.CDLL(None, use_errno=True)
@@ -66,9 +66,11 @@ class Pages:
         self._region = (ctypes.c_uint64 * 3)()
 
     def mark(self, address: int, size: int) -> bool:
-        """From now on, notice writes to this memory; False where that can't be had."""
+        """Notice writes to this memory from now on; False where the kernel refuses."""
         if os.getpid() != self._pid:
-            return False  # a fork has its parent's marks, but not the right to set any
+            return (
+                False  # a forked process has its parent's marks, but may not set marks of its own
+            )
         start, end = self._span(address, size)
         try:
             _ioctl(
@@ -87,9 +89,9 @@ class Pages:
         gone = _PRESENT | _SWAPPED
         try:
             changed = self._scan(start, end, any_of=_WRITTEN | _FILE, find=True)
-            # Given back to the kernel: it reads as zeros now.
+            # It was given back to the kernel, and reads as zeros now.
             return not changed and not self._scan(start, end, inverted=gone, mask=gone, find=True)
-        except OSError:  # not marked: it is other memory than it was
+        except OSError:  # not marked: other memory lies at this address now
             return False
 
     def _span(self, address: int, size: int) -> tuple[int, int]:
@@ -108,7 +110,7 @@ class Pages:
         any_of: int = 0,
         find: bool = False,
     ) -> int:
-        """How many regions match: at most one, when it is only about finding any."""
+        """Scan a range of pages; with `find`, whether there is a region that matches (0 or 1)."""
         region = ctypes.addressof(self._region) if find else 0
         argument = _SCAN_ARGUMENT.pack(
             *(_SCAN_ARGUMENT.size, flags | _CHECK_WPASYNC, start, end, 0, region),
@@ -132,5 +134,5 @@ def _pages_of(pid: int) -> Pages | None:
 
 
 def pages() -> Pages | None:
-    """This process's; None where the kernel gives no such knowledge."""
+    """The `Pages` of this process; None where the kernel does not offer this."""
     return _pages_of(os.getpid())

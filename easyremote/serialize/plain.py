@@ -1,4 +1,4 @@
-"""Values as JSON, for HTTP: what people and other languages read.
+"""Values as JSON, for HTTP and for callers that must not unpickle.
 
 NumPy arrays become lists, pandas frames lists of records, series objects by label; dates, UUIDs,
 dataclasses and bytes (base64) as msgspec writes them. NaN becomes null.

@@ -1,7 +1,8 @@
-"""How a reference to a value that stayed on a node travels there: by its number, never by value.
+"""References to values that stayed on a node: they travel to that node as numbers.
 
-`send_ref` is what a reference pickles as. `going_to` says, around the pickling, for which session a
-payload is; a reference to another one is refused there. In the session, `HELD` has the values.
+A `RemoteRef` is pickled as `send_ref` says. The block `going_to` names the session that a payload
+is for; a reference to a value of another session is refused there. In the session, `HELD` has the
+values.
 ``tests/serialize/test_refs.py`` proves it.
 """
 
@@ -18,15 +19,15 @@ __all__ = ["HELD", "Whereabouts", "going_to", "send_ref"]
 
 
 class Whereabouts(NamedTuple):
-    """Where a value is held."""
+    """The node, session and process that hold a value."""
 
     node_id: str
     session: str
-    #: The session's process, which it names itself; another one has none of the values.
+    #: The name of the session's process. After a restart another process has none of the values.
     process: str
 
 
-#: Session side: the values that references point to, by their numbers.
+#: In a session: the values that references point to, by number.
 HELD: dict[int, Any] = {}
 
 _destination: ContextVar[Whereabouts | None] = ContextVar("destination", default=None)
@@ -34,7 +35,7 @@ _destination: ContextVar[Whereabouts | None] = ContextVar("destination", default
 
 @contextlib.contextmanager
 def going_to(where: Whereabouts) -> Iterator[None]:
-    """What is pickled in this block is for that session."""
+    """Say that what is pickled in this block goes to that session."""
     token = _destination.set(where)
     try:
         yield
@@ -43,7 +44,7 @@ def going_to(where: Whereabouts) -> Iterator[None]:
 
 
 def send_ref(number: int, held: Whereabouts, name: str) -> tuple[Any, ...]:
-    """What a reference pickles as.
+    """What a reference is pickled as.
 
     Raises
     ------
@@ -60,7 +61,7 @@ def send_ref(number: int, held: Whereabouts, name: str) -> tuple[Any, ...]:
 
 
 def value_of(number: int) -> Any:
-    """The loading side of a reference; its name is part of the payload."""
+    """The value that a reference points to. Payloads hold this function's name."""
     try:
         return HELD[number]
     except KeyError:

@@ -1,12 +1,13 @@
 """Code objects as recipes that travel: bytecode for the same Python version, source for others.
 
-Where the other side's version isn't known, both go, and it takes what it can run.
+Where the other side's version is not known, both are sent, and the other side takes what it can
+run.
 
 The source of a function is cut from the file or notebook cell that defined it, found again in its
 syntax tree by name and line (a lambda by its columns). On the other side it is compiled, never
-executed: decorators, defaults and annotations are cut away, since their values travel by
-themselves, and a scope is put around it, so that closures, ``super()`` and private names compile
-to what they were. Either way the text goes along, for tracebacks.
+executed. Decorators, defaults and annotations are cut away, because their values travel by
+themselves. A scope is put around the function, so that closures, ``super()`` and private names
+compile to the same code. The text is always sent, for tracebacks.
 ``tests/serialize/test_sources.py`` proves it on every Python that it finds.
 """
 
@@ -33,35 +34,36 @@ _FUTURE_FLAGS = reduce(
 )
 Version = tuple[int, int]
 HERE: Version = sys.version_info[:2]
-#: Without references among its parts, which would depend on who else holds them at the time: the
-#: same code has to be the same bytes, or it is taken for changed. (3.14's needs a newer format.)
+#: The marshal format without references among the parts of the code. References depend on who else
+#: holds the parts, and the same code must give the same bytes, else it is sent again. (Python 3.14
+#: needs a newer format.)
 _MARSHAL = 2 if HERE < (3, 14) else marshal.version
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Recipe(NamedTuple):
-    """How to make a code object."""
+    """What a code object is made from on the other side."""
 
     name: str
     qualname: str
     filename: str
-    #: The whole lines that the function is on, from line `line`; "" where they aren't known,
-    #: which only bytecode allows.
+    #: The lines that the function is on, from line `line`; "" where the source is not known: then
+    #: there is bytecode.
     line: int
     text: str
-    #: For the version `python`; None where the text is the recipe.
+    #: Bytecode for the version `python`; None where the code is made from the text.
     bytecode: bytes | None
     python: Version
-    #: Where it starts in the first line and ends in the last, in bytes of UTF-8; None where the
-    #: text is for tracebacks only.
+    #: Where the function starts in the first line and ends in the last, in bytes of UTF-8; None
+    #: where the text is for tracebacks only.
     columns: tuple[int, int] | None = None
     freevars: tuple[str, ...] = ()
-    #: The class around it, for private names.
+    #: The class around the function, for private names.
     owner: str | None = None
     flags: int = 0
 
 
-#: Recipes of code that came with its source, so that it can go on: its file isn't here as a whole.
+#: Recipes of code that came from another side, so that it can be sent on: its file is not here.
 _came: weakref.WeakKeyDictionary[CodeType, Recipe] = weakref.WeakKeyDictionary()
 
 
@@ -71,12 +73,12 @@ class _Found(NamedTuple):
 
 
 def recipe(code: CodeType, module_globals: dict[str, Any], python: Version | None) -> Recipe:
-    """The recipe of a function's code, for a side with this version of Python; None: for any.
+    """The recipe of a function's code for a side with this version of Python (None: any version).
 
     Raises
     ------
     CannotShip
-        Its source is needed, and isn't there or isn't what runs any more.
+        Its source is needed, and is not there, or has changed since the function was defined.
     """
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, module_globals)
@@ -107,14 +109,14 @@ def _as_bytecode(code: CodeType, lines: list[str]) -> Recipe:
 def _from_source(code: CodeType, lines: list[str]) -> Recipe:
     text = "".join(lines)
     if not text:
-        raise _no_source(code, "it isn't there (made by exec, or typed into a plain prompt)")
+        raise _no_source(code, "there is none (it was made by exec, or typed at a plain prompt)")
     try:
         candidates = _functions_in(text)
     except SyntaxError as error:
-        raise _no_source(code, f"it no longer parses: {error}") from None
+        raise _no_source(code, f"the file can no longer be parsed: {error}") from None
     found = _pick(code, candidates)
     if found is None:
-        raise _no_source(code, f"line {code.co_firstlineno} no longer holds it")
+        raise _no_source(code, f"the function is no longer in line {code.co_firstlineno}")
     node = found.node
     made = Recipe(
         code.co_name,
@@ -129,8 +131,8 @@ def _from_source(code: CodeType, lines: list[str]) -> Recipe:
         found.owner,
         code.co_flags & _FUTURE_FLAGS,
     )
-    # The file may have changed since it was imported: better an error here than another function
-    # there. A superset is fine: pytest and others rewrite what they import.
+    # The file may have changed since it was imported: an error here is better than another function
+    # there. More names are fine: pytest and others rewrite the modules that they import.
     again = _compiled(made)
     if again.co_freevars != code.co_freevars or not set(again.co_names) <= set(code.co_names):
         raise _no_source(code, "it was changed since it was run")
@@ -171,7 +173,9 @@ def _pick(code: CodeType, candidates: dict[tuple[str, int], list[_Found]]) -> _F
         for found in candidates.get((code.co_name, code.co_firstlineno), ())
         if _parameters(found) == _code_parameters(code)
     ]
-    if len(fitting) > 1:  # lambdas on one line: the innermost one that holds all the code
+    if (
+        len(fitting) > 1
+    ):  # several lambdas on one line: take the innermost one that holds all of the code
         fitting = [found for found in fitting if _holds(found.node, code)]
         fitting.sort(key=lambda found: (found.node.lineno, found.node.col_offset), reverse=True)
     return fitting[0] if fitting else None
@@ -196,7 +200,7 @@ def _code_parameters(code: CodeType) -> list[str]:
 
 
 def _holds(node: _Function, code: CodeType) -> bool:
-    """Whether the columns of all of the code lie within the body."""
+    """Whether all columns of the code lie within the body."""
     body = node.body if isinstance(node, ast.Lambda) else node
     start, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
     places = [
@@ -255,7 +259,7 @@ def _compiled(made_from: Recipe) -> CodeType:
         flags=made_from.flags,
         dont_inherit=True,
     )
-    # Each scope holds one code object, the next: module, factory, class (if any), function.
+    # Each scope holds one code object: module, factory, class (if any), function.
     for _ in range(3 if made_from.owner else 2):
         compiled = next(each for each in compiled.co_consts if isinstance(each, CodeType))
     named: CodeType = compiled.replace(co_qualname=made_from.qualname)
@@ -263,7 +267,7 @@ def _compiled(made_from: Recipe) -> CodeType:
 
 
 def _scopes(made_from: Recipe) -> tuple[ast.Module, list[ast.stmt]]:
-    # Parsed rather than built, because what a node must have differs between versions.
+    # Parsed, not built: the attributes that a syntax node needs differ between Python versions.
     tree: Any = ast.parse(f"def scope({', '.join(made_from.freevars)}):\n pass")
     scope: list[ast.stmt] = tree.body[0].body
     body = scope
@@ -272,13 +276,13 @@ def _scopes(made_from: Recipe) -> tuple[ast.Module, list[ast.stmt]]:
         body = scope[0].body  # type: ignore[attr-defined]  # it is that class
     name = made_from.owner or made_from.name
     if name.isidentifier() and name not in made_from.freevars:
-        # Inside the function its name is a global, as it was, and not a variable of this scope.
+        # Inside the function its name is a global, as before, and no variable of this scope.
         scope.insert(0, ast.Global([name]))
     return tree, body
 
 
 def _bare(made_from: Recipe) -> ast.stmt:
-    """The function's statement, at its line, without what is evaluated around it."""
+    """The function's statement at its line, without decorators, defaults and annotations."""
     parsed: Any
     node: Any
     if made_from.name == "<lambda>":
@@ -301,7 +305,7 @@ def _lambda_text(made_from: Recipe) -> str:
     start, end = _columns(made_from)
     lines = made_from.text.encode().splitlines(keepends=True)
     lines[-1] = lines[-1][:end]
-    # Parentheses let it span lines; the spaces keep its columns.
+    # Parentheses let the text span lines; the spaces keep its columns.
     lines[0] = b"(" + b" " * (start - 1) + lines[0][start:]
     return b"".join(lines).decode() + ")"
 
@@ -321,7 +325,7 @@ def _strip(arguments: ast.arguments) -> None:
 
 
 def _remember_lines(made_from: Recipe) -> str:
-    """Let tracebacks and inspect find the lines; under another name if a file here has this one."""
+    """Let tracebacks and inspect find the lines; their file name, a new one if it is taken."""
     filename = made_from.filename
     ours = made_from.text.splitlines(keepends=True)
     start, end = made_from.line - 1, made_from.line - 1 + len(ours)
@@ -333,6 +337,6 @@ def _remember_lines(made_from: Recipe) -> str:
         lines = list(linecache.getlines(filename))
     lines += ["\n"] * (end - len(lines))
     lines[start:end] = ours
-    # No modification time: that is how linecache knows not to look for a file.
+    # Without a modification time linecache does not look for a file.
     linecache.cache[filename] = sum(map(len, lines)), None, lines, filename
     return filename

@@ -1,17 +1,16 @@
-"""Values <-> one byte payload: pickle protocol 5, big buffers beside the pickle and never copied.
+"""Values <-> payloads: pickle protocol 5, with big buffers beside the pickle, never copied.
 
-A payload is either a bare pickle (it starts with ``0x80``: nothing is added to a value without big
-buffers), or::
+A payload is a bare pickle, which starts with ``0x80``, where there are no big buffers; else it is::
 
     tag 0x01, 3 zero bytes, buffer count (u32), pickle size (u64)     little endian
     for each buffer: size << 1 | writable (u64)
     the pickle
     each buffer, at the next multiple of 64 bytes from the start of the payload
 
-so that arrays lie aligned in a payload that was mapped into memory, and are used where they lie.
-The C pickler does the work; only what the other side can't import (``__main__``, the user's own
-modules) goes through `by_value`, and only then is dill imported. Never used by the gateway: loading
-a payload runs code. ``tests/serialize/test_values.py`` proves all this.
+so that arrays are aligned in a payload that is mapped into memory, and can be used in place.
+The C pickler does the work. Only what the other side can't import (``__main__``, the user's own
+modules) goes through `by_value`, and only then is dill imported. The gateway never uses this
+module: loading a payload runs code. ``tests/serialize/test_values.py`` proves all this.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ __all__ += ["pickle_names", "unpickle"]
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
 
-#: Smaller buffers stay inside the pickle: below a page, one copy is cheaper than the padding, the
-#: header and one more part for the writer, and a small array doesn't keep a whole payload alive.
+#: Smaller buffers stay inside the pickle: for less than a page, a copy is cheaper than padding,
+#: header and one more part to write; and a small array does not keep a whole payload alive.
 OUT_OF_BAND_MIN = 4096
-#: A cache line, and what NumPy and Arrow ask of memory for vector instructions.
+#: A cache line; NumPy and Arrow need this alignment for vector instructions.
 ALIGNMENT = 64
 
 _TAG = 0x01
@@ -44,10 +43,10 @@ _PADDING = bytes(ALIGNMENT)
 
 
 class Dumped(NamedTuple):
-    """A payload in parts, so that nobody has to join them."""
+    """A payload in parts, which are sent without being joined."""
 
-    #: In wire order; a big one is a memoryview of the value's own memory. Send it before the value
-    #: changes, and keep the value alive until then (the view does).
+    #: In the order of the wire. A big part is a memoryview of the value's own memory, and keeps it
+    #: alive: send it before the value changes.
     parts: list[Buffer]
     #: The sum of their lengths, in bytes.
     size: int
@@ -62,9 +61,9 @@ def dump(value: object, *, python: Version | None = None) -> Dumped:
         Anything that pickle can take, and functions, classes and instances of classes of
         ``__main__`` and of the user's own modules, which travel by value.
     python
-        The other side's ``(major, minor)``. The same as ours: code travels as bytecode. Another
-        one: as source, which works on every version. None (unknown): as both, where its source
-        is there.
+        The other side's ``(major, minor)``. Where it is the same as ours, code travels as bytecode;
+        where it differs, as source, which works on every version; where it is None (unknown), as
+        both, if there is a source.
 
     Raises
     ------
@@ -92,9 +91,9 @@ def dump_call(
     args, kwargs
         The arguments.
     function
-        What is called; where it is known, an error names the parameter, not the position.
+        The called function, so that an error names the parameter; None where it is not known.
     name
-        The function's name for that message; None takes ``function.__name__``.
+        The function's name for the error; None for ``function.__name__``.
     python
         As for `dump`.
 
@@ -119,7 +118,7 @@ def dump_call(
 def dump_names(variables: Mapping[str, object], *, python: Version | None = None) -> Dumped:
     """Turn variables into a payload; `load` gives the dict back.
 
-    Two names for one object are still two names for one object on the other side.
+    Two names for one object are two names for one object on the other side, too.
 
     Raises
     ------
@@ -152,8 +151,8 @@ def pickle_names(
 def load(data: Buffer) -> Any:
     """Make the value again.
 
-    Big arrays are views into `data`, not copies: they keep it alive, and they are writable if they
-    were writable at the source. (Where `data` is read-only, as ``bytes`` is, those are copied.)
+    Big arrays are views into `data`, which they keep alive. Arrays that were writable at the source
+    are writable here; where `data` is read-only, as ``bytes`` is, these arrays are copied.
 
     Raises
     ------
@@ -162,7 +161,7 @@ def load(data: Buffer) -> Any:
     ModuleNotFoundError
         It needs a module that isn't installed here.
     ProtocolError
-        This is no payload, or not a whole one.
+        The bytes are no payload, or not a whole one.
     """
     view = memoryview(data).cast("B")
     if not len(view):
@@ -174,7 +173,7 @@ def load(data: Buffer) -> Any:
 
 
 def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The ``(args, kwargs)`` that `dump_call` was given."""
+    """The ``(args, kwargs)`` of a payload that `dump_call` has made."""
     match load(data):
         case (tuple() as args, dict() as kwargs):
             return args, kwargs
@@ -225,7 +224,7 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
 
 def _names_own_module(data: bytes) -> bool:
     """Whether a pickle refers to something by its name in a module that the other side lacks."""
-    # Without STACK_GLOBAL it refers to nothing; that is what makes plain values cheap.
+    # A pickle without STACK_GLOBAL refers to nothing: this check makes plain values cheap.
     return b"\x93" in data and any(mark in data for mark in own_module_marks())
 
 
@@ -249,7 +248,7 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
     except struct.error:
         raise ProtocolError("A payload is cut short; the peer that sent it is broken.") from None
     if tag != _TAG:
-        raise ProtocolError(f"A payload starts with {tag:#04x}: not from this version.")
+        raise ProtocolError(f"A payload starts with {tag:#04x}, which this version does not know.")
     start = _HEADER.size + 8 * count
     position = start + pickled
     buffers: list[Buffer] = []
@@ -257,7 +256,7 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
         position += -position % ALIGNMENT
         raw = view[position : position + (size >> 1)]
         position += size >> 1
-        # What could be written to at the source can be written to here.
+        # What was writable at the source is writable here.
         buffers.append(bytearray(raw) if size & 1 and raw.readonly else raw)
     if position != len(view):
         raise ProtocolError(f"A payload of {len(view)} bytes should have {position}.")
@@ -265,7 +264,7 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
 
 
 def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
-    """Make a value again of a pickle and its big buffers; raises as `load` does."""
+    """Make a value again from a pickle and its big buffers; raises as `load` does."""
     try:
         return pickle.loads(body, buffers=buffers)
     except (EasyRemoteError, MemoryError):
@@ -282,7 +281,7 @@ def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
 
 
 class _Bytes:
-    """Stands for bytes, which pickle would copy, or a memoryview, which it would refuse."""
+    """Stands for bytes, which pickle would copy, and for memoryviews, which it would refuse."""
 
     __slots__ = ("value",)
 
@@ -295,8 +294,8 @@ class _Bytes:
         return bytes, (pickle.PickleBuffer(self.value),)
 
 
-#: Not bytearray: it can be changed, so whoever else holds it must hold it on the other side too,
-#: and only pickle sees who does.
+#: Not bytearray: it can change, so two names for one bytearray must stay one object, and only
+#: pickle sees all of its holders.
 _SHIELDED = frozenset({bytes, memoryview})
 
 

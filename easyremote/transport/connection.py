@@ -1,8 +1,9 @@
 """A Link on a live connection: one task reads, one writes, one watches the clock.
 
-The reader awaits nothing slow: what comes is handed to the link's owner and that is all. The
-writer is the only one who sends; everything that was queued in one turn of the event loop leaves
-together. A `Channel` is what carries the bytes: a WebSocket here, a pipe in ``pipe.py``.
+The reader hands what comes to the link's owner and awaits nothing else. Only the writer sends;
+everything that was queued in one turn of the event loop leaves together. A peer that does not read
+is cut off: when too many messages wait for it, or when one send takes too long. A `Channel` carries
+the bytes: a WebSocket here, a pipe in ``pipe.py``.
 ``tests/transport/test_connection.py`` proves it over real sockets.
 """
 
@@ -18,17 +19,22 @@ import aiohttp
 from aiohttp import web
 
 from easyremote.errors import EasyRemoteError, ProtocolError
-from easyremote.protocol.link import Link
+from easyremote.protocol.link import DEAD_AFTER, MAX_BACKLOG, Link, LinkState
 from easyremote.protocol.messages import Message
 
-#: Closing waits this long for the last words to leave.
+#: Closing waits this many seconds for the last messages to leave.
 CLOSE_TIMEOUT = 2.0
+#: A peer that does not take one send (64 KiB) within so many seconds does not read.
+STALL_LIMIT = DEAD_AFTER
 #: The kernel keeps at most this much unsent, so that control messages overtake bulk data.
 UNSENT_LIMIT = 256 * 1024
 
 
 class Channel(Protocol):
     """What carries bytes."""
+
+    #: Why the peer closed the channel, as far as it said.
+    reason: str
 
     async def receive(self) -> bytes | None:
         """The next bytes; None at the end."""
@@ -37,7 +43,7 @@ class Channel(Protocol):
         """Send bytes, waiting while too much is under way."""
 
     async def close(self, reason: str) -> None:
-        """Close, with a word on why."""
+        """Close, and tell the peer why."""
 
 
 class WebSocketChannel:
@@ -45,6 +51,7 @@ class WebSocketChannel:
 
     def __init__(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
         self._ws = ws
+        self.reason = ""
         sock: socket.socket | None = ws.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             _prepare(sock)
@@ -60,6 +67,8 @@ class WebSocketChannel:
             message.data, aiohttp.WebSocketError
         ):
             raise ProtocolError(str(message.data))
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            self.reason = str(message.extra or "")
         return None
 
     async def send(self, data: bytes) -> None:
@@ -104,10 +113,14 @@ class Connection:
         self._flush = flush
         self._output = asyncio.Event()
         self._ending = asyncio.Event()
-        link.wake = self._output.set
+        #: The number of the send that is under way, 0 for none; and how many there have been.
+        self._sending = self._sends = 0
+        #: The send that was under way when the clock was last looked at, and since when it is.
+        self._stuck, self._stuck_since = 0, 0.0
+        link.wake = self._woken
         if link.has_output:  # queued before there was a connection
             self._output.set()
-        #: Why it was closed, for the log and for the peer.
+        #: Why the connection was closed, for the log and for the peer.
         self.reason = ""
 
     async def run(self) -> None:
@@ -116,7 +129,7 @@ class Connection:
         Raises
         ------
         EasyRemoteError
-            What the receiving side raised: the peer broke the protocol, or was refused.
+            The owner raised it: the peer broke the protocol, or was refused.
         """
         tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
         try:
@@ -140,8 +153,13 @@ class Connection:
         self.reason = self.reason or reason
         self._ending.set()
 
+    def _woken(self) -> None:
+        self._output.set()
+        if self.link.state is LinkState.OVERRUN:
+            self.end(f"{MAX_BACKLOG >> 20} MiB that were sent to you were not read")
+
     async def _close(self, reason: str) -> None:
-        # In two steps: who takes no last words has to be closed all the same, or `_read` goes on.
+        # In two steps: a peer that does not read has to be closed all the same, or `_read` goes on.
         await _bounded(self._send_rest())
         await _bounded(self._channel.close(reason))
 
@@ -150,7 +168,7 @@ class Connection:
             await self._channel.send(data)
 
     async def _last_words(self) -> None:
-        """Send what is still queued (REFUSED, GOING AWAY), then close; bounded."""
+        """Send what is still queued (REFUSED, GOING AWAY), then close, within `CLOSE_TIMEOUT`."""
         await asyncio.shield(self._close(self.reason))
 
     async def _read(self) -> None:
@@ -161,6 +179,7 @@ class Connection:
                 receive(message, now)
             if flush is not None:
                 flush(now)
+        self.reason = self.reason or self._channel.reason
 
     async def _write(self) -> None:
         link = self.link
@@ -169,21 +188,34 @@ class Connection:
                 await self._output.wait()
                 self._output.clear()
                 while (data := link.data_to_send()) is not None:
+                    self._sends += 1
+                    self._sending = self._sends
                     await self._channel.send(data)
+                    self._sending = 0
         except (OSError, aiohttp.ClientError) as error:
             # The reader sees the same end of the connection, and tells.
             self.reason = self.reason or str(error)
 
     async def _watch(self) -> None:
-        alive = True
-        while alive and not self._ending.is_set():
+        why = ""
+        while not why and not self._ending.is_set():
             wait = max(self.link.next_timeout() - time.monotonic(), 0.01)
             try:
                 await asyncio.wait_for(self._ending.wait(), wait)
             except TimeoutError:
-                alive = self.link.handle_timeout(time.monotonic())
-        self.reason = self.reason or "silent for too long"
+                why = self._why_over(time.monotonic())
+        self.reason = self.reason or why
         await self._close(self.reason)
+
+    def _why_over(self, now: float) -> str:
+        """Why the peer has to be given up; empty where it is alive."""
+        if not self.link.handle_timeout(now):
+            return "silent for too long"
+        if self._sending != self._stuck:
+            self._stuck, self._stuck_since = self._sending, now
+        elif self._sending and now >= self._stuck_since + STALL_LIMIT:
+            return f"what was sent to you was not read for {STALL_LIMIT:g} s"
+        return ""
 
 
 async def _bounded(step: Coroutine[Any, Any, None]) -> None:
@@ -191,4 +223,4 @@ async def _bounded(step: Coroutine[Any, Any, None]) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await step
     except (TimeoutError, OSError, aiohttp.ClientError):
-        pass  # it is as closed as it can be made: the peer does not take our last words
+        pass  # it is as closed as it can be: the peer does not read the last messages

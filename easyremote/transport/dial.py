@@ -1,17 +1,23 @@
 """Dialling out: a connection to the gateway, and a new one whenever it breaks.
 
-Clients and nodes both dial; who dials, speaks first (HELLO). After a break the first try is at
-once, then with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/),
-so that a thousand nodes don't come back in one second. ``tests/transport/test_dial.py`` proves it.
+Clients and nodes dial; the side that dials sends the first message (HELLO). After a break the first
+try is made at once. The next ones wait a random time under a limit that doubles, so that a thousand
+nodes don't come back in the same second
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+An exception while one message is handled ends that message's call, never the connection; a mistake
+anywhere else ends the connection, never the client or the node. ``tests/transport/test_dial.py``
+proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -28,6 +34,7 @@ from easyremote.errors import (
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
+    MAX_PAYLOAD,
     PROTOCOL,
     SUBPROTOCOL,
     GoingAway,
@@ -40,8 +47,16 @@ from easyremote.transport.connection import Connection, WebSocketChannel
 
 #: The socket has to be there, and WELCOME to have come, within this many seconds.
 CONNECT_TIMEOUT = 10.0
+#: The longest wait before the second try, in seconds; it doubles with each further try.
 FIRST_DELAY = 0.5
+#: The longest wait of all, in seconds: in the first minute without a connection, and later.
+EARLY_DELAY = 5.0
 LONGEST_DELAY = 30.0
+FIRST_MINUTE = 60.0
+#: A connection that breaks within so many seconds counts as one more failed try.
+STABLE_AFTER = 5.0
+
+_log = logging.getLogger("easyremote.dial")
 
 
 class Owner(Protocol):
@@ -53,18 +68,32 @@ class Owner(Protocol):
 
     def receive(self, message: Message, now: float) -> None: ...
 
+    def failed(self, message: Message, error: Exception) -> None:
+        """`receive` raised ``error``, which is logged: end the call of this message."""
+
     def flush(self, now: float) -> None: ...
 
     def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None: ...
 
 
-def full_jitter(uniform: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
-    """Seconds to wait before each new try: none, then random up to a doubling limit."""
-    yield 0.0
-    limit = FIRST_DELAY
-    while True:
-        yield uniform(0.0, limit)
-        limit = min(limit * 2, LONGEST_DELAY)
+def redial_delay(
+    tries: int, away: float, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """Seconds to wait before the next try.
+
+    Parameters
+    ----------
+    tries
+        How many tries have failed since there was a connection.
+    away
+        Seconds since then.
+    uniform
+        Where the randomness comes from.
+    """
+    if tries == 0:
+        return 0.0
+    longest = EARLY_DELAY if away < FIRST_MINUTE else LONGEST_DELAY
+    return uniform(0.0, min(FIRST_DELAY * 2 ** min(tries - 1, 10), longest))
 
 
 def is_fatal(error: EasyRemoteError) -> bool:
@@ -80,27 +109,32 @@ async def stay_connected(settings: Settings, owner: Owner) -> None:
     EasyRemoteError
         The gateway refused us, and would again.
     """
-    delays = full_jitter()
-    async with aiohttp.ClientSession(
-        trust_env=not is_loopback(urlsplit(settings.url).hostname or "")
-    ) as session:
+    tries, left = 0, time.monotonic()
+    trust_env = not is_loopback(urlsplit(settings.url).hostname or "")
+    async with aiohttp.ClientSession(trust_env=trust_env) as session:
         while True:
-            await asyncio.sleep(next(delays))
+            await asyncio.sleep(redial_delay(tries, time.monotonic() - left))
+            tries += 1
             try:
-                if await connect_once(settings, owner, session):
-                    delays = full_jitter()
+                seconds = await connect_once(settings, owner, session)
             except EasyRemoteError as error:
                 if is_fatal(error):
                     raise
+            except Exception:
+                _log.exception("A mistake ended the connection to %s", settings.gateway)
+            else:
+                left = time.monotonic()
+                if seconds >= STABLE_AFTER:
+                    tries = 0
 
 
-async def connect_once(settings: Settings, owner: Owner, session: aiohttp.ClientSession) -> bool:
-    """One connection, from dialling to its end; whether it was open at any time.
+async def connect_once(settings: Settings, owner: Owner, session: aiohttp.ClientSession) -> float:
+    """One connection, from dialling to its end; for how many seconds it was open.
 
     Raises
     ------
     EasyRemoteError
-        No connection came about; the owner was told, too.
+        No connection came about, or the gateway refused us. The owner was told, too.
     """
     try:
         ws = await open_websocket(settings, session)
@@ -113,17 +147,18 @@ async def connect_once(settings: Settings, owner: Owner, session: aiohttp.Client
     error: EasyRemoteError | None = None
     try:
         await connection.run()
-        if not dialled.is_open:
-            reason = f": {connection.reason}" if connection.reason else ""
-            raise GatewayUnreachable(
-                f"{settings.gateway} closed the connection before it said a word{reason}."
-            )
+        dialled.check_opened(connection.reason)
     except EasyRemoteError as raised:
         error = raised
-        raise
+        if dialled.is_refused or not dialled.is_open:
+            raise
     finally:
         owner.closed(dialled.link, error, time.monotonic())
-    return True
+        if dialled.is_open:
+            why = connection.reason or "the network broke"
+            level = logging.INFO if error is None else logging.WARNING
+            _log.log(level, "The connection to %s ended: %s", settings.gateway, why)
+    return time.monotonic() - dialled.opened_at
 
 
 class _Dialled:
@@ -131,33 +166,53 @@ class _Dialled:
 
     def __init__(self, owner: Owner, link: Link, settings: Settings) -> None:
         self._owner, self.link, self._settings = owner, link, settings
-        self.is_open = False
+        self.is_open = self.is_refused = False
+        self.opened_at = 0.0
 
     def receive(self, message: Message, now: float) -> None:
         if isinstance(message, Refused):
+            self.is_refused = True
             raise from_wire(message.code, message.message, {})
-        if self.is_open:
-            self._owner.receive(message, now)
+        if not self.is_open:
+            self._shake_hands(message, now)
             return
+        try:
+            self._owner.receive(message, now)
+        except ProtocolError:
+            raise  # the gateway broke the protocol: the connection ends, and is dialled again
+        except Exception as error:
+            _log.exception("A %s of the gateway could not be handled", type(message).__name__)
+            self._owner.failed(message, error)
+
+    def _shake_hands(self, message: Message, now: float) -> None:
+        gateway = self._settings.gateway
         if isinstance(message, GoingAway):
             raise GatewayUnreachable(
-                f"The gateway at {self._settings.gateway} is about to stop. Try again when it is "
-                "back."
+                f"The gateway at {gateway} is about to stop. Try again when it is back."
             )
         if not isinstance(message, Welcome):
-            raise ProtocolError(f"{self._settings.gateway} answered HELLO with something else")
+            raise ProtocolError(f"{gateway} answered HELLO with something else")
         if message.protocol[0] != PROTOCOL[0]:
             raise VersionMismatch(
-                f"The gateway {self._settings.gateway} speaks protocol {message.protocol[0]}, we "
-                f"speak {PROTOCOL[0]}. Update the older side: pip install -U easyremote."
+                f"The gateway {gateway} speaks protocol {message.protocol[0]}, we speak "
+                f"{PROTOCOL[0]}. Update the older side: pip install -U easyremote."
             )
-        self.link.open(now)
+        self.link.open(now, message.max_payload or MAX_PAYLOAD)
         self.is_open = True
+        self.opened_at = now
         self._owner.opened(self.link, message, now)
 
     def flush(self, now: float) -> None:
         if self.is_open:
             self._owner.flush(now)
+
+    def check_opened(self, reason: str) -> None:
+        """Raise where the connection ended before it was open."""
+        if not self.is_open:
+            why = f": {reason}" if reason else ""
+            raise GatewayUnreachable(
+                f"{self._settings.gateway} closed the connection before it said a word{why}."
+            )
 
 
 async def open_websocket(
@@ -216,7 +271,7 @@ def _refused_handshake(
 
 
 def _reason(error: Exception) -> str:
-    """In the system's words, where aiohttp and asyncio have put theirs around them."""
+    """What the system said, without the words of aiohttp and asyncio around it."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     number = getattr(cause, "errno", None)
     return os.strerror(number) if number and number > 0 else str(cause) or type(cause).__name__

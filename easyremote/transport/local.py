@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 
@@ -11,14 +12,34 @@ from easyremote.protocol.messages import Message
 
 Receive = Callable[[Message, float], None]
 
+_log = logging.getLogger("easyremote.local")
+
 
 class LocalPair:
-    """Joins two open links; what one queues, the other receives in the next turn of the loop."""
+    """Joins two open links; what one queues, the other receives in the next turn of the loop.
 
-    def __init__(self, near: Receive, far: Receive, flush: Callable[[float], None]) -> None:
+    Parameters
+    ----------
+    near, far
+        Called with the messages that come to each end.
+    flush
+        Called after each batch of messages.
+    failed
+        Called with a message whose handling raised, at either end, and the error, which is logged:
+        the call of that message ends, the others go on.
+    """
+
+    def __init__(
+        self,
+        near: Receive,
+        far: Receive,
+        flush: Callable[[float], None],
+        failed: Callable[[Message, Exception], None],
+    ) -> None:
         now = time.monotonic()
         self.near, self.far = Link(now), Link(now)
-        self._near, self._far, self._flush = near, far, flush
+        self._near, self._far = near, far
+        self._flush, self._failed = flush, failed
         self._scheduled = False
         for link in (self.near, self.far):
             link.open(now)
@@ -27,19 +48,25 @@ class LocalPair:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self.pump)
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
+        """Pass on what is queued, now."""
         self._scheduled = False
         now = time.monotonic()
         while self.near.has_output or self.far.has_output:
-            while (data := self.near.data_to_send()) is not None:
-                for message in self.far.receive_data(data, now):
-                    self._far(message, now)
-            while (data := self.far.data_to_send()) is not None:
-                for message in self.near.receive_data(data, now):
-                    self._near(message, now)
+            self._move(self.near, self.far, self._far, now)
+            self._move(self.far, self.near, self._near, now)
             self._flush(now)
+
+    def _move(self, source: Link, target: Link, receive: Receive, now: float) -> None:
+        while (data := source.data_to_send()) is not None:
+            for message in target.receive_data(data, now):
+                try:
+                    receive(message, now)
+                except Exception as error:
+                    _log.exception("A %s could not be handled", type(message).__name__)
+                    self._failed(message, error)
 
     def close(self) -> None:
         self.near.close()

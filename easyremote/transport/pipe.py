@@ -14,6 +14,8 @@ class PipeChannel:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        #: A pipe carries no reason of the other side.
+        self.reason = ""
 
     @classmethod
     async def open(cls, sock: socket.socket) -> PipeChannel:
@@ -30,8 +32,8 @@ class PipeChannel:
     async def close(self, reason: str) -> None:
         self._writer.close()
         try:
-            # Shielded, as the future behind it is the transport's: it can be waited for again.
+            # Shielded: the future is the transport's, and has to stay usable.
             await asyncio.shield(self._writer.wait_closed())
         except asyncio.CancelledError:
-            self._writer.transport.abort()  # it waits for a peer that does not read
+            self._writer.transport.abort()  # closing waits for a peer that does not read
             raise

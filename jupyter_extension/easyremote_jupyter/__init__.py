@@ -33,7 +33,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """``%unload_ext easyremote_jupyter``: what it hooked into the shell is taken out again."""
+    """``%unload_ext easyremote_jupyter``: take everything of ours out of the shell."""
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours

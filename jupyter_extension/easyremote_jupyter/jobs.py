@@ -1,8 +1,8 @@
-"""The jobs of this notebook: each cell that was sent to a node, how it stands, and its end.
+"""The jobs of this notebook: each cell that was sent to a node, its state and its end.
 
-`Jobs` lists them; a `CellJob` is one that runs in the background. What a background cell assigns is
-bound on the main thread, between two cells or when its result is asked for: never while another
-cell is at work here. ``tests/jupyter_extension/test_jobs.py`` proves it in real kernels.
+`Jobs` lists them; a `CellJob` is a job in the background. The variables that a background cell
+assigns are bound on the main thread, between two cells or when its result is asked for: never while
+another cell runs here. ``tests/jupyter_extension/test_jobs.py`` proves it in real kernels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from easyremote.errors import CallCancelled, UsageError
+from easyremote.times import check_seconds
 from easyremote_jupyter.output.header import elapsed
 from easyremote_jupyter.output.tables import html_table, text_table
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CellJob", "Entry", "JobTable", "Jobs", "missing", "stop"]
 
-#: How many jobs that are over are listed.
+#: Jobs that are over and still listed, at the most.
 KEPT = 100
 
 
@@ -35,7 +36,7 @@ class Entry:
     #: A `RemoteJob`.
     job: Any
     node_id: str
-    #: Of which cell, or what it was called.
+    #: The cell's label, or the name that the job was given.
     title: str
     background: CellJob | None = None
     began: float = field(default_factory=time.monotonic)
@@ -76,9 +77,9 @@ class Jobs:
         return iter(list(self._entries.values()))
 
     def add(self, entry: Entry) -> None:
-        """List one more; the oldest of those that are over make room."""
+        """List a job; the oldest job that is over makes room."""
         entry.job.add_done_callback(lambda job: setattr(entry, "ended", time.monotonic()))
-        if entry.background is not None:  # sent again, after its session turned out to be new
+        if entry.background is not None:  # the same cell was sent again, because its session is new
             again = [k for k, e in self._entries.items() if e.background is entry.background]
             for key in again:
                 del self._entries[key]
@@ -88,7 +89,7 @@ class Jobs:
             del self._entries[key]
 
     def find(self, what: str) -> Entry | None:
-        """The newest whose id begins so, or that is called so."""
+        """The newest job with this name, or whose id begins with this text."""
         for entry in reversed(self._entries.values()):
             name = entry.background.name if entry.background is not None else ""
             if entry.call_id.startswith(what) or what == name:
@@ -96,7 +97,7 @@ class Jobs:
         return None
 
     def settle(self, info: object = None) -> None:
-        """On the main thread, between two cells: take in what has come meanwhile."""
+        """Bind the results that have come; called on the main thread, between two cells."""
         for entry in list(self._entries.values()):
             if entry.background is not None and entry.background.done():
                 entry.background.settle()
@@ -105,13 +106,13 @@ class Jobs:
 class CellJob(Future[Any]):
     """A cell in the background: a `concurrent.futures.Future` that can be awaited.
 
-    `result` is the value of its last expression. What it assigns is bound here when the result is
-    asked for, or else before the next cell that begins after its end.
+    `result` is the value of the cell's last expression. The variables that the cell assigns are
+    bound here when the result is asked for, else before the first cell that begins after its end.
     """
 
     def __init__(self, name: str, node_id: str) -> None:
         super().__init__()
-        #: The variable that holds it; "" if there is none.
+        #: The variable that holds the job; "" if there is none.
         self.name = name
         self.node_id = node_id
         self._settle: Callable[[], Any] = lambda: None
@@ -129,24 +130,24 @@ class CellJob(Future[Any]):
         settle: Callable[[], Any],
         tell_end: Callable[[], None],
     ) -> None:
-        """Send it; it returns when all that the cell needs is on its way.
+        """Send the cell; returns when everything that the cell needs is on its way.
 
         Parameters
         ----------
         run
-            Runs the cell to its end; in a thread of its own.
+            Runs the cell to its end; called in a thread of its own.
         settle
-            Binds what came back, of a cell that failed as well, and returns the value; on the main
-            thread.
+            Binds the variables that came back, also those of a cell that failed, and returns the
+            value; called on the main thread.
         tell_end
-            Shows how it ended; on the main thread.
+            Shows how the cell ended; called on the main thread.
 
         Raises
         ------
         EasyRemoteError
-            It can't be sent.
+            The cell can't be sent.
         KeyboardInterrupt
-            It was interrupted meanwhile, and is not sent.
+            The user interrupted it; the cell is not sent.
         """
         self._settle, self._tell_end = settle, tell_end
         self.set_running_or_notify_cancel()
@@ -165,7 +166,7 @@ class CellJob(Future[Any]):
             super().result()  # why not
 
     def sent(self, job: Any) -> None:
-        """It is on its way, as this job."""
+        """Note that the cell is on its way, as this job."""
         self._job = job
         self._sent.set()
 
@@ -174,17 +175,19 @@ class CellJob(Future[Any]):
         return str(self._job.call_id) if self._job is not None else ""
 
     def result(self, timeout: float | None = None) -> Any:
-        """The value of the cell's last expression, when it is done; its variables are here then.
+        """Wait for the value of the cell's last expression, and bind its variables.
 
         Raises
         ------
         CallCancelled
             It was cancelled.
         CallError
-            It ended without one in another way.
+            It ended without a value for another reason.
         TimeoutError
             It isn't done yet.
         """
+        if timeout is not None:
+            check_seconds(timeout, "timeout", zero=True)
         super().exception(timeout)
         if threading.current_thread() is threading.main_thread():
             self.settle()
@@ -194,7 +197,7 @@ class CellJob(Future[Any]):
         raise UsageError("The result of a background cell is for the notebook's main thread.")
 
     def settle(self) -> None:
-        """Show how it ended, and bind what it has assigned; once."""
+        """Show how the cell ended, and bind its variables. It does so once."""
         if self._is_told or not self.done():
             return
         self._is_told = True
@@ -202,13 +205,13 @@ class CellJob(Future[Any]):
         self._settled = (self._settle(),)
 
     def cancel(self) -> bool:
-        """Interrupt it, as the stop button does with a cell. Safe to repeat."""
+        """Interrupt the cell, as the stop button does. Safe to repeat."""
         if self.done():
             return False
         return bool(self._job.cancel())
 
     def kill(self) -> None:
-        """End it with its session: what is only there is lost."""
+        """End the cell together with its session, whose variables are lost."""
         self._job.kill()
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -225,7 +228,7 @@ class CellJob(Future[Any]):
             self.set_result(run())
         except KeyboardInterrupt as interrupt:  # of the cell there; here nobody interrupts a thread
             self.set_exception(interrupt if self._job is None else self._cancelled())
-        except BaseException as error:  # noqa: B036 - whatever it is, who asks for the result gets it
+        except BaseException as error:  # noqa: B036 - `result` raises it, whatever it is
             self.set_exception(error)
         finally:
             self._sent.set()
@@ -262,7 +265,7 @@ class JobTable(list[tuple[str, ...]]):
 
 
 def stop(client: Client, jobs: Jobs, call_id: str, *, kill: bool = False) -> bool:
-    """Stop a job of the same key, of whichever notebook; whether there was one to stop."""
+    """Stop a job of this key, also of another notebook; whether there was one to stop."""
     entry = jobs.find(call_id)
     if entry is not None:
         entry.is_cancelling = True
@@ -270,5 +273,5 @@ def stop(client: Client, jobs: Jobs, call_id: str, *, kill: bool = False) -> boo
 
 
 def missing(what: str) -> UsageError:
-    """What to say to who names a job that nobody knows."""
+    """The error for a job that is not known here or on a node."""
     return UsageError(f"There is no job {what!r}, here or on a node. %remote_jobs lists them.")

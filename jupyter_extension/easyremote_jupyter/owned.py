@@ -1,8 +1,9 @@
-"""A gateway and a node on loopback that end with whoever started them.
+"""A gateway and a node on loopback that end with the process that started them.
 
-``python -m easyremote_jupyter.owned gateway`` starts both, ``... node`` a node of the gateway that
-runs on this machine already. It says in one line that they are online, or why not, and ends when
-its standard input does: nothing is left, even where the Jupyter server is killed.
+``python -m easyremote_jupyter.owned gateway`` starts both; ``... node`` starts a node of the
+gateway that runs on this machine already. The program prints one line: that they are online, or why
+not. It ends when its standard input ends, so nothing is left even where the Jupyter server is
+killed.
 `server.first_run` starts it; ``tests/jupyter_extension/server/test_first_run.py`` proves it.
 """
 
@@ -16,10 +17,10 @@ from contextlib import ExitStack
 
 from easyremote.errors import EasyRemoteError
 
-#: What the node is called.
+#: The id of the node.
 NODE_ID = "this-machine"
 READY = "ready"
-#: Seconds that a running cell has when it is to end.
+#: Seconds that a running cell has to end.
 END_LIMIT = 5.0
 
 

@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from easyremote import Client
+from easyremote import Client, remote
+from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session
 from tests.benchmarks.measure import each
 from tests.benchmarks.serving import Served, cpu_share, line, python, resident_mb, wait_for
 
 CALLS = 20_000
+
+#: Calls of functions that are sent, which are slower than those of registered ones.
+SHIPPED = 1000
 
 NODE = """
 from easyremote import ComputeNode
@@ -60,6 +64,19 @@ def _online(client: Client) -> int:
     return sum(node.state == "online" for node in client.list_nodes())
 
 
+@remote
+def nothing() -> None:
+    """The registered function, as a program calls it."""
+
+
+@remote
+def echo(value: int) -> int: ...
+
+
+def add_one(value: int) -> int:
+    return value + 1
+
+
 class connect:
     """A client, as `tests.benchmarks.measure.Connection` describes."""
 
@@ -95,7 +112,32 @@ class connect:
         cells = each(lambda: session.submit_cell(request).result(60), 300, 20)
         megabyte = np.zeros(1_000_000, dtype=np.uint8)
         far = each(lambda: self._client.execute("hundred_ms", megabyte), 20, 2)
-        return {"bare_cell_p50_ms": cells[150] * 1e3, "overhead": far[10] / 0.1 - 1}
+        stub = each(nothing, 2000, 100)
+        return {
+            "bare_cell_p50_ms": cells[150] * 1e3,
+            "overhead": far[10] / 0.1 - 1,
+            "stub_p50_ms": stub[1000] * 1e3,
+            **self._documented(),
+        }
+
+    def _documented(self) -> dict[str, float]:
+        """Calls a second, as the README has people make them."""
+        ways = {
+            "stub_submit_s": (lambda: [nothing.submit() for _ in range(CALLS)], CALLS),
+            "stub_map_s": (lambda: echo.map(range(CALLS)), CALLS),
+            "client_submit_s": (
+                lambda: [self._client.submit(add_one, value) for value in range(SHIPPED)],
+                SHIPPED,
+            ),
+        }
+        found = {}
+        for name, (start, count) in ways.items():
+            began = time.perf_counter()
+            for started in start():
+                if isinstance(started, RemoteJob):
+                    started.result()
+            found[name] = count / (time.perf_counter() - began)
+        return found
 
     def close(self) -> None:
         self._client.close()

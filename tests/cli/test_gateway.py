@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from easyremote.client.client import Client
-from easyremote.errors import NotAuthorized
 from easyremote.identity import Key
 from tests.cli.command import easyremote
-from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
+from tests.conftest import LIMIT, Gateway, end, start_gateway
 
 
 def test_the_first_start_shows_the_keys_and_the_later_ones_do_not(tmp_path: Path) -> None:
@@ -71,56 +68,39 @@ def test_up_is_a_gateway_and_a_node_that_runs_cells(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-# -- keys ------------------------------------------------------------------------------------------
+def test_up_ends_with_its_node_and_says_so(tmp_path: Path) -> None:
+    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
+    process = subprocess.Popen(
+        [sys.executable, "-m", "easyremote", "up", "--port", "0", "--node-id", "here"],
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any("Node here is online, and runs cells." in line for line in process.stdout)
+    other = easyremote(tmp_path, "key", "create", "--kind", "node").out.strip()
+    easyremote(tmp_path, "key", "move-node", "here", Key.parse(other).key_id)
+    said, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert "The node id 'here' was given to another key." in said
+    assert "Node here has ended. The log above says why." in said
 
 
-def test_a_key_is_made_listed_and_revoked(gateway: Gateway, node: object) -> None:
-    made = easyremote(gateway.home, "key", "create", "--name", "alice").out.strip()
-    key = Key.parse(made)
-    client = Client(gateway.address, made)
-    assert "gpu-node" in online(client)
-    line = listed(gateway, key)
-    assert line.split()[1:3] == ["client", "valid"]
-    assert line.endswith("never       alice")
-    assert key.secret not in line
-    done = easyremote(gateway.home, "key", "revoke", key.key_id)
-    assert done.out == f"{key.key_id} is revoked.\n"
-    wait_until(lambda: not client.is_connected)  # the gateway closed it
-    client.close()
-    with pytest.raises(NotAuthorized):
-        Client(gateway.address, made).connect()
-    assert listed(gateway, key).split()[2] == "revoked"
-
-
-def listed(gateway: Gateway, key: Key) -> str:
-    lines = easyremote(gateway.home, "key", "list").out.splitlines()
-    assert lines[0].split() == ["ID", "KIND", "STATE", "MADE", "EXPIRES", "NAME"]
-    (line,) = (line for line in lines if line.startswith(key.key_id))
-    return line
-
-
-def test_a_key_that_expires_is_closed_out_when_it_does(gateway: Gateway, node: object) -> None:
-    two_seconds = str(2 / 86400)
-    made = easyremote(gateway.home, "key", "create", "--expires", two_seconds).out.strip()
-    client = Client(gateway.address, made)
-    try:
-        client.connect()
-        wait_until(lambda: not client.is_connected)
-    except NotAuthorized:
-        pass  # a busy machine: it was over before it was used
-    finally:
-        client.close()
-    assert listed(gateway, Key.parse(made)).split()[2] == "expired"
-
-
-@pytest.mark.parametrize("kind", ["client", "node", "admin"])
-def test_every_kind_of_key_can_be_made(tmp_path: Path, kind: str) -> None:
-    assert "No keys yet" in easyremote(tmp_path, "key", "list").out
-    made = easyremote(tmp_path, "key", "create", "--kind", kind).out.strip()
-    assert Key.parse(made).kind == kind
-
-
-def test_a_key_that_is_not_there_cannot_be_revoked(tmp_path: Path) -> None:
-    done = easyremote(tmp_path, "key", "revoke", "nope")
-    assert done.code == 1
-    assert "There is no key 'nope'. See: easyremote key list" in done.err
+def test_the_log_can_be_read_by_programs_and_says_who_came(tmp_path: Path) -> None:
+    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
+    command = ["up", "--port", "0", "--node-id", "here", "--log-json", "--log-level", "info"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "easyremote", *command],
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert any("Node here is online" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    said = [json.loads(line) for line in process.communicate(timeout=LIMIT)[1].splitlines()]
+    assert {"easyremote.gateway", "easyremote.node"} == {line["logger"] for line in said}
+    peers = [line["peer"] for line in said if line["message"].startswith("A node has joined")]
+    assert peers == ["node:here"]

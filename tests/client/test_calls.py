@@ -8,13 +8,14 @@ import subprocess
 import sys
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.client.job import RemoteStream
+from easyremote.client.stream import RemoteStream
 from easyremote.errors import (
     CallCancelled,
     CallTimeout,
@@ -30,7 +31,7 @@ from tests.conftest import LIMIT, Gateway, wait_until
 
 def test_a_call_returns_what_the_function_returns(client: Client) -> None:
     assert client.execute("add", 1, 2) == 3
-    assert client.execute("add", a=1, b=2, node_id="gpu-node") == 3
+    assert client.on("gpu-node").execute("add", a=1, b=2) == 3
     assert client.execute("add_async", 1, 2) == 3
 
 
@@ -135,7 +136,7 @@ def test_an_unknown_function_or_node_is_answered_with_a_suggestion(client: Clien
     with pytest.raises(NotFound, match="Did you mean 'add'"):
         client.execute("ad", 1)
     with pytest.raises(NotFound, match="Did you mean 'gpu-node'"):
-        client.execute("add", 1, 2, node_id="gpu-nod")
+        client.on("gpu-nod").execute("add", 1, 2)
 
 
 def test_a_five_gigabyte_argument_is_refused_and_nothing_is_lost(client: Client) -> None:
@@ -173,7 +174,7 @@ def test_cancel_stops_the_work_on_the_node(client: Client, tmp_path: Path) -> No
 def test_a_timeout_stops_the_work_on_the_node(client: Client, tmp_path: Path) -> None:
     started = tmp_path / "started"
     with pytest.raises(CallTimeout, match="0.3 s"):
-        client.execute("wait_for", str(tmp_path / "never"), str(started), timeout=0.3)
+        client.on(timeout=0.3).execute("wait_for", str(tmp_path / "never"), str(started))
     wait_until(lambda: started.read_text() == "Stopped")
     with pytest.raises(CallTimeout, match=r"slow\(\) ran longer than 0.2 s"):
         client.execute("slow")
@@ -227,6 +228,27 @@ def test_a_forked_child_dials_for_itself(client: Client) -> None:
     assert client.execute("add", 3, 2) == 5
 
 
+def test_a_call_of_the_parent_process_is_not_waited_for_in_a_forked_child(
+    client: Client, tmp_path: Path
+) -> None:
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    job = client.call("wait_for", (str(gate), str(started)))
+    stream = client.call("count", (3,), stream=True)
+    wait_until(started.exists)
+    pid = os.fork()
+    if pid == 0:
+        refused = 0
+        for wait in (job.result, lambda: next(stream)):  # type: ignore[call-overload]
+            try:
+                wait()
+            except UsageError as error:
+                refused += "before the process was forked" in str(error)
+        os._exit(0 if refused == 2 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    gate.touch()
+    job.result(LIMIT)
+
+
 def test_a_script_ends_although_calls_are_outstanding(gateway: Gateway, node: object) -> None:
     script = (
         "from easyremote import remote\n"
@@ -253,3 +275,32 @@ def test_a_call_with_plain_values_is_answered_with_plain_values(client: Client) 
         client.call_plain("add", {"a": 1}).result(LIMIT)
     told = client.get_function_info("add")
     assert told is not None and '"a": {"type": "number"}' in told.parameters
+
+
+# -- options of a call -----------------------------------------------------------------------------
+
+
+def test_all_arguments_are_the_functions_and_the_options_are_the_calls(client: Client) -> None:
+    def named(**arguments: Any) -> dict[str, Any]:
+        return arguments
+
+    arguments = {"timeout": 5, "node_id": "mine", "function": "f", "self": 1, "stream": True}
+    there = client.on("gpu-node", timeout=LIMIT)
+    assert client.execute("named", **arguments) == arguments
+    assert there.execute("named", **arguments) == arguments
+    assert asyncio.run(there.execute_async("named", **arguments)) == arguments
+    assert there.submit("named", **arguments).result() == arguments
+    assert there.submit(named, **arguments).result() == arguments
+
+
+def test_a_client_with_options_keeps_them_for_all_its_calls(client: Client) -> None:
+    there = client.on("gpu-node", timeout=LIMIT)
+    assert list(there.map("add", [1, 2], [3, 4])) == [4, 6]
+    assert list(there.map(abs, [-1, -2])) == [1, 2]
+    assert repr(there) == "<RemoteExecutor on gpu-node, within 60 s>"
+    assert repr(client.on()) == "<RemoteExecutor on any node>"
+    with pytest.raises(NotFound):
+        client.on("gpu-nod").submit(abs, -1).result(LIMIT)
+    with there:
+        pass  # as an Executor it is shut down; the client is not
+    assert client.on(timeout=LIMIT).execute("add", 1, 2) == 3

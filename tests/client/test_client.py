@@ -17,9 +17,9 @@ import pytest
 
 import easyremote
 from easyremote import remote
-from easyremote.client import client as client_module
+from easyremote.client import connection
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteStream
+from easyremote.client.stream import RemoteStream
 from easyremote.errors import CallCancelled, CallTimeout, GatewayUnreachable, UsageError
 from tests.conftest import LIMIT, Gateway, end, wait_until
 
@@ -69,7 +69,7 @@ def test_many_calls_are_awaited_at_once(client: Client) -> None:
 def test_the_event_loop_goes_on_while_async_code_waits_for_the_gateway(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "CONNECT_LIMIT", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_LIMIT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         unlucky = Client(address, client.settings.api_key)

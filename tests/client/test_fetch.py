@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 import easyremote
-from easyremote.client.fetch import _target, fetch
-from easyremote.client.files import PIECE, TransferInterrupted
-from easyremote.client.run import RemoteSession
-from easyremote.errors import NotFound, UsageError
+from easyremote.client.files.fetching import _matching, _target, fetch
+from easyremote.client.files.sending import PIECE, FilePeer, TransferInterrupted
+from easyremote.client.remote_session import RemoteSession
+from easyremote.errors import NotFound, ProtocolError, UsageError
+from easyremote.events import Progress
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Finished, Message, Submit
+from tests.client.lying_gateway import lying_gateway
 from tests.conftest import Gateway
 
 WRITE = "import os; data = os.urandom(size); _ = open(f'outputs/{name}', 'wb').write(data)"
@@ -37,9 +44,9 @@ def write(s: RemoteSession, name: str, size: int) -> bytes:
     return data
 
 
-def interrupted(state: dict[str, float]) -> None:
+def interrupted(state: Progress) -> None:
     """Takes the states of a bar until half of a file is here."""
-    if state["n"] >= 2 * PIECE:
+    if state.n >= 2 * PIECE:
         raise KeyboardInterrupt  # as a signal would be, between two pieces
 
 
@@ -71,7 +78,7 @@ def test_outputs_are_fetched_by_name_and_by_pattern(s: RemoteSession) -> None:
 def test_what_is_here_is_never_overwritten_without_being_asked(s: RemoteSession) -> None:
     data = write(s, "a.bin", 10), write(s, "b.bin", 10)
     Path("b.bin").write_text("mine")
-    with pytest.raises(UsageError, match="b.bin is something else.*nothing was fetched.*overwrite"):
+    with pytest.raises(UsageError, match="b.bin is another file.*nothing was fetched.*overwrite"):
         s.fetch("*")
     assert not Path("a.bin").exists() and Path("b.bin").read_text() == "mine"
     s.fetch("*", overwrite=True)
@@ -81,7 +88,7 @@ def test_what_is_here_is_never_overwritten_without_being_asked(s: RemoteSession)
     assert Path("b.bin").stat() == before
     os.remove("a.bin")
     os.mkdir("a.bin")
-    with pytest.raises(UsageError, match="a.bin is something else"):
+    with pytest.raises(UsageError, match="a.bin is another file"):
         s.fetch("a.bin", overwrite=True)
 
 
@@ -98,7 +105,7 @@ def test_an_interrupted_one_goes_on_where_it_was(
     fetch(
         *(s._engine.files, ["large.bin"], "."),
         overwrite=False,
-        show=lambda state: shown.append(state["n"]),
+        show=lambda state: shown.append(state.n),
     )
     assert shown[0] == 2 * PIECE
     assert [path.name for path in Path().iterdir()] == ["large.bin"]
@@ -120,8 +127,8 @@ def test_a_part_that_was_damaged_is_fetched_anew(s: RemoteSession) -> None:
 def test_one_that_changes_meanwhile_is_told_and_leaves_nothing(s: RemoteSession) -> None:
     write(s, "changes.bin", 2 * PIECE)
 
-    def change(state: dict[str, float]) -> None:
-        if not state["n"]:
+    def change(state: Progress) -> None:
+        if not state.n:
             write(s, "changes.bin", 2 * PIECE)
 
     with pytest.raises(UsageError, match="changes.bin has changed while it was fetched"):
@@ -137,12 +144,134 @@ def test_empty_and_oddly_named_ones_are_fetched(s: RemoteSession) -> None:
     assert (Path("empty").read_bytes(), Path(odd).read_bytes()) == (b"", data)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "out/x", ""])
-def test_a_name_of_the_node_never_leads_out_of_the_folder_here(name: str, tmp_path: Path) -> None:
+OUT = ["../x", "/etc/x", "a/../../x", "..", ".", "", "a//b", "a/", "./a", "a/./b", "a\0b"]
+
+
+@pytest.mark.parametrize("name", OUT)
+def test_a_name_of_the_node_is_one_of_a_file_below_the_folder_here(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="can't be the name of a file in"):
+        _target(tmp_path, name)
+
+
+def test_a_name_of_the_node_never_leads_out_of_the_folder_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "out").symlink_to(tmp_path)
     with pytest.raises(UsageError, match="would lead out of"):
-        _target(tmp_path / "here", name)
+        _target(tmp_path / "here", "out/x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["NUL", "con.txt", "a/COM1", "C:x", "C:/x", "a\\..\\..\\x", "file:stream", "\\\\host\\x"],
+)
+def test_a_name_that_is_special_on_windows_is_refused_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can't be the name of a file in"):
+        _target(tmp_path, name, on_windows=True)
+    assert _target(tmp_path, name, on_windows=False).name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("*", ["a", "plots/b"]),
+        ("plots/*", ["plots/b"]),
+        ("*b", ["plots/b"]),
+        (".*", [".bashrc", ".ssh/keys", ".git/config", ".git/.hook"]),
+        ("plots/.*", ["plots/.hidden"]),
+        ("plots/.hidden", ["plots/.hidden"]),
+        (".git/*", [".git/config"]),
+        (".git/.*", [".git/.hook"]),
+        ("[.]bashrc", []),
+        ("?bashrc", []),
+    ],
+)
+def test_what_is_hidden_comes_only_where_it_is_asked_for(pattern: str, meant: list[str]) -> None:
+    names = ["a", "plots/b", "plots/.hidden", ".bashrc", ".ssh/keys", ".git/config", ".git/.hook"]
+    if meant:
+        assert _matching([pattern], names) == meant
+    else:
+        with pytest.raises(NotFound):
+            _matching([pattern], names)
+
+
+def test_a_pattern_brings_no_hidden_file_that_a_node_has_made(s: RemoteSession) -> None:
+    s.run("import os; os.makedirs('outputs/.ssh')")
+    write(s, "seen", 1)
+    hidden = {name: write(s, name, 1) for name in (".bashrc", ".ssh/authorized_keys")}
+    assert s.fetch("*") == [Path("seen")]
+    assert [path.name for path in Path().iterdir()] == ["seen"]
+    s.fetch(*hidden, to="asked")
+    assert {name: Path("asked", name).read_bytes() for name in hidden} == hidden
+
+
+def lying(
+    files: list[dict[str, object]], what: object = b"", piece: object = b""
+) -> Callable[[Link, Submit], Iterator[Message]]:
+    """A node (by way of its gateway) that tells this of its files."""
+
+    def answer(link: Link, message: Submit) -> Iterator[Message]:
+        operation = msgspec.msgpack.decode(message.payload.data)[0]
+        told = {"list": files, "describe": what, "read": piece}[operation]
+        body = msgspec.msgpack.encode(told)
+        yield Finished(message.call, link.offer((body,), len(body), "msgpack"))
+
+    return answer
+
+
+FILE = {"name": b"x", "size": 3, "time": 0.0, "is_sent": False}
+DIGEST = hashlib.sha256(b"abc").digest()
+LIES: dict[str, tuple[Any, ...]] = {
+    "no files": (7,),
+    "a name of text": ([FILE | {"name": 3}],),
+    "no time": ([FILE | {"time": float("nan")}],),
+    "a time that no clock shows": ([FILE | {"time": 1e300}],),
+    "below nothing": ([FILE | {"size": -1}],),
+    "no content": ([FILE], None),
+    "no digest": ([FILE], {"digest": b"", "size": 3}),
+    "a size below nothing": ([FILE], {"digest": DIGEST, "size": -3}),
+    "a size that no disk has": ([FILE], {"digest": DIGEST, "size": 2**62}),
+    "no bytes": ([FILE], {"digest": DIGEST, "size": 3}, 7),
+    "more than a piece": ([FILE], {"digest": DIGEST, "size": 3}, bytes(PIECE + 1)),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_a_node_tells_of_its_files_is_not_believed(
+    lie: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with lying_gateway(lying(*LIES[lie])) as gateway, gateway.client() as client:
+        peer = FilePeer(client, "n", "s")
+        with pytest.raises(ProtocolError, match="An answer is not what was asked for"):
+            fetch(peer, ["*"], ".", overwrite=False, show=print)
+    assert [path for path in tmp_path.iterdir() if not path.name.endswith(".part")] == []
+
+
+def test_a_part_is_never_written_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    Path(f".x.{DIGEST.hex()[:16]}.part").symlink_to(victim)
+    answer = lying([FILE], {"digest": DIGEST, "size": 3}, b"abc")
+    with lying_gateway(answer) as gateway, gateway.client() as client:
+        with pytest.raises(UsageError, match="x can't be written"):
+            fetch(FilePeer(client, "n", "s"), ["x"], ".", overwrite=False, show=print)
+    assert victim.read_text() == "mine"
+
+
+def test_names_of_a_node_are_shown_without_what_a_terminal_obeys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = FILE | {"name": b"\x1b]0;owned\x07"}
+    with lying_gateway(lying([evil])) as gateway, gateway.client() as client:
+        with pytest.raises(NotFound) as caught:
+            fetch(FilePeer(client, "n", "s"), ["y"], ".", overwrite=False, show=print)
+    assert str(caught.value).isprintable()
 
 
 def test_a_place_that_can_not_be_written_to_is_told(s: RemoteSession) -> None:

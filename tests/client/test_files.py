@@ -14,8 +14,9 @@ import pytest
 
 import easyremote
 from easyremote.client.client import Client
-from easyremote.client.files import PIECE, Channel, missing, named_files, send
+from easyremote.client.files.sending import PIECE, FilePeer, missing, named_files, send
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
+from easyremote.events import Progress
 from easyremote.serialize.files import File, file
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
 from tests.processes import until_there
@@ -146,13 +147,13 @@ def test_a_session_that_made_a_file_of_that_name_keeps_it() -> None:
 
 def test_what_is_there_is_not_sent_again(client: Client) -> None:
     path = made("once.bin", 3 * PIECE)
-    channel = Channel(client, "gpu-node", "once")
-    (away,) = missing(channel, [file(path)])
+    peer = FilePeer(client, "gpu-node", "once")
+    (away,) = missing(peer, [file(path)])
     assert away.there == 0
     shown: list[float] = []
-    send(channel, [away], lambda state: shown.append(state["n"]))
+    send(peer, [away], lambda state: shown.append(state.n))
     assert shown == [0, PIECE, 2 * PIECE, 3 * PIECE]
-    assert missing(Channel(client, "gpu-node", "other"), [file(path)]) == []
+    assert missing(FilePeer(client, "gpu-node", "other"), [file(path)]) == []
 
 
 def test_a_file_arrives_while_a_cell_runs(tmp_path: Path) -> None:
@@ -161,9 +162,9 @@ def test_a_file_arrives_while_a_cell_runs(tmp_path: Path) -> None:
         code = f"import pathlib, time\n{until_there(gate)}"
         running = threading.Thread(target=s.run, args=(code,))
         running.start()
-        channel = s._engine.files
-        send(channel, missing(channel, [file(path)]), lambda state: None)
-        assert missing(channel, [file(path)]) == []
+        peer = s._engine.files
+        send(peer, missing(peer, [file(path)]), lambda state: None)
+        assert missing(peer, [file(path)]) == []
         gate.touch()
         running.join(LIMIT)
 
@@ -177,8 +178,8 @@ def test_a_bar_shows_how_far_a_large_file_is(capsys: pytest.CaptureFixture[str])
 
 PROGRAM = """
 import easyremote, sys
-from easyremote.client import files
-files.PIECE = 100_000  # many pieces, so that it can be stopped between two
+from easyremote.client.files import sending
+sending.PIECE = 100_000  # many pieces, so that it can be stopped between two
 try:
     easyremote.run("1", "gpu-node", files=[sys.argv[1]])
 except KeyboardInterrupt as error:
@@ -201,7 +202,7 @@ def test_an_interrupt_says_how_far_it_is_and_the_next_run_sends_the_rest(
     sender.send_signal(signal.SIGINT)
     out, _ = sender.communicate(timeout=LIMIT)
     assert " of the 60.0 MB of stopped.bin are on gpu-node; the next run sends the rest" in out
-    (away,) = missing(Channel(client, "gpu-node", "next"), [file(path)])
+    (away,) = missing(FilePeer(client, "gpu-node", "next"), [file(path)])
     assert 0 < away.there < 60_000_000
     code = "import hashlib; hashlib.sha256(open('stopped.bin', 'rb').read()).digest()"
     assert easyremote.run(code, files=[path]) == file(path).content.digest
@@ -212,23 +213,23 @@ def test_a_node_that_is_killed_meanwhile_goes_on_where_it_was(tmp_path: Path) ->
     nodes = [own.start_node("gpu-node")]
     client, path = own.client(), made("killed.bin", 40_000_000)
     try:
-        channel, failed = Channel(client, "gpu-node", "s"), list[EasyRemoteError]()
+        peer, failed = FilePeer(client, "gpu-node", "s"), list[EasyRemoteError]()
 
-        def kill(state: dict[str, float]) -> None:
-            if state["n"] and len(nodes) == 1:
+        def kill(state: Progress) -> None:
+            if state.n and len(nodes) == 1:
                 nodes[0].kill()
                 nodes[0].wait(LIMIT)
                 nodes.append(own.start_node("gpu-node"))
 
         try:
-            send(channel, missing(channel, [file(path)]), kill)
+            send(peer, missing(peer, [file(path)]), kill)
         except EasyRemoteError as error:
             failed.append(error)
         assert [type(error).__name__ for error in failed] == ["CallLost"]
-        (away,) = missing(channel, [file(path)])
+        (away,) = missing(peer, [file(path)])
         assert away.there >= PIECE
-        send(channel, [away], lambda state: None)
-        assert missing(channel, [file(path)]) == []
+        send(peer, [away], lambda state: None)
+        assert missing(peer, [file(path)]) == []
     finally:
         client.close()
         for node in nodes:
@@ -237,27 +238,27 @@ def test_a_node_that_is_killed_meanwhile_goes_on_where_it_was(tmp_path: Path) ->
 
 
 def test_a_file_that_changes_while_it_is_sent_is_told(client: Client, gateway: Gateway) -> None:
-    channel = Channel(client, "gpu-node", "changes")
+    peer = FilePeer(client, "gpu-node", "changes")
     for change in (lambda path: made(str(path), 9_000_000), lambda path: os.truncate(path, 10)):
         path = made("changes.bin", 9_000_000)
-        (away,) = missing(channel, [file(path)])
+        (away,) = missing(peer, [file(path)])
         change(path)
         with pytest.raises(UsageError, match=r"changes.bin has changed while it was sent"):
-            send(channel, [away], lambda state: None)
+            send(peer, [away], lambda state: None)
     path.unlink()
     with pytest.raises(UsageError, match="changes.bin was removed while it was sent"):
-        send(channel, [away], lambda state: None)
+        send(peer, [away], lambda state: None)
 
 
 def test_a_part_that_was_damaged_is_sent_anew(client: Client, gateway: Gateway) -> None:
     path = made("damaged.bin", 2 * PIECE)
-    channel = Channel(client, "gpu-node", "damaged")
+    peer = FilePeer(client, "gpu-node", "damaged")
     content = file(path).content
-    channel.start("$send", "write", *content, 0, bytes(PIECE)).result()
-    (away,) = missing(channel, [file(path)])
+    peer.start("$send", "write", *content, 0, bytes(PIECE)).result()
+    (away,) = missing(peer, [file(path)])
     assert away.there == PIECE
-    send(channel, [away], lambda state: None)
-    assert missing(channel, [file(path)]) == []
+    send(peer, [away], lambda state: None)
+    assert missing(peer, [file(path)]) == []
 
 
 def test_a_file_without_room_for_it_is_refused_before_it_is_sent(client: Client) -> None:
@@ -265,7 +266,7 @@ def test_a_file_without_room_for_it_is_refused_before_it_is_sent(client: Client)
     path.touch()
     what = file(path).content._replace(size=10**15)
     with pytest.raises(UsageError, match="GB of disk free, and 1000000.0 GB are to come"):
-        Channel(client, "gpu-node", "room").start("$send", "have", [what]).result()
+        FilePeer(client, "gpu-node", "room").start("$send", "have", [what]).result()
 
 
 def test_code_that_damages_a_file_costs_only_another_sending() -> None:

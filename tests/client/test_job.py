@@ -6,19 +6,19 @@ from typing import Any, cast
 
 import msgspec
 
-from easyremote.client.client import Client
+from easyremote.client.connection import Line
 from easyremote.client.job import RemoteJob
 from easyremote.events import Stream, encode
 
 
-class Deaf:
-    """Stands in for the client, which is told what was seen."""
+class FakeLine:
+    """Stands in for the line to the gateway, which is told what was seen."""
 
-    def event_seen(self, job: object, seq: int) -> None: ...
+    def seen(self, job: object, count: int) -> None: ...
 
 
 def job() -> RemoteJob[Any]:
-    return RemoteJob(cast("Client", Deaf()), "$cell", b"\x00" * 16)
+    return RemoteJob(cast("Line", FakeLine()), "$cell", b"\x00" * 16)
 
 
 def show(made: RemoteJob[Any], *texts: str) -> None:

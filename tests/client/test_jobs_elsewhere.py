@@ -38,7 +38,7 @@ def start(client: Client, code: str, session: str) -> RemoteJob[dict[str, Any]]:
 
 
 def shown(client: Client) -> dict[str, dict[str, Any]]:
-    answer = client._ask()
+    answer = client._roster.ask()
     return {job["call_id"]: job for job in [*answer["jobs"], *answer["ended"]]}
 
 

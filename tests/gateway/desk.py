@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.records import Access, ClientLink, Node
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -22,6 +23,7 @@ from easyremote.protocol.messages import (
     Started,
     Submit,
 )
+from easyremote.protocol.streams import Outgoing, Pieces
 
 MAX_PAYLOAD = 1 << 30
 T = TypeVar("T")
@@ -61,9 +63,9 @@ class Peer:
 class ClientPeer(Peer):
     """A client."""
 
-    def __init__(self, desk: Desk, owner: str) -> None:
+    def __init__(self, desk: Desk, owner: str, access: Access = Access.LINK) -> None:
         super().__init__(desk)
-        self.client = Client(self.link, owner)
+        self.client = ClientLink(self.link, principal_of(owner, owner, "client"), access)
         self._last = 0
 
     def say(self, message: Message) -> None:
@@ -77,9 +79,38 @@ class ClientPeer(Peer):
         self.say(Submit(number, call_id, node, function, more.pop("payload", payload()), **more))
         return int(number)
 
+    def announce(self, size: int, sent: int = 0, **more: Any) -> Arguments:
+        """Submit a call with arguments of so many bytes, and send the first of them."""
+        stream = Outgoing(size, Pieces())
+        number = self._near.open_stream(stream)
+        more["payload"] = Payload("pickle5", size, b"", number)
+        arguments = Arguments(self, number, self.submit(**more))
+        if sent:
+            arguments.send(sent)
+        return arguments
+
     def leave(self) -> None:
         self.link.close()
         self.desk.calls.client_left(self.client, self.desk.now)
+
+
+class Arguments:
+    """What a client sends of a call's arguments, as a stream."""
+
+    def __init__(self, peer: ClientPeer, stream: int, call: int) -> None:
+        self._peer, self._stream, self.call = peer, stream, call
+
+    def send(self, size: int) -> None:
+        near = self._peer._near
+        near.push(self._stream, memoryview(bytes(size)))
+        while (data := near.data_to_send()) is not None:
+            assert not list(self._peer.link.receive_data(data, self._peer.desk.now))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the gateway has not stopped the stream."""
+        self._peer.heard(Finished)
+        return self._stream in self._peer._near._streams.outgoing
 
 
 class NodePeer(Peer):
@@ -122,23 +153,27 @@ class NodePeer(Peer):
 class Desk:
     """One gateway's cores, and the time."""
 
+    #: Those of the present test: what always holds is checked when it is over (``conftest.py``).
+    made: ClassVar[list[Desk]] = []
+
     def __init__(self) -> None:
+        self.made.append(self)
         self.now = 1000.0
         self._ids = 0
         self.restart()
         self.pass_time(10.0)  # nobody is on the way back to it
 
-    def restart(self) -> None:
-        """A gateway that knows nothing."""
-        self.nodes = Nodes()
-        self.calls = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+    def restart(self, *before: str) -> None:
+        """A gateway that knows nothing but the ids of the nodes that were there before."""
+        self.nodes = Nodes(self.now, before)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def new_id(self) -> bytes:
         self._ids += 1
         return self._ids.to_bytes(16, "big")
 
-    def client(self, owner: str = "alice") -> ClientPeer:
-        return ClientPeer(self, owner)
+    def client(self, owner: str = "alice", access: Access = Access.LINK) -> ClientPeer:
+        return ClientPeer(self, owner, access)
 
     def node(
         self,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.calls import RETURN
-from easyremote.gateway.nodes import LOST_AFTER
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.gateway.nodes import RETURN
+from easyremote.gateway.records import LOST_AFTER
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, unpack_error
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Cancel,
@@ -17,6 +17,7 @@ from easyremote.protocol.messages import (
     Function,
     GoingAway,
     HandBack,
+    Hello,
     Payload,
     Resume,
     Resumed,
@@ -24,7 +25,7 @@ from easyremote.protocol.messages import (
     Started,
 )
 from easyremote.protocol.streams import INITIAL_WINDOW
-from tests.gateway.desk import MAX_PAYLOAD, Desk, payload
+from tests.gateway.desk import MAX_PAYLOAD, Desk, NodePeer, payload
 
 
 @pytest.fixture
@@ -87,14 +88,39 @@ def test_an_owner_never_gets_at_the_call_of_another(desk: Desk) -> None:
     assert mallory.heard(Finished) == []
 
 
-def test_an_outcome_of_an_older_attempt_changes_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize("other", [-1, 1])
+def test_an_outcome_of_another_attempt_ends_the_call_at_once_and_is_let_go(
+    desk: Desk, other: int
+) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    client.submit()
+    dispatch = node.start()
+    client.submit()
+    node.say(Finished(dispatch.call, payload(b"old"), fence=dispatch.fence + other))
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "sent the outcome of another attempt: f() may have run" in text
+    heard = node.heard(Delivered | Dispatch)  # type: ignore[arg-type]
+    assert heard[0] == Delivered((dispatch.call,))
+    assert isinstance(heard[1], Dispatch)  # its slot is free
+
+
+def test_what_a_node_says_before_it_has_said_what_it_holds_reaches_nobody(desk: Desk) -> None:
+    """The numbers of the connection before mean other calls on this one."""
     node, client = desk.node(), desk.client()
     client.submit()
     dispatch = node.start()
-    node.say(Finished(dispatch.call, payload(b"old"), fence=dispatch.fence - 1))
-    assert client.heard(Finished) == []
-    node.finish(dispatch, b"new")
-    assert client.only(Finished).payload.data == b"new"
+    client.heard(Started)
+    node.leave()
+    again = NodePeer(desk, Hello((1, 0), "node", "", "n", b"i" * 16, desk.now))
+    again.register("f")
+    again.say(Started(dispatch.call))
+    again.say(Event(dispatch.call, 1, payload(b"item")))
+    again.finish(dispatch, b"value")
+    assert client.heard(Finished | Event | Started) == []  # type: ignore[arg-type]
+    again.resume([(dispatch.call_id, dispatch.fence)])
+    again.finish(dispatch, b"value")
+    assert client.only(Finished).payload.data == b"value"
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -125,20 +151,34 @@ def test_arguments_above_the_limit_are_refused_before_they_travel(desk: Desk) ->
     assert "The arguments of f() are 1.1 GB" in text
 
 
-def test_a_node_that_said_goodbye_is_offline_at_once_for_new_calls_and_those_that_wait(
-    desk: Desk,
-) -> None:
+def test_what_a_node_hands_back_when_it_stops_waits_for_its_return(desk: Desk) -> None:
+    for target in ("n", ""):
+        node, client = desk.node("n", "f"), desk.client()
+        number = client.submit(node=target)
+        dispatch = node.only(Dispatch)
+        node.say(GoingAway("the node stops"))
+        node.say(HandBack((dispatch.call,)))
+        assert client.only(HandBack) == HandBack((number,))
+        client.submit(node=target)  # as its client does at once
+        node.leave()
+        desk.pass_time(LOST_AFTER - 1)
+        assert client.heard(Finished) == []
+        assert len(desk.node("n", "f", instance=b"j" * 16).heard(Dispatch)) == 1
+
+
+def test_a_node_that_said_goodbye_and_stays_away_is_offline(desk: Desk) -> None:
     node, client = desk.node("n", "f", slots=1), desk.client()
     client.submit()
     client.submit()  # the only slot is taken
     node.say(GoingAway("the node stops"))
     node.leave()
-    desk.pass_time(0.25)
+    desk.pass_time(LOST_AFTER + 1)
+    codes = {unpack_error(each.payload.data)[0] for each in client.heard(Finished)}
+    assert codes == {"lost", "offline"}
+    client.submit()
     code, text, details = client.error()
     assert (code, details["may_have_run"]) == ("offline", False)
     assert "'n' went offline" in text
-    client.submit()
-    assert client.error()[0] == "offline"
 
 
 def test_a_call_that_waits_for_a_node_that_stays_away_is_refused(desk: Desk) -> None:
@@ -166,7 +206,9 @@ def test_a_call_for_any_node_is_refused_when_none_comes_back(desk: Desk) -> None
     node.leave()
     client.submit(node="")
     desk.pass_time(LOST_AFTER + 1)
-    assert client.error()[0] == "not-found"
+    code, text, _ = client.error()
+    assert code == "offline"
+    assert "No node online has 'f'. The last one that had it, 'n', is offline." in text
 
 
 def test_a_node_that_comes_back_without_the_function_has_the_calls_refused(desk: Desk) -> None:
@@ -190,6 +232,34 @@ def test_a_gateway_that_has_just_started_waits_for_the_nodes_to_dial_back(desk: 
     client.submit("h", "nowhere")
     desk.pass_time(RETURN)
     assert client.error()[0] == "not-found"
+
+
+def test_a_gateway_in_its_first_minute_says_not_back_yet_of_what_may_be_on_its_way(
+    desk: Desk,
+) -> None:
+    desk.restart("n", "other")
+    desk.pass_time(RETURN)
+    client = desk.client()
+    for node, words in [("n", "Node 'n' is not back yet"), ("", "The node of 'f' is not back")]:
+        client.submit("f", node)
+        code, text, details = client.error()
+        assert (code, details["may_have_run"]) == ("offline", False)
+        assert words in text
+    client.submit("f", "never-seen")
+    assert client.error()[0] == "not-found"
+    desk.node("n", "g")
+    desk.node("other", "g")
+    client.submit("f", "")  # all are back, and none has it
+    assert client.error()[0] == "not-found"
+
+
+def test_what_is_not_back_after_a_minute_is_not_there(desk: Desk) -> None:
+    desk.restart("n")
+    desk.pass_time(LOST_AFTER)
+    client = desk.client()
+    for node in ("n", ""):
+        client.submit("f", node)
+        assert client.error()[0] == "not-found"
 
 
 # -- the client goes -------------------------------------------------------------------------------
@@ -409,6 +479,37 @@ def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(des
     assert node.only(Delivered) == Delivered((dispatch.call,))
 
 
+def test_a_call_that_may_wait_only_so_long_is_not_sent_ahead_to_wait_on_the_node(
+    desk: Desk,
+) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    client.submit()
+    node.finish(node.start())  # it is quick: from now on calls are sent ahead
+    for _ in range(5):
+        client.submit()
+    assert len(node.heard(Dispatch)) == 5
+    client.heard(Finished)
+    client.submit(queue_timeout=5.0)
+    desk.pass_time(5.1)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("timeout", False)
+    assert "No turn came within 5.1 s" in text
+
+
+def test_what_is_sent_ahead_does_not_keep_out_what_waits_for_a_slot(desk: Desk) -> None:
+    node, client = desk.node("n", "f", "g", slots=1), desk.client()
+    client.submit()
+    node.finish(node.start())
+    calls = [client.submit("g") for _ in range(3)]
+    client.submit("f", queue_timeout=5.0)
+    sent = node.heard(Dispatch)
+    for _ in calls:
+        node.finish(sent.pop(0))
+        client.submit("g")  # others go on coming
+        sent += node.heard(Dispatch)
+    assert "f" in {each.function for each in sent}
+
+
 # -- cancel, in each state -------------------------------------------------------------------------
 
 
@@ -471,8 +572,32 @@ def test_a_queued_call_keeps_no_more_of_its_arguments_than_the_window(desk: Desk
     assert call.arguments is not None
     chunk = memoryview(bytes(INITIAL_WINDOW))
     call.arguments.receive(chunk)
-    with pytest.raises(Exception, match="longer than it was welcome to be"):
+    with pytest.raises(Exception, match="has more bytes than were granted"):
         call.arguments.receive(chunk[:1])
+
+
+def test_a_call_that_is_over_is_not_run_again_and_its_arguments_are_stopped(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    call_id = desk.new_id()
+    number = client.submit(call_id=call_id)
+    node.finish(node.start())
+    client.heard(Finished)
+    client.say(Delivered((number,)))
+    again = client.announce(40_000, call_id=call_id)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "its outcome was delivered" in text
+    assert not again.is_wanted
+    assert node.heard(Dispatch) == []
+
+
+def test_arguments_that_are_sent_again_are_stopped_where_the_call_is_known(desk: Desk) -> None:
+    desk.node()
+    client, mallory = desk.client(), desk.client("mallory")
+    call_id = desk.new_id()
+    client.submit(call_id=call_id)
+    for peer in (client, mallory):
+        assert not peer.announce(40_000, call_id=call_id).is_wanted
 
 
 # -- the gateway stops -----------------------------------------------------------------------------
@@ -483,8 +608,15 @@ def test_what_waits_goes_back_to_its_client_when_the_gateway_stops(desk: Desk) -
     running, waiting = client.submit(), client.submit()
     large = client.submit(payload=Payload("pickle5", INLINE_LIMIT + 1, b"", 1))
     node.only(Dispatch)
-    desk.calls.leave()
+    desk.calls.leave(desk.now)
     assert [each.calls for each in client.heard(HandBack)] == [(waiting,), (large,)]
     assert len(desk.calls) == 1, f"only {running} is left"
     late = client.submit()
     assert client.only(HandBack).calls == (late,)
+
+
+def test_arguments_of_what_comes_late_to_a_gateway_that_stops_are_stopped(desk: Desk) -> None:
+    desk.node()
+    client = desk.client()
+    desk.calls.leave(desk.now)
+    assert not client.announce(40_000).is_wanted

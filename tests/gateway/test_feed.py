@@ -146,10 +146,10 @@ def test_who_does_not_keep_up_gets_no_more_until_it_does(desk: Watched) -> None:
     client = desk.client()
     desk.ask(client, asked("$watch"))
     for _ in range(10):
-        desk.feed._send_snapshots()
+        desk.feed.send_snapshots()
     assert [event.seq for event in client.heard(Event)] == list(range(1, UNSEEN_LIMIT + 1))
     desk.ask(client, Seen(7, 2))
-    desk.feed._send_snapshots()
+    desk.feed.send_snapshots()
     assert client.only(Event).seq == UNSEEN_LIMIT + 1
 
 
@@ -171,7 +171,7 @@ def test_changes_are_told_as_they_happen_and_only_those(desk: Watched) -> None:
     client = desk.client()
     desk.ask(client, asked("$changes"))
     assert client.only(Started) == Started(7)
-    desk.feed._send_snapshots()
+    desk.feed.send_snapshots()
     assert changes(client) == []
     node = desk.node("new", "$cell")
     assert changes(client) == [("new", "online", True)]

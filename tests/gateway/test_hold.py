@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER
-from easyremote.gateway.table import KEPT
+from easyremote.gateway.records import KEPT, LOST_AFTER
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Delivered, Dispatch, Finished, Resume, Resumed
 from tests.gateway.desk import Desk
@@ -71,3 +70,24 @@ def test_the_limit_of_running_goes_to_the_node_as_it_is(desk: Desk) -> None:
     assert node.only(Dispatch).run_timeout == 5.0
     desk.pass_time(3600)
     assert node.heard(Cancel) == []  # only the node knows how long it has run
+
+
+def test_an_outcome_that_was_not_taken_before_its_client_went_is_kept_as_long(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(hold=-1.0)
+    node.finish(node.start())
+    client.leave()
+    desk.pass_time(KEPT - 1)
+    assert len(desk.calls) == 1
+    desk.pass_time(1)
+    assert len(desk.calls) == 0
+
+
+def test_a_hold_ends_in_the_moment_that_was_told(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(hold=120.0)
+    node.start()
+    client.leave()
+    desk.pass_time(120.0)
+    assert node.heard(Cancel)
+    assert len(desk.calls) == 0

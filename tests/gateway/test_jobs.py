@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from easyremote.gateway.jobs import LIMIT, is_work, jobs_of
+from easyremote.gateway.permissions import principal_of
 from tests.gateway.desk import Desk
 
 
 def jobs(desk: Desk, owner: str = "alice") -> dict[str, Any]:
-    return jobs_of(desk.calls.table, owner, desk.now)
+    return jobs_of(
+        desk.calls.table, desk.calls.recent, principal_of(owner, owner, "client"), desk.now
+    )
 
 
 def column(shown: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:

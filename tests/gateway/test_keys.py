@@ -31,9 +31,8 @@ def test_a_key_that_was_made_is_good_for_its_kind(store: KeyStore) -> None:
     record = store.check(str(key), "client")
     assert (record.key_id, record.kind, record.name) == (key.key_id, "client", "alice")
     assert store.is_valid(key.key_id)
-    for kind in ("node", "admin"):
-        with pytest.raises(NotAuthorized, match=f"is a client key; a {kind} key is needed"):
-            store.check(str(key), kind)  # type: ignore[arg-type]
+    with pytest.raises(NotAuthorized, match="is a client key; a node key is needed"):
+        store.check(str(key), "node")
 
 
 def test_no_secret_lies_in_the_file_and_only_its_owner_can_read_it(
@@ -93,15 +92,98 @@ def test_a_key_that_is_not_there_cannot_be_revoked(store: KeyStore) -> None:
 
 def test_what_another_process_changes_is_seen(store: KeyStore, path: Path) -> None:
     key = store.create("client", "")
-    assert not store.refresh() or not store.refresh()
     other = KeyStore(path)
     made = other.create("client", "made there")
     store.check(str(made), "client")  # an id that is not known is looked up at once
     other.revoke(key.key_id)
-    other.close()
-    assert store.refresh()
+    assert store.is_valid(key.key_id)
+    store.sync()
     assert not store.is_valid(key.key_id)
-    assert not store.refresh()
+    other.close()
+
+
+@pytest.mark.parametrize("expires", [float("nan"), float("inf"), 1e300, -1.0])
+def test_a_key_expires_at_a_moment_or_never(store: KeyStore, expires: float) -> None:
+    with pytest.raises(UsageError, match="that is no moment"):
+        store.create("client", "", expires=expires)
+    assert store.list() == []
+
+
+# -- node ids --------------------------------------------------------------------------------------
+
+
+def test_a_node_id_belongs_to_the_key_that_used_it_first(store: KeyStore, path: Path) -> None:
+    first, second = store.create("node", "").key_id, store.create("node", "").key_id
+    store.claim("gpu", first)
+    store.claim("gpu", first)
+    for again in (False, True):  # also after a restart
+        with pytest.raises(NotAuthorized, match=f"key move-node gpu {second}") as caught:
+            store.claim("gpu", second)
+        assert f"belongs to the key {first}" in str(caught.value)
+        if not again:
+            store.close()
+            store = KeyStore(path)
+    assert store.nodes_of(first) == ("gpu",)
+    assert store.nodes_of(second) == ()
+    store.close()
+
+
+def test_a_node_id_can_be_moved_also_from_a_revoked_key(store: KeyStore, path: Path) -> None:
+    first, second = store.create("node", "").key_id, store.create("node", "").key_id
+    store.claim("gpu", first)
+    store.sync()
+    store.revoke(first)
+    other = KeyStore(path)
+    other.move_node("gpu", second)
+    other.close()
+    store.sync()
+    store.claim("gpu", second)
+    assert (store.nodes_of(first), store.nodes_of(second)) == ((), ("gpu",))
+
+
+def test_a_node_id_goes_to_a_valid_node_key_only(store: KeyStore) -> None:
+    client, revoked = store.create("client", "").key_id, store.create("node", "").key_id
+    store.revoke(revoked)
+    for key_id, words in ((client, "no node key"), (revoked, "revoked"), ("nope", "no key 'nope'")):
+        with pytest.raises(UsageError, match=words):
+            store.move_node("gpu", key_id)
+
+
+# -- a file that can't be used ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(store: KeyStore, path: Path) -> Iterator[sqlite3.Connection]:
+    """Another process writes, and does not end."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    yield holder
+    if holder.in_transaction:
+        holder.execute("ROLLBACK")
+    holder.close()
+
+
+def test_a_locked_file_is_told_and_loses_no_owner(
+    store: KeyStore, path: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("easyremote.gateway.keys.PATIENCE", 0.0)
+    hasty = KeyStore(path)
+    hasty.claim("gpu", "a")
+    with pytest.raises(UsageError, match=r"gateway.sqlite3 can't be read or written: .*locked"):
+        hasty.sync()
+    with pytest.raises(NotAuthorized):
+        hasty.claim("gpu", "b")
+    locked.execute("ROLLBACK")
+    hasty.close()
+    again = KeyStore(path)
+    assert again.owner_of("gpu") == "a"
+    again.close()
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gateway.sqlite3").write_bytes(b"no database" * 1000)
+    with pytest.raises(UsageError, match="not a database"):
+        KeyStore(tmp_path / "gateway.sqlite3")
 
 
 def test_keys_outlive_the_process(store: KeyStore, path: Path) -> None:

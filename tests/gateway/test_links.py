@@ -159,8 +159,8 @@ KEYLESS = Hello((1, 0), "client", "", "x", b"i" * 16)
         pytest.param(record(b"\x91" * 3000), "not a message", id="deeply nested"),
         pytest.param(record(encode(KEYLESS)[:-1]), "not a message", id="truncated message"),
         pytest.param(b"\0\0\0\0\0", "record of 0 bytes", id="empty record"),
-        pytest.param(b"\xff\xff\xff\x7f\0", "bytes; 4096 go", id="length of 2 GB"),
-        pytest.param(record(b"\0" * MAX_HELLO), "bytes; 4096 go", id="large HELLO"),
+        pytest.param(b"\xff\xff\xff\x7f\0", "the limit is 4096", id="length of 2 GB"),
+        pytest.param(record(b"\0" * MAX_HELLO), "the limit is 4096", id="large HELLO"),
         pytest.param(chunk_header(1, 5) + b"hello", "data before HELLO", id="data first"),
         pytest.param(record(encode(Cancel(1))), "has to be HELLO", id="not HELLO"),
         pytest.param("text", "this protocol is binary", id="text"),
@@ -184,7 +184,7 @@ async def test_bad_bytes_from_a_stranger_are_closed_with_a_reason(
     [
         pytest.param(b"\xff" * 100, "record of kind 255", id="garbage"),
         pytest.param(record(b"\xc1" * 9), "not a message", id="no msgpack"),
-        pytest.param(b"\xff\xff\xff\x7f\0", "bytes; 1048576 go", id="length of 2 GB"),
+        pytest.param(b"\xff\xff\xff\x7f\0", "the limit is 1048576", id="length of 2 GB"),
         pytest.param(
             chunk_header(1, CHUNK_SIZE + 1) + b"x" * (CHUNK_SIZE + 1), "65536 go", id="large chunk"
         ),
@@ -229,9 +229,9 @@ async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_pa
     """What it sent would reach nobody, and nobody would say so."""
     keys = KeyStore(tmp_path / "keys.db")
     links = Links(keys)
-    peer, said = Peer(links), list[Message]()
+    peer, said = Peer(links, "", lambda: None), list[Message]()
     peer.link.send = said.append  # type: ignore[method-assign]
-    links.calls.leave()
+    links.calls.leave(0.0)
     peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
     assert said == [GoingAway("the gateway stops")]
     assert not peer.is_client

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.client.run import RemoteSession
+from easyremote.client.remote_session import RemoteSession
 from easyremote.client.session import Session
 from tests.conftest import LIMIT, Gateway, end, online
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER, Node, Nodes
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import LOST_AFTER, SMOOTHING, Access, Node
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -20,27 +21,44 @@ def join(nodes: Nodes, node_id: str, *functions: str) -> Node:
 
 
 def test_a_node_is_online_only_when_it_has_said_what_it_offers() -> None:
-    nodes = Nodes()
+    nodes = Nodes(0.0)
     node = nodes.welcome(hello("n"), Link(0.0), 100.0)
     assert not node.online
-    assert nodes.offering("f") == []
+    assert not nodes.offering("f", Access.LINK)
     nodes.offer(node, Register((Function("f"),), 2))
     assert node.online
-    assert nodes.offering("f") == [node]
-    node.link = None
+    assert nodes.offering("f", Access.LINK) == [node]
+    nodes.left(node, 101.0)
     assert not node.online
-    assert nodes.offering("f") == []
+    assert not nodes.offering("f", Access.LINK)
 
 
 def test_what_a_node_offers_replaces_what_it_offered_before() -> None:
-    nodes = Nodes()
+    nodes = Nodes(0.0)
     node = join(nodes, "n", "f", "g")
     nodes.offer(node, Register((Function("h"),), 5))
     assert (list(node.functions), node.slots) == (["h"], 5)
+    assert node.said.functions == (Function("h"),)
+    assert node.machine == Resources(0.0, 0, 0, 0)
+
+
+def test_who_offers_a_function_is_known_through_coming_and_going_in_any_order() -> None:
+    nodes = Nodes(0.0)
+    known = [join(nodes, node_id, "f", node_id) for node_id in "abcd"]
+    nodes.left(known[1], 200.0)
+    nodes.left(known[1], 200.0)  # safe to repeat
+    assert {node.node_id for node in nodes.offering("f", Access.LINK)} == set("acd")
+    nodes.offer(known[0], Register((Function("g"),), 2))
+    assert {node.node_id for node in nodes.offering("f", Access.LINK)} == set("cd")
+    nodes.welcome(hello("c", b"j" * 16), Link(0.0), 300.0)
+    assert [node.node_id for node in nodes.offering("f", Access.LINK)] == ["d"]
+    nodes.left(known[3], 300.0)
+    assert not nodes.offering("f", Access.LINK)
+    assert list(nodes.in_turn("f", Access.LINK)) == []
 
 
 def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> None:
-    nodes = Nodes()
+    nodes = Nodes(0.0)
     node = join(nodes, "n", "f")
     node.draining, node.has_resumed, node.resources = True, True, Resources(0.5, 2, 1, 2)
     newer = Link(0.0)
@@ -55,16 +73,34 @@ def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> No
     assert (node.instance, node.born, node.since) == (b"j" * 16, 170.0, 200.0)
 
 
-def test_a_node_that_is_away_is_gone_after_a_minute_or_at_once_if_it_said_goodbye() -> None:
-    node = join(Nodes(), "n", "f")
+def test_whoever_follows_the_nodes_hears_of_each_change() -> None:
+    nodes = Nodes(0.0)
+    heard: list[tuple[str, bool]] = []
+    nodes.changed = lambda node: heard.append((node.node_id, node.online))
+    node = join(nodes, "n", "f")
+    nodes.left(node, 200.0)
+    assert heard == [("n", True), ("n", False)]
+    assert node.since == 200.0
+
+
+def test_the_mean_running_time_follows_slowly() -> None:
+    node = join(Nodes(0.0), "n", "f")
+    node.ran(1.0)
+    assert node.mean_seconds == 1.0
+    node.ran(2.0)
+    assert node.mean_seconds == pytest.approx(1.0 + SMOOTHING)
+
+
+def test_a_node_that_is_away_is_gone_after_a_minute_whether_or_not_it_said_goodbye() -> None:
+    node = join(Nodes(0.0), "n", "f")
     assert not node.is_gone(1e9)
     node.link, node.since = None, 100.0
     assert not node.is_gone(100.0 + LOST_AFTER)
-    assert node.may_take("f", 100.0 + LOST_AFTER)
+    assert node.may_take("f", Access.LINK, 100.0 + LOST_AFTER)
     assert node.is_gone(100.1 + LOST_AFTER)
+    assert not node.may_take("f", Access.LINK, 100.1 + LOST_AFTER)
     node.draining = True
-    assert node.is_gone(100.0)
-    assert not node.may_take("f", 100.0)
+    assert not node.is_gone(100.0 + LOST_AFTER)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +111,7 @@ def test_a_node_that_is_away_is_gone_after_a_minute_or_at_once_if_it_said_goodby
     ],
 )
 def test_a_wrong_node_is_answered_with_those_that_are_online(asked: str, words: str) -> None:
-    nodes = Nodes()
+    nodes = Nodes(0.0)
     join(nodes, "gpu-node", "f")
     join(nodes, "cpu-1", "f")
     join(nodes, "gone", "f").link = None
@@ -83,7 +119,7 @@ def test_a_wrong_node_is_answered_with_those_that_are_online(asked: str, words: 
 
 
 def test_where_there_is_no_node_at_all_the_command_to_start_one_is_told() -> None:
-    message = Nodes().no_such_node("gpu-node").message
+    message = Nodes(0.0).no_such_node("gpu-node").message
     assert "python -m easyremote.node --node-id gpu-node" in message
 
 
@@ -99,10 +135,10 @@ def test_where_there_is_no_node_at_all_the_command_to_start_one_is_told() -> Non
 def test_a_wrong_function_is_answered_with_those_that_are_there(
     asked: str, on: str | None, words: str
 ) -> None:
-    nodes = Nodes()
+    nodes = Nodes(0.0)
     join(nodes, "n", "train", "predict", "$call")
     join(nodes, "empty")
     node = nodes.get(on) if on else None
-    message = nodes.no_such_function(asked, node).message
+    message = nodes.no_such_function(asked, node, Access.LINK).message
     assert words in message
     assert "$call" not in message

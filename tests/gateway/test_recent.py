@@ -8,7 +8,7 @@ from tests.gateway.desk import Desk, payload
 
 
 def ended(desk: Desk, owner: str = "alice") -> list[tuple[str, str]]:
-    return [(call.function, call.code) for call in desk.calls.table.recent.of(owner)]
+    return [(call.function, call.code) for call in desk.calls.recent.of(owner)]
 
 
 def test_cells_are_kept_with_how_they_ended_the_newest_first() -> None:
@@ -20,7 +20,7 @@ def test_cells_are_kept_with_how_they_ended_the_newest_first() -> None:
     failed = node.start()
     node.say(Finished(failed.call, payload(b"x"), "raised", seconds=3.0, fence=failed.fence))
     assert ended(desk) == [("$cell", "raised"), ("$cell", "")]
-    newest, oldest = desk.calls.table.recent.of("alice")
+    newest, oldest = desk.calls.recent.of("alice")
     assert (newest.seconds, newest.node_id, newest.ended) == (3.0, "n", desk.now)
     assert oldest.origin == "kernel/cell"
     assert ended(desk, "mallory") == []
@@ -62,5 +62,5 @@ def test_only_the_last_are_kept() -> None:
     for number in range(LENGTH + 5):
         client.submit("$cell", origin=str(number))
         node.finish(node.start())
-    kept = [call.origin for call in desk.calls.table.recent.of("alice")]
+    kept = [call.origin for call in desk.calls.recent.of("alice")]
     assert kept == [str(number) for number in reversed(range(5, LENGTH + 5))]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.nodes import LOST_AFTER
+from easyremote.errors import ProtocolError
+from easyremote.gateway.records import LOST_AFTER
 from easyremote.protocol.call import CallState
-from easyremote.protocol.caller import RECONNECT_LIMIT
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.messages import (
     Attach,
     Cancel,
@@ -177,6 +178,52 @@ def test_a_client_that_asks_for_what_is_long_forgotten_hears_that_it_is(desk: De
     client = desk.client()
     client.say(Resume((CALL_ID,), (3,), started=(True,)))
     assert client.only(Resumed) == Resumed((0,))
+
+
+def test_a_minute_after_its_start_no_node_is_on_its_way_back(desk: Desk) -> None:
+    desk.restart()
+    desk.pass_time(LOST_AFTER - 0.1)
+    client = desk.client()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    assert client.only(Resumed) == Resumed((3,))
+    desk.pass_time(0.1)
+    late = desk.client()
+    late.say(Resume((b"d" * 16,), (3,), started=(True,)))
+    assert late.only(Resumed) == Resumed((0,))
+
+
+def test_a_resume_that_does_not_fit_together_is_refused(desk: Desk) -> None:
+    client, node = desk.client(), desk.node()
+    for wrong in (
+        Resume((CALL_ID,), (), started=(True,)),
+        Resume((CALL_ID,), (1,), started=()),
+    ):
+        with pytest.raises(ProtocolError, match="a number and a state for each call"):
+            client.say(wrong)
+    with pytest.raises(ProtocolError, match="a fence for each call"):
+        node.say(Resume((CALL_ID,)))
+    assert len(desk.calls) == 0
+
+
+def test_a_deadline_is_kept_also_when_the_node_was_away_meanwhile(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(timeout=20.0)
+    dispatch = node.start()
+    node.leave()
+    again = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    (call,) = desk.calls.table.by_id.values()
+    assert call.timer == pytest.approx(desk.now + 20.0 + GRACE)
+    desk.pass_time(20.0 + GRACE)
+    assert client.error()[0] == "lost"
+    assert again.only(Cancel).kill
+
+
+def test_a_cancelled_call_that_its_node_brings_back_lets_its_arguments_go(desk: Desk) -> None:
+    client = desk.client()
+    arguments = client.announce(40_000, call_id=CALL_ID, age=5.0)
+    desk.node(held=[(CALL_ID, 17)])
+    assert not arguments.is_wanted
+    assert desk.calls.table.queues.targets() == []
 
 
 def test_ten_thousand_calls_of_ten_clients_are_all_taken_up_again(desk: Desk) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.gateway.nodes import AHEAD, Node, Nodes
-from easyremote.gateway.scheduler import Scheduler
-from easyremote.gateway.table import GatewayCall
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.records import AHEAD, Access, GatewayCall, Node
+from easyremote.gateway.scheduler import COMPARED, Scheduler
 from easyremote.protocol.call import CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register
@@ -17,7 +17,7 @@ class Farm:
     """Nodes and a scheduler; calls that run only in name."""
 
     def __init__(self) -> None:
-        self.nodes = Nodes()
+        self.nodes = Nodes(0.0)
         self.scheduler = Scheduler(self.nodes)
         self.ran: list[tuple[str, int]] = []
         self._last = 0
@@ -26,11 +26,15 @@ class Farm:
         node = self.nodes.welcome(Hello((1, 0), "node", "", node_id, b"i" * 16), Link(0.0), 0.0)
         offered = tuple(Function(each) if isinstance(each, str) else each for each in functions)
         self.nodes.offer(node, Register(offered, slots))
+        node.has_resumed = True
         return node
 
-    def call(self, function: str = "f", node: str = "") -> GatewayCall:
+    def call(
+        self, function: str = "f", node: str = "", access: Access = Access.LINK
+    ) -> GatewayCall:
         self._last += 1
-        call = GatewayCall(self._last, self._last.to_bytes(16), "alice", (node, function))
+        target = node, function, access
+        call = GatewayCall(self._last, self._last.to_bytes(16), "alice", target)
         place = self.scheduler.place(call)
         if place is not None:
             self.run(call, place)
@@ -139,6 +143,29 @@ def test_a_call_that_is_removed_never_runs_and_holds_up_nobody() -> None:
     assert [number for _, number in farm.ran] == [1, 3]
     farm.finish(third)
     assert farm.scheduler.targets() == []
+
+
+def test_of_many_nodes_all_get_their_share_and_few_are_compared() -> None:
+    farm = Farm()
+    nodes = [farm.node(f"n{number}", "f", slots=2) for number in range(10 * COMPARED)]
+    for _ in nodes:
+        farm.call()
+    assert {node.busy for node in nodes} == {1}
+    looked: list[Node] = []
+    for node in farm.nodes.in_turn("f", Access.LINK):
+        looked.append(node)
+        if len(looked) == COMPARED:
+            break
+    assert looked[0] is not next(farm.nodes.in_turn("f", Access.LINK)), "the next one goes on"
+
+
+def test_nodes_without_room_are_passed_over_however_many_there_are() -> None:
+    farm = Farm()
+    for number in range(5 * COMPARED):
+        farm.node(f"full{number}", "f", slots=0)
+    farm.node("free", "f")
+    farm.call()
+    assert farm.ran == [("free", 1)]
 
 
 @given(st.lists(st.sampled_from(["f", "g", "f@a", "g@b", "done"]), max_size=60))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,8 +20,10 @@ import pytest
 
 from easyremote import Server
 from easyremote.client.client import Client
-from easyremote.errors import GatewayUnreachable, UsageError
-from easyremote.identity import read_private
+from easyremote.errors import CallTimeout, GatewayUnreachable, UsageError
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.links import Links
+from easyremote.identity import Key, read_private
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
 
 
@@ -94,6 +99,21 @@ def test_stop_is_safe_to_repeat_and_a_server_can_start_again(home: Path) -> None
     assert not server.is_running
 
 
+def test_what_ends_a_server_is_logged_and_raised_by_stop(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(links: Links) -> None:
+        raise RuntimeError("it can't say goodbye")
+
+    monkeypatch.setattr(Links, "going_away", fail)
+    server = Server(port=0, home=home).start_background()
+    with pytest.raises(RuntimeError, match="say goodbye"):
+        server.stop()
+    assert "The gateway has ended" in caplog.text
+    assert "Traceback" in caplog.text
+    server.stop()
+
+
 def test_it_counts_the_nodes_and_functions_that_are_online(home: Path) -> None:
     with Server(port=0, home=home) as server:
         gateway = Gateway(server.address, home, None)  # type: ignore[arg-type]  # it is in here
@@ -143,6 +163,49 @@ def test_the_connection_file_is_private_and_its_keys_stay(home: Path) -> None:
             assert read_private(path)["pid"] == os.getpid()
             found.append(read_private(path)["keys"])
     assert found[0] == found[1]
+
+
+def test_a_locked_file_of_keys_stops_neither_timers_nor_keys_that_expire(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("easyremote.gateway.keys.PATIENCE", 0.1)
+    caplog.set_level(logging.INFO, "easyremote.gateway")
+    with Server(port=0, home=home) as server, ExitStack() as stack:
+        keys = KeyStore(home / "gateway.sqlite3")
+        short = str(keys.create("client", "", expires=time.time() + 5))
+        keys.close()
+        guest = Client(server.address, short).connect()
+        stack.callback(guest.close)
+        locking = sqlite3.connect(home / "gateway.sqlite3", isolation_level=None)
+        stack.callback(locking.close)
+        locking.execute("BEGIN EXCLUSIVE")
+        gateway = Gateway(server.address, home, None)  # type: ignore[arg-type]  # it is in here
+        stack.callback(end, gateway.start_node("gpu-node"))  # its owner can't be written
+        wait_until(lambda: "The look at the file of keys failed" in caplog.text)
+        assert "Traceback" in caplog.text
+        assert "database is locked" in caplog.text
+
+        client = gateway.client()
+        stack.callback(client.close)
+        gate = str(home / "gate")
+        held = [
+            client.call("wait_for", (gate, str(home / f"{n}")), node_id="gpu-node")
+            for n in range(80)  # more than there are slots
+        ]
+        with pytest.raises(CallTimeout, match="No turn came within"):
+            client.call("add", (1, 2), node_id="gpu-node", timeout=0.3).result(LIMIT)
+        wait_until(lambda: not guest.is_connected)
+
+        locking.execute("ROLLBACK")
+        wait_until(lambda: "The look at the file of keys works again" in caplog.text)
+        Path(gate).touch()
+        assert len({job.result(LIMIT) for job in held}) == 1
+    keys = KeyStore(home / "gateway.sqlite3")
+    assert (
+        keys.owner_of("gpu-node")
+        == Key.parse(read_private(home / "local.json")["keys"]["node"]).key_id
+    )
+    keys.close()
 
 
 # -- stop, seen from the other side ----------------------------------------------------------------

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.errors import UsageError
+from easyremote.errors import NotFound, UsageError
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.table import SPENT_TIMERS, CallTable, GatewayCall
-from easyremote.protocol import callee
+from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.table import SPENT_TIMERS, CallTable, failed
+from easyremote.protocol import held
 from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.messages import NAME_LIMIT, decode, encode
 
 
 @pytest.fixture
 def table() -> CallTable:
-    return CallTable(Nodes())
+    return CallTable(Nodes(0.0))
 
 
 def waiting(table: CallTable, number: int = 0, **limits: float) -> GatewayCall:
-    call = table.add(number.to_bytes(16, "big"), "alice", ("", "f"), 0.0)
+    target = ("", "f", Access.LINK)
+    call = table.add(number.to_bytes(16, "big"), "alice", target, CallState.QUEUED, 0.0)
     for name, moment in limits.items():
         setattr(call, name, moment)
     table.queues.enqueue(call)
@@ -69,7 +72,13 @@ def test_a_call_that_ends_leaves_its_queue_and_stays_until_its_client_has_the_ou
 
 def test_tombstones_are_bounded(table: CallTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("easyremote.gateway.table.TOMBSTONES", 10)
-    assert callee.TOMBSTONES > 10
+    assert held.TOMBSTONES > 10
     for number in range(25):
         table.forget(waiting(table, number))
     assert [int.from_bytes(each) for each in table.tombstones] == list(range(15, 25))
+
+
+def test_an_error_that_lists_thousands_of_names_still_rides_in_its_message() -> None:
+    error = NotFound("Online: " + "ñ" * 1_000_000, node_id="漢" * NAME_LIMIT)
+    finished = failed(7, error, may_have_run=False)
+    assert decode(encode(finished)) == finished

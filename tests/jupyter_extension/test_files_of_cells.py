@@ -197,7 +197,7 @@ def test_outputs_are_fetched_with_a_bar_and_never_over_others(kernel: Kernel, fo
     assert text == "got/model.bin (9.0 MB)\ngot/plots/a.png (10 B)\n"
     (folder / "model.bin").write_text("mine")
     shown = kernel.run("%remote_fetch gpu-node/out model.bin", fails=True)
-    assert "model.bin is something else than the output of that name" in shown.text("stderr")
+    assert "model.bin is another file than the output of that name" in shown.text("stderr")
     assert shown.text("stderr").count("\n") == 1
     assert (folder / "model.bin").read_text() == "mine"
     kernel.run("%remote_fetch gpu-node/out model.bin --overwrite")

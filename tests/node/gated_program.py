@@ -18,6 +18,12 @@ def enter(folder, number):
     return Path(folder, "open")
 
 
+@node.register
+def end_the_process(folder):
+    enter(folder, 0)
+    os._exit(9)
+
+
 @node.register(max_concurrency=3)
 def three_at_a_time(folder, number):
     door = enter(folder, number)

@@ -16,7 +16,8 @@ import pytest
 
 from easyremote import ComputeNode
 from easyremote.client.client import Client
-from easyremote.errors import CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.errors import CallLost, CallTimeout, NodeOffline, NotFound, UsageError
+from easyremote.gateway.records import LOST_AFTER
 from tests.conftest import LIMIT, Gateway, end, online, wait_until
 
 PROGRAM = str(Path(__file__).with_name("gated_program.py"))
@@ -122,7 +123,8 @@ def items() -> Iterator[int]:
         (plain, {"async_func": True}, r"plain\(\) is no async function, but .* async_func=True"),
         (waits, {"async_func": False}, r"waits\(\) is an async function, but .* async_func=False"),
         (items, {"stream": False}, "is a generator: it can't be registered with stream=False"),
-        (plain, {"timeout": 0}, "timeout is in seconds and above 0, not 0"),
+        (plain, {"timeout": 0}, r"plain\(\): timeout is a finite number of seconds, above 0"),
+        (plain, {"timeout": float("nan")}, r"plain\(\): timeout is a finite .*, not nan"),
         (plain, {"max_concurrency": 0}, "max_concurrency is at least 1, not 0"),
         (plain, {"name": "$cell"}, r"'\$cell' can't be a function's name"),
         (plain, {"name": "a/b"}, "'a/b' can't be a function's name"),
@@ -156,9 +158,10 @@ def test_what_can_not_be_a_label_is_refused_at_once(gateway: Gateway, labels: li
         made(gateway, "n", labels=labels)
 
 
-def test_no_time_is_no_idle_time(gateway: Gateway) -> None:
-    with pytest.raises(UsageError, match="session_idle is in seconds and above 0, not 0"):
-        made(gateway, "n", session_idle=0)
+@pytest.mark.parametrize("idle", [0, -1.0, float("nan"), float("inf")])
+def test_no_time_is_no_idle_time(gateway: Gateway, idle: float) -> None:
+    with pytest.raises(UsageError, match="session_idle is a finite number of seconds, above 0"):
+        made(gateway, "n", session_idle=idle)
 
 
 def test_two_functions_of_one_name_are_refused(gateway: Gateway) -> None:
@@ -196,6 +199,25 @@ def test_sigterm_lets_what_runs_finish_and_what_waits_never_starts(
     end(going)
 
 
+def test_a_function_that_ends_the_nodes_process_is_lost_when_the_node_is_back(
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_KEY", gateway.keys["node"])
+    mortal = gateway.start_node("mortal", PROGRAM)
+    client = gateway.client()
+    job = client.on("mortal").submit("end_the_process", str(tmp_path))
+    assert mortal.wait(LIMIT) == 9
+    assert entered(tmp_path) == 1
+    again = gateway.start_node("mortal", PROGRAM)
+    error = job.exception(LOST_AFTER / 2)  # at once: the gateway does not wait until it gives up
+    assert isinstance(error, CallLost)
+    assert error.may_have_run
+    assert "'mortal' was restarted while it ran" in str(error)
+    client.close()
+    end(again)
+    end(mortal)
+
+
 def test_a_node_is_started_and_stopped_within_a_program(gateway: Gateway) -> None:
     node = made(gateway, "inside")
     node.register_function("twice", lambda x: 2 * x)
@@ -204,16 +226,16 @@ def test_a_node_is_started_and_stopped_within_a_program(gateway: Gateway) -> Non
     with node as entered_node:
         assert entered_node is node
         assert node.is_online
-        assert client.execute("twice", 4, node_id="inside") == 8
+        assert client.on("inside").execute("twice", 4) == 8
         with pytest.raises(UsageError, match="'inside' is running already"):
             node.start()
         node.register_function("thrice", lambda x: 3 * x)  # while it is online
         wait_until(lambda: client.get_function_info("thrice") is not None)
-        assert client.execute("thrice", 4, node_id="inside") == 12
+        assert client.on("inside").execute("thrice", 4) == 12
     wait_until(lambda: "inside" not in online(client))
     node.stop()
     node.start()
-    assert client.execute("twice", 5, node_id="inside") == 10
+    assert client.on("inside").execute("twice", 5) == 10
     node.stop()
     client.close()
 
@@ -227,7 +249,7 @@ def test_a_node_is_served_in_a_running_event_loop(gateway: Gateway) -> None:
         serving = asyncio.create_task(node.serve_async())
         while "async-inside" not in await asyncio.to_thread(online, client):
             await asyncio.sleep(0.01)
-        value: int = await client.execute_async("twice", 4, node_id="async-inside")
+        value: int = await client.on("async-inside").execute_async("twice", 4)
         node.stop()
         await asyncio.wait_for(serving, LIMIT)
         return value

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from easyremote.errors import UsageError
-from easyremote.node.folders import own_folder, remove_folders
+from easyremote.node.folders import own_folder, remove_folders, remove_left_folders
 
 CODE = "from easyremote.node.folders import own_folder; print(own_folder('modules'))"
 
@@ -49,7 +49,7 @@ def test_what_a_killed_node_left_goes_with_the_next(tmp_path: Path) -> None:
     left.mkdir()
     living = tmp_path / f"easyremote-node-{os.getppid()}"
     living.mkdir()
-    remove_folders(os.getpid())
+    remove_left_folders()
     assert (left.exists(), living.exists()) == (False, True)
 
 

@@ -10,12 +10,11 @@ from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
     Callee,
-    HeldCall,
-    Outcome,
-    failure,
+    LocalCall,
 )
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,
@@ -47,18 +46,18 @@ class Log:
     """A runner that runs nothing: it keeps what it is asked."""
 
     def __init__(self) -> None:
-        self.started: list[tuple[HeldCall, bytes]] = []
-        self.cancelled: list[tuple[HeldCall, bool]] = []
-        self.windows: list[HeldCall] = []
+        self.started: list[tuple[LocalCall, bytes]] = []
+        self.cancelled: list[tuple[LocalCall, bool]] = []
+        self.windows: list[LocalCall] = []
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         assert encoding == "pickle5"
         self.started.append((held, bytes(arguments)))
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         self.cancelled.append((held, kill))
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         self.windows.append(held)
 
 
@@ -71,7 +70,7 @@ class Running:
         self.link = open_link()
         self.callee.attach(self.link)
 
-    def connect(self) -> list[HeldCall]:
+    def connect(self) -> list[LocalCall]:
         """A new connection; the calls to name in RESUME."""
         self.callee.detach(self.link)
         self.link.close()
@@ -87,7 +86,7 @@ class Running:
     def sent(self) -> list[Message]:
         return sent_by(self.link)
 
-    def dispatch(self, number: int = 1, payload: Payload = INLINE, fence: int = 1) -> HeldCall:
+    def dispatch(self, number: int = 1, payload: Payload = INLINE, fence: int = 1) -> LocalCall:
         self.callee.receive(dispatch(number, payload, fence))
         return next(held for held in self.callee.unfinished if held.call == number)
 
@@ -161,6 +160,40 @@ def test_a_call_whose_arguments_are_announced_wrongly_goes_with_the_connection()
     assert len(running.callee) == 0
 
 
+def test_arguments_that_can_not_be_taken_fail_their_call_and_no_other() -> None:
+    running = Running()
+    stop, answer = running.tell(dispatch(1, Payload("pickle5", 1 << 50, b"", 4)))
+    assert stop == StreamStop(4)
+    assert isinstance(answer, Finished)
+    code, text, details = unpack_error(answer.payload.data)
+    assert (code, answer.may_have_run, details["may_have_run"]) == ("cannot-ship", False, False)
+    assert "can't take the arguments of f(): a payload of 1,125,899,906,842,624 bytes" in text
+    assert running.dispatch(2).has_arguments
+    running.tell(Delivered((1,)))
+    assert len(running.callee) == 1
+
+
+@pytest.mark.parametrize("payload", [INLINE, STREAMED], ids=["inline", "streamed"])
+def test_a_call_that_can_not_be_started_fails_and_is_logged(
+    payload: Payload, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(held: LocalCall, encoding: str, arguments: Buffer) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    running = Running()
+    monkeypatch.setattr(running.runner, "start", start)
+    running.callee.receive(dispatch(1, payload))
+    if payload is STREAMED:
+        running.chunk(LARGE)
+    (answer,) = [message for message in running.sent() if isinstance(message, Finished)]
+    code, text, details = unpack_error(answer.payload.data)
+    assert (code, details["may_have_run"]) == ("internal", True)
+    assert "ZeroDivisionError" in text
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert (1).to_bytes(16, "big").hex() in record.getMessage()
+
+
 def test_what_is_unfinished_is_counted_and_what_is_finished_still_held() -> None:
     running = Running()
     first, second = running.dispatch(1), running.dispatch(2)
@@ -231,7 +264,7 @@ def test_a_call_that_is_over_is_never_started_again() -> None:
 
 
 def test_only_so_many_calls_that_are_over_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyremote.protocol.callee.TOMBSTONES", 3)
+    monkeypatch.setattr("easyremote.protocol.held.TOMBSTONES", 3)
     running = Running()
     for number in range(1, 5):
         running.callee.finish(running.dispatch(number), VALUE)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import CallLost, CallTimeout
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.caller import (
     DELIVER_AFTER,
     DELIVER_AT_ONCE,
     GRACE,
     RECONNECT_LIMIT,
     Caller,
-    OutstandingCall,
     pack_error,
     unpack_error,
 )
@@ -446,7 +446,7 @@ def test_a_gateway_that_stays_away_loses_what_was_sent_and_only_that() -> None:
     assert len(asking.caller) == 2
     asking.caller.handle_timeout(100.0 + RECONNECT_LIMIT)
     assert error_of(sent) == ("lost", True)
-    assert error_of(unsent) == ("lost", False)
+    assert error_of(unsent) == ("unreachable", False)
     assert asking.caller.next_timeout() is None
 
 

@@ -15,7 +15,7 @@ from easyremote.protocol.frames import (
     chunk_header,
     control_record,
 )
-from easyremote.protocol.messages import Cancel, Message, Ping, encode
+from easyremote.protocol.messages import Cancel, GoingAway, Message, Ping, encode
 
 RECORDS = (
     control_record(encode(Ping(7)))
@@ -43,6 +43,15 @@ def test_records_byte_by_byte_are_the_same() -> None:
     decoder = FrameDecoder()
     got = [each for byte in RECORDS for each in read(decoder, bytes([byte]))]
     assert got == [Ping(7), (3, b"hello"), Cancel(9, kill=True)]
+
+
+def test_a_large_record_byte_by_byte_is_not_copied_for_each_byte() -> None:
+    """With a copy a byte this takes minutes, and the test's time is up."""
+    record = control_record(encode(GoingAway("x" * 1_000_000)))
+    decoder = FrameDecoder()
+    decoder.max_control = MAX_CONTROL
+    got = [each for byte in record for each in decoder.receive_data(bytes([byte]))]
+    assert got == [GoingAway("x" * 1_000_000)]
 
 
 @pytest.mark.parametrize(

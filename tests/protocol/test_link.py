@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
+import tracemalloc
+from collections.abc import Callable
+
 import pytest
 
 from easyremote.errors import InternalError, ProtocolError
+from easyremote.protocol import link as link_module
 from easyremote.protocol.frames import (
     CHUNK_SIZE,
+    CONTROL_HEADER,
     MAX_CONTROL,
     chunk_header,
     control_record,
@@ -15,11 +21,13 @@ from easyremote.protocol.link import (
     DEAD_AFTER,
     HELLO_TIMEOUT,
     PING_INTERVAL,
+    QUEUED_COST,
     Link,
     LinkState,
 )
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
+    MAX_PAYLOAD,
     Credit,
     Event,
     GoingAway,
@@ -33,7 +41,7 @@ from easyremote.protocol.messages import (
     StreamStop,
     encode,
 )
-from easyremote.protocol.streams import Buffer
+from easyremote.protocol.streams import Buffer, TooLarge
 from tests.protocol.wires import deliver, open_link, sent_by
 
 LARGE = bytes(range(256)) * 1000  # 256,000 bytes: four chunks
@@ -228,10 +236,120 @@ def test_a_stream_that_is_over_can_not_be_announced_again() -> None:
             link.drop(Payload("pickle5", 3, b"", stream))
 
 
-@pytest.mark.parametrize("size", [1 << 62, 1 << 63])
-def test_a_payload_larger_than_memory_is_refused(size: int) -> None:
-    with pytest.raises(ProtocolError, match="does not fit into memory"):
-        open_link().collect(Payload("pickle5", size, b"", 4), ignore)
+@pytest.mark.parametrize("size", [MAX_PAYLOAD + 1, 1 << 50, 1 << 62])
+def test_a_payload_above_the_limit_is_refused_alone_and_its_stream_is_stopped(size: int) -> None:
+    link = open_link()
+    with pytest.raises(TooLarge, match=f"{size:,} bytes is above the limit of 2,147,483,648"):
+        link.collect(Payload("pickle5", size, b"", 4), ignore)
+    assert sent_by(link) == [StreamStop(4)]
+    bodies: list[Buffer] = []
+    link.collect(Payload("pickle5", 3, b"", 5), bodies.append)
+    list(link.receive_data(chunk_header(5, 3) + b"abc", 0.0))
+    assert bodies == [b"abc"]
+
+
+def test_the_limit_of_a_payload_is_what_the_gateway_says() -> None:
+    link = Link(0.0)
+    link.open(0.0, 1000)
+    link.collect(Payload("pickle5", 1000, b"", 1), ignore)
+    with pytest.raises(TooLarge, match="above the limit of 1,000"):
+        link.collect(Payload("pickle5", 1001, b"", 2), ignore)
+
+
+@pytest.mark.parametrize("error", [OSError(12, "no memory"), OverflowError(), MemoryError()])
+def test_a_payload_that_memory_has_no_room_for_is_refused_alone(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(number: int, size: int) -> None:
+        raise error
+
+    link = open_link()
+    monkeypatch.setattr(mmap, "mmap", full)
+    with pytest.raises(TooLarge, match="a payload of 100,000 bytes does not fit into memory"):
+        link.collect(Payload("pickle5", 100_000, b"", 4), ignore)
+    assert sent_by(link) == [StreamStop(4)]
+
+
+# -- a peer that does not read ---------------------------------------------------------------------
+
+
+def memory_of(link: Link, send: Callable[[], object]) -> int:
+    """What the link keeps after ``send`` was called until it is overrun."""
+    tracemalloc.start()
+    try:
+        for _ in range(1_000_000):
+            send()
+            if link.state is LinkState.OVERRUN:
+                break
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [0, 100, INLINE_LIMIT])
+def test_messages_that_nobody_reads_are_limited_by_their_memory(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 4 * 1024 * 1024)
+    link, woken = open_link(), []
+    link.wake = lambda: woken.append(link.state)
+    message = Event(1, 1, Payload("pickle5", size, bytes(size)))
+    most = memory_of(link, lambda: link.send(message))
+    assert 3_000_000 < most < 8_000_000
+    assert woken == [LinkState.OPEN, LinkState.OVERRUN]
+    assert not link.has_output
+    link.send(message)
+    assert link.offer([LARGE], len(LARGE), "pickle5").stream == 0
+    assert not link.has_output
+
+
+def test_pings_whose_answers_nobody_reads_overrun_the_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 1024 * 1024)
+    link = open_link()
+    data = control_record(encode(Ping(1))) * 1000
+    most = memory_of(link, lambda: list(link.receive_data(data, 0.0)))
+    assert most < 4_000_000
+
+
+def test_what_is_read_makes_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 1024 * 1024)
+    link, far = open_link(), open_link()
+    for turn in range(20):
+        for seq in range(3):
+            link.send(Event(1, seq, Payload("pickle5", INLINE_LIMIT, bytes(INLINE_LIMIT))))
+        for _ in range(2000):
+            link.send(Seen(1, turn))
+        assert len(deliver(link, far)) == 2003
+        assert link.state is LinkState.OPEN
+        assert link._backlog == 0
+
+
+def test_what_is_left_unread_counts_until_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = open_link()
+    for _ in range(1000):
+        link.send(Seen(1, 1))
+    link.data_to_send()
+    for _ in range(10_000):
+        link.send(Seen(1, 1))
+    link.data_to_send()
+    queued = sum(map(len, link._control)) + len(link._control) // 2 * (
+        QUEUED_COST - CONTROL_HEADER.size
+    )
+    assert link._backlog == queued
+
+
+def test_an_overrun_link_drops_its_streams_when_it_is_closed() -> None:
+    link = open_link()
+    resets: list[bool] = []
+    link.collect(Payload("pickle5", 3, b"", 4), ignore, lambda: resets.append(True))
+    link._overrun()
+    assert resets == []
+    assert list(link.receive_data(control_record(encode(Seen(1, 1))), 0.0)) == []
+    link.close()
+    assert resets == [True]
+    assert link.state is LinkState.CLOSED
 
 
 # -- the link's own messages -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyremote.protocol.messages import (
+    LONGEST_TIME,
     Finished,
     Hello,
     Payload,
@@ -18,15 +19,23 @@ from easyremote.protocol.messages import (
 )
 
 WHOLE = st.integers(-(2**63), 2**64 - 1)
-PAYLOADS = st.builds(Payload, st.text(), WHOLE, st.binary(), WHOLE)
+IDS = st.binary(min_size=16, max_size=16)
+SECONDS = st.floats(0, LONGEST_TIME)
+PAYLOADS = st.builds(
+    Payload,
+    st.text(max_size=32),
+    st.integers(0, 2**62),
+    st.binary(),
+    st.integers(0, 2**32 - 1),
+)
 
 
-@given(st.builds(Submit, WHOLE, st.binary(), st.text(), st.text(), PAYLOADS))
+@given(st.builds(Submit, WHOLE, IDS, st.text(), st.text(), PAYLOADS, st.text(), SECONDS))
 def test_a_call_is_read_as_it_was_written(submit: Submit) -> None:
     assert decode(encode(submit)) == submit
 
 
-@given(st.builds(Finished, WHOLE, PAYLOADS, st.text(), st.booleans(), st.floats(allow_nan=False)))
+@given(st.builds(Finished, WHOLE, PAYLOADS, st.text(), st.booleans(), SECONDS))
 def test_an_outcome_is_read_as_it_was_written(finished: Finished) -> None:
     assert decode(memoryview(encode(finished))) == finished
 

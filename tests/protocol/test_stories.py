@@ -28,7 +28,7 @@ def test_a_call_goes_there_and_back() -> None:
     world.settle()
     assert sink.outcomes == [("", b"a" * 1_000_000)]
     assert len(sink.events) == 1
-    assert len(world.gateway) == len(world.recorder.callee) == len(world.caller) == 0
+    assert len(world.gateway) == len(world.recorder.calls) == len(world.caller) == 0
 
 
 def test_a_call_survives_a_restart_of_the_gateway_in_either_order() -> None:

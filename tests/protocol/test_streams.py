@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -17,7 +19,7 @@ from easyremote.protocol.messages import (
     StreamStop,
     encode,
 )
-from easyremote.protocol.streams import INITIAL_WINDOW, WINDOW, Outgoing
+from easyremote.protocol.streams import INITIAL_WINDOW, SHORT, WINDOW, Outgoing, Pieces
 from tests.protocol.wires import deliver, open_link, sent_by
 
 PIECE = bytes(range(256)) * 4096  # 1 MiB
@@ -110,7 +112,7 @@ def test_a_credit_that_can_not_be_meant_is_refused(size: int) -> None:
 
 
 def test_credits_never_go_below_zero() -> None:
-    stream = Outgoing(len(PIECE), [PIECE])
+    stream = Outgoing(len(PIECE), Pieces([PIECE]))
     while stream.sendable():
         stream.take(50_000)
         assert stream.credit >= 0
@@ -130,7 +132,7 @@ def test_pieces_of_any_shape_arrive_as_they_lie() -> None:
     link, reader = open_link(), Reader(1024)
     shaped = memoryview(PIECE[:1000]).cast("B", (10, 100))
     link.offer([shaped.cast("B"), b"", bytearray(PIECE[1000:1024])], 1024, "pickle5")
-    stream = Outgoing(1024, [shaped, b"", bytearray(PIECE[1000:1024])])
+    stream = Outgoing(1024, Pieces([shaped, b"", bytearray(PIECE[1000:1024])]))
     link.open_stream(stream)
     deliver(link, reader.link)
     assert reader.bodies == [PIECE[:1024]]
@@ -221,8 +223,8 @@ class Between:
         return most
 
     def waiting(self) -> list[int]:
-        outgoing = self.target._streams.outgoing.values()
-        return [len(piece) for stream in outgoing for piece in stream.pieces]
+        waiting = [stream.pieces for stream in self.target._streams.outgoing.values()]
+        return [len(piece._tail) + sum(map(len, piece._views)) for piece in waiting]
 
 
 def test_an_inline_payload_needs_no_relay() -> None:
@@ -254,14 +256,14 @@ def test_a_sender_that_ignores_the_relays_credit_is_refused() -> None:
     between = Between(len(PIECE))
     data = chunk_header(1, CHUNK_SIZE) + bytes(CHUNK_SIZE)
     list(between.source.receive_data(data, 0.0))
-    with pytest.raises(ProtocolError, match="stream 1 is longer than it was welcome to be"):
+    with pytest.raises(ProtocolError, match="stream 1 has more bytes than were granted"):
         list(between.source.receive_data(data, 0.0))
 
 
 def test_a_stream_longer_than_its_relay_expects_is_refused() -> None:
     link = open_link()
     link.relay(Payload("pickle5", 3, b"", 1))
-    with pytest.raises(ProtocolError, match="stream 1 is longer than it was welcome to be"):
+    with pytest.raises(ProtocolError, match="stream 1 has more bytes than were granted"):
         list(link.receive_data(chunk_header(1, 4) + b"abcd", 0.0))
 
 
@@ -311,6 +313,78 @@ def test_the_end_of_the_source_resets_the_target_and_that_of_the_target_stops_th
     between.relay.forward(between.target)
     between.target.close()
     assert sent_by(between.source) == [StreamStop(1)]
+
+
+def message_with(stream: int, piece: bytes) -> bytes:
+    """A message of 1 MB that holds one chunk of this stream, and much that nobody wants."""
+    unwanted = chunk_header(999, CHUNK_SIZE) + bytes(CHUNK_SIZE)
+    return chunk_header(stream, len(piece)) + piece + unwanted * 16
+
+
+@pytest.mark.parametrize("size", [1, SHORT - 1, SHORT, 10_000])
+@pytest.mark.parametrize("is_forwarded", [False, True], ids=["held", "passed on"])
+def test_a_small_chunk_does_not_keep_the_message_alive_in_which_it_came(
+    size: int, is_forwarded: bool
+) -> None:
+    link, target = open_link(), open_link()
+    relays = [link.relay(Payload("pickle5", 1 << 20, b"", number)) for number in range(1, 101)]
+    if is_forwarded:
+        for relay in relays:
+            assert relay is not None
+            relay.forward(target)
+    tracemalloc.start()
+    try:
+        for number in range(1, 101):
+            list(link.receive_data(message_with(number, bytes(size)), 0.0))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100 * (2 * size + 3000), f"{kept:,} bytes for 100 chunks of {size}"
+
+
+def test_chunks_of_one_byte_cost_little_more_than_their_bytes() -> None:
+    link, target, far = open_link(), open_link(), open_link()
+    size = INITIAL_WINDOW
+    payload = Payload("pickle5", size, b"", 1)
+    relay = link.relay(payload)
+    assert relay is not None
+    whole = bytes(range(256)) * (size // 256)
+    records = [chunk_header(1, 1) + whole[at : at + 1] for at in range(size)]
+    tracemalloc.start()
+    try:
+        list(link.receive_data(b"".join(records), 0.0))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 3 * size
+    bodies: list[bytes] = []
+    far.collect(
+        Payload("pickle5", size, b"", relay.forward(target)),
+        lambda body: bodies.append(bytes(body)),
+    )
+    assert relay.is_complete
+    deliver(target, far)
+    assert bodies == [whole]
+
+
+def test_chunks_of_every_size_stay_in_order() -> None:
+    between = Between(len(PIECE))
+    between.sender.abort_stream(1)
+    whole = PIECE[: INITIAL_WINDOW - 1000]
+    sizes = itertools.cycle([1, SHORT - 1, SHORT, 7, 20_000, 300])
+    at = 0
+    while at < len(whole):
+        piece = whole[at : at + next(sizes)]
+        list(between.source.receive_data(chunk_header(1, len(piece)) + piece, 0.0))
+        at += len(piece)
+    between.relay.forward(between.target)
+    got = b""
+    decoder = FrameDecoder()
+    while (data := between.target.data_to_send()) is not None:
+        for record in decoder.receive_data(data):
+            assert isinstance(record, Chunk)
+            got += record.data
+    assert got == whole
 
 
 def test_a_relay_to_a_link_that_is_closed_already_drops_what_comes() -> None:

@@ -8,16 +8,18 @@ from typing import get_args
 import msgspec
 import pytest
 
+from easyremote.protocol.builtins import BUILTINS, Builtin
+from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.frames import FrameDecoder
 from easyremote.protocol.messages import Function, Gpu, Message, Payload
-from easyremote.protocol.wire_document import EXAMPLES, document, meanings
-from tests.protocol.vectors import FOLDER
+from easyremote.protocol.wire_document import EXAMPLES, document, meanings, state_diagram
+from tests.protocol.vectors import FOLDER, README, readme
 
 KINDS = get_args(Message)
 
 
 def test_the_committed_document_is_what_the_code_says() -> None:
-    refresh = "run `python -m easyremote.protocol.wire_document > tests/vectors/WIRE.md`"
+    refresh = "run `python -m tests.protocol.vectors`"
     assert (FOLDER / "WIRE.md").read_text() == document() + "\n", refresh
 
 
@@ -40,6 +42,38 @@ def test_every_message_and_each_of_its_fields_is_described(kind: type[Message]) 
         assert meaning in section
 
 
+def test_the_diagram_has_every_transition_of_the_table() -> None:
+    lines = state_diagram().splitlines()
+    for (state, event), after in TRANSITIONS.items():
+        (arrow,) = [line for line in lines if f"{state.value} --> {after.value}:" in line]
+        assert event.name.lower().replace("_", " ") in arrow.split(": ")[1].split(", ")
+    assert {line.split()[0] for line in lines if line.endswith("--> [*]")} == {
+        state.value for state in TERMINAL
+    }
+
+
+def test_the_readme_draws_the_table_and_says_what_each_state_means() -> None:
+    refresh = "run `python -m tests.protocol.vectors`"
+    assert README.read_text() == readme(), refresh
+    rows = [line for line in README.read_text().splitlines() if line.startswith("| `")]
+    named = [line.split("`")[1] for line in rows if not line.split("`")[1].endswith(".py")]
+    assert named == [state.value for state in CallState]
+
+
+def test_the_readme_names_every_module() -> None:
+    modules = {path.name for path in README.parent.glob("*.py")} - {"__init__.py"}
+    assert modules == {
+        line.split("`")[1] for line in README.read_text().splitlines() if "| `" in line
+    } - {state.value for state in CallState}
+
+
+@pytest.mark.parametrize("row", BUILTINS.values(), ids=lambda row: row.name)
+def test_every_builtin_has_a_row(row: Builtin) -> None:
+    (line,) = [line for line in document().splitlines() if line.startswith(f"| `{row.name}` |")]
+    assert row.answered_by.value in line
+    assert row.doc.replace("``", "`") in line
+
+
 def test_a_field_that_nobody_describes_is_noticed() -> None:
     class Undescribed(msgspec.Struct):
         """Not a word of its field."""
@@ -57,7 +91,8 @@ def test_every_message_has_an_example_and_its_own_tag() -> None:
 
 
 def test_the_bytes_of_every_example_are_a_record_of_it() -> None:
-    lines = [line.strip() for line in document().splitlines() if line.startswith("    ")]
+    messages = document().split("## States of a call")[0]
+    lines = [line.strip() for line in messages.splitlines() if line.startswith("    ")]
     decoder = FrameDecoder()
     read = [record for line in lines for record in decoder.receive_data(bytes.fromhex(line))]
     assert [each for each in read if isinstance(each, KINDS)] == sorted(

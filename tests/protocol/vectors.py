@@ -1,6 +1,8 @@
-"""Makes ``tests/vectors/*.json``, with which another implementation of the wire checks itself.
+"""Makes what is drawn from the protocol's code, and committed.
 
-``python -m tests.protocol.vectors`` writes them. Bytes are in hexadecimal everywhere.
+``tests/vectors/*.json``, with which another implementation of the wire checks itself (bytes are
+hexadecimal); ``tests/vectors/WIRE.md``; and the diagram in the README of ``easyremote/protocol``.
+``python -m tests.protocol.vectors`` writes them all.
 """
 
 from __future__ import annotations
@@ -30,9 +32,10 @@ from easyremote.protocol.messages import (
     Submit,
     encode,
 )
-from easyremote.protocol.wire_document import EXAMPLES
+from easyremote.protocol.wire_document import EXAMPLES, document, state_diagram
 
 FOLDER = Path(__file__).parents[1] / "vectors"
+README = Path(__file__).parents[2] / "easyremote/protocol/README.md"
 
 #: What the story of the document leaves out: streams, defaults, errors, limits of numbers.
 MORE: dict[str, Message] = {
@@ -142,6 +145,14 @@ def files() -> dict[str, str]:
     }
 
 
+def readme() -> str:
+    """The README with the diagram of this version."""
+    before, rest = README.read_text().split("```mermaid\n")
+    return f"{before}```mermaid\n{state_diagram()}\n```{rest.split('```', 1)[1]}"
+
+
 if __name__ == "__main__":
     for name, content in files().items():
         (FOLDER / name).write_text(content)
+    (FOLDER / "WIRE.md").write_text(document() + "\n")
+    README.write_text(readme())

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from easyremote.errors import ProtocolError
-from easyremote.gateway.calls import Calls
-from easyremote.gateway.nodes import Node, Nodes
-from easyremote.gateway.table import Client
-from easyremote.protocol.callee import Callee, HeldCall, Outcome, failure
-from easyremote.protocol.caller import Caller, OutstandingCall, unpack_error
+from easyremote.gateway.hub import Hub
+from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.records import ClientLink, Node
+from easyremote.node.processes.process import Process, RelayedCall
+from easyremote.node.processes.relay import RelayedCalls
+from easyremote.protocol.answers import OutstandingCall
+from easyremote.protocol.callee import Callee, LocalCall
+from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.held import HeldCall, Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
+    Cancel,
     Function,
     Hello,
     Message,
@@ -62,56 +69,144 @@ class Waiting:
 
 
 class Recorder:
-    """A node's process that runs nothing by itself: a test says what becomes of a call."""
+    """What runs a node's calls, and runs nothing by itself: a test says what becomes of a call."""
 
-    def __init__(self, instance: int, born: float, starts: Counter[bytes]) -> None:
-        self.callee = Callee(self)
-        self.instance = instance.to_bytes(16, "big")
-        self.born = born
+    #: A pipe to a process, where the calls run in one.
+    pipe: Wire | None = None
+
+    def __init__(self, starts: Counter[bytes]) -> None:
+        self.calls = Callee(self)
         #: What has not begun, as if all threads were busy.
-        self.queued: dict[HeldCall, bytes] = {}
-        self.running: dict[HeldCall, bytes] = {}
+        self.queued: dict[LocalCall, bytes] = {}
+        self.running: dict[LocalCall, bytes] = {}
         #: How often each call began, in this process and those before.
         self.starts = starts
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         self.queued[held] = bytes(arguments)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         self.queued.pop(held, None)
         self.running.pop(held, None)
-        self.callee.finish(held, failure("cancelled", "stopped"))
+        self.calls.finish(held, failure("cancelled", "stopped"))
 
-    def window_opened(self, held: HeldCall) -> None:
-        """The test asks `HeldCall.window_is_open`."""
+    def window_opened(self, held: LocalCall) -> None:
+        """The test asks `LocalCall.window_is_open`."""
 
-    def begin(self, held: HeldCall) -> None:
+    def begin(self, held: LocalCall) -> None:
         self._run(held)
-        self.callee.started(held)
+        self.calls.started(held)
 
-    def finish(self, held: HeldCall) -> None:
+    def finish(self, held: LocalCall) -> None:
         """End a call with the value that belongs to its argument; STARTED may be left out."""
         if held in self.queued:
             self._run(held)
         value = answer(self.running.pop(held))
-        self.callee.finish(held, Outcome((value,), len(value), "pickle5"))
+        self.calls.finish(held, Outcome((value,), len(value), "pickle5"))
 
-    def emit(self, held: HeldCall, size: int) -> None:
+    def emit(self, held: LocalCall, size: int) -> None:
         if held.window_is_open:
             body = item(held.last_event + 1, self.running[held], size)
-            self.callee.emit(held, (body,), len(body), "pickle5")
+            self.calls.emit(held, (body,), len(body), "pickle5")
 
-    def hand_back(self, held: HeldCall) -> None:
+    def hand_back(self, held: LocalCall) -> None:
         del self.queued[held]
-        self.callee.hand_back([held])
+        self.calls.hand_back([held])
 
     def finish_all(self) -> None:
         for held in [*self.queued, *self.running]:
             self.finish(held)
 
-    def _run(self, held: HeldCall) -> None:
+    def check_empty(self) -> None:
+        """Nothing is held any more."""
+        assert len(self.calls) == 0
+
+    def _run(self, held: LocalCall) -> None:
         self.starts[held.call_id] += 1
         self.running[held] = self.queued.pop(held)
+
+
+class Supervisor:
+    """What passes a node's calls on to a process, in which a `Recorder` runs them.
+
+    A call waits here until a test says that it begins.
+    """
+
+    def __init__(self, starts: Counter[bytes]) -> None:
+        self.calls = RelayedCalls(self)
+        self.queued: dict[RelayedCall, None] = {}
+        self._starts = starts
+        self._make_process()
+
+    def start_process(self) -> None:
+        """A new process; the one before is killed, with what ran in it."""
+        before = self.process
+        self._make_process()
+        before.link.close()
+        for call in list(before.calls.values()):
+            self.calls.lost(before, call, failure("crashed", "killed"))
+
+    def _make_process(self) -> None:
+        self.pipe = Wire(0.0)
+        self.process = Process("alice", "", {})
+        self.process.link = self.pipe.ends[0]
+        self.inner = Recorder(self._starts)
+        self.inner.calls.attach(self.pipe.ends[1])
+
+    @property
+    def running(self) -> dict[LocalCall, bytes]:
+        return self.inner.running
+
+    def place(self, call: RelayedCall) -> None:
+        self.queued[call] = None
+
+    def stop(self, call: RelayedCall, *, kill: bool) -> None:
+        if call.process is None:
+            self.calls.finish(call, failure("cancelled", "stopped", may_have_run=False))
+        else:
+            call.process.link.send(Cancel(call.inner, kill))
+
+    def left(self, call: RelayedCall) -> None:
+        self.queued.pop(call, None)
+
+    def begin(self, call: RelayedCall) -> None:
+        del self.queued[call]
+        self.calls.pass_to(self.process, call)
+        self._move_all()
+        for held in [held for held in self.inner.queued if held.call_id == call.call_id]:
+            self.inner.begin(held)
+
+    def finish(self, call: RelayedCall | LocalCall) -> None:
+        if isinstance(call, RelayedCall):
+            self.begin(call)
+            call = next(held for held in self.inner.running if held.call_id == call.call_id)
+        self.inner.finish(call)
+
+    def emit(self, held: LocalCall, size: int) -> None:
+        self.inner.emit(held, size)
+
+    def hand_back(self, call: RelayedCall) -> None:
+        del self.queued[call]
+        self.calls.hand_back([call])
+
+    def finish_all(self) -> None:
+        for call in [*self.queued, *self.running]:
+            self.finish(call)
+
+    def check_empty(self) -> None:
+        """Nothing is held any more, in the process neither."""
+        assert len(self.calls) == len(self.process.calls) == 0
+        self.inner.check_empty()
+
+    def from_process(self, message: Message) -> None:
+        self.calls.receive_from(self.process, message)
+
+    def _move_all(self) -> None:
+        while not self.pipe.is_quiet:
+            for side, receive in enumerate((self.from_process, self.inner.calls.receive)):
+                data = self.pipe.take(side, 1 << 20)
+                for message in self.pipe.ends[side].receive_data(data, 0.0):
+                    receive(message)
 
 
 def answer(argument: bytes) -> bytes:
@@ -123,18 +218,25 @@ def item(seq: int, argument: bytes, size: int) -> bytes:
 
 
 class World:
-    """One client, one gateway, one node; connections come and go."""
+    """One client, one gateway, one node; connections come and go.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kind
+        Whether the node runs its calls itself, or passes them on to a process.
+    """
+
+    def __init__(self, kind: type[Recorder] | type[Supervisor] = Recorder) -> None:
+        self._kind = kind
         self.now = 1000.0
         self.caller = Caller()
         self.sinks: list[Waiting] = []
         self.calls: list[OutstandingCall] = []
         self.client_wire: Wire | None = None
         self.node_wire: Wire | None = None
-        self.client: Client | None = None
+        self.client: ClientLink | None = None
         self.node: Node | None = None
-        self.named: list[HeldCall] = []
+        self.named: Sequence[HeldCall] = ()
         #: Whether a record was repeated or moved: then a link may be closed for it.
         self.is_disturbed = False
         self.copies: list[tuple[Wire, int, bytes]] = []
@@ -150,15 +252,16 @@ class World:
         self.cut_client()
         self.cut_node()
         self.now += STARTING
-        self.nodes = Nodes()
-        self.gateway = Calls(self.nodes, now=self.now, max_payload=MAX_PAYLOAD)
+        self.nodes = Nodes(self.now)
+        self.gateway = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def start_node(self) -> None:
         """A new process of the node; what ran in the one before is gone."""
         self.cut_node()
         self.now += STARTING
         self._processes += 1
-        self.recorder = Recorder(self._processes, self.now, self.starts)
+        self.instance, self.born = self._processes.to_bytes(16, "big"), self.now
+        self.recorder: Any = self._kind(self.starts)
 
     def connect(self) -> None:
         self.connect_client()
@@ -167,22 +270,23 @@ class World:
     def connect_client(self) -> None:
         if self.client_wire is None:
             self.client_wire = Wire(self.now)
-            self.client = Client(self.client_wire.ends[1], "alice")
+            self.client = ClientLink(
+                self.client_wire.ends[1], principal_of("alice", "alice", "client")
+            )
             self.caller.attach(self.client_wire.ends[0], 5, self.now)
 
     def connect_node(self) -> None:
         if self.node_wire is not None:
             return
         wire = self.node_wire = Wire(self.now)
-        recorder, ours = self.recorder, wire.ends[0]
-        uptime = self.now - recorder.born
-        hello = Hello((1, 0), "node", "", "n", recorder.instance, uptime=uptime)
+        ours = wire.ends[0]
+        hello = Hello((1, 0), "node", "", "n", self.instance, uptime=self.now - self.born)
         known = self.nodes.get("n")
         if known is not None and known.instance != hello.instance:
             self.gateway.node_restarted(known, self.now)
         self.node = self.nodes.welcome(hello, wire.ends[1], self.now)
         ours.send(Register((Function("f"),), SLOTS))
-        self.named = recorder.callee.attach(ours)
+        self.named = self.recorder.calls.attach(ours)
         ids = tuple(held.call_id for held in self.named)
         ours.send(Resume(ids, fences=tuple(held.fence for held in self.named)))
 
@@ -199,7 +303,7 @@ class World:
     def cut_node(self) -> None:
         if self.node_wire is not None and self.node is not None:
             near, far = self.node_wire.ends
-            self.recorder.callee.detach(near)
+            self.recorder.calls.detach(near)
             self.gateway.node_left(self.node, far, self.now)
             near.close()
             far.close()
@@ -221,8 +325,12 @@ class World:
         return sink
 
     def wire(self, which: int) -> Wire | None:
-        """0 and 1 are to the client and to the gateway from it; 2 and 3 likewise for the node."""
-        return self.client_wire if which < 2 else self.node_wire
+        """0 and 1 are to the client and to the gateway from it; 2 and 3 likewise for the node.
+
+        4 and 5 are to the node from its process, and to the process.
+        """
+        wires = (self.client_wire, self.node_wire, self.recorder.pipe)
+        return wires[which // 2]
 
     def move(self, which: int, size: int) -> None:
         """Let so many bytes through."""
@@ -236,11 +344,14 @@ class World:
             self._from_client,
             self._to_node,
             self._from_node,
+            self._from_process,
+            self._to_process,
         )[which]
         try:
             for message in wire.ends[side].receive_data(data, self.now):
                 receive(message)
         except ProtocolError:
+            assert which < 4, "a pipe was closed"
             assert self.is_disturbed, "an undisturbed link was closed"
             (self.cut_client if which < 2 else self.cut_node)()
         else:
@@ -282,9 +393,10 @@ class World:
     def settle(self) -> None:
         """Move everything until nothing moves."""
         for _ in range(10_000):
-            if all(wire.is_quiet for wire in self._wires()):
+            pipe = self.recorder.pipe
+            if all(wire.is_quiet for wire in self._wires()) and (pipe is None or pipe.is_quiet):
                 return
-            for which in range(4):
+            for which in range(6):
                 self.move(which, 1 << 20)
         raise AssertionError("it never becomes quiet")
 
@@ -300,11 +412,13 @@ class World:
                 yield from _credits(link)
         for node in self.nodes:
             yield "busy slots", node.busy
-            yield "free slots", SLOTS - node.busy if node.mean_seconds is None else 0
+            # As many arguments may be on their way as there are slots, beside those that are taken.
+            yield "free slots", 2 * SLOTS - node.busy if node.mean_seconds is None else 0
+            yield "room for arguments", SLOTS - len(node.arriving)
             for function, active in node.active.items():
                 yield f"active calls of {function}", active
         yield "calls under way", self.caller._sent
-        for held in self.recorder.callee._by_id.values():
+        for held in self.recorder.running:
             yield "unseen bytes", held.unseen_bytes
 
     def _wires(self) -> list[Wire]:
@@ -319,9 +433,15 @@ class World:
 
     def _to_node(self, message: Message) -> None:
         if isinstance(message, Resumed):
-            self.recorder.callee.resumed(self.named, message.calls)
+            self.recorder.calls.resumed(self.named, message.calls)
         else:
-            self.recorder.callee.receive(message)
+            self.recorder.calls.receive(message)
+
+    def _from_process(self, message: Message) -> None:
+        self.recorder.from_process(message)
+
+    def _to_process(self, message: Message) -> None:
+        self.recorder.inner.calls.receive(message)
 
     def _from_node(self, message: Message) -> None:
         assert self.node is not None

@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,8 +16,9 @@ from aiohttp import web
 
 from easyremote.errors import ProtocolError
 from easyremote.protocol import link as link_module
+from easyremote.protocol.frames import control_record
 from easyremote.protocol.link import Link, LinkState
-from easyremote.protocol.messages import GoingAway, Message, Payload, Seen, Submit
+from easyremote.protocol.messages import GoingAway, Message, Payload, Pong, Seen, Submit, encode
 from easyremote.protocol.streams import Buffer
 from easyremote.transport import connection as connection_module
 from easyremote.transport.connection import Connection, WebSocketChannel
@@ -214,6 +215,56 @@ async def test_ending_a_connection_sends_the_last_words_first() -> None:
         await asyncio.wait_for(asyncio.gather(near.task, far.task), LIMIT)
         assert far.received == [GoingAway("that was it")]
         assert (near.link.state, far.link.state) == (LinkState.CLOSED, LinkState.CLOSED)
+
+
+async def test_a_peer_that_leaves_too_much_unread_is_cut_off_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "MAX_BACKLOG", 1024 * 1024)
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.1)
+    async with silent_peer() as (near, _):
+        for number in range(20_000):
+            near.link.send(Submit(number, b"i" * 16, "n" * 200, "echo", Payload()))
+        assert near.link.state is LinkState.OVERRUN
+        await asyncio.wait_for(asyncio.shield(near.task), LIMIT)
+        assert near.connection.reason == "64 MiB that were sent to you were not read"
+        assert near.link.state is LinkState.CLOSED
+
+
+async def test_a_peer_that_speaks_and_does_not_read_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(connection_module, "STALL_LIMIT", 0.3)
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.1)
+    async with silent_peer() as (near, theirs):
+        for number in range(50_000):
+            near.link.send(Submit(number, b"i" * 16, "n" * 200, "echo", Payload()))
+        pong = control_record(encode(Pong()))
+        async with asyncio.timeout(LIMIT):
+            while not near.task.done():
+                with suppress(OSError):
+                    theirs.send(pong)
+                await asyncio.sleep(0.01)
+        assert near.connection.reason == "what was sent to you was not read for 0.3 s"
+
+
+async def test_a_peer_that_reads_slowly_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_INTERVAL", 0.02)
+    monkeypatch.setattr(connection_module, "STALL_LIMIT", 0.5)
+    async with silent_peer() as (near, theirs):
+        channel = near.channel
+        assert isinstance(channel, CountingChannel)
+        for number in range(20_000):
+            near.link.send(Submit(number, b"i" * 16, "n" * 200, "echo", Payload()))
+        theirs.send(control_record(encode(Pong())))
+        loop, end = asyncio.get_running_loop(), time.monotonic() + 1.5
+        while near.link.has_output:  # one send is taken, then the next: each within the limit
+            assert not near.task.done(), near.connection.reason
+            await asyncio.wait_for(loop.sock_recv(theirs, 1 << 18), LIMIT)
+            if time.monotonic() < end:
+                await asyncio.sleep(0.1)
+        assert near.connection.reason == ""
 
 
 async def test_last_words_to_a_peer_that_does_not_read_have_a_limit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from easyremote.config import Settings
 from easyremote.errors import (
     EasyRemoteError,
     GatewayUnreachable,
+    InternalError,
     NotAuthorized,
     ProtocolError,
     UsageError,
@@ -26,19 +26,24 @@ from easyremote.errors import (
 )
 from easyremote.identity import Key
 from easyremote.node.compute_node import ComputeNode
+from easyremote.protocol.frames import control_record
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
+    MAX_PAYLOAD,
     PROTOCOL,
     SUBPROTOCOL,
     GoingAway,
     Hello,
     Message,
+    Ping,
     Refused,
     Resumed,
+    Started,
     Welcome,
+    encode,
 )
 from easyremote.transport import dial
-from easyremote.transport.dial import connect_once, full_jitter, is_fatal, stay_connected
+from easyremote.transport.dial import connect_once, is_fatal, redial_delay, stay_connected
 from tests.conftest import LIMIT, Gateway, end, start_gateway
 
 KEY = str(Key.generate("client"))
@@ -65,10 +70,12 @@ async def answering(handler: Callable[[web.Request], object]) -> AsyncIterator[s
 
 
 class FakeGateway:
-    """Answers HELLO with one message, whatever was said, and then keeps silent."""
+    """Answers HELLO with one message, whatever was said, says some more, and keeps silent."""
 
-    def __init__(self, answer: Message | None) -> None:
+    def __init__(self, answer: Message | None, *more: Message | bytes, hangs_up: bool = False):
         self._answer = answer
+        self._more = more
+        self._hangs_up = hangs_up
         self.hellos: list[Hello] = []
 
     async def __call__(self, request: web.Request) -> web.WebSocketResponse:
@@ -82,11 +89,17 @@ class FakeGateway:
                 if self._answer is None:
                     await ws.close(message=b"not today")
                     return ws
-                link.send(self._answer)
-                data = link.data_to_send()
-                assert data is not None
-                await ws.send_bytes(data)
+                for said in (self._answer, *self._more):
+                    data = said if isinstance(said, bytes) else control_record(encode(said))
+                    await ws.send_bytes(data)
+                if self._hangs_up:
+                    await ws.close(message=b"that was all")
+                    return ws
         return ws
+
+
+def unexpected(message: Message) -> None:
+    raise AssertionError(f"unexpected {message}")
 
 
 class RecordingOwner:
@@ -97,6 +110,9 @@ class RecordingOwner:
         self.opens = 0
         self.errors: list[EasyRemoteError | None] = []
         self.on_open: Callable[[Link], None] = lambda link: None
+        self.received: list[Message] = []
+        self.on_message: Callable[[Message], None] = unexpected
+        self.failures: list[tuple[Message, Exception]] = []
 
     def hello(self) -> Hello:
         return self._hello
@@ -106,7 +122,11 @@ class RecordingOwner:
         self.on_open(link)
 
     def receive(self, message: Message, now: float) -> None:
-        raise AssertionError(f"unexpected {message}")
+        self.received.append(message)
+        self.on_message(message)
+
+    def failed(self, message: Message, error: Exception) -> None:
+        self.failures.append((message, error))
 
     def flush(self, now: float) -> None:
         """Nothing is batched."""
@@ -183,7 +203,7 @@ async def test_a_gateway_that_hangs_up_before_welcome_is_told_with_its_reason() 
     async with answering(FakeGateway(None)) as address:
         error = await dialled(address)
     assert isinstance(error, GatewayUnreachable)
-    assert "closed the connection before it said a word" in str(error)
+    assert str(error).endswith("closed the connection before it said a word: not today.")
 
 
 @pytest.mark.asyncio
@@ -305,10 +325,166 @@ def test_a_node_id_that_can_be_none_is_refused(gateway: Gateway) -> None:
 # -- again and again -------------------------------------------------------------------------------
 
 
-def test_the_first_try_is_at_once_and_the_waits_double_up_to_a_limit() -> None:
-    longest = list(itertools.islice(full_jitter(lambda low, high: high), 10))
-    assert longest == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
-    assert list(itertools.islice(full_jitter(lambda low, high: low), 4)) == [0.0, 0.0, 0.0, 0.0]
+@pytest.mark.parametrize(
+    ("away", "longest"),
+    [
+        (0.0, [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]),
+        (59.9, [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]),
+        (60.0, [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]),
+    ],
+)
+def test_the_first_try_is_at_once_and_the_waits_double_up_to_a_limit(
+    away: float, longest: list[float]
+) -> None:
+    delays = [redial_delay(tries, away, lambda low, high: high) for tries in range(8)]
+    assert delays == longest
+    assert redial_delay(1_000_000, away, lambda low, high: high) == longest[-1]
+    assert [redial_delay(tries, away, lambda low, high: low) for tries in range(8)] == [0.0] * 8
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tries had failed before each one; nothing is waited for."""
+    counted: list[int] = []
+
+    def at_once(tries: int, away: float) -> float:
+        counted.append(tries)
+        return 0.0
+
+    monkeypatch.setattr(dial, "redial_delay", at_once)
+    return counted
+
+
+async def connected_until(
+    owner: RecordingOwner, gateway: Callable[[web.Request], object], is_enough: Callable[[], bool]
+) -> None:
+    """Stay connected to this gateway until it is enough."""
+    async with answering(gateway) as address:
+        task = asyncio.create_task(stay_connected(Settings(address, KEY), owner))
+        async with asyncio.timeout(LIMIT):
+            while not is_enough() and not task.done():
+                await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if not task.cancelled():
+            task.result()
+
+
+WELCOME = Welcome(PROTOCOL, b"g" * 16)
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_breaks_at_once_counts_as_a_failed_try(tries: list[int]) -> None:
+    owner = RecordingOwner()
+    await connected_until(owner, FakeGateway(WELCOME, hangs_up=True), lambda: len(tries) > 3)
+    assert tries[:4] == [0, 1, 2, 3]
+    assert owner.opens >= 3
+
+
+@pytest.mark.asyncio
+async def test_after_a_connection_that_lasted_the_next_try_is_at_once(
+    tries: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "STABLE_AFTER", 0.0)
+    owner = RecordingOwner()
+    await connected_until(owner, FakeGateway(WELCOME, hangs_up=True), lambda: len(tries) > 3)
+    assert tries[:4] == [0, 0, 0, 0]
+
+
+# -- mistakes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_an_exception_while_a_message_is_handled_ends_that_call_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def handle(message: Message) -> None:
+        if message == Started(1):
+            raise InternalError("a mistake")
+        if message == Started(2):
+            raise ZeroDivisionError("another")
+
+    owner = RecordingOwner()
+    owner.on_message = handle
+    gateway = FakeGateway(WELCOME, Started(1), Started(2), Started(3))
+    await connected_until(owner, gateway, lambda: len(owner.received) == 3)
+    assert owner.received == [Started(1), Started(2), Started(3)]
+    assert [(message, type(error)) for message, error in owner.failures] == [
+        (Started(1), InternalError),
+        (Started(2), ZeroDivisionError),
+    ]
+    assert owner.opens == 1
+    mistakes = [record for record in caplog.records if record.exc_info is not None]
+    assert [record.name for record in mistakes] == ["easyremote.dial"] * 2
+    assert "A Started of the gateway could not be handled" in mistakes[0].getMessage()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("where", ["opened", "flush"])
+async def test_a_mistake_elsewhere_ends_the_connection_and_it_is_dialled_again(
+    where: str,
+    tries: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = RecordingOwner()
+
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(owner, where, fail)
+    await connected_until(owner, FakeGateway(WELCOME, Ping()), lambda: len(tries) > 2)
+    assert tries[:3] == [0, 1, 2]
+    assert owner.errors[:2] == [None, None]
+    mistakes = [record for record in caplog.records if record.exc_info is not None]
+    assert "A mistake ended the connection to 127.0.0.1" in mistakes[0].getMessage()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("bad", [b"\xff" * 10, Resumed((1,))], ids=["garbage", "a bad message"])
+async def test_a_gateway_that_breaks_the_protocol_later_on_is_dialled_again(
+    bad: Message | bytes, tries: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(message: Message) -> None:
+        raise ProtocolError("not so")
+
+    owner = RecordingOwner()
+    owner.on_message = refuse
+    await connected_until(owner, FakeGateway(WELCOME, bad), lambda: len(tries) > 2)
+    assert [type(error) for error in owner.errors[:2]] == [ProtocolError] * 2
+    assert owner.failures == []
+    assert "The connection to 127.0.0.1" in caplog.records[0].getMessage()
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_later_on_is_final(tries: list[int]) -> None:
+    owner = RecordingOwner()
+    gateway = FakeGateway(WELCOME, Refused("protocol", "You had your chance."))
+    with pytest.raises(ProtocolError, match="You had your chance"):
+        await connected_until(owner, gateway, lambda: False)
+    assert tries == [0]
+
+
+@pytest.mark.asyncio
+async def test_why_the_gateway_closed_the_connection_is_logged(
+    tries: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "easyremote.dial")
+    await connected_until(
+        RecordingOwner(), FakeGateway(WELCOME, hangs_up=True), lambda: len(tries) > 1
+    )
+    assert caplog.records[0].getMessage().endswith("ended: that was all")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("said", "most"), [(1000, 1000), (0, MAX_PAYLOAD)])
+async def test_the_largest_payload_is_what_the_gateway_says(said: int, most: int) -> None:
+    owner = RecordingOwner()
+    limits: list[int] = []
+    owner.on_open = lambda link: limits.append(link.max_payload)
+    welcome = Welcome(PROTOCOL, b"g" * 16, max_payload=said)
+    await connected_until(owner, FakeGateway(welcome), lambda: bool(limits))
+    assert limits == [most]
 
 
 @pytest.mark.parametrize("code", ["not-authorized", "version", "protocol", "usage"])

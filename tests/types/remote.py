@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, assert_type
 
 from easyremote import Client, ComputeNode, RemoteJob, RemoteStream, remote, run, session
-from easyremote.client.run import RemoteSession
+from easyremote.client.remote_session import RemoteSession
 from easyremote.node import node
 
 

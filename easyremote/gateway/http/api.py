@@ -1,34 +1,34 @@
 """Public functions as HTTP endpoints: ``POST /api/<name>`` and ``GET /api/<name>?x=1``.
 
 The gateway calls them as a client does, with JSON payloads, through the same call table. Arguments
-are a JSON object of the parameters. Errors are problem documents (``problems.py``); the public
-sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
+are a JSON object of the parameters (``bodies.py``). Errors are problem documents (``problems.py``);
+the public sees no traceback. ``tests/gateway/http/test_api.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound, from_wire
+from easyremote.errors import Busy, EasyRemoteError, NodeOffline, NotAuthorized, from_wire
+from easyremote.gateway.http.access import ADDRESS
+from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
+from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.table import Client
+from easyremote.gateway.permissions import PUBLIC, principal_of
+from easyremote.gateway.records import Access, ClientLink, Principal
 from easyremote.protocol.caller import Caller, unpack_error
-from easyremote.protocol.messages import Function, Message, Payload, Submit
+from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
-#: The largest request body.
-MAX_BODY = 16 * 1024 * 1024
 #: The most that a generator may yield for one answer, in bytes: the whole of it is collected here.
 MAX_ITEMS = 16 * 1024 * 1024
 #: A call by HTTP is over after this many seconds.
@@ -36,8 +36,8 @@ DEADLINE = 30.0
 #: Calls by HTTP at a time.
 MAX_WAITING = 100
 
-_PUBLIC = "public"
 _TOO_LARGE = "too-large"
+_STOPS = "stops"
 
 
 class Api:
@@ -46,8 +46,20 @@ class Api:
     def __init__(self, links: Links, *, max_waiting: int = MAX_WAITING) -> None:
         self._links = links
         self._max_waiting = max_waiting
-        self._waiting = 0
-        self._callers: dict[str, _LocalCaller] = {}
+        self._bodies = Bodies()
+        #: Of the calls that are under way.
+        self._answers: set[_Answer] = set()
+        self._is_leaving = False
+        self._callers: dict[tuple[Principal, Access], _LocalCaller] = {}
+
+    def leave(self) -> None:
+        """The gateway stops: end the calls that are under way, and take none on any more."""
+        self._is_leaving = True
+        for answer in self._answers:
+            answer.finish(_STOPS, "", b"")
+            answer.cancel()
+        for caller in self._callers.values():
+            caller.leave()
 
     def close(self) -> None:
         for caller in self._callers.values():
@@ -55,77 +67,103 @@ class Api:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
+        if self._is_leaving:
+            return _stopping(may_have_run=False)
         try:
-            function = self._find(request.match_info["name"])
-            owner = self._authorise(request, function)
-            arguments = await _arguments(request)
+            name = request.match_info["name"]
+            principal, access = self._authorise(request)
+            self._check(name, access)
+            arguments = await self._arguments(request, name, access)
+        except Busy as error:  # too many wrong keys
+            return problem(429, error.code, error.message)
         except EasyRemoteError as error:
             return problem_of(error)
-        except web.HTTPRequestEntityTooLarge:
-            return problem(413, _TOO_LARGE, f"The body is above {MAX_BODY >> 20} MiB.")
-        except (ValueError, RecursionError) as error:
-            return problem(400, "usage", f"The body is no JSON object of arguments: {error}")
-        if self._waiting >= self._max_waiting:
+        except Refusal as error:
+            return problem(error.status, error.code, error.detail)
+        if self._is_leaving:
+            return _stopping(may_have_run=False)
+        if len(self._answers) >= self._max_waiting:
             return problem(503, "busy", "Too many calls at a time. Try again in a second.")
-        self._waiting += 1
+        answer = _Answer()
+        self._answers.add(answer)
         try:
-            return await self._call(function, owner, arguments)
+            with at_work(request):
+                return await self._call(name, principal, access, arguments, answer)
         finally:
-            self._waiting -= 1
+            self._answers.discard(answer)
 
-    def _find(self, name: str) -> Function:
-        for node in self._links.nodes.offering(name):
-            if node.functions[name].public:
-                return node.functions[name]
-        # A function that is not public is not known to be there, either.
-        raise NotFound(f"There is no public function {name!r} here.")
-
-    def _authorise(self, request: web.Request, function: Function) -> str:
-        """Whose call it is."""
+    def _authorise(self, request: web.Request) -> tuple[Principal, Access]:
+        """Whose call it is, and what it may call."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key:
-            return self._links.keys.check(key.strip(), "client").key_id
-        if function.auth_required:
+            now = time.monotonic()
+            record = self._links.check_key(key.strip(), "client", request[ADDRESS], now)
+            return principal_of(record.key_id, record.name, record.kind), Access.HTTP
+        return PUBLIC, Access.PUBLIC
+
+    def _check(self, name: str, access: Access) -> None:
+        """Raise where no node online offers this function to such a caller."""
+        nodes = self._links.nodes
+        if nodes.offering(name, access):
+            return
+        if nodes.offering(name, Access.HTTP):
             raise NotAuthorized(
-                f"{function.name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
+                f"{name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
             )
-        return _PUBLIC
+        if nodes.may_come(name, access, time.monotonic()):
+            raise NodeOffline(
+                f"{name}() is not back yet: its node is away. Try again in a few seconds."
+            )
+        raise nodes.no_such_function(name, None, access)
+
+    async def _arguments(self, request: web.Request, name: str, access: Access) -> bytes:
+        """The JSON object of the arguments."""
+        if request.method == "GET":
+            named = {name: _plain(value) for name, value in request.query.items()}
+            return msgspec.json.encode(named)
+        # Any of these nodes may get it, so the smallest limit is the one that counts.
+        nodes = self._links.nodes.offering(name, access)
+        limit = min(node.functions[name].max_body or MAX_BODY for node in nodes)
+        return await self._bodies.read(request, min(limit, READING_LIMIT))
 
     async def _call(
-        self, function: Function, owner: str, arguments: dict[str, Any]
+        self, name: str, principal: Principal, access: Access, arguments: bytes, answer: _Answer
     ) -> web.StreamResponse:
-        if owner not in self._callers:
-            self._callers[owner] = _LocalCaller(self._links, owner)
-        limit = min(function.timeout, DEADLINE) if function.timeout else DEADLINE
-        caller = self._callers[owner]
-        answer = _Answer()
-        body = msgspec.json.encode(arguments)
-        submit = Submit(
-            0, os.urandom(16), "", function.name, Payload(), timeout=limit, queue_timeout=limit
-        )
-        call = caller.core.submit(submit, (body,), len(body), "json", answer, time.monotonic())
+        caller = self._callers.get((principal, access))
+        if caller is None:
+            caller = self._callers[principal, access] = _LocalCaller(
+                self._links, principal, access, self._max_waiting
+            )
+        # The function's own limit is its node's to keep: nodes can differ in it.
+        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
+        size = len(arguments)
+        call = caller.core.submit(submit, (arguments,), size, "json", answer, time.monotonic())
+        answer.cancel = functools.partial(caller.core.cancel, call)
         answer.seen = functools.partial(caller.core.seen, call)
+        answer.is_list = functools.partial(caller.streams, submit.call_id)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(DEADLINE):
                 code, encoding, result = await answer.future
         except TimeoutError:
-            caller.core.cancel(call)
+            answer.cancel()
             return problem(
                 504,
                 "timeout",
-                f"{function.name}() took longer than {limit:g} s.",
+                f"{name}() took longer than {DEADLINE:g} s.",
                 may_have_run=True,
             )
         except asyncio.CancelledError:
-            caller.core.cancel(call)  # the visitor has gone
+            answer.cancel()  # the visitor has gone
             raise
+        if code == _STOPS:
+            return _stopping(may_have_run=call.sent is not None)
         if code == _TOO_LARGE:
-            caller.core.cancel(call)
-            return problem(500, code, f"{function.name}() yields more than {MAX_ITEMS >> 20} MiB.")
+            answer.cancel()
+            return problem(500, code, f"{name}() yields more than {MAX_ITEMS >> 20} MiB.")
         if code:
-            return _failure(code, result, is_public=owner == _PUBLIC)
+            return _failure(code, result, is_public=principal is PUBLIC)
         assert encoding == "json", "a call with JSON arguments is answered in JSON"
-        if function.streams:
+        if answer.was_list:
             result = b"[" + b",".join(answer.items) + b"]"
         return web.Response(
             body=bytes(result),
@@ -135,18 +173,29 @@ class Api:
 
 
 class _LocalCaller:
-    """A client inside the gateway, for one owner."""
+    """A client inside the gateway, for somebody and what may be called."""
 
-    def __init__(self, links: Links, owner: str) -> None:
+    def __init__(self, links: Links, principal: Principal, access: Access, max_calls: int) -> None:
         self._links = links
         self.core = Caller()
-        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush)
-        self._client = Client(self.pair.far, owner)
-        self.core.attach(self.pair.near, MAX_WAITING, time.monotonic())
+        self.pair = LocalPair(self.core.receive, self._to_calls, self._flush, self.core.failed)
+        # `Api` counts its calls itself.
+        self._client = ClientLink(self.pair.far, principal, access, max_calls=max_calls)
+        self.core.attach(self.pair.near, max_calls, time.monotonic())
 
     def _flush(self, now: float) -> None:
         self.core.flush(now)
         self.core.deliver()  # it costs no message here
+
+    def leave(self) -> None:
+        """The gateway stops: what it hands back is not sent again."""
+        self.pair.far.send(GoingAway("the gateway stops"))
+        self.pair.pump()  # the nodes hear what was cancelled before their links are closed
+
+    def streams(self, call_id: bytes) -> bool:
+        """Whether the function that ran is a generator, on the node where it ran."""
+        call = self._links.calls.table.by_id.get(call_id)
+        return call is not None and call.streams
 
     def _to_calls(self, message: Message, now: float) -> None:
         self._links.calls.receive_from_client(self._client, message, now)
@@ -163,6 +212,11 @@ class _Answer:
         self.size = 0
         #: Tells the node how many items are here, so that it makes more.
         self.seen: Callable[[int], None]
+        #: Asks for the end of the call.
+        self.cancel: Callable[[], None]
+        #: Tells, until the outcome is confirmed, whether the function is a generator.
+        self.is_list: Callable[[], bool]
+        self.was_list = False
 
     def started(self, node: str) -> None:
         """Nothing is said before the end."""
@@ -177,7 +231,13 @@ class _Answer:
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         if not self.future.done():
+            self.was_list = not code and self.is_list()
             self.future.set_result((code, encoding, body))
+
+
+def _stopping(*, may_have_run: bool) -> web.Response:
+    text = "The gateway stops. Try again in a few seconds: it may be starting anew."
+    return problem(503, "busy", text, may_have_run=may_have_run)
 
 
 def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
@@ -197,20 +257,10 @@ def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
     return problem_of(error)
 
 
-async def _arguments(request: web.Request) -> dict[str, Any]:
-    if request.method == "GET":
-        return {name: _plain(value) for name, value in request.query.items()}
-    body = await request.read()
-    arguments = json.loads(body) if body.strip() else {}
-    if not isinstance(arguments, dict):
-        raise ValueError(f"it is a {type(arguments).__name__}")
-    return arguments
-
-
 def _plain(text: str) -> object:
-    """A query's value: a number or a truth value where it reads like one, else text."""
+    """A query's value: a number or a truth value where it is one in JSON, else text."""
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | float | bool) else text

@@ -27,6 +27,8 @@ STATUS = {
     "timeout": 504,
     "cancelled": 499,
 }
+#: After how many seconds to try again, where that can help.
+RETRY_AFTER = {429: "60", 503: "1"}
 
 
 def problem(
@@ -39,8 +41,8 @@ def problem(
         headers["EasyRemote-May-Have-Run"] = "yes" if may_have_run else "no"
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
-        headers["Retry-After"] = "1"
+    if status in RETRY_AFTER:
+        headers["Retry-After"] = RETRY_AFTER[status]
     return web.Response(
         status=status,
         body=msgspec.json.encode(body | more),

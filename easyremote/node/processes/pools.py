@@ -1,6 +1,6 @@
 """The processes of a node that run shipped code: one a session, and a pool for each owner.
 
-Which call goes to which, and what becomes of it, is decided in ``session.py``.
+Which call goes to which process, and what becomes of the call, is decided in ``sessions.py``.
 ``tests/client/test_remote.py`` and ``tests/client/test_sessions.py`` prove it with real processes.
 """
 
@@ -15,11 +15,9 @@ from typing import Any
 
 from easyremote.node.blob_store import remove_blobs
 from easyremote.node.folders import remove_folders
+from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process
-from easyremote.node.worker.environment import INSTALL_VARIABLE
 
-#: A session that nobody used for so long is ended.
-SESSION_IDLE = 24 * 3600.0
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
 
@@ -31,26 +29,16 @@ class Processes:
     ----------
     serve
         Serves a process, from its start to its end.
-    pool_size
-        How many processes run shipped functions of one owner at a time.
-    session_idle
-        A session that nobody used for so many seconds is ended.
-    allow_install
-        Whether sessions may install packages for themselves.
+    policy
+        How many processes there are, and how long they are kept.
     """
 
     def __init__(
-        self,
-        serve: Callable[[Process], Coroutine[Any, Any, None]],
-        pool_size: int,
-        session_idle: float,
-        *,
-        allow_install: bool,
+        self, serve: Callable[[Process], Coroutine[Any, Any, None]], policy: NodePolicy
     ) -> None:
         self._serve = serve
-        self._pool_size = pool_size
-        self._session_idle = session_idle
-        self._environment = {} if allow_install else {INSTALL_VARIABLE: "no"}
+        self._policy = policy
+        self._environment = {} if policy.allow_install else {INSTALL_VARIABLE: "no"}
         self._sessions: dict[tuple[str, str], Process] = {}
         self._pools: dict[str, list[Process]] = {}
 
@@ -77,10 +65,14 @@ class Processes:
         """A process of the pool that has nothing to do; None where all are busy, and all there."""
         pool = self._pools.setdefault(owner, [])
         found = next((process for process in pool if not process.is_busy), None)
-        if found is None and len(pool) < self._pool_size:
+        if found is None and len(pool) < self._policy.processes:
             found = self._start(owner, "")
             pool.append(found)
         return found
+
+    def has_pool(self, owner: str) -> bool:
+        """Whether any process of the pool is here."""
+        return bool(self._pools.get(owner))
 
     def any_pooled(self, owner: str) -> Process:
         """A process of the pool, whatever it does."""
@@ -111,7 +103,7 @@ class Processes:
     def end_idle(self, now: float) -> None:
         """End processes that nobody has used for long."""
         for process in self:
-            limit = self._session_idle if process.session else POOL_IDLE
+            limit = self._policy.session_idle if process.session else POOL_IDLE
             if not process.is_busy and not process.calls and now - process.last_used > limit:
                 process.signal(signal.SIGTERM)
 

@@ -1,7 +1,8 @@
-"""`Process`: one process that runs shipped code, from its start to its end, and its link.
+"""`Process`: one process that runs shipped code, from its start to its end, with its link.
 
-What is sent to it, and when, is decided in ``session.py``; what runs inside is ``worker.py``.
-``tests/client/test_remote.py`` proves it with real processes.
+`RelayedCall` is a call that such a process has, or waits for. Which call a process gets, and when,
+is decided in ``sessions.py``; what runs inside a process is in ``node/worker/``.
+``tests/node/processes/test_process.py`` proves it with real processes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import Any
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import VARIABLES
-from easyremote.protocol.callee import Outcome
+from easyremote.protocol.held import HeldCall, Outcome
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Dispatch, Message
-from easyremote.protocol.streams import Relay
+from easyremote.protocol.messages import Message
+from easyremote.protocol.streams import Buffer
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
@@ -36,26 +37,19 @@ _log = logging.getLogger("easyremote.node")
 
 
 @dataclass(slots=True, eq=False)
-class RelayedCall:
-    """One call between the gateway and a process."""
+class RelayedCall(HeldCall):
+    """One call that a node passes on to a process."""
 
-    number: int
-    call_id: bytes
-    fence: int
-    function: str
-    owner: str
-    session: str
-    #: Seconds that it may run.
-    timeout: float
-    dispatch: Dispatch
-    arguments: Relay | None
+    #: The arguments, from when they are whole until a process has them.
+    encoding: str = ""
+    arguments: Buffer = b""
+    #: The process in whose queue it stands, or which has it.
     process: Process | None = None
+    #: Its number on the process's link; 0 until the process has it.
     inner: int = 0
-    is_finished: bool = False
-    is_running: bool = False
-    #: An outcome that the supervisor made (the process died, the time was up).
-    outcome: Outcome | None = None
-    #: What it will be, instead of the interrupt that the process reports.
+    #: Whether the process has said FINISHED.
+    is_done: bool = False
+    #: Why it has to stop: its outcome, instead of the interrupt that the process reports.
     stopping: Outcome | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
@@ -63,6 +57,12 @@ class RelayedCall:
     def is_use(self) -> bool:
         """Whether its session is used by it, and not only looked at."""
         return self.function != VARIABLES
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether it is the call that its process runs now."""
+        process = self.process
+        return bool(self.inner and process and process.queue and process.queue[0] is self)
 
 
 class Process:
@@ -83,10 +83,16 @@ class Process:
         self.is_dead = False
         #: Signals that came while it was being started.
         self._early: list[int] = []
+        self._socket: socket.socket | None = None
 
     @property
     def is_busy(self) -> bool:
         return bool(self.queue)
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        return f"session {self.session!r}" if self.session else "shipped functions"
 
     def signal(self, number: int) -> None:
         """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
@@ -103,34 +109,44 @@ class Process:
         except ProcessLookupError:
             pass  # it ended in this moment
 
-    async def serve(self, receive: Callable[[Process, Message], None]) -> int:
-        """Start it and serve its link until it has ended; its exit code."""
+    async def start(self) -> None:
+        """Start the process.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            The system has no process, descriptor or thread left for it.
+        """
         ours, theirs = socket.socketpair()
-        environment = {
-            name: value
-            for name, value in (os.environ | self._environment).items()
-            if name not in (KEY_VARIABLE, GATEWAY_VARIABLE)
-        }
-        self.popen = await asyncio.to_thread(
-            _start_uninterrupted,
-            [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
+        try:
+            self.popen = await asyncio.to_thread(
+                _start_uninterrupted,
+                [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env={**_environment(), **self._environment},
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._socket = ours
         for number in self._early:
             self.signal(number)
         self.link.open(time.monotonic())
-        channel = await PipeChannel.open(ours)
-        connection = Connection(self.link, channel, lambda message, now: receive(self, message))
+
+    async def serve(self, receive: Callable[[Process, Message], None]) -> int:
+        """Serve the link of the process that was started until it has ended; its exit code."""
+        assert self._socket is not None, "start() comes first"
         try:
-            await connection.run()
-        except EasyRemoteError:
-            pass  # it broke the protocol: treated as its death, by who waits for it
+            channel = await PipeChannel.open(self._socket)
+            await Connection(self.link, channel, lambda message, now: receive(self, message)).run()
+        except EasyRemoteError as error:
+            _log.warning("The process of %s broke the protocol: %s", self.title, error)
         except Exception:
-            _log.exception("InternalError in the link to a process; please report this.")
+            _log.exception("The link to the process of %s broke down.", self.title)
         finally:
             exit_code = await self._reap()
         return exit_code
@@ -142,6 +158,12 @@ class Process:
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
             return await asyncio.to_thread(self.popen.wait)
+
+
+def _environment() -> dict[str, str]:
+    """What code that is shipped here may see of the node's environment: not its key."""
+    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def _start_uninterrupted(command: list[str], **how: Any) -> subprocess.Popen[bytes]:

@@ -1,79 +1,30 @@
 """Runs the calls of registered functions: threads for plain ones, a loop of its own for async ones.
 
-User code never runs on the link's event loop. Workers hand over what they made through one deque,
-and wake the loop once for many. A call that is cancelled, or is over its time, has an exception
-raised in it (`Stopped`, a BaseException); where that does not help within `STOP_TIMEOUT`, because a
-C call is not coming back, the call ends all the same and its thread is replaced.
-``tests/node/test_compute_node.py`` proves it.
+User code never runs on the link's event loop. Threads hand over what they made through one deque,
+and wake the loop once for many. To stop a call (it is cancelled, or has run too long), `Stopped`, a
+BaseException, is raised in it. Where that does not help within `STOP_TIMEOUT`, because a C function
+does not return, the call ends all the same and its thread is replaced. What happens inside a call
+is in ``calling.py``. ``tests/node/test_compute_node.py`` proves it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import inspect
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from easyremote.node.functions import Functions, RegisteredFunction
-from easyremote.node.outcomes import (
-    bad_arguments,
-    dump_item,
-    error_outcome,
-    load_arguments,
-    value_outcome,
-)
-from easyremote.protocol.callee import (
-    EVENT_WINDOW,
-    EVENT_WINDOW_BYTES,
-    Callee,
-    HeldCall,
-    Outcome,
-    failure,
-)
+from easyremote.node.functions import Functions
+from easyremote.node.outcomes import error_outcome
+from easyremote.node.registered.calling import Run, Stopped, call, call_async, raise_in_thread
+from easyremote.protocol.callee import Callee, LocalCall
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.plain import dump_plain
 
 #: How long a call may take to stop when it is told to.
 STOP_TIMEOUT = 5.0
-
-
-class Stopped(BaseException):
-    """Raised in user code to stop it: cancelled, or over its time."""
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One call that runs, or waits for a thread."""
-
-    held: HeldCall
-    function: RegisteredFunction
-    encoding: str
-    arguments: Buffer
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    thread_id: int = 0
-    task: asyncio.Task[None] | None = None
-    #: Why it has to stop: the outcome that it gets then.
-    stopping: Outcome | None = None
-    #: Items of a generator: how many were made, and how many its caller has seen.
-    made: int = 0
-    seen: int = 0
-    last_size: int = 0
-    #: Set when `seen` changed; only a generator has it.
-    room: threading.Event | None = None
-    began: float = 0.0
-    timer: asyncio.TimerHandle | None = None
-    is_over: bool = False
-
-    def has_room(self) -> bool:
-        """Whether one more item is welcome; fewer where items are large."""
-        window = EVENT_WINDOW_BYTES // max(self.last_size, 1)
-        return self.made - self.seen < min(EVENT_WINDOW, max(window, 1))
 
 
 class Runner:
@@ -94,7 +45,7 @@ class Runner:
         self._slots = slots
         self._node_id = node_id
         self.callee = Callee(self)
-        self._runs: dict[HeldCall, Run] = {}
+        self._runs: dict[LocalCall, Run] = {}
         self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._threads = 0
         #: Calls that have, or need, a thread.
@@ -117,7 +68,7 @@ class Runner:
 
     # -- called by the callee, on the link's loop --------------------------------------------------
 
-    def start(self, held: HeldCall, encoding: str, arguments: Buffer) -> None:
+    def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         """Run a call, or queue it for a thread."""
         function = self._functions.get(held.function)
         if function is None:
@@ -138,19 +89,21 @@ class Runner:
             loop = self._loop_for_users()
             loop.call_soon_threadsafe(self._start_task, run)
             return
+        if held.queue_timeout and self._loop is not None:
+            run.timer = self._loop.call_later(held.queue_timeout, self._waited_too_long, run)
         self._in_threads += 1
         if self._threads < min(self._in_threads, self._slots):
             self._add_thread()
         self._queue.put(run)
 
-    def cancel(self, held: HeldCall, *, kill: bool) -> None:
+    def cancel(self, held: LocalCall, *, kill: bool) -> None:
         """Stop a call; its outcome says when it has stopped."""
         run = self._runs.get(held)
         if run is not None:
             outcome = failure("cancelled", f"{held.function}() was cancelled while it ran.")
             self._stop(run, outcome)
 
-    def window_opened(self, held: HeldCall) -> None:
+    def window_opened(self, held: LocalCall) -> None:
         """One more item of a generator is welcome."""
         run = self._runs.get(held)
         if run is not None:
@@ -178,11 +131,14 @@ class Runner:
         with run.lock:
             if run.is_over or run.stopping is not None:
                 return
+            if not run.began:
+                text = f"{run.held.function}() was cancelled before it ran."
+                outcome = failure("cancelled", text, may_have_run=False)
             run.stopping = outcome
             if run.task is not None and self._user_loop is not None:
                 self._user_loop.call_soon_threadsafe(run.task.cancel)
             elif run.thread_id:
-                _raise_in_thread(run.thread_id, Stopped)
+                raise_in_thread(run.thread_id, Stopped)
         if run.room is not None:
             run.room.set()  # a generator that waits for room has to hear of it
         if not run.began:
@@ -198,6 +154,17 @@ class Runner:
                 self._in_threads += 1
                 self._add_thread()
             self._over(run, outcome)
+
+    def _waited_too_long(self, run: Run) -> None:
+        with run.lock:
+            if run.began or run.stopping is not None:
+                return
+            text = (
+                f"No turn came in time: all threads of {self._node_id!r} are busy. It did not run."
+            )
+            # A thread that takes the run from the queue later sees this, and leaves it alone.
+            run.stopping = failure("timeout", text, may_have_run=False)
+        self._over(run, run.stopping)
 
     def _expire(self, run: Run, limit: float) -> None:
         self._stop(
@@ -236,7 +203,10 @@ class Runner:
                 self._arm(run)
 
     def _arm(self, run: Run) -> None:
-        limits = [limit for limit in (run.held.timeout, run.function.spec.timeout) if limit]
+        if run.timer is not None:
+            run.timer.cancel()  # it waits no more
+        held, spec = run.held, run.function.spec
+        limits = [limit for limit in (held.timeout, held.run_timeout, spec.timeout) if limit]
         if limits and self._loop is not None:
             limit = min(limits)
             run.timer = self._loop.call_later(limit, self._expire, run, limit)
@@ -251,25 +221,6 @@ class Runner:
                 self._loop.call_soon_threadsafe(self._drain)
             except RuntimeError:
                 pass  # the loop is closed: the node has stopped, and nobody waits any more
-
-    def _tell_item(self, run: Run, item: object) -> None:
-        if run.encoding == "json":
-            body = dump_plain(item)
-            run.last_size = len(body)
-            self._tell(run, "item", ((body,), len(body), "json"))
-        else:
-            dumped = dump_item(item, f"{run.held.function}()")
-            run.last_size = dumped.size
-            self._tell(run, "item", (dumped.parts, dumped.size, "pickle5"))
-        run.made += 1
-
-    @staticmethod
-    def _must_wait(run: Run, room: threading.Event) -> bool:
-        """Whether the next item has to wait for `Run.room`."""
-        if run.has_room():
-            return False
-        room.clear()
-        return not run.has_room()  # it may have come just before the clear
 
     # -- threads -----------------------------------------------------------------------------------
 
@@ -298,7 +249,7 @@ class Runner:
         self._tell(run, "started")
         try:
             try:
-                outcome = self._call(run)
+                outcome = call(run, self._tell)
             except Stopped:
                 raise
             except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
@@ -310,35 +261,8 @@ class Runner:
                 run.thread_id = 0
                 run.is_over = True
                 if run.stopping is not None:
-                    _raise_in_thread(threading.get_ident(), None)  # if it has not come yet
+                    raise_in_thread(threading.get_ident(), None)  # if it has not come yet
         return outcome
-
-    def _call(self, run: Run) -> Outcome:
-        args, kwargs = load_arguments(run.encoding, run.arguments)
-        run.arguments = b""
-        function = run.function.call
-        if run.encoding == "json":
-            try:
-                inspect.signature(function).bind(*args, **kwargs)
-            except TypeError as error:
-                return bad_arguments(error, function)
-        value = function(*args, **kwargs)
-        del args, kwargs
-        if run.function.spec.streams:
-            self._stream(run, iter(value))
-            value = None
-        seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
-
-    def _stream(self, run: Run, items: Iterator[Any]) -> None:
-        room = run.room
-        assert room is not None, "start() made it"
-        for item in items:
-            while self._must_wait(run, room) and run.stopping is None:
-                room.wait(timeout=1.0)
-            if run.stopping is not None:
-                raise Stopped
-            self._tell_item(run, item)
 
     # -- async functions ---------------------------------------------------------------------------
 
@@ -361,42 +285,9 @@ class Runner:
 
     async def _run_async(self, run: Run) -> None:
         try:
-            outcome = await self._call_async(run)
+            outcome = await call_async(run, self._tell)
         except asyncio.CancelledError as error:
             outcome = run.stopping or error_outcome(error, node_id=self._node_id, skip=2)
         except BaseException as error:  # noqa: B036 - as in _run_in_thread
             outcome = error_outcome(error, node_id=self._node_id, skip=2)
         self._tell(run, "over", outcome)
-
-    async def _call_async(self, run: Run) -> Outcome:
-        args, kwargs = load_arguments(run.encoding, run.arguments)
-        run.arguments = b""
-        function = run.function.call
-        if run.encoding == "json":
-            try:
-                inspect.signature(function).bind(*args, **kwargs)
-            except TypeError as error:
-                return bad_arguments(error, function)
-        value = function(*args, **kwargs)
-        del args, kwargs
-        if inspect.isasyncgen(value):
-            await self._stream_async(run, value)
-            value = None
-        else:
-            value = await value
-        seconds = time.monotonic() - run.began
-        return value_outcome(value, run.encoding, f"{run.held.function}()", seconds)
-
-    async def _stream_async(self, run: Run, items: AsyncIterator[Any]) -> None:
-        room = run.room = run.room or threading.Event()
-        async for item in items:
-            while self._must_wait(run, room):
-                await asyncio.to_thread(room.wait, 1.0)
-            self._tell_item(run, item)
-
-
-def _raise_in_thread(thread_id: int, error: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread, at its next bytecode; None takes that back."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error is not None else None
-    )

@@ -22,14 +22,16 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+import psutil
+
 from easyremote.config import home
 from easyremote.errors import UsageError
+from easyremote.node.policy import INSTALL_VARIABLE
 
-__all__ = ["INSTALL_VARIABLE", "Environment", "find_uv"]
+__all__ = ["Environment", "find_uv"]
 
-#: "no" in a session's environment where the node's owner forbids it.
-INSTALL_VARIABLE = "EASYREMOTE_INSTALL"
-
+#: The folder of a layer that a process is making; the number of the process follows.
+_MAKING = "making-"
 #: What uv says that it would install; with where from, if that isn't an index.
 _WOULD_INSTALL = re.compile(r"^ \+ ([\w.-]+)==(\S+)(?: \(from (.*)\))?$", re.MULTILINE)
 
@@ -119,7 +121,8 @@ def _layer(wanted: Iterable[str], fill: Callable[[Path], None]) -> Path:
         os.utime(folder)
         return folder
     kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(dir=kept, prefix="making-"))
+    _remove_unfinished(kept)
+    making = Path(tempfile.mkdtemp(dir=kept, prefix=f"{_MAKING}{os.getpid()}-"))
     try:
         fill(making)
         making.rename(folder)
@@ -128,6 +131,14 @@ def _layer(wanted: Iterable[str], fill: Callable[[Path], None]) -> Path:
         if not (isinstance(error, OSError) and folder.is_dir()):  # another session was quicker
             raise
     return folder
+
+
+def _remove_unfinished(kept: Path) -> None:
+    """Remove the layers that processes were making when they were killed."""
+    for folder in kept.glob(f"{_MAKING}*"):
+        number = folder.name.removeprefix(_MAKING).partition("-")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _digest(wanted: Iterable[str]) -> str:

@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
-from easyremote.node.outcomes import error_outcome, plain_outcome
+from easyremote.node.outcomes import error_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
 from easyremote.protocol.builtins import FILES, SEND
-from easyremote.protocol.callee import HeldCall, Outcome
+from easyremote.protocol.callee import LocalCall
+from easyremote.protocol.held import Outcome, plain_outcome
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import Content
 
@@ -36,12 +37,12 @@ class FileCalls:
         Takes the outcome of a call; called from the thread.
     """
 
-    def __init__(self, finish: Callable[[HeldCall, Outcome], None]) -> None:
+    def __init__(self, finish: Callable[[LocalCall, Outcome], object]) -> None:
         self._finish = finish
-        self._queue: queue.SimpleQueue[tuple[HeldCall, Buffer]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[LocalCall, Buffer]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def submit(self, held: HeldCall, arguments: Buffer) -> None:
+    def submit(self, held: LocalCall, arguments: Buffer) -> None:
         """Serve a call, after those that came before."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="files", daemon=True)

@@ -16,7 +16,8 @@ import msgspec
 
 from easyremote.events import Event, Progress, Stream, encode
 from easyremote.node.worker.output import OutputBuffer
-from easyremote.protocol.callee import HeldCall, Outcome
+from easyremote.protocol.callee import LocalCall
+from easyremote.protocol.held import Outcome
 
 #: Bytes that are kept of one call; a cell's whole output (`output.LIMIT`) fits.
 LIMIT = 12_000_000
@@ -29,7 +30,7 @@ TOTAL_LIMIT = 64_000_000
 class Reader:
     """Somebody who reads a record: a call to which its events are sent."""
 
-    held: HeldCall
+    held: LocalCall
     #: Whether it waits for what comes later, up to the end of the call.
     follows: bool = True
     #: Whether only bars are of interest, not the output, which is large.

@@ -8,16 +8,13 @@ back. What events look like is in `output`. Importing this is cheap; making a Sh
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
 import os
 import re
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import types
 import warnings
@@ -27,6 +24,7 @@ from typing import Any
 from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
 from easyremote.node.blob_store import BlobMissing
+from easyremote.node.folders import own_folder
 from easyremote.node.outcomes import text_of
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
@@ -315,8 +313,7 @@ def _ipython(emit: Callable[[Event], None]) -> Any:
     from easyremote.node.worker.interactive import NodeShell
 
     # The user's own profile and history are for their terminal; nothing of a session goes there.
-    folder = tempfile.mkdtemp(prefix="easyremote-ipython-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = str(own_folder("ipython"))
     config = Config()
     config.HistoryManager.enabled = False
     config.Completer.use_jedi = False

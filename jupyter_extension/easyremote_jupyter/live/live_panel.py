@@ -1,9 +1,9 @@
-"""``%remote_panel``: the nodes and what runs, where there is no JupyterLab sidebar.
+"""``%remote_panel``: nodes and jobs, for front ends without JupyterLab's sidebar.
 
-With ipywidgets each job has a button, and functions and sessions fold; without, it is one display
-of HTML and text, and says how to cancel. Both are drawn by the thread of `LiveSource`, so they move
-while a cell runs; ipykernel's output socket is made for that. Only what has changed is published.
-A click on a button comes through the kernel as any other widget's does: between two cells.
+With ipywidgets each job has a button, and functions and sessions fold. Without ipywidgets it is one
+display of HTML and text, which says how to cancel a job. The thread of `LiveSource` draws both, so
+they change while a cell runs; ipykernel's output socket allows that. Only changes are published. A
+click on a button reaches the kernel between two cells, as for every widget.
 ``tests/jupyter_extension/live/test_live_panel.py`` proves it in a real kernel.
 """
 
@@ -43,9 +43,9 @@ class LivePanel:
     shell
         The IPython shell of the notebook.
     client
-        Whose gateway is shown.
+        The client of the gateway that is shown.
     jobs
-        Those of this notebook, whose titles are known.
+        The jobs of this notebook, for their titles.
     """
 
     def __init__(self, shell: Any, client: Client, jobs: Jobs) -> None:
@@ -66,7 +66,7 @@ class LivePanel:
         self._source = LiveSource(client, self._view.draw)
 
     def close(self) -> None:
-        """Take it away, and watch no more. Safe to repeat."""
+        """Remove the panel and end its thread. Safe to repeat."""
         self._source.close()
         self._view.close()
 
@@ -77,7 +77,7 @@ class _View(Protocol):
 
 
 class _Page:
-    """One display that is replaced by the next one."""
+    """One display, whose content is replaced."""
 
     def __init__(self, publisher: Any, title: Title) -> None:
         self._publisher, self._title = publisher, title
@@ -92,7 +92,7 @@ class _Page:
             self._publish(text, page_html(live, self._title), update=True)
 
     def close(self) -> None:
-        """What was shown last stays, as any output does."""
+        """Nothing to do: the last content stays, as other output does."""
 
     def _publish(self, text: str, page: str, *, update: bool) -> None:
         data = {"text/plain": text, "text/html": page}
@@ -100,7 +100,7 @@ class _Page:
 
 
 class _Widgets:
-    """Widgets: a row for each job, the rest as HTML."""
+    """Widgets: a row for each job, and HTML for the rest."""
 
     def __init__(self, widgets: ModuleType, title: Title, cancel: Callable[[str], None]) -> None:
         self._widgets, self._title, self._cancel = widgets, title, cancel
@@ -127,7 +127,7 @@ class _Widgets:
         _close(self._all)
 
     def _arrange(self, jobs: dict[str, Job]) -> None:
-        """A row for each that runs or waits, and for no other."""
+        """Have a row for each job that runs or waits, and for no other."""
         if self._rows.keys() == jobs.keys():
             return
         for call_id in self._rows.keys() - jobs.keys():
@@ -138,7 +138,7 @@ class _Widgets:
 
 
 class _JobRow:
-    """A job, and a button to stop it."""
+    """A job with a button to stop it."""
 
     def __init__(self, widgets: ModuleType, call_id: str, cancel: Callable[[str], None]) -> None:
         self._call_id, self._cancel = call_id, cancel
@@ -162,7 +162,7 @@ class _JobRow:
 
 
 def _close(widget: Any) -> None:
-    """Close a widget with all that is in it: ipywidgets keeps the rest for ever."""
+    """Close a widget with all widgets in it, else ipywidgets keeps these for ever."""
     for child in getattr(widget, "children", ()):
         _close(child)
     widget.close()

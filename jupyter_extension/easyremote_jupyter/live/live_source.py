@@ -1,8 +1,8 @@
-"""What ``%remote_panel`` shows, kept up to date: the sidebar's own feed, in a thread of the kernel.
+"""Keeps the content of ``%remote_panel`` up to date, in a thread of the kernel.
 
-Nodes, jobs and bars come as they do for the sidebar; functions and sessions are asked for every few
-seconds. It draws nothing: whoever shows it is called, on the
-thread, with all of it. ``tests/jupyter_extension/live/test_live_panel.py`` proves it in a real
+Nodes, jobs and bars come from the same feed as the sidebar's; functions and sessions are asked for
+every few seconds. It draws nothing: it calls a function with the whole content, on its thread.
+``tests/jupyter_extension/live/test_live_panel.py`` proves it in a real
 kernel.
 """
 
@@ -24,38 +24,38 @@ from easyremote.panel.messages import Bars, Snapshot, Unavailable
 
 __all__ = ["Live", "LiveSource"]
 
-#: Seconds between two states, and between two questions for functions and sessions.
+#: Seconds between two updates, and between two questions for functions and sessions.
 INTERVAL = 0.5
 ASK_INTERVAL = 5.0
-#: How many nodes are asked for their sessions.
+#: Nodes that are asked for their sessions, at the most.
 MAX_ASKED = 20
 
 
 @dataclass
 class Live:
-    """All that is shown, at one moment."""
+    """The content of the panel at one moment."""
 
     gateway: str
-    #: None before the first one.
+    #: The last snapshot; None before the first.
     snapshot: Snapshot | None = None
-    #: Why there is nothing to show.
+    #: Why there is nothing to show; else empty.
     trouble: str = ""
-    #: By call id.
+    #: The progress bars, by call id.
     bars: dict[str, Bars] = field(default_factory=dict)
     functions: list[FunctionInfo] = field(default_factory=list)
-    #: With the node of each; see `ask_for_sessions`.
+    #: The sessions, each with its node; see `ask_for_sessions`.
     sessions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 class LiveSource:
-    """Follows the gateway of a client from a thread, until it is closed.
+    """Follows a client's gateway in a thread until it is closed.
 
     Parameters
     ----------
     client
-        Of this notebook: another one like it is opened, and closed in the end.
+        The client of this notebook. Another client with its settings is opened and closed here.
     show
-        Takes what there is, twice a second at most.
+        Called with the content, at most twice a second.
     """
 
     def __init__(self, client: Client, show: Callable[[Live], None]) -> None:
@@ -68,8 +68,8 @@ class LiveSource:
         threading.Thread(target=self._work, name="easyremote-panel", daemon=True).start()
 
     def close(self) -> None:
-        """Follow nothing any more. Safe to repeat."""
-        with contextlib.suppress(RuntimeError):  # the loop has ended
+        """End the thread. Safe to repeat."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _work(self) -> None:
@@ -108,7 +108,7 @@ class LiveSource:
         while True:
             async with self._feed.client() as client:
                 if isinstance(client, Client):
-                    with contextlib.suppress(EasyRemoteError):  # the feed says what is wrong
+                    with contextlib.suppress(EasyRemoteError):  # the feed tells why
                         await asyncio.to_thread(self._ask_now, client)
             await asyncio.sleep(ASK_INTERVAL)
 
@@ -118,6 +118,6 @@ class LiveSource:
         asked = {node_id: ask_for_sessions(client, node_id) for node_id in nodes[:MAX_ASKED]}
         found = []
         for node_id, answer in asked.items():
-            with contextlib.suppress(EasyRemoteError):  # it has just gone
+            with contextlib.suppress(EasyRemoteError):  # the node has just gone away
                 found += [(node_id, each) for each in answer.result()]
         self._live.sessions = found

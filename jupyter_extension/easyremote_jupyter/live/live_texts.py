@@ -1,6 +1,6 @@
-"""What ``%remote_panel`` says, as HTML and as text. Pure.
+"""Writes the content of ``%remote_panel`` as HTML and as text. Pure.
 
-Colours are JupyterLab's own, with others where it isn't JupyterLab; no scripts.
+The colours are JupyterLab's, with others where there is no JupyterLab. There are no scripts.
 ``tests/jupyter_extension/live/test_live_texts.py`` proves it.
 """
 
@@ -21,7 +21,7 @@ from easyremote_jupyter.output.tables import html_table, text_table
 
 __all__ = ["Section", "Title", "folds", "head", "job_html", "nodes_html", "page_html", "page_text"]
 
-#: How many jobs that are over are told.
+#: Jobs that are over and shown, at the most.
 RECENT = 5
 _DOTS = {
     "online": "var(--jp-success-color1,green)",
@@ -29,12 +29,12 @@ _DOTS = {
 }
 _ENDS = {"": "done", "cancelled": "cancelled", "timeout": "out of time", "lost": "lost"}
 _WEAK = "color:var(--jp-ui-font-color2,gray)"
-#: Gives what a job is called here.
+#: Returns the title of a job in this notebook.
 Title = Callable[[Job | EndedJob], str]
 
 
 class Section(NamedTuple):
-    """A table with a title; `empty` where it has no rows."""
+    """A table with a title; `empty` is its text where it has no rows."""
 
     title: str
     headings: Sequence[str]
@@ -51,7 +51,7 @@ class Section(NamedTuple):
 
 
 def head(live: Live) -> str:
-    """The gateway, and what is the matter with it."""
+    """The first line: the gateway and its state."""
     if live.trouble:
         return f"{live.gateway}: {live.trouble}"
     if live.snapshot is None:
@@ -61,9 +61,10 @@ def head(live: Live) -> str:
 
 
 def nodes_html(nodes: Sequence[Node]) -> str:
-    """A line each: how it is, what it does, how loaded it is."""
+    """A line for each node: its state, its work and its load."""
     if not nodes:
-        return f'<div style="{_WEAK}">No nodes yet: easyremote node, where there is a GPU.</div>'
+        how = "No nodes yet. Start one on the machine with the GPU: easyremote node"
+        return f'<div style="{_WEAK}">{how}</div>'
     lines = "".join(
         f"<tr><td>{_dot(node)} <b>{html.escape(node.node_id)}</b> "
         f"{html.escape(_activity(node))}</td>{_meters(node)}</tr>"
@@ -73,13 +74,13 @@ def nodes_html(nodes: Sequence[Node]) -> str:
 
 
 def job_html(job: Job, title: str, bars: Bars | None) -> str:
-    """A job that runs or waits, with its bars."""
+    """A job that runs or waits, with its progress bars."""
     shown = bars_html(_plain(bars)) if bars else ""
     return f"<div>{html.escape(_job(job, title))}</div>{shown}"
 
 
 def _recent(live: Live, title: Title) -> Section:
-    """The last jobs that are over."""
+    """The newest jobs that are over."""
     ended = live.snapshot.ended[:RECENT] if live.snapshot else []
     rows = [
         (
@@ -95,7 +96,7 @@ def _recent(live: Live, title: Title) -> Section:
 
 
 def _functions(live: Live) -> Section:
-    """What nodes have registered."""
+    """The functions that nodes have registered."""
     rows = [
         (each.node_id, f"{each.name}{each.signature}", each.doc.split("\n")[0])
         for each in sorted(live.functions, key=lambda each: (each.node_id, each.name))
@@ -106,7 +107,7 @@ def _functions(live: Live) -> Section:
 
 
 def _sessions(live: Live) -> Section:
-    """Those of this key: where variables are kept."""
+    """The sessions of this key, which keep variables."""
     rows = [
         (node_id, what["session"], "busy" if what["busy"] else f"idle {elapsed(what['idle'])}")
         for node_id, what in live.sessions
@@ -115,12 +116,12 @@ def _sessions(live: Live) -> Section:
 
 
 def folds(live: Live, title: Title) -> tuple[Section, ...]:
-    """What is looked at now and then."""
+    """The sections that are folded at first."""
     return _recent(live, title), _functions(live), _sessions(live)
 
 
 def page_html(live: Live, title: Title) -> str:
-    """All of it, for a front end without widgets."""
+    """The whole panel, for a front end without widgets."""
     parts = [f"<b>{html.escape(head(live))}</b>"]
     if live.snapshot is not None:
         parts.append(nodes_html(live.snapshot.nodes))
@@ -136,7 +137,7 @@ def page_html(live: Live, title: Title) -> str:
 
 
 def page_text(live: Live, title: Title) -> str:
-    """All of it, as text."""
+    """The whole panel as text."""
     nodes = live.snapshot.nodes if live.snapshot else []
     lines = [head(live), *(f"  {n.node_id}: {_activity(n)}, {_load(n)}" for n in nodes)]
     for job in live.snapshot.jobs if live.snapshot else []:
@@ -149,7 +150,7 @@ def page_text(live: Live, title: Title) -> str:
 
 
 def _plain(bars: Bars) -> list[Progress]:
-    """The bars as those that draw them take them: counts are whole numbers again."""
+    """The bars for drawing, with whole numbers as counts."""
     return [
         Progress(
             **msgspec.structs.asdict(bar)
@@ -182,7 +183,7 @@ def _job(job: Job, title: str) -> str:
 
 
 def _shares(node: Node) -> list[tuple[str, float]]:
-    """The meters of a node, 0 to 1; those that are not known are left out."""
+    """The meters of a node, from 0 to 1; a meter that is not known is left out."""
     shares = [("CPU", node.cpu)]
     if node.memory_total:
         shares.append(("RAM", (node.memory_used or 0) / node.memory_total))

@@ -1,8 +1,8 @@
-"""The source of a cell as typed, before IPython reads it: where it is to run, and whether at all.
+"""Rewrites the source of a cell before IPython reads it, so that it runs in the right place.
 
 `CellTransformer` is one of IPython's input transformers: it sends plain cells to the node that is
-attached with ``--auto``, keeps those with ``%%local`` here, and lets an empty ``%%remote`` cell
-pass. Nothing is run here. ``tests/jupyter_extension/magics/test_cells.py`` proves it.
+attached with ``--auto``, keeps cells with ``%%local`` here, and makes an empty ``%%remote`` cell
+valid. It runs nothing. ``tests/jupyter_extension/magics/test_cells.py`` proves it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from easyremote.errors import UsageError
 
 __all__ = ["ATTACHED_MAGIC", "CellTransformer", "is_empty", "refuse_nested"]
 
-#: The cell magic that runs a cell on the attached node; people don't type it.
+#: The cell magic that runs a cell on the attached node. People don't type it.
 ATTACHED_MAGIC = "remote_attached"
 
 _REMOTE = re.compile(r"%%remote(?![\w?])")
 _AS_MAGIC = re.compile(r"get_ipython\(\)\.run_(?:line_magic\('%remote'|cell_magic\('remote')")
 _LOCAL = re.compile(r"%%local\s*")
-#: Lines that are about EasyRemote itself, and of use only here.
+#: Magics of EasyRemote that make sense only in this kernel.
 _COMPANION = re.compile(r"\s*%(?:remote_\w+|(?:re|un)?load_ext\s+easyremote)", re.MULTILINE)
 
 
@@ -36,7 +36,7 @@ class CellTransformer:
         Whether plain cells run on the attached node now.
     """
 
-    #: IPython leaves it out where it only looks whether a cell is complete.
+    #: IPython does not call it where it only checks whether a cell is complete.
     has_side_effects = True
 
     def __init__(self, is_auto: Callable[[], bool]) -> None:
@@ -49,7 +49,7 @@ class CellTransformer:
             is_magic = any(line.strip() for line in lines[1:2]) and lines[1].startswith("%%")
             return lines[1:] if is_magic else ["# %%local\n", *lines[1:]]
         if _REMOTE.match(lines[0]):
-            # IPython refuses a cell magic without a body; ours has one line then, an empty one.
+            # IPython refuses a cell magic without a body, so it gets an empty line as its body.
             return lines if len(lines) > 1 else [lines[0].rstrip("\n") + "\n", "\n"]
         source = "".join(lines)
         if not self._is_auto() or source.startswith("%%") or is_empty(source):
@@ -78,14 +78,14 @@ def refuse_nested(source: str, *, first_line: int) -> None:
     Raises
     ------
     UsageError
-        It has one; in which line.
+        It has one; the message names the line.
     """
     lines = source.splitlines()
     found = next((n for n, line in enumerate(lines) if _REMOTE.match(line)), None)
     if found is None:
         return
     transformer: Any = TransformerManager  # it has no types
-    # IPython reads it as a magic, and not as a line of a string.
+    # IPython reads it as a magic: it is no line of a string.
     if _AS_MAGIC.search(transformer().transform_cell(source)):
         raise UsageError(
             f"Line {first_line + found}: a cell that runs on a node can't have a %%remote of its "

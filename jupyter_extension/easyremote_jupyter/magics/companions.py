@@ -1,4 +1,4 @@
-"""The magics beside ``%%remote`` that are about where cells run, and not about one cell.
+"""The magics about nodes, sessions and the panel, beside ``%%remote`` itself.
 
 ``tests/jupyter_extension/magics/test_companions.py`` proves it in real kernels.
 """
@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 import easyremote
 from easyremote.client.diagnosis import diagnose
-from easyremote.client.fetch import listed
+from easyremote.client.files.fetching import listed
 from easyremote.client.session import Session
 from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError
@@ -29,7 +29,7 @@ from easyremote_jupyter.widgets.widgets import Widgets
 
 __all__ = ["Companions"]
 
-#: Seconds in which a session that is to be ended says which files it has.
+#: Seconds that a session has to list its files before it is ended.
 LIST_LIMIT = 3.0
 _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "wrong": "\x1b[31m"}
 
@@ -53,8 +53,8 @@ class Companions(Magics):
     def remote_nodes(self, line: str) -> NodeTable | None:
         """Show the nodes that the gateway knows.
 
-        --watch   go on, anew every second, until the cell is interrupted
-        --json    as JSON, for other programs
+        --watch   show them anew every second, until the cell is interrupted
+        --json    print JSON, for other programs
         """
         choice = _choice("%remote_nodes", line, ("--watch", "--json"))
         with one_line_errors():
@@ -72,11 +72,11 @@ class Companions(Magics):
     def remote_attach(self, line: str) -> None:
         """Let cells that name no target run there: ``%remote_attach TARGET [--auto]``.
 
-        TARGET is NODE, NODE/SESSION, or ``any`` with ``--where 'gpu>=1'``. Without one it says what
-        is attached.
+        TARGET is NODE, NODE/SESSION, or ``any`` with ``--where 'gpu>=1'``. Without TARGET the magic
+        says what is attached.
 
-        --auto    cells without ``%%remote`` run there, too, until ``%remote_detach``; one that
-                  begins with ``%%local`` runs here, as do those with a magic of their own
+        --auto    cells without ``%%remote`` run there, too, until ``%remote_detach``; a cell that
+                  begins with ``%%local`` or another magic runs here
         """
         words = line.split()
         if words:
@@ -89,13 +89,13 @@ class Companions(Magics):
             wanted = parse(" ".join(words))
             target = Options(node=wanted.node, session=wanted.session, where=wanted.where)
             if wanted != target or not target.node:
-                raise UsageError("%remote_attach takes a target, --where and --auto, no more.")
+                raise UsageError("%remote_attach takes a target, --where and --auto only.")
             self._places.find(target)
         return target
 
     @line_magic
     def remote_detach(self, line: str) -> None:
-        """Take ``%remote_attach`` back."""
+        """Detach the node of ``%remote_attach``."""
         _choice("%remote_detach", line, ())
         self._places.attach(None)
         _say(self._attached())
@@ -104,17 +104,17 @@ class Companions(Magics):
     def local(self, line: str, cell: str) -> None:
         """Run this cell here, although a node is attached with ``--auto``.
 
-        It has to be the first line of its cell.
+        ``%%local`` has to be the first line of its cell.
         """
-        # Where it is the first line, the input transformer (`cells`) has taken it away.
+        # Where it is the first line, the input transformer (`cells`) has removed it.
         raise UsageError("%%local has to be the first line of its cell, with nothing after it.")
 
     @line_magic
     def remote_restart(self, line: str) -> None:
-        """End a session: ``%remote_restart [TARGET]``. What is on the node only is lost, files too.
+        """End a session: ``%remote_restart [TARGET]``. Its variables and files are lost.
 
-        What runs there is stopped. The next cell starts the session anew, and says what is sent
-        again. Without TARGET it is the session in which ``%%remote`` would run.
+        A cell that runs in it is stopped. The next cell starts a new session, and says which
+        variables are sent again. Without TARGET it ends the session that ``%%remote`` would use.
         """
         with one_line_errors():
             place = self._places.find(parse(line))
@@ -132,18 +132,17 @@ class Companions(Magics):
 
     @line_magic
     def remote_doctor(self, line: str) -> None:
-        """Say what is wrong between here and a node, and what to do: ``%remote_doctor [NODE]``."""
+        """Find what is wrong between this kernel and a node: ``%remote_doctor [NODE]``."""
         for found in diagnose(line.strip() or None):
             _say(f"{_COLOURS[found.verdict]}{found.verdict.ljust(6)}\x1b[0m{found.text}")
 
     @line_magic
     def remote_panel(self, line: str) -> None:
-        """Show the nodes and what runs, live; also functions, sessions, and what has ended.
+        """Show nodes and jobs, live; also functions, sessions, and jobs that are over.
 
-        With ipywidgets each job has a button to cancel it. A second panel takes the place of the
-        first.
+        With ipywidgets each job has a button to cancel it. A second panel replaces the first.
 
-        --close   take it away
+        --close   remove the panel
         """
         choice = _choice("%remote_panel", line, ("--close",))
         self.close_panel()
@@ -157,12 +156,12 @@ class Companions(Magics):
             self._panel = LivePanel(self.shell, easyremote.connect().connect(), self._jobs)
 
     def close(self) -> None:
-        """The extension is unloaded. Safe to repeat."""
+        """Close the comm and the panel, when the extension is unloaded. Safe to repeat."""
         self._attachment.close()
         self.close_panel()
 
     def close_panel(self) -> None:
-        """Take the panel away, if there is one."""
+        """Remove the panel, if there is one."""
         if self._panel is not None:
             self._panel.close()
             self._panel = None
@@ -170,7 +169,9 @@ class Companions(Magics):
     def _attached(self) -> str:
         attached = self._places.attached
         if attached is None:
-            return "No node is attached: a %%remote cell without a target looks for one itself."
+            return (
+                "No node is attached: a %%remote cell without a target takes the only one online."
+            )
         target = "/".join(filter(None, (attached.node, attached.session)))
         where = f" --where '{attached.where}'" if attached.where else ""
         what = "Plain cells, and %%remote cells" if self._places.is_auto else "%%remote cells"
@@ -178,7 +179,7 @@ class Companions(Magics):
 
 
 def _outputs(session: Session) -> str:
-    """What is in its outputs, in words; nothing is known of a session that doesn't answer."""
+    """The files in a session's outputs, in words; empty where the session doesn't answer."""
     try:
         names = [file.name for file in listed(session.files, LIST_LIMIT) if not file.is_sent]
     except (EasyRemoteError, TimeoutError):
@@ -188,7 +189,7 @@ def _outputs(session: Session) -> str:
 
 
 def _choice(magic: str, line: str, options: Sequence[str]) -> str:
-    """The one option of a line, or none."""
+    """The one option of a line, or empty."""
     words = line.split()
     wrong = next((word for word in words if word not in options), None)
     if wrong is not None:

@@ -1,7 +1,7 @@
 """Tab on the lines of our magics: nodes, then options, then names of variables.
 
-`complete` decides from the text alone; `NodeCache` has the nodes without making anybody wait;
-`matcher` makes an IPython matcher (API v2) of the two.
+`complete` is pure. `NodeCache` knows the nodes without a wait for the gateway. `matcher` makes an
+IPython matcher (API v2) from the two.
 ``tests/jupyter_extension/magics/test_completion.py`` proves it, also through a real kernel.
 """
 
@@ -33,15 +33,15 @@ from easyremote_jupyter.places.places import Places
 
 __all__ = ["Known", "NodeCache", "complete", "is_ours", "matcher", "what_is_known"]
 
-#: How long Tab may wait for the gateway, in seconds.
+#: Seconds that Tab may wait for the gateway.
 WAIT_LIMIT = 0.15
-#: So long a list of nodes is used without asking again; so long, while the next one is on its way.
+#: Seconds for which a list of nodes is used; and while the next list is being fetched.
 FRESH = 2.0
 USABLE = 60.0
 
 _IDENTIFIER = "easyremote"
 _LINE = re.compile(r"\s*(?:[^\W\d][\w.]*\s*=\s*)?(%%?)(remote\w*)\s(.*)")
-#: What follows the other magics; for ``%%remote`` and ``%remote`` it is all options of a cell.
+#: The options of the other magics; ``%%remote`` and ``%remote`` take all options of a cell.
 _COMPANIONS: dict[str, list[str]] = {
     "remote_attach": ["--auto", "--session", "--where"],
     "remote_cancel": ["--kill"],
@@ -59,25 +59,25 @@ _COMPANIONS: dict[str, list[str]] = {
     "remote_rm": [],
     "remote_vars": [],
 }
-#: Companions that take no node, and those that take names of variables after it.
+#: Magics that take no node, and magics that take names of variables after the node.
 _WITHOUT_TARGET = {"remote_cancel", "remote_job", "remote_jobs", "remote_nodes", "remote_panel"}
 _WITH_NAMES = {"remote_get", "remote_put", "remote_rm"}
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What can be named."""
+    """The names that can be completed."""
 
     nodes: Callable[[], list[NodeInfo]] = list
-    #: Those of this notebook, as ``node/session``.
+    #: The sessions of this notebook, as ``node/session``.
     sessions: Callable[[], Collection[str]] = list
     variables: Callable[[], Iterable[str]] = list
-    #: Paths that begin so; folders end with a slash.
+    #: Returns the paths that begin with a text; folders end with a slash.
     paths: Callable[[str], Iterable[str]] = lambda start: ()
 
 
 def what_is_known(shell: Any, places: Places) -> Known:
-    """What can be named in a notebook."""
+    """The names that can be completed in a notebook."""
     cache = NodeCache(lambda: easyremote.connect().list_nodes())
     hidden = shell.user_ns_hidden
     return Known(
@@ -95,12 +95,12 @@ def _paths(start: str) -> list[str]:
 
 @dataclass(slots=True)
 class NodeCache:
-    """The nodes, asked for in the background.
+    """The nodes, fetched in the background.
 
     Parameters
     ----------
     fetch
-        Asks the gateway; may take its time.
+        Asks the gateway; it may be slow.
     """
 
     fetch: Callable[[], list[NodeInfo]]
@@ -110,7 +110,7 @@ class NodeCache:
     _done: threading.Event | None = None
 
     def get(self, limit: float = WAIT_LIMIT) -> list[NodeInfo]:
-        """What is known after at most `limit` seconds, even if it is nothing."""
+        """The nodes that are known after at most `limit` seconds; there may be none."""
         age = time.monotonic() - self._fetched
         if age > FRESH:
             with self._lock:
@@ -127,7 +127,7 @@ class NodeCache:
             self._nodes = self.fetch()
             self._fetched = time.monotonic()
         except EasyRemoteError:
-            pass  # no gateway: Tab is not the place to say so, and the next cell will
+            pass  # no gateway: the next cell says so, Tab does not
         finally:
             self._done = None
             done.set()
@@ -143,12 +143,13 @@ def complete(line: str, known: Known, *, is_first: bool = True) -> tuple[str, li
     known
         What can be named.
     is_first
-        Whether it is the first line of its cell: a cell magic on another is none.
+        Whether it is the first line of its cell: only there a cell magic is one.
 
     Returns
     -------
     tuple or None
-        The end of the line that is to be replaced, and what with; None where it isn't our line.
+        The end of the line that is replaced, and the completions; None where the line is not one of
+        our magics.
     """
     match = _LINE.fullmatch(line)
     if match is None or (match[1] == "%%" and not (is_first and match[2] == "remote")):
@@ -172,7 +173,7 @@ def complete(line: str, known: Known, *, is_first: bool = True) -> tuple[str, li
 
 
 def _words(text: str) -> tuple[list[str], str]:
-    """The words before the cursor, and the one under it; blanks inside quotes don't part words."""
+    """The words before the cursor, and the word at it; blanks in quotes do not separate words."""
     words = re.findall(r"(?:'[^']*(?:'|$)|\"[^\"]*(?:\"|$)|\S)+", text)
     if not words or (text[-1:].isspace() and not re.search(r"['\"]", words[-1])):
         return words, ""
@@ -180,7 +181,7 @@ def _words(text: str) -> tuple[list[str], str]:
 
 
 def _positional(words: list[str]) -> list[str]:
-    """Those of `words` that are no options, nor values of options."""
+    """The words that are neither options nor values of options."""
     found, takes_value = [], False
     for word in words:
         option = PARSER._option_string_actions.get(word)
@@ -213,7 +214,7 @@ def _targets(fragment: str, known: Known) -> list[str]:
 
 
 def _flags(fragment: str) -> list[str]:
-    """The options: one spelling of each, or all where one has been begun."""
+    """The options: one spelling of each, or all spellings where one was begun."""
     actions = [action for action in PARSER._actions if action.option_strings]
     if fragment:
         return sorted(spelling for action in actions for spelling in action.option_strings)
@@ -221,7 +222,7 @@ def _flags(fragment: str) -> list[str]:
 
 
 def _value(option: Action, fragment: str, known: Known) -> tuple[str, list[str]]:
-    """The value of an option; of a list, its last part."""
+    """Complete the value of an option; of a list, its last part."""
     part = re.split(r"[,='\"]", fragment)[-1].lstrip()
     if option.dest in ("inputs", "outputs"):
         return part, _starting(part, sorted(known.variables()))
@@ -241,9 +242,9 @@ def _starting(fragment: str, words: Iterable[str]) -> list[str]:
 
 
 def matcher(known: Known) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """What `IPCompleter.custom_matchers` takes."""
+    """A matcher for `IPCompleter.custom_matchers`."""
 
-    # Before IPython's own, of which it then suppresses what they would offer.
+    # It comes before IPython's own matchers, and suppresses their offers.
     @context_matcher(identifier=_IDENTIFIER, priority=1000)  # type: ignore[untyped-decorator]
     def complete_remote(context: CompletionContext) -> SimpleMatcherResult:
         is_first = not "".join(context.full_text.split("\n")[: context.cursor_line]).strip()
@@ -263,5 +264,5 @@ def matcher(known: Known) -> Callable[[CompletionContext], SimpleMatcherResult]:
 
 
 def is_ours(each: object) -> bool:
-    """Whether it is what `matcher` made."""
+    """Whether `matcher` has made it."""
     return getattr(each, "matcher_identifier", "") == _IDENTIFIER

@@ -1,7 +1,6 @@
 """``--dry-run``: where a cell would run and what would travel, as text. Nothing is sent.
 
-The node is asked what it has, by hashes.
-
+Only hashes go to the node, to ask what it has already.
 ``tests/jupyter_extension/magics/test_dry_run.py`` proves it in real kernels.
 """
 
@@ -10,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from easyremote.client.files import missing as missing_files
+from easyremote.client.files.sending import missing as missing_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CannotShip
 from easyremote.serialize.files import File
@@ -27,7 +26,7 @@ __all__ = ["show_plan"]
 def show_plan(
     place: Place, needs: Shipment, files: Iterable[File], found: Names, options: Options
 ) -> None:
-    """Print where the cell would run, what it would take along, and what would come back."""
+    """Print where the cell would run, what would be sent, and what would come back."""
     sys.stdout.write("\n".join(_plan(place, needs, files, found, options)) + "\n")
 
 
@@ -64,9 +63,9 @@ def _plan(
 
 
 def _size(place: Place, name: str, value: object, files: list[File]) -> tuple[int, int, str]:
-    """How large it is, how much of that the node hasn't got, and what would become of it.
+    """The size of a variable, how much of it would be sent, and that in words.
 
-    Files that it holds are added to `files`.
+    Files that the variable holds are added to `files`.
     """
     try:
         packed = place.session.pack({name: value}, place.held.process)

@@ -1,4 +1,4 @@
-"""``%remote_env``: which packages a session has, and which differ from those here, as a table.
+"""``%remote_env``: a table of the packages of a session that differ from those here.
 
 ``tests/jupyter_extension/magics/test_environment_magic.py`` proves it, also in real kernels.
 """
@@ -23,7 +23,7 @@ _HEADINGS = ("Package", "There", "Here")
 
 
 class Row(NamedTuple):
-    """A package, and its versions; empty where it isn't installed."""
+    """A package and its versions; a version is empty where the package is not installed."""
 
     name: str
     there: str
@@ -31,16 +31,16 @@ class Row(NamedTuple):
 
 
 class EnvironmentTable(list[Row]):
-    """The packages that differ, or all; shows itself as a table.
+    """The packages that differ, or all packages; shows itself as a table.
 
     Parameters
     ----------
     node_id
-        Where "there" is.
+        The node.
     there, here
         Package to version; Python itself is ``python``.
     shows_all
-        Whether to show those that don't differ, too.
+        Whether to show packages that don't differ, too.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class EnvironmentMagics(PlaceMagics):
     def remote_env(self, line: str) -> EnvironmentTable:
         """Show which packages of a session differ from those here: ``%remote_env [TARGET]``.
 
-        --all    show those that are the same, too
+        --all    show packages that are the same, too
         """
         words = line.split()
         with one_line_errors():

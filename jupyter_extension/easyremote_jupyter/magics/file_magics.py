@@ -1,4 +1,4 @@
-"""``%remote_files`` and ``%remote_fetch``: what files a session has, and how they come here.
+"""``%remote_files`` and ``%remote_fetch``: list the files of a session, and bring them here.
 
 ``tests/jupyter_extension/test_files_of_cells.py`` proves it in real kernels.
 """
@@ -13,7 +13,8 @@ from datetime import datetime
 
 from IPython.core.magic import line_magic, magics_class
 
-from easyremote.client.fetch import RemoteFile, fetch, listed
+from easyremote.client.files.fetching import RemoteFile, fetch, listed
+from easyremote.client.files.sending import printable
 from easyremote.client.refs import size_text
 from easyremote.errors import NotFound, UsageError
 from easyremote_jupyter.magics.job_magics import make_parser
@@ -26,7 +27,7 @@ from easyremote_jupyter.places.places import Place
 __all__ = ["FileMagics", "FileTable"]
 
 _HEADINGS = ("Name", "Size", "Time", "")
-#: More files than these are counted, not shown.
+#: Files that are shown; the others are counted.
 SHOWN_MAX = 200
 
 _FETCH = make_parser("remote_fetch")
@@ -52,7 +53,7 @@ class FileTable(list[RemoteFile]):
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                _printable(file.name if file.is_sent else f"outputs/{file.name}"),
+                printable(file.name if file.is_sent else f"outputs/{file.name}"),
                 size_text(file.size),
                 datetime.fromtimestamp(file.time).strftime("%Y-%m-%d %H:%M:%S"),
                 "sent" if file.is_sent else "",
@@ -64,10 +65,6 @@ class FileTable(list[RemoteFile]):
         return [f"... and {len(self) - SHOWN_MAX:,} more"] if len(self) > SHOWN_MAX else []
 
 
-def _printable(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
-
-
 @magics_class
 class FileMagics(PlaceMagics):
     """See the module."""
@@ -76,8 +73,8 @@ class FileMagics(PlaceMagics):
     def remote_files(self, line: str) -> FileTable:
         """List the files of a session: ``%remote_files [TARGET]``.
 
-        Those that its cells have written into ``outputs/``, which ``%remote_fetch`` brings here,
-        and those that were sent to it. They go when the session ends.
+        These are the files that its cells have written into ``outputs/``, which ``%remote_fetch``
+        brings here, and the files that were sent to it. They are deleted when the session ends.
         """
         with one_line_errors():
             place = self._places.find(parse(line))
@@ -90,11 +87,12 @@ class FileMagics(PlaceMagics):
     def remote_fetch(self, line: str) -> None:
         """Bring outputs of a session here: ``%remote_fetch [TARGET] NAME ... [--to FOLDER]``.
 
-        NAME is a file below ``outputs/`` of the session, or a pattern as ``*.png``. What is here
-        already is not fetched again, and what was interrupted goes on where it stopped.
+        NAME is a file below ``outputs/`` of the session, or a pattern as ``*.png``; hidden files
+        come only by a name that begins with a dot. Files that are here already are not fetched
+        again, and a transfer that was interrupted goes on where it stopped.
 
-        --to FOLDER    where they are put; else in the current folder
-        --overwrite    replace files that are here and something else
+        --to FOLDER    the folder for them; else the current folder
+        --overwrite    replace files here that have another content
         """
         with one_line_errors():
             wanted = _FETCH.parse_args(split_words(line))
@@ -106,10 +104,10 @@ class FileMagics(PlaceMagics):
                     show=output.show,
                 )
         for path in paths:
-            sys.stdout.write(f"{_printable(str(path))} ({size_text(path.stat().st_size)})\n")
+            sys.stdout.write(f"{printable(str(path))} ({size_text(path.stat().st_size)})\n")
 
     def _place(self, wanted: argparse.Namespace) -> tuple[Place, list[str]]:
-        """The session, and the names: a first word that is a node is the target."""
+        """The session and the names; a first word that is a node is the target."""
         target, names = "", list(wanted.words)
         if names[0].partition("/")[0] in self._places.known_nodes():
             target = names.pop(0)

@@ -19,7 +19,7 @@ from easyremote.client.session import replay
 from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 from easyremote.events import Display, Event, InputRequest, Value
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
-from easyremote_jupyter.magics.options import split_words
+from easyremote_jupyter.magics.options import seconds, split_words
 from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
 from easyremote_jupyter.output.watch import watch
 
@@ -41,7 +41,7 @@ def make_parser(name: str) -> argparse.ArgumentParser:
 
 _JOBS = make_parser("remote_jobs")
 _JOBS.add_argument("--all", action="store_true")
-_JOBS.add_argument("--wait", nargs="?", type=float, const=float("inf"))
+_JOBS.add_argument("--wait", nargs="?", type=seconds, const=float("inf"))
 _JOB = make_parser("remote_job")
 _JOB.add_argument("job")
 _JOB.add_argument("--follow", action="store_true")
@@ -65,9 +65,9 @@ class JobMagics(Magics):
     def remote_jobs(self, line: str) -> JobTable:
         """List the jobs of this notebook.
 
-        --all       those of the same key that run elsewhere, too
-        --wait [S]  wait until those in the background are done, S seconds at most; the last cell of
-                    a notebook that is run headless does this, so that their output is saved
+        --all       also the jobs of this key that run elsewhere
+        --wait [S]  wait until the background jobs are done, S seconds at most; do it in the last
+                    cell of a notebook that runs without a user, so that their output is saved
         """
         with one_line_errors():
             wanted = _JOBS.parse_args(split_words(line))
@@ -81,10 +81,10 @@ class JobMagics(Magics):
     def remote_job(self, line: str) -> None:
         """Show what a job has shown: ``%remote_job ID [--follow]``.
 
-        ID is what ``%remote_jobs`` shows, or the name of a background job. A job that another
-        notebook started, or this one before its kernel was restarted, will do as well.
+        ID is what ``%remote_jobs`` shows, or the name of a background job. It may be a job of
+        another notebook, or of this one before its kernel was restarted.
 
-        --follow  go on until it ends; an interrupt ends the following, not the job
+        --follow  show its output until it ends; an interrupt does not stop the job
         """
         with one_line_errors():
             wanted = _JOB.parse_args(split_words(line))
@@ -101,10 +101,10 @@ class JobMagics(Magics):
     def remote_cancel(self, line: str) -> None:
         """Interrupt a job: ``%remote_cancel ID [--kill]``.
 
-        ID is what ``%remote_jobs --all`` shows, or the name of a background job; a job of another
-        notebook of the same key will do as well.
+        ID is what ``%remote_jobs --all`` shows, or the name of a background job. The job may be of
+        another notebook with the same key.
 
-        --kill    end the process it runs in, and with it its session and the variables there
+        --kill    end its process, too, and with it the session and its variables
         """
         with one_line_errors():
             wanted = _CANCEL.parse_args(split_words(line))
@@ -134,7 +134,7 @@ class JobMagics(Magics):
         return [job for job in jobs if job["call_id"] not in ours and job["function"] == "cell"]
 
     def _known(self, what: str) -> tuple[str, str, str | None]:
-        """A job of this notebook, or of any other of the same key: its id, where, and its end."""
+        """A job of this notebook or another one with the same key: its id, its node and its end."""
         entry = self._jobs.find(what)
         if entry is not None:
             return entry.call_id, entry.node_id, entry.state if entry.job.done() else None
@@ -150,7 +150,7 @@ class JobMagics(Magics):
         raise missing(what)
 
     def _places(self, what: str) -> list[tuple[str, str]]:
-        """Where to ask for a job, and by which id."""
+        """The nodes to ask for a job, each with the job's id."""
         entry = self._jobs.find(what)
         if entry is not None:
             return [(entry.node_id, entry.call_id)]
@@ -174,9 +174,11 @@ class JobMagics(Magics):
         self._tell(node_id, call_id, answer)
 
     def _tell(self, node_id: str, call_id: str, answer: dict[str, Any]) -> None:
-        """What the output itself doesn't say: that it isn't all, or the error at its end."""
+        """Say what the output does not show: that the job goes on, or its error."""
         if answer["state"] == "running":
-            show_notice(f"It runs on: %remote_job {call_id[:8]} --follow goes on to its end.")
+            show_notice(
+                f"The job still runs. Follow it to its end: %remote_job {call_id[:8]} --follow"
+            )
         elif answer["state"] == "queued":
             show_notice("It waits for its turn.")
         elif "error" in answer:
@@ -190,7 +192,7 @@ class JobMagics(Magics):
 
 
 def _snapshot() -> dict[str, Any]:
-    """What the gateway knows now of the jobs of this key."""
+    """The gateway's present state of the jobs of this key."""
     stream = easyremote.connect().watch()
     try:
         return next(stream)
@@ -199,10 +201,10 @@ def _snapshot() -> dict[str, Any]:
 
 
 class _Replay(Output):
-    """The output of a job once more: its value is shown as text of this cell, not kept."""
+    """Shows the output of a job once more; its value is shown as a display of this cell."""
 
     def begins(self, job: Any) -> None:
-        """What is shown is listed already."""
+        """Nothing to do: the job is listed already."""
 
     def show(self, event: Event) -> None:
         if isinstance(event, Value):

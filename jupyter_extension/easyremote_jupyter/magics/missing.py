@@ -1,7 +1,7 @@
-"""What to do about a module or a file that is missing on a node: the option that brings it there.
+"""Hints for a module or file that is missing on a node: the option that brings it there.
 
-The distribution that a module is of is found among those installed here, and in a short list of
-those that are known by another name. ``tests/jupyter_extension/magics/test_missing.py`` proves it.
+The package of a module is found among those installed here, and in a short list of packages whose
+modules have other names. ``tests/jupyter_extension/magics/test_missing.py`` proves it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
-from easyremote.client.files import name_there
+from easyremote.client.files.sending import name_there
 from easyremote.errors import RemoteError
 from easyremote_jupyter.capture.local_modules import is_local
 
 __all__ = ["missing_file_hint", "missing_module_hint", "requirement_for"]
 
-#: No module named 'a', and the like.
+#: Messages as "No module named 'a'".
 _MODULE = re.compile(r"'([\w.]+)'(?: is not installed|, which is|$|;)")
-#: How the system says that there is no file.
+#: The system's message for a file that does not exist.
 _FILE = re.compile(r"\[Errno 2\] No such file or directory: ('[^']*')$")
 _DISTRIBUTIONS: Mapping[str, str] = {
     "Bio": "biopython",
@@ -55,11 +55,11 @@ _DISTRIBUTIONS: Mapping[str, str] = {
 
 
 def missing_module_hint(error: RemoteError) -> str:
-    """One line on how to have a module there; empty where it isn't about one."""
+    """One line on how to bring a module there; empty where the error is about something else."""
     if error.type_name != "ModuleNotFoundError":
         return ""
     found = _MODULE.search(error.message)
-    # Of a package that is there, a part can be missing: another version of it may have it.
+    # A part of a package is missing: the package is there, perhaps in another version.
     if found is None or "." in found[1]:
         return ""
     name = found[1]
@@ -73,7 +73,7 @@ def missing_module_hint(error: RemoteError) -> str:
 
 
 def missing_file_hint(error: RemoteError) -> str:
-    """One line on how to have a file of this machine there; empty where there is none."""
+    """One line on how to send a file of this machine; empty where there is no such file."""
     found = _FILE.search(error.message) if error.type_name == "FileNotFoundError" else None
     if found is None:
         return ""
@@ -87,7 +87,7 @@ def missing_file_hint(error: RemoteError) -> str:
 
 
 def requirement_for(module: str) -> str:
-    """What to install for a module: with its version, if it is installed here."""
+    """The requirement for a module, with its version if it is installed here."""
     known = packages_distributions().get(module)
     name = known[0] if known else _DISTRIBUTIONS.get(module, module.replace("_", "-"))
     try:

@@ -1,4 +1,4 @@
-"""The line of ``%%remote``: its options and its target, as typed. Pure.
+"""Reads the line of ``%%remote``: its target and its options. Pure.
 
 ``tests/jupyter_extension/magics/test_options.py`` proves it.
 """
@@ -14,17 +14,20 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
+from easyremote.client.executor import KEEP
 from easyremote.client.targets import ANY, NODE_VARIABLE, did_you_mean, parse_where
 from easyremote.errors import UsageError
+from easyremote.times import is_time
 from easyremote_jupyter.magics.requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "split", "split_words"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split"]
+__all__ += ["split_words"]
 
 Outputs = dict[str, str] | Literal["auto", "none", "*"]
 
 _WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
 
-#: Seconds that a cell that somebody waits for goes on when its kernel is gone.
+#: Seconds that a cell in the foreground goes on when its kernel is gone.
 DISCONNECT_LIMIT = 120.0
 
 EXAMPLES = """\
@@ -42,35 +45,35 @@ examples:
 
 @dataclass(slots=True)
 class Options:
-    """What a line asks for."""
+    """The target and the options of a line."""
 
-    #: The node, ``any``, or "" for the one that is meant without a name.
+    #: The node, ``any``, or "" where no target is named.
     node: str = ""
-    #: Which session of it, "" for this kernel's own.
+    #: The session of the node; "" for this kernel's own.
     session: str = ""
-    #: With ``any``: which nodes will do.
+    #: With ``any``: the conditions for the node.
     where: str = ""
     fresh: bool = False
     inputs: list[str] = field(default_factory=list)
     auto_in: bool = True
-    #: What comes back: the names there, and what they are called here.
+    #: The variables that come back: their names there, and their names here.
     outputs: Outputs = "auto"
-    #: Bytes of one value, and of all of a cell, that come back by themselves.
+    #: Bytes of one value, and of all values of a cell, that come back without being named.
     pull: tuple[float, float] = (16e6, 64e6)
-    #: Paths of files that lie in the session's folder when the cell runs.
+    #: Paths of files that are sent into the session's folder.
     files: list[str] = field(default_factory=list)
     force_push: bool = False
     timeout: float | None = None
     queue_timeout: float | None = None
-    #: The name of the background job, "" for one without; None for a cell that is waited for.
+    #: The name of the background job, "" for a job without a name; None for a foreground cell.
     background: str | None = None
-    #: Seconds that it goes on when this kernel is gone, below 0 to its end; None for the default.
+    #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
     hold: float | None = None
     #: Whether the cell may ask for input.
     stdin: bool = True
-    #: What is to be installed for the session, beside what the node has.
+    #: Packages that are installed for the session, beside those of the node.
     requirements: list[str] = field(default_factory=list)
-    #: Whether the notebook's own modules that the cell imports go with it.
+    #: Whether the notebook's own modules that the cell imports are sent.
     modules: bool = True
     quiet: bool = False
     progress: str = "auto"
@@ -83,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self._in_words(message)} See %%remote? for the options.")
 
     def _in_words(self, message: str) -> str:
-        """What argparse found, said to somebody who doesn't know argparse."""
+        """A message of argparse in words for people who don't know argparse."""
         option, _, what = message.removeprefix("argument ").partition(": ")
         if option == "unrecognized arguments":
             return self._unknown(what.split()[0])
@@ -100,7 +103,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"{word}: a cell has one target, and options."
+            return f"{word}: a cell has one target; the other words are options."
         known = [each for each in self._option_string_actions if each.startswith("--")]
         return f"There is no option {word}.{did_you_mean(word, known)}"
 
@@ -138,23 +141,24 @@ def _pull(text: str) -> tuple[float, float]:
     return size, max(size, Options().pull[1])
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time as typed: the ``type`` of an option of argparse."""
     try:
-        seconds = float(text)
+        read = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        read = 0.0
+    if not read or not is_time(read):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+    return read
 
 
 def _hold(text: str) -> float:
-    """Seconds that a job goes on without its client; -1 for ``keep``."""
-    what, _, seconds = text.partition(":")
+    """Seconds that a job goes on without its client; `KEEP` for ``keep``."""
+    what, _, limit = text.partition(":")
     if text == "keep":
-        return -1.0
+        return KEEP
     if what == "cancel":
-        return _seconds(seconds) if seconds else DISCONNECT_LIMIT
+        return seconds(limit) if limit else DISCONNECT_LIMIT
     raise argparse.ArgumentTypeError(f"{text!r} is neither keep nor cancel nor cancel:SECONDS")
 
 
@@ -205,7 +209,7 @@ def _add_variables(parser: _Parser) -> None:
         action="extend",
         type=_inputs,
         metavar="A,B",
-        help="send these variables as well as those that the cell is seen to read",
+        help="send these variables, too, beside those that the cell reads",
     )
     add("--no-auto-in", dest="auto_in", action="store_false", help="send those of -i only")
     add(
@@ -214,15 +218,15 @@ def _add_variables(parser: _Parser) -> None:
         dest="outputs",
         type=_outputs,
         metavar="A,B",
-        help="bring back these variables, however large ('a=b': b from there is a here; '*': all "
-        "that is new) (default: those that the cell assigns, if they are small)",
+        help="bring back these variables, however large ('a=b': b there is a here; '*': all new "
+        "variables) (default: those that the cell assigns, if they are small)",
     )
     add(
         "--pull",
         type=_pull,
         metavar="auto|always|never|SIZE",
-        help="the largest value that comes back by itself, as in 100M; larger ones stay there as "
-        "a RemoteRef (auto: 16 MB a value, 64 MB a cell)",
+        help="the largest value that comes back without being named, as in 100M; larger ones stay "
+        "there as a RemoteRef (auto: 16 MB a value, 64 MB a cell)",
     )
     add(
         "--file",
@@ -230,7 +234,7 @@ def _add_variables(parser: _Parser) -> None:
         action="extend",
         type=_files,
         metavar="A,B",
-        help="files that go along; the cell finds them under the same path",
+        help="files to send; the cell finds them under the same paths",
     )
     add(
         "--with",
@@ -244,17 +248,17 @@ def _add_variables(parser: _Parser) -> None:
         "--no-modules",
         dest="modules",
         action="store_false",
-        help="leave the modules of this notebook's folder that the cell imports here",
+        help="do not send the modules of this notebook's folder that the cell imports",
     )
-    add("--force-push", action="store_true", help="send more than 1 GB without asking back")
+    add("--force-push", action="store_true", help="send more than 1 GB")
 
 
 def _add_conduct(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-t", "--timeout", type=_seconds, metavar="SECONDS", help="how long the cell may run")
+    add("-t", "--timeout", type=seconds, metavar="SECONDS", help="how long the cell may run")
     add(
         "--queue-timeout",
-        type=_seconds,
+        type=seconds,
         metavar="SECONDS",
         help="how long it may wait for its turn on the node",
     )
@@ -299,13 +303,13 @@ HELP = PARSER.format_help()
 def parse(line: str) -> Options:
     """Read the options of a cell.
 
-    Cells of a notebook have few different lines: who asks again gets the same object, and must
-    not change it.
+    The result for a line is remembered, because cells of a notebook have few different lines: don't
+    change it.
 
     Raises
     ------
     UsageError
-        In one line, what is wrong with them.
+        An option is wrong; the message is one line.
     """
     options = Options(**vars(PARSER.parse_args(split_words(line))))
     if options.background and not options.background.isidentifier() and not options.node:
@@ -326,12 +330,12 @@ def parse(line: str) -> Options:
 
 
 def parse_target(word: str) -> Options:
-    """The options of a cell that has a target and nothing else; the empty word is no target."""
+    """The options of a cell that has a target only; an empty word is no target."""
     return parse(shlex.quote(word))
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line as a shell has them: what is in quotes is one word.
+    """Split a line into words as a shell does: text in quotes is one word.
 
     Raises
     ------
@@ -358,7 +362,7 @@ _OPTION = _option_pattern()
 
 
 def split(line: str, nodes: Collection[str]) -> tuple[str, str]:
-    """Take ``[TARGET] [options] EXPRESSION`` apart; the first word is a node only if it is known.
+    """Split ``[TARGET] [options] EXPRESSION``; the first word is a target only if it is known.
 
     Raises
     ------
@@ -370,7 +374,7 @@ def split(line: str, nodes: Collection[str]) -> tuple[str, str]:
         match = _OPTION.match(line, position)
         if match is None and not has_node:
             match = _WORD.match(line, position)
-            # `$name` is no Python, so it is a target that is yet to be expanded.
+            # `$name` is no Python, so it is a target, which is expanded later.
             has_node = match is not None and (
                 match[1].startswith("$") or match[1].partition("/")[0] in nodes
             )

@@ -1,4 +1,4 @@
-"""What the magics about one session have in common: they find it as ``%%remote`` does."""
+"""The base of the magics about one session, which they find as ``%%remote`` does."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""``%%remote`` and ``%remote``: a cell, or an expression, on a node.
+"""``%%remote`` and ``%remote``: run a cell or an expression on a node.
 
-They read a line of options, let `places` find the node, decide with `capture` and `closure` what to
-send along, let `display` show what comes, and bind what comes back. What a session and a call are
-is the client's business. ``tests/jupyter_extension/magics/test_remote.py`` proves it in real
+They read the line of options, find the node with `places`, find the variables to send with
+`capture`, show the output with `output`, and bind the variables that come back. Sessions and calls
+are in `easyremote.client`. ``tests/jupyter_extension/magics/test_remote.py`` proves it in real
 kernels.
 """
 
@@ -27,7 +27,7 @@ from IPython.core.magic import (
 from IPython.utils.text import DollarFormatter
 
 import easyremote
-from easyremote.client.files import named_files
+from easyremote.client.files.sending import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
@@ -52,7 +52,7 @@ from easyremote_jupyter.places.places import Place, Places
 from easyremote_jupyter.widgets.widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
-#: What stands for a value in a line.
+#: ``$name`` and ``{expression}`` in a line stand for values.
 _EXPANDED = re.compile("[${]")
 
 
@@ -71,7 +71,7 @@ class RemoteMagics(Magics):
     @no_var_expand
     @output_can_be_silenced
     def remote(self, line: str, cell: str | None = None) -> object:
-        # The docstring is below: it holds the options.
+        # The docstring is set below, because it holds the options.
         with one_line_errors():
             head, code = self._split(line) if cell is None else (line, cell)
             options = parse(self._expanded(head))
@@ -80,7 +80,7 @@ class RemoteMagics(Magics):
             answer, _ = self._run(replace(options, outputs="none"), code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
-            # The magic's line, so that the lines of tracebacks are those of the notebook.
+            # With the magic's line, so that tracebacks have the line numbers of the notebook.
             code = f"# %%remote {line}\n{cell}"
         return self.run_cell(options, code)
 
@@ -98,7 +98,7 @@ The variables that it reads are sent along; those that it assigns come back.
 {HELP}"""
 
     def run_cell(self, options: Options, code: str) -> CellJob | None:
-        """Run a cell as `options` say, and show what it shows; a job in the background, at once."""
+        """Run a cell as `options` say, and show its output; a background job returns at once."""
         if is_empty(code) and not isinstance(options.outputs, dict):
             return None
         try:
@@ -125,13 +125,13 @@ The variables that it reads are sent along; those that it assigns come back.
             return head
         try:
             return str(DollarFormatter().vformat(head, [], dict(self.shell.user_ns)))
-        except Exception:  # an expression is the user's code; IPython leaves the line alone, too
+        except Exception:  # the user's expression raised: leave the line as it is, as IPython does
             return head
 
     # -- what travels
 
     def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Value | None]:
-        """Run `code` where `options` say; the node's answer, and the event that shows its value."""
+        """Run `code` as `options` say; returns the node's answer and the event with its value."""
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
@@ -179,7 +179,7 @@ The variables that it reads are sent along; those that it assigns come back.
             except (RemoteError, CallTimeout) as error:
                 if not error.may_have_run:
                     raise
-                # What it assigned before it failed is there, and comes back as well.
+                # The variables that the cell assigned before it failed come back, too.
                 if (left := place.collect()) is None:
                     place.held.forget()
                 else:
@@ -193,7 +193,7 @@ The variables that it reads are sent along; those that it assigns come back.
     def _request(
         self, options: Options, code: str, found: Names, needs: Shipment
     ) -> dict[str, Any]:
-        """What is asked of the node, but for the variables."""
+        """The request for the node, without the variables."""
         renames = options.outputs if isinstance(options.outputs, dict) else {}
         with one_line_errors():
             requirements = [*options.requirements, *of_script(code)]
@@ -210,23 +210,23 @@ The variables that it reads are sent along; those that it assigns come back.
             "files": files,
             "writes": sorted(found.writes | found.mutates),
             "no_input": self._no_input(options),
-            # What a job shows in the background is not published under this cell.
+            # The output of a background job is not published under this cell.
             "parent": "" if options.background is not None else self._widgets.parent(),
             "origin": origin(self.shell),
         }
 
     def _no_input(self, options: Options) -> str:
-        """Why the cell can't ask its user for input; empty where it can."""
+        """Why the cell can't ask for input; empty where it can."""
         if not options.stdin:
             return "--no-stdin says so"
         if options.background is not None:
             return "it runs in the background"
         if not getattr(getattr(self.shell, "kernel", None), "_allow_stdin", True):
-            return "where this notebook runs, nobody is asked"
+            return "this notebook runs without a user"
         return ""
 
     def _start(self, options: Options, code: str) -> CellJob | None:
-        """Run a cell in the background; its job, unless that has a name."""
+        """Run a cell in the background; returns its job, or None where a variable holds it."""
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
@@ -272,14 +272,14 @@ The variables that it reads are sent along; those that it assigns come back.
         try:
             return names(code, shadowed=shadowed)
         except SyntaxError:
-            return Names()  # the node says so, with the cell's lines
+            return Names()  # the node reports it, with the cell's lines
 
     # -- what comes back
 
     def _bind(
         self, place: Place, answer: dict[str, Any], touched: set[str], options: Options
     ) -> dict[str, Any]:
-        """Bind what came back to its names; the answer, with its ``value`` if there is one."""
+        """Bind the variables that came back; returns the answer, with ``value`` if there is one."""
         space = self.shell.user_ns
         renames = options.outputs if isinstance(options.outputs, dict) else {}
         values = place.open(answer, space, options)
@@ -287,7 +287,9 @@ The variables that it reads are sent along; those that it assigns come back.
         for name, value in values.items():
             space[renames.get(name, name)] = value
         for name, module in answer["imports"].items():
-            if module in sys.modules:  # importing it here could take long, and wasn't asked for
+            if (
+                module in sys.modules
+            ):  # not imported here: that could take long, and nobody asked for it
                 space[renames.get(name, name)] = sys.modules[module]
         place.held.note((touched | set(values)).difference(answer["gone"]), space)
         kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
@@ -297,12 +299,12 @@ The variables that it reads are sent along; those that it assigns come back.
 
 
 def _is_news(name: str, what: dict[str, Any]) -> bool:
-    """Whether to say that it stays; of a widget, which is shown and works here, it is none."""
+    """Whether to say that a value stays there. A widget does, but it works here."""
     return bool(name) and "is_widget" not in what
 
 
 def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:
-    """What stayed on the node, and how to have it."""
+    """A line on the values that stayed on the node, and how to bring them."""
     large = [name for name, what in kept.items() if what["size"]]
     items = [
         f"{name} ({what['type']}{', ' + size_text(what['size']) if what['size'] else ''})"

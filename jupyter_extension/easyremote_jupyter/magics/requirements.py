@@ -1,6 +1,6 @@
-"""What a cell says that it needs: ``--with``, or ``# /// script`` metadata (PEP 723). Pure.
+"""Reads the packages that a cell needs: ``--with``, or ``# /// script`` (PEP 723). Pure.
 
-What becomes of it on the node is in ``easyremote.node.worker.environment``.
+``easyremote.node.worker.environment`` installs them on the node.
 ``tests/jupyter_extension/magics/test_requirements.py`` proves it.
 """
 
@@ -13,19 +13,19 @@ from easyremote.errors import UsageError
 
 __all__ = ["of_script", "parse_with"]
 
-#: As in the PEP.
+#: The pattern of the PEP.
 _BLOCK = re.compile(r"(?m)^# /// script\s*$\s(?P<content>(^#(| .*)$\s)+)^# ///\s*$")
-#: A requirement begins with a name: it can't be an option of the installer, nor a path.
+#: A requirement begins with a name, so that it is neither an option of the installer nor a path.
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*\s*(?:$|[\[<>=!~;@(\s])")
 
 
 def parse_with(text: str) -> list[str]:
-    """Take ``polars>=1,<2,xgboost[gpu,cpu]`` apart: a comma can be a part of a requirement.
+    """Split ``polars>=1,<2,xgboost[gpu,cpu]``: a comma can be part of a requirement.
 
     Raises
     ------
     UsageError
-        One of them is no requirement.
+        One part is no requirement.
     """
     found: list[str] = []
     for piece in text.split(","):
@@ -38,7 +38,7 @@ def parse_with(text: str) -> list[str]:
 
 
 def of_script(code: str) -> list[str]:
-    """The ``dependencies`` of the metadata in a cell; none where it has no metadata.
+    """The ``dependencies`` in the metadata of a cell; empty where it has no metadata.
 
     Raises
     ------

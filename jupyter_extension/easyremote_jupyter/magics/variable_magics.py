@@ -21,7 +21,7 @@ from easyremote_jupyter.places.shipping import load
 __all__ = ["VariableMagics", "VariableTable"]
 
 _HEADINGS = ("Name", "Type", "Size", "Value")
-#: Characters of a value in the table.
+#: Characters of a value that the table shows.
 _TEXT_MAX = 60
 
 
@@ -78,7 +78,7 @@ class VariableMagics(PlaceMagics):
                 raise UsageError(f"{name}: there is no variable of that name here")
         values = {name: space[name] for name in names}
         with one_line_errors():
-            place.held.drop(names)  # sent, whatever is there
+            place.held.drop(names)  # sent even where the session has it
             with Output(self.shell) as output:
                 request = load(
                     place.session, place.held, values, {}, options, output, trusts_blobs=False
@@ -91,14 +91,14 @@ class VariableMagics(PlaceMagics):
 
     @line_magic
     def remote_rm(self, line: str) -> None:
-        """Remove variables from a session: ``%remote_rm [TARGET] NAME ...``. Those here stay."""
+        """Remove variables of a session, not those here: ``%remote_rm [TARGET] NAME ...``."""
         place, names = self._arguments("remote_rm", line)
         with one_line_errors():
             place.session.ask("delete", names)
         place.held.drop(names)
 
     def _arguments(self, magic: str, line: str) -> tuple[Place, list[str]]:
-        """The session, and the names: a first word that is no variable anywhere is a target."""
+        """The session and the names; a first word that is no variable is the target."""
         words = split_words(line)
         target = words.pop(0) if words and self._is_target(words[0]) else ""
         words = " ".join(words).replace(",", " ").split()

@@ -1,12 +1,12 @@
-"""What is attached, shared with the notebook's front end over a comm.
+"""Shares the attached node with the notebook's front end, over a comm.
 
-The comm is opened as soon as the extension is loaded, so a front end knows that it is, and says
-which node the notebook keeps in its metadata; it is told, too, which session on a node is this
-kernel's own. Cells that wait in the queue already come before
-that: for them it is read from the notebook's file, which Jupyter servers name to their kernels.
-From then on each side tells the other: a choice in the toolbar attaches here, ``%remote_attach`` in
-a cell shows in the toolbar. Nothing is run, and no gateway is asked: that a node is not there is
-said by the next cell that needs it.
+The comm is opened when the extension is loaded. So the front end knows that it is loaded, and says
+which node the notebook has in its metadata; and it learns the name of this kernel's own session.
+Cells that are in the queue already run before the front end can say this: for them the metadata is
+read from the notebook's file, whose path Jupyter servers give to their kernels. From then on each
+side tells the other of changes: a choice in the toolbar attaches a node here, and
+``%remote_attach`` in a cell changes the toolbar. No gateway is asked: if the node does not exist,
+the next cell that needs it says so.
 ``tests/jupyter_extension/places/test_attachment.py`` proves it in a real kernel.
 """
 
@@ -25,12 +25,12 @@ from easyremote_jupyter.places.places import Places
 __all__ = ["TARGET", "Attachment"]
 
 TARGET = "easyremote"
-#: Where Jupyter servers say which notebook a kernel was started for.
+#: The variable with the path of the notebook that a Jupyter server started the kernel for.
 PATH_VARIABLE = "JPY_SESSION_NAME"
 
 
 class Attached(msgspec.Struct):
-    """As the notebook's metadata have it."""
+    """The attached node, as in the notebook's metadata."""
 
     node: str
     session: str = ""
@@ -52,7 +52,7 @@ class _Notebook(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """From the front end: what to attach; or, to be told what is."""
+    """A message of the front end: what to attach, or a question what is attached."""
 
     kind: Literal["attach", "ask"]
     attached: Attached | None = None
@@ -64,7 +64,7 @@ class Attachment:
     Parameters
     ----------
     places
-        Whose attachment is shared.
+        The places whose attached node is shared.
     """
 
     def __init__(self, places: Places) -> None:
@@ -72,7 +72,7 @@ class Attachment:
         self._comm: Any = None
 
     def open(self) -> None:
-        """Tell the front end, if there is one that listens, that the extension is loaded."""
+        """Tell the front end that the extension is loaded; nothing happens where none listens."""
         from comm import create_comm
 
         self._attach(_kept(os.environ.get(PATH_VARIABLE, "")))
@@ -82,7 +82,7 @@ class Attachment:
         self._places.on_attached = self._tell
 
     def close(self) -> None:
-        """The extension is unloaded. Safe to repeat."""
+        """Close the comm, when the extension is unloaded. Safe to repeat."""
         if self._comm is not None:
             self._comm.close()
         self._forget()
@@ -115,11 +115,11 @@ class Attachment:
 
 
 def _kept(path: str) -> Attached | None:
-    """What the notebook with this path keeps; None also where that can't be read."""
+    """The attached node in the metadata of a notebook; None where there is none to read."""
     if not path.endswith(".ipynb"):
         return None
     try:
         notebook = msgspec.json.decode(Path(path).read_bytes(), type=_Notebook)
     except (OSError, msgspec.MsgspecError):
-        return None  # renamed meanwhile, or somebody else's metadata: the front end will say
+        return None  # the file was renamed, or its metadata are not ours: the front end tells
     return notebook.metadata.easyremote.attached

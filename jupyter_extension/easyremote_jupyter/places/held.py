@@ -1,8 +1,8 @@
-"""What a session's process holds of this notebook's variables, so that they are not sent again.
+"""Knows which variables a session's process has already, so that they are not sent again.
 
-A variable is sent when it isn't there, or when it has changed here since: another object, or the
-same one with other contents (its serialised form has another hash). What has not changed here but
-there, by a cell, stands: so two cells that append to one list append twice.
+A variable is sent when the process does not have it, or when it has changed here since it was sent:
+it is another object, or its serialised form has another hash. A variable that only a cell there has
+changed is not sent: two remote cells that append to one list append twice.
 ``tests/jupyter_extension/places/test_held.py`` proves it.
 """
 
@@ -21,13 +21,13 @@ __all__ = ["Held"]
 
 
 class _Entry(NamedTuple):
-    #: Gives the object, or None where it is gone.
+    #: Returns the object, or None where it is gone.
     found: Callable[[], Any]
-    #: A hash of its serialised form; empty where it can't travel.
+    #: The hash of its serialised form; empty where it can't travel.
     digest: bytes
 
     def is_same(self, other: _Entry) -> bool:
-        """Whether it is the same object with the same contents."""
+        """Whether a value is the same object with the same contents."""
         return bool(self.digest) and self.digest == other.digest and self.has(other.found())
 
     def has(self, value: object) -> bool:
@@ -35,17 +35,17 @@ class _Entry(NamedTuple):
 
 
 class Held:
-    """The variables of one session, as far as this notebook knows."""
+    """The variables of one session, as this notebook knows them."""
 
     def __init__(self) -> None:
-        #: The process that has them, in its own words; None before the first cell.
+        #: The name of the process that has them; None before the first cell.
         self.process: str | None = None
         self._entries: dict[str, _Entry] = {}
-        #: How the variables of a cell were when it was sent, until `note` uses it.
+        #: The state of a cell's variables when they were sent, until `note` takes it.
         self._fresh: dict[str, _Entry] = {}
 
     def missing(self, variables: Mapping[str, object]) -> dict[str, object]:
-        """Those of `variables` that have to be sent."""
+        """The variables that have to be sent."""
         self._fresh = {name: self._entry(value) for name, value in variables.items()}
         return {
             name: value
@@ -54,9 +54,9 @@ class Held:
         }
 
     def note(self, names: Iterable[str], namespace: Mapping[str, object]) -> None:
-        """The process has `names`, and its values stand as long as these here don't change.
+        """Note that the process has `names`; they are sent again only after a change here.
 
-        What `missing` looked at counts as it was then; what was noted before, as it was before.
+        The state that counts is the one that `missing` has seen, else the one noted before.
         """
         fresh, self._fresh = self._fresh, {}
         for name in names:
@@ -69,22 +69,22 @@ class Held:
             self._entries[name] = known
 
     def drop(self, names: Iterable[str]) -> None:
-        """The process has not got these."""
+        """Note that the process does not have these."""
         for name in names:
             self._entries.pop(name, None)
 
     def forget(self) -> None:
-        """The process is gone, or nobody knows what became of it."""
+        """Note that the process is gone, or may be gone."""
         self._entries.clear()
         self._fresh.clear()
         self.process = None
 
     def _entry(self, value: object) -> _Entry:
         try:
-            # Whoever deletes a large array here wants its memory back.
+            # A reference that is not weak would keep a large array that the user deletes.
             known: Callable[[], Any] = weakref.ref(value)
         except TypeError:
-            known = lambda: value  # noqa: E731 - what can't be referred to weakly
+            known = lambda: value  # noqa: E731 - there are no weak references to it
         if isinstance(value, RemoteRef):
             is_there = value.where.process == self.process
             return _Entry(known, b"a reference" if is_there else b"")

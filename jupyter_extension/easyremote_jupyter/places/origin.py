@@ -1,7 +1,7 @@
-"""Which cell of which kernel runs: so that the panel finds the cell that a job came from.
+"""Names the cell and the kernel that run, so that the panel finds the cell of a job.
 
 JupyterLab sends a cell's id with each request to run it, and names a kernel's connection file after
-the kernel's id. Both are random; other front ends put paths there, and those stay here.
+the kernel's id. Both are random. Other front ends put paths there, which are not sent.
 ``tests/jupyter_extension/places/test_origin.py`` proves it in real kernels.
 """
 
@@ -13,13 +13,13 @@ from typing import Any
 
 __all__ = ["origin"]
 
-#: As nbformat has the id of a cell.
+#: nbformat's pattern for the id of a cell.
 _CELL_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _CONNECTION_FILE = re.compile(r"kernel-([\w-]{1,64})\.json", re.ASCII)
 
 
 def origin(shell: Any) -> str:
-    """``KERNEL/CELL`` of what runs now in this shell; empty where the front end doesn't say."""
+    """``KERNEL/CELL`` of the cell that runs; empty where the front end does not name it."""
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return ""

@@ -1,7 +1,8 @@
-"""Where this notebook's cells run: the node that is attached, the sessions that were used.
+"""Decides where this notebook's cells run, and sends them there.
 
-`Places` turns the options of a cell into a `Place`, a session of a node and what is known to be
-there. A session that turns out to be new is told of, with what was lost and what is sent again.
+`Places` turns the options of a cell into a `Place`: a session of a node, with the variables that it
+is known to have. Where a session turns out to be new, the user is told which variables are lost and
+which are sent again.
 ``tests/jupyter_extension/places/test_places.py`` proves it in real kernels.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 import easyremote
 from easyremote.client.client import Client
+from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.client.session import Session
@@ -31,18 +33,18 @@ from easyremote_jupyter.places.shipping import load
 
 __all__ = ["Place", "Places"]
 
-#: Seconds in which a session says what a failed cell has left.
+#: Seconds that a session has to return the variables of a failed cell.
 COLLECT_LIMIT = 30.0
 
 
 @dataclass(slots=True)
 class Place:
-    """Where cells run, and what is there."""
+    """A session in which cells run, and the variables that it has."""
 
     session: Session
     held: Held = field(default_factory=Held)
     modules: Sent = field(default_factory=Sent)
-    #: The process that ran the last cell, and the names that it had then.
+    #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
 
@@ -55,7 +57,7 @@ class Place:
         output: Watcher,
         space: dict[str, object],
     ) -> dict[str, Any]:
-        """Run a cell with the variables that it needs, of which it may do without the optional."""
+        """Run a cell with the variables that it needs; the optional ones may be left out."""
         trusts_blobs = True
         while True:
             job = self._submit(request, variables, optional, options, trusts_blobs, output)
@@ -80,7 +82,7 @@ class Place:
     def _note_process(
         self, process: str, variables: Mapping[str, object], space: Mapping[str, object]
     ) -> str:
-        """What to say if it isn't the process of the last cell: a restart, a crash, idle time."""
+        """Tell the user if the session has a new process: after a restart, a crash or idle time."""
         told = ""
         if self.process not in (None, process):
             refs = {name for name, value in space.items() if isinstance(value, RemoteRef)}
@@ -117,7 +119,7 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output)
         modules = self.modules.wire(request["modules"], self.held.process, output.notice)
-        kept = -1.0 if options.background is not None else DISCONNECT_LIMIT
+        kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
             request | shipped | modules,
             timeout=options.timeout,
@@ -125,13 +127,15 @@ class Place:
             hold=options.hold or kept,
             origin=request["origin"],
         )
-        self.held.note(variables, variables)  # as they are now: they can change while it runs
+        self.held.note(
+            variables, variables
+        )  # in their present state: they can change while the cell runs
         return job
 
     def open(
         self, answer: dict[str, Any], space: dict[str, object], options: Options
     ) -> dict[str, object]:
-        """The values that came back with an answer; what stayed there is a RemoteRef."""
+        """The values of an answer; a value that stayed there is a RemoteRef."""
         token = home.set(space)
         try:
             values, troubles = self.session.open(answer)
@@ -153,7 +157,7 @@ class Place:
         return values
 
     def collect(self) -> dict[str, Any] | None:
-        """What a cell that failed has left to bring back; None where it can't be had."""
+        """The variables of a cell that failed; None where they can't be had."""
         try:
             answer = self.session.ask("collect", process=self.held.process, timeout=COLLECT_LIMIT)
         except EasyRemoteError:
@@ -161,7 +165,7 @@ class Place:
         return answer if "packed" in answer else None
 
     def end(self) -> None:
-        """End a throw-away session; one whose node can't be reached ends with that node."""
+        """End a session of ``--fresh``. Where its node is out of reach, it ends with the node."""
         with contextlib.suppress(EasyRemoteError):
             self.session.end()
 
@@ -170,18 +174,18 @@ class Places:
     """The places of one notebook."""
 
     def __init__(self) -> None:
-        #: Where cells run that name no target: a node (or ``any``), its session, its conditions.
+        #: The target of cells that name none: a node (or ``any``), its session, its conditions.
         self.attached: Options | None = None
         #: Whether cells without a magic run there, too.
         self.is_auto = False
-        #: Told after each change of the two.
+        #: Called after each change of the two.
         self.on_attached: Callable[[], None] | None = None
         self._places: dict[tuple[Client, str, str], Place] = {}
-        #: The node that ``any`` stands for, for each ``--where`` and session.
+        #: The node that was chosen for ``any``, by ``--where`` and session.
         self._chosen: dict[tuple[str, str], str] = {}
 
     def attach(self, target: Options | None, *, auto: bool = False) -> None:
-        """Let cells that name no target run there; with None, look for one again."""
+        """Set the target of cells that name none; None for no target."""
         self.attached, self.is_auto = target, auto
         if self.on_attached is not None:
             self.on_attached()
@@ -192,7 +196,7 @@ class Places:
         Raises
         ------
         UsageError
-            No node is meant, or more than one could be.
+            No node fits the options, or more than one does.
         """
         client = easyremote.connect()
         node_id, session, where = self._target(options)
@@ -208,15 +212,15 @@ class Places:
         return self._places[key]
 
     def names(self) -> list[str]:
-        """The named sessions that were used, as ``node/session``."""
+        """The named sessions that this notebook has used, as ``node/session``."""
         return [f"{node_id}/{session}" for _, node_id, session in self._places if session]
 
     def known_nodes(self) -> set[str]:
-        """What a word can name as a target."""
+        """The names of nodes, and ``any``."""
         return {node.node_id for node in easyremote.connect().known_nodes()} | {ANY}
 
     def _target(self, options: Options) -> tuple[str, str, str]:
-        """The node, the session and the conditions, with what is attached where none is named."""
+        """The node, the session and the conditions; those that are attached where none is named."""
         if options.node or options.where:
             return options.node, options.session, options.where
         attached = self.attached
@@ -225,7 +229,7 @@ class Places:
         return os.environ.get(NODE_VARIABLE, ""), options.session, ""
 
     def _any(self, where: str, session: str, client: Client) -> str:
-        """The least loaded node that will do; later the same one, until it goes away."""
+        """The least loaded node that fits; the same one in later cells, until it goes away."""
         conditions = parse_where(where) if where else ()
         chosen = self._chosen.get((where, session))
         nodes = client.known_nodes() if chosen is not None else ()

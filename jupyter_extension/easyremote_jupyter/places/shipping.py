@@ -1,7 +1,7 @@
-"""What goes to a session with a cell: variables and files, how large they are, what is said of it.
+"""Sends the variables and files of a cell, and tells the user how large they are.
 
-What the session holds is not sent, nor are the blobs and files that its node has. Large ones are
-announced, and very large ones have to be asked for (``--force-push``). Files go ahead of the rest.
+Variables that the session has are not sent, nor blobs and files that its node has. Large variables
+are announced; very large ones need ``--force-push``. Files are sent first.
 ``tests/jupyter_extension/magics/test_variable_magics.py`` proves it in real kernels.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from easyremote.client.files import missing as missing_files
-from easyremote.client.files import send
+from easyremote.client.files.sending import missing as missing_files
+from easyremote.client.files.sending import send
 from easyremote.client.refs import size_text
 from easyremote.client.session import Session
 from easyremote.errors import CannotShip, UsageError
@@ -24,7 +24,7 @@ from easyremote_jupyter.places.held import Held
 
 __all__ = ["load", "sizes"]
 
-#: What travels is announced from here, and has to be wanted from there.
+#: Bytes above which a transfer is announced, and above which it needs ``--force-push``.
 ANNOUNCED_MIN = 1_000_000
 FORCED_MIN = 1_000_000_000
 
@@ -39,23 +39,23 @@ def load(
     *,
     trusts_blobs: bool = True,
 ) -> dict[str, Any]:
-    """The part of a request that holds the variables and files; the files are there then.
+    """Send the files, and make the part of a request with the variables and files.
 
     Parameters
     ----------
     files
-        By the names that they have in the session's folder.
+        The files by their names in the session's folder.
     output
         Shows what is sent.
     trusts_blobs
-        Whether to leave out what the node says it has; not after it turned out to be gone.
+        Whether to leave out the blobs that the node says it has; False after one was gone.
 
     Raises
     ------
     CannotShip
         A variable can't travel.
     UsageError
-        One is so large that it has to be wanted, or a file can't be sent.
+        They are so large that they need ``--force-push``, or a file can't be sent.
     """
     for name, value in variables.items():
         _check_device(name, value)
@@ -87,7 +87,7 @@ def sizes(
 ) -> dict[str, tuple[str, int]]:
     """The type of each variable that is sent, and how many bytes it adds; the largest first."""
     counted, found = set(known), {}
-    # What a function uses goes with it, but is a variable as well: that is what it counts for.
+    # A variable that a function uses travels with it, but counts as a variable of its own.
     for name in sorted(missing, key=lambda name: callable(missing[name])):
         packed = session.pack({name: missing[name]}, held.process)
         found[name] = type(missing[name]).__name__, _travelling(packed, counted)
@@ -113,7 +113,7 @@ def _announcement(session: Session, found: dict[str, tuple[str, int]], options: 
 
 
 def in_a_notebook(error: CannotShip) -> CannotShip:
-    """The error for a variable, in one short line."""
+    """The error for a variable that can't travel, as one short line."""
     if not {"name", "path", "type", "hint"} <= error.details.keys():
         return error
     name, path, kind = error.details["name"], error.details["path"], error.details["type"]
@@ -124,7 +124,7 @@ def in_a_notebook(error: CannotShip) -> CannotShip:
 
 
 def _check_device(name: str, value: object) -> None:
-    """Refuse what lies in the memory of a GPU: the node's is another one."""
+    """Refuse values in the memory of a GPU: the node has another GPU."""
     if type(value).__module__.partition(".")[0] == "torch" and getattr(value, "is_cuda", False):
         kind = type(value).__name__
         raise CannotShip(

@@ -1,10 +1,10 @@
-"""What a front end says to the widgets of one session, in order, one message at a time.
+"""Brings a front end's messages to the widgets of one session, in order, one at a time.
 
-The thread that brings a message waits until the session has done with it, as it would for a widget
-of this kernel: then the front end hears that it is done, and sends what has changed meanwhile; it
-never piles up. While the session is at work on something else, the kernel's main thread waits only
-a moment, because the notebook has to go on; of the values that come for a widget until its turn
-comes, the last one stands. ``tests/jupyter_extension/widgets/test_relay.py`` proves it.
+The thread that brings a message waits until the session has handled it, as it would for a widget
+of this kernel. Then the front end hears that the message is done, and sends the next value, so
+messages do not pile up. While the session runs something else, the kernel's main thread waits only
+a moment, because the notebook has to go on. If several values for one widget wait, only the last
+one is sent. ``tests/jupyter_extension/widgets/test_relay.py`` proves it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from easyremote.events import CommClose, CommMessage, values_set
 from easyremote_jupyter.output.watch import INTERRUPT_LIMIT
 
-__all__ = ["Relay", "Said"]
+__all__ = ["WidgetRelay", "Said"]
 
-#: How long the main thread waits for the message's turn, in seconds.
+#: Seconds that the main thread waits for the message's turn.
 TURN_LIMIT = 1.0
 _POLL = 0.05
 
@@ -31,26 +31,26 @@ _log = logging.getLogger("easyremote.notebook")
 
 @dataclass(eq=False)
 class Said:
-    """One message of a front end."""
+    """A message of a front end."""
 
     event: CommMessage | CommClose
     #: The process of the widget, and the id of the front end's message.
     process: str
     parent: str
-    #: As the kernel got it.
+    #: The message as the kernel got it.
     message: Any
-    #: The call that takes it there, when it is on its way.
+    #: The call that brings it there, once it is started.
     job: Any = None
     is_done: threading.Event = field(default_factory=threading.Event)
 
 
-class Relay:
-    """Hands on the messages for one session.
+class WidgetRelay:
+    """Brings messages to the widgets of one session.
 
     Parameters
     ----------
     deliver
-        Takes one message to the session and publishes what comes of it; on a thread of the relay.
+        Brings one message to the session and publishes its effects; called on the relay's thread.
     """
 
     def __init__(self, deliver: Callable[[Said], None]) -> None:
@@ -60,7 +60,7 @@ class Relay:
         self._lock = threading.Lock()
 
     def send(self, said: Said) -> None:
-        """Hand on a message, and wait until it is done, or for its turn."""
+        """Bring a message there; wait until it is handled, or a moment for its turn."""
         with self._lock:
             self._add(said)
             if not self._is_working:
@@ -74,13 +74,13 @@ class Relay:
                 has_begun = said.job is not None and said.job.running()
                 if not has_begun and time.monotonic() > limit:
                     return
-        except KeyboardInterrupt:  # the stop button: it is meant for the widget's callback
+        except KeyboardInterrupt:  # the stop button stops the widget's callback
             if said.job is not None:
                 said.job.interrupt()
             said.is_done.wait(INTERRUPT_LIMIT)
 
     def _add(self, said: Said) -> None:
-        """Let it wait; in the place of one whose values it replaces, if that waits still."""
+        """Add a message to the queue, in the place of one whose values it replaces."""
         values = values_set(said.event)
         for index in range(len(self._waiting) - 1, -1, -1):
             other = self._waiting[index]
@@ -104,7 +104,7 @@ class Relay:
                 said = self._waiting.popleft()
             try:
                 self._deliver(said)
-            except Exception:  # the boundary: those that wait must not wait for ever
-                _log.exception("InternalError in what a widget was told; please report this.")
+            except Exception:  # the thread's boundary: without it, callers wait for ever
+                _log.exception("InternalError: a widget's message failed; please report this.")
             finally:
                 said.is_done.set()

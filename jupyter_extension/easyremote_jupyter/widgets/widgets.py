@@ -1,9 +1,9 @@
-"""The widgets of this notebook that live on nodes: what they say here, what is said to them there.
+"""Connects widgets that live on nodes with the notebook's front end.
 
-A widget's comm is opened here under the same id, so the front end speaks with this kernel, and the
-kernel hands on each message as a call to the widget's session (`relay`). What comes of that is
-published under the message that asked for it: so `ipywidgets.Output` catches it, and the front end
-sends a slider's next value when the last one is done.
+A widget's comm is opened here under the same id, so the front end speaks with this kernel. The
+kernel passes each message on as a call to the widget's session (`relay`). The effects are published
+under the message that caused them: so `ipywidgets.Output` catches them, and the front end sends a
+slider's next value when the last one is handled.
 ``tests/jupyter_extension/widgets/test_widgets.py`` proves it in a real kernel.
 """
 
@@ -19,13 +19,13 @@ from easyremote.errors import EasyRemoteError
 from easyremote.events import Comm, CommClose, CommMessage, CommOpen, ErrorShown
 from easyremote_jupyter.output.display import Output, error_content
 from easyremote_jupyter.output.watch import watch
-from easyremote_jupyter.widgets.relay import Relay, Said
+from easyremote_jupyter.widgets.relay import Said, WidgetRelay
 
 __all__ = ["Widgets"]
 
-#: By it a page that is loaded anew asks for all widgets at once, and this kernel's ipywidgets knows
-#: its own only. Where nobody answers, a front end asks the kernel for its comms, and each for its
-#: state: so those on nodes are there, too.
+#: A page that is loaded anew asks for all widgets at once through this comm, and this kernel's
+#: ipywidgets knows only its own. Where nobody answers, the front end asks the kernel for its comms
+#: and each comm for its state, and so finds the widgets of nodes, too.
 _ALL_STATES = "jupyter.widget.control"
 _ENDED = "The session on {} has ended, and this widget with it: run its cell again.\n"
 
@@ -36,7 +36,7 @@ class Widgets:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._kernel = getattr(shell, "kernel", None)
-        self._relays: dict[Session, Relay] = {}
+        self._relays: dict[Session, WidgetRelay] = {}
 
     def receive(self, session: Session, event: Comm, parent: Any = None) -> None:
         """Publish what a widget says.
@@ -44,16 +44,16 @@ class Widgets:
         Parameters
         ----------
         session
-            Where it lives.
+            The widget's session.
         event
-            A comm that opens, says something or closes.
+            The widget opens its comm, says something, or closes.
         parent
-            The front end's message that it answers; None for the cell that runs here.
+            The front end's message that caused it; None for the cell that runs here.
         """
         if self._kernel is None:
             return
         manager = self._kernel.comm_manager
-        manager.targets.pop(_ALL_STATES, None)  # ipywidgets registers it whenever it is imported
+        manager.targets.pop(_ALL_STATES, None)  # ipywidgets registers it when it is imported
         comm = manager.comms.get(event.comm_id)
         if comm is None and isinstance(event, CommOpen):
             names = event.comm_id, event.target_name, event.process
@@ -77,7 +77,7 @@ class Widgets:
         return str(self._kernel.get_parent().get("header", {}).get("msg_id", ""))
 
     def close(self, process: str | None, parent: Any = None) -> None:
-        """A session's process has ended: its widgets are closed here."""
+        """Close the widgets of a process that has ended."""
         if self._kernel is None:
             return
         for comm in list(self._kernel.comm_manager.comms.values()):
@@ -87,13 +87,13 @@ class Widgets:
 
     # -- inside
 
-    def _relay(self, session: Session) -> Relay:
+    def _relay(self, session: Session) -> WidgetRelay:
         if session not in self._relays:
-            self._relays[session] = Relay(partial(self._deliver, session))
+            self._relays[session] = WidgetRelay(partial(self._deliver, session))
         return self._relays[session]
 
     def _deliver(self, session: Session, said: Said) -> None:
-        """Hand a message to the session; its end, or an error of ours, is one line."""
+        """Bring a message to the session. If the session has ended, or on an error, show a line."""
         reply = _Reply(self._publish, said.message)
         output = Output(
             self._shell,
@@ -122,13 +122,13 @@ class Widgets:
 
 @dataclass(eq=False)
 class _RemoteComm:
-    """A comm as the kernel's comm manager wants it: it hands on what the front end says."""
+    """A comm for the kernel's comm manager that passes on what the front end says."""
 
     comm_id: str
     target_name: str
     process: str
-    relay: Relay
-    #: The manager writes it, and nobody reads it.
+    relay: WidgetRelay
+    #: The comm manager sets it; it is not used.
     _closed: bool = False
 
     def handle_msg(self, message: dict[str, Any]) -> None:
@@ -148,9 +148,9 @@ class _RemoteComm:
 
 
 class _Reply:
-    """What comes of a message of the front end, published under it; see `display.Publisher`.
+    """Publishes the effects of a front end's message under it; see `display.Publisher`.
 
-    Not through IPython's own publisher: that belongs to the cell which may run meanwhile.
+    IPython's own publisher is not used: it publishes under the cell that may run at that time.
     """
 
     def __init__(self, publish: Callable[..., None], message: Any) -> None:

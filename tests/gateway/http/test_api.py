@@ -69,6 +69,22 @@ def nothing():
 @node.register(public=True)
 def odd():
     return object()
+
+@node.register(public=True)
+def not_a_number():
+    return {"nan": float("nan"), "infinity": [float("inf")]}
+
+@node.register(public=True)
+def half_a_surrogate():
+    return chr(0xD800)
+
+@node.register(public=True, max_body=100)
+def small(**given):
+    return len(given)
+
+@node.register(public=True, max_body=3_000_000)
+def large(text):
+    return len(text)
 '''
 
 
@@ -128,6 +144,23 @@ def test_no_body_is_no_arguments_and_no_value_is_null(served: Gateway) -> None:
     assert ask(served, "/api/nothing") == (200, None)
 
 
+def test_what_is_no_number_in_json_is_text_in_a_query_and_null_in_an_answer(
+    served: Gateway,
+) -> None:
+    assert ask(served, "/api/kinds?a=NaN&b=Infinity&c=1e999&d=%ED%A0%80") == (
+        200,
+        {"a": "str", "b": "str", "c": "str", "d": "str"},
+    )
+    assert ask(served, "/api/not_a_number", b"") == (200, {"nan": None, "infinity": [None]})
+
+
+def test_a_function_says_how_large_a_body_it_takes(served: Gateway) -> None:
+    assert ask(served, "/api/small", {"a": 1}) == (200, 1)
+    assert ask(served, "/api/large", {"text": "x" * 2_900_000}) == (200, 2_900_000)
+    status, problem = ask(served, "/api/large", {"text": "x" * 3_000_000})
+    assert (status, problem["title"]) == (413, "too-large")
+
+
 def test_numpy_and_pandas_come_back_as_json(served: Gateway) -> None:
     assert ask(served, "/api/table", b"") == (
         200,
@@ -168,14 +201,23 @@ def test_a_wrong_key_is_refused_also_where_none_is_asked_for(served: Gateway) ->
         ("/api/greet", b"{", 400, "no JSON object"),
         ("/api/greet", b"\xff", 400, "no JSON object"),
         ("/api/greet", [1], 400, "it is a list"),
-        ("/api/greet", b"[" * 100_000, 400, "no JSON object"),
+        ("/api/greet", b"[" * 100_000, 413, "more than 64 lists or objects"),
+        ("/api/greet", b'{"name": NaN}', 400, "no JSON object"),
+        ("/api/greet", b'{"name": -Infinity}', 400, "no JSON object"),
+        ("/api/greet", b'{"name": 1e999}', 400, "out of range"),
+        ("/api/greet", b'{"name": ' + b"1" * 5000 + b"}", 400, "out of range"),
+        ("/api/greet", rb'{"name": "\ud800"}', 400, "no JSON object"),
+        ("/api/greet", b'{"name": "\xed\xa0\x80"}', 400, "no JSON object"),
+        ("/api/greet", b'{"name": [' + b"[]," * 300_000 + b"[]]}", 413, "500000 values"),
         ("/api/greet", {}, 422, "missing a required argument: 'name'"),
         ("/api/greet", {"name": "Ada", "year": 1}, 422, "argument"),
         ("/api/public_failure", {}, 500, "ValueError in the function"),
         ("/api/odd", {}, 500, "odd"),
         ("/api/flood", {}, 500, "yields more than 16 MiB"),
         ("/api/linger", {}, 504, "0.3 s"),
-        ("/api/greet", b" " * (17 << 20), 413, "above 16 MiB"),
+        ("/api/greet", b" " * (2 << 20), 413, "above 1 MiB"),
+        ("/api/small", b" " * 101, 413, "above 100 bytes"),
+        ("/api/half_a_surrogate", {}, 500, "no JSON form"),
     ],
 )
 def test_errors_are_problem_documents(

@@ -52,11 +52,22 @@ def test_lines_that_are_understood(line: str, options: Options) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("gpu extra", "extra: a cell has one target, and options."),
+        ("gpu extra", "extra: a cell has one target; the other words are options."),
         ("-o 1x", "-o/--out: '1x' is not the name of a variable."),
         ("-t soon", "-t/--timeout: 'soon' is no number of seconds above 0."),
         ("-t -1", "-t/--timeout: '-1' is no number of seconds above 0."),
         ("-t 0", "-t/--timeout: '0' is no number of seconds above 0."),
+        ("-t nan", "-t/--timeout: 'nan' is no number of seconds above 0."),
+        ("-t inf", "-t/--timeout: 'inf' is no number of seconds above 0."),
+        ("-t 1e300", "-t/--timeout: '1e300' is no number of seconds above 0."),
+        ("--queue-timeout nan", "--queue-timeout: 'nan' is no number of seconds above 0."),
+        ("--queue-timeout -5", "--queue-timeout: '-5' is no number of seconds above 0."),
+        ("--on-disconnect cancel:nan", "--on-disconnect: 'nan' is no number of seconds above 0."),
+        ("--on-disconnect cancel:-1", "--on-disconnect: '-1' is no number of seconds above 0."),
+        (
+            "--on-disconnect cancel:1e300",
+            "--on-disconnect: '1e300' is no number of seconds above 0.",
+        ),
         ("--tiemout 5", "There is no option --tiemout. Did you mean '--timeout'?"),
         ("--nonsense", "There is no option --nonsense. See %%remote? for the options."),
         ("-z", "There is no option -z."),

@@ -10,7 +10,7 @@ from tests.jupyter_extension.conftest import Kernel
 
 
 def origins(client: Client) -> list[str]:
-    return [job["origin"] for job in client._ask()["ended"]]
+    return [job["origin"] for job in client._roster.ask()["ended"]]
 
 
 @pytest.mark.parametrize(

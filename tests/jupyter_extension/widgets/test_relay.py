@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from easyremote.events import CommMessage
-from easyremote_jupyter.widgets.relay import Relay, Said
+from easyremote_jupyter.widgets.relay import Said, WidgetRelay
 from tests.processes import LIMIT
 
 
@@ -28,7 +28,7 @@ class BusySession:
         self.gate = threading.Event()
         self.has_begun = threading.Event()
         self.taken: list[Said] = []
-        self.relay = Relay(self._deliver)
+        self.relay = WidgetRelay(self._deliver)
         self._threads: list[threading.Thread] = []
 
     def _deliver(self, said: Said) -> None:
@@ -103,7 +103,7 @@ def test_a_message_that_fails_does_not_hold_up_the_next(caplog: pytest.LogCaptur
         if len(taken) == 1:
             raise RuntimeError("a fault of ours")
 
-    relay, messages = Relay(deliver), [click(), click()]
+    relay, messages = WidgetRelay(deliver), [click(), click()]
     for said in messages:
         relay.send(said)
     assert taken == messages

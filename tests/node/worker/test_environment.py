@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from easyremote.errors import UsageError
+from easyremote.node.policy import INSTALL_VARIABLE
 from easyremote.node.worker import environment
-from easyremote.node.worker.environment import INSTALL_VARIABLE, Environment, find_uv
+from easyremote.node.worker.environment import Environment, find_uv
 
 START = """
 import sys

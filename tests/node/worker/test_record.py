@@ -6,7 +6,8 @@ from typing import Any
 
 from easyremote.events import Event, Progress, Stream, decode
 from easyremote.node.worker.record import CALLS, Reader, Record, Records
-from easyremote.protocol.callee import EVENT_WINDOW, HeldCall, Outcome
+from easyremote.protocol.callee import EVENT_WINDOW, LocalCall
+from easyremote.protocol.held import Outcome
 
 OVER = Outcome((), 0, "msgpack")
 
@@ -20,7 +21,7 @@ def bar(n: int, key: str = "1", state: Any = "running", leave: bool = True) -> E
 
 
 def reader(record: Record) -> Reader:
-    held = HeldCall(1, b"i" * 16, 0, "$cell", "", "", 0.0)
+    held = LocalCall(1, b"i" * 16, 0, "$cell", "", "", 0.0, 0.0, 0.0, "")
     made = Reader(held)
     record.readers.append(made)
     return made

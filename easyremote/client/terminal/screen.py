@@ -1,4 +1,4 @@
-"""`Screen`: what code on a node shows, shown by a plain program; and its questions, asked there.
+"""`Screen`: shows the output of code on a node in a plain program, and asks its questions.
 
 ``tests/client/test_run.py`` proves it.
 """
@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from easyremote.client.job import RemoteJob
-from easyremote.client.terminal_bars import TerminalBars
+from easyremote.client.terminal.bars import TerminalBars
 from easyremote.events import (
     Display,
     DisplayUpdate,
@@ -24,20 +24,20 @@ from easyremote.events import (
 
 __all__ = ["Screen", "has_terminal"]
 
-#: How long interrupted code may take to end before the interrupt is raised here.
+#: Seconds that interrupted code has to end before the interrupt is raised here.
 INTERRUPT_LIMIT = 5.0
 _POLL = 0.5
 
 
 class Screen:
-    """Shows here what the code shows there."""
+    """Shows what one call shows on its node."""
 
     def __init__(self, job: RemoteJob[Any]) -> None:
         self._job = job
         self._bars = TerminalBars()
 
     def follow(self) -> None:
-        """Show it until the job is done; an interrupt here is one there."""
+        """Show the output until the job is done; an interrupt here interrupts the code there."""
         try:
             self._show_until(float("inf"))
         except KeyboardInterrupt:
@@ -47,7 +47,7 @@ class Screen:
         finally:
             self._bars.finish(failed=False)
             for name in ("stdout", "stderr"):
-                self._write(name, "")  # the line that has begun
+                self._write(name, "")  # a line without its end
 
     def _show_until(self, deadline: float) -> None:
         for event in self._job.events(_POLL):

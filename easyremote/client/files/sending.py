@@ -1,8 +1,8 @@
-"""Sends files to a node's store, in pieces, before what uses them.
+"""Sends files to a node's store, in pieces, before the code that uses them.
 
-What is there is not sent again; what was interrupted goes on where it stopped. Memory is bounded:
-a few pieces are on their way at a time. ``tests/client/test_files.py`` proves it with real
-processes.
+Files that are there are not sent again, and a transfer that was interrupted goes on where it
+stopped. Few pieces are on their way at a time, so it needs little memory.
+``tests/client/test_files.py`` proves it with real processes.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from easyremote.client.outcome import checked
 from easyremote.client.refs import size_text
-from easyremote.errors import UsageError
+from easyremote.errors import ProtocolError, UsageError
 from easyremote.events import Progress
 from easyremote.protocol.builtins import SEND
 from easyremote.serialize.files import Content, File
 from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
-    from easyremote.client.client import Client
+    from easyremote.client.executor import RemoteExecutor
     from easyremote.client.job import RemoteJob
 
-__all__ = ["Away", "Channel", "TransferInterrupted", "bar", "missing", "name_there"]
-__all__ += ["named_files", "send"]
+__all__ = ["Away", "FilePeer", "TransferInterrupted", "bar", "missing", "name_there"]
+__all__ += ["named_files", "printable", "send"]
 
 #: Bytes of one piece, and how many are on their way at a time.
 PIECE = 4_000_000
 AHEAD = 3
-#: What takes longer than an instant has a bar.
+#: Bytes above which a transfer has a bar.
 SHOWN_MIN = 1_000_000
 #: How often a file is sent anew that arrived as something else.
 ATTEMPTS = 3
@@ -41,22 +42,29 @@ ATTEMPTS = 3
 Show = Callable[[Progress], object]
 
 
-class Channel(NamedTuple):
-    """To whom a client speaks of files; no session: any process for shipped functions."""
+class _State(NamedTuple):
+    """How many bytes of a file are on the node, and whether that is all of it."""
 
-    client: Client
+    there: Annotated[int, msgspec.Meta(ge=0)]
+    is_whole: bool
+
+
+class FilePeer(NamedTuple):
+    """The holder of files on a node: a session, or the store of this key where none is named."""
+
+    executor: RemoteExecutor
     node_id: str
     session: str
 
     def start(self, function: str, *request: Any) -> RemoteJob[Any]:
-        """Ask for something; see `easyremote.node.worker.file_calls`."""
+        """Ask the peer; see `easyremote.node.worker.file_calls` for the requests."""
         body = msgspec.msgpack.encode(request)
         dumped = Dumped([body], len(body))
-        return self.client.start(function, dumped, node_id=self.node_id, session=self.session)
+        return self.executor.start(function, dumped, node_id=self.node_id, session=self.session)
 
 
 class Away(NamedTuple):
-    """A file that isn't on the node, or only a part of it."""
+    """A file of which the node has nothing, or only a part."""
 
     file: File
     content: Content
@@ -64,12 +72,12 @@ class Away(NamedTuple):
 
     @property
     def left(self) -> int:
-        """Bytes that are to be sent."""
+        """Bytes that are still to be sent."""
         return self.content.size - self.there
 
 
 class TransferInterrupted(KeyboardInterrupt):
-    """A KeyboardInterrupt that says how far a file has come."""
+    """A KeyboardInterrupt that tells how much of a file was transferred."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"KeyboardInterrupt: {self}"]
@@ -79,7 +87,7 @@ TransferInterrupted.__name__ = TransferInterrupted.__qualname__ = "KeyboardInter
 
 
 def named_files(paths: Iterable[str | os.PathLike[str]]) -> dict[str, File]:
-    """Files by the names that they have in the session's folder; see `name_there`.
+    """Files by their names in the session's folder; see `name_there`.
 
     Raises
     ------
@@ -97,17 +105,22 @@ def named_files(paths: Iterable[str | os.PathLike[str]]) -> dict[str, File]:
 
 
 def name_there(path: str | os.PathLike[str]) -> str:
-    """What a file is called in the session's folder.
+    """A file's name in the session's folder.
 
-    That is the path as it is written; the last part of it, where it leads out of this folder.
+    It is the path as it is written, or its last part where it leads out of the current folder.
     """
     name = os.path.normpath(os.fspath(path))
     leads_out = os.path.isabs(name) or name.startswith((os.pardir + os.sep, "~"))
     return os.path.basename(name) if leads_out else name.replace(os.sep, "/")
 
 
-def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
-    """Those of the files that are not on the node.
+def printable(name: str) -> str:
+    """A name that a node gave, without what a terminal would obey."""
+    return name if name.isprintable() else ascii(name)
+
+
+def missing(peer: FilePeer, files: Iterable[File]) -> list[Away]:
+    """The files among these that are not on the node.
 
     Raises
     ------
@@ -117,7 +130,9 @@ def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
     contents = {file.content: file for file in files}
     if not contents:
         return []
-    states = channel.start(SEND, "have", list(contents)).result()
+    states = checked(peer.start(SEND, "have", list(contents)).result(), list[_State])
+    if len(states) != len(contents):
+        raise ProtocolError("A node told of other files than those that it was asked about.")
     return [
         Away(file, content, there)
         for (content, file), (there, is_whole) in zip(contents.items(), states, strict=True)
@@ -125,30 +140,30 @@ def missing(channel: Channel, files: Iterable[File]) -> list[Away]:
     ]
 
 
-def send(channel: Channel, away: Iterable[Away], show: Show) -> None:
+def send(peer: FilePeer, away: Iterable[Away], show: Show) -> None:
     """Bring files to the node.
 
     Parameters
     ----------
     show
-        Takes the states of a bar for each.
+        Called with the states of each file's bar.
 
     Raises
     ------
     UsageError
-        One changes while it is sent, or there is no room for it.
+        A file changes while it is sent, or the node has no room for it.
     """
     for each in away:
-        _send(channel, each, show)
+        _send(peer, each, show)
 
 
-def _send(channel: Channel, away: Away, show: Show) -> None:
+def _send(peer: FilePeer, away: Away, show: Show) -> None:
     file, content, there = away
     try:
-        moved = bar(f"{file.name} to {channel.node_id}", content.size, there, show)
+        moved = bar(f"{file.name} to {peer.node_id}", content.size, there, show)
         for _ in range(ATTEMPTS):
             with open(file, "rb") as opened:
-                for state in _states(channel, opened, content, there):
+                for state in _states(peer, opened, content, there):
                     there, is_whole = state
                     moved(there)
                     if is_whole:
@@ -158,7 +173,7 @@ def _send(channel: Channel, away: Away, show: Show) -> None:
     except KeyboardInterrupt:
         raise TransferInterrupted(
             f"{size_text(there)} of the {size_text(content.size)} of {file.name} are on "
-            f"{channel.node_id}; the next run sends the rest."
+            f"{peer.node_id}; the next run sends the rest."
         ) from None
     except FileNotFoundError:
         raise UsageError(f"{file.name} was removed while it was sent.") from None
@@ -166,22 +181,22 @@ def _send(channel: Channel, away: Away, show: Show) -> None:
 
 
 def _states(
-    channel: Channel, opened: BinaryIO, content: Content, there: int
+    peer: FilePeer, opened: BinaryIO, content: Content, there: int
 ) -> Iterator[tuple[int, bool]]:
-    """Send the rest of a file; how much is there, and whether that is all, after each piece."""
+    """Send the rest of a file; after each piece, how much of it the node has."""
     under_way: deque[RemoteJob[Any]] = deque()
     for offset in range(there, max(content.size, 1), PIECE):  # one piece for no bytes
         opened.seek(offset)
         data = opened.read(min(PIECE, content.size - offset))
-        under_way.append(channel.start(SEND, "write", *content, offset, data))
+        under_way.append(peer.start(SEND, "write", *content, offset, data))
         if len(under_way) == AHEAD:
-            yield under_way.popleft().result()
+            yield checked(under_way.popleft().result(), _State)
     while under_way:
-        yield under_way.popleft().result()
+        yield checked(under_way.popleft().result(), _State)
 
 
 def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:
-    """A bar for a transfer; the function that moves it to so many bytes."""
+    """Show a bar for a transfer; returns the function that moves the bar to so many bytes."""
     began = time.monotonic()
 
     def move(there: int) -> None:

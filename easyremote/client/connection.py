@@ -1,0 +1,250 @@
+"""A client's connection to its gateway: dialled when it is first needed, again when it breaks.
+
+`Line` is one connection with the calls on it; a job holds the line that its call went by.
+`GatewayConnection` is what a `Client` has: it gives the line of this process, and makes a new one
+after a fork or where the gateway refused the last one. ``tests/client/test_client.py`` and
+``test_leaks.py`` prove it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import threading
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import easyremote
+from easyremote.client.io_thread import io_thread
+from easyremote.config import Settings
+from easyremote.errors import EasyRemoteError, GatewayUnreachable, UsageError
+from easyremote.protocol.answers import OutstandingCall, Sink
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
+from easyremote.protocol.streams import Buffer
+
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line"]
+
+#: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
+CONNECT_LIMIT = 15.0
+#: Seconds between two looks at the deadlines.
+TICK = 0.25
+_STARTED = time.monotonic()
+
+
+class Waiting(Sink, Protocol):
+    """Who waits for a call: a `RemoteJob`."""
+
+    encoding: str
+    #: The call as the I/O thread keeps it; None before it is submitted, and after its end.
+    outstanding: OutstandingCall | None
+
+
+class Line:
+    """One connection to a gateway, which is dialled again when it breaks, and its calls."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._calls = Caller()
+        self._io = io_thread()
+        self._instance = os.urandom(16)
+        self._task: asyncio.Task[None] | None = None
+        #: The process that may use it; a forked child needs a line of its own.
+        self.pid = os.getpid()
+        #: Set at the first answer of the gateway, also where that is a refusal.
+        self.ready = threading.Event()
+        #: Why there is no connection, and none is on its way that calls could wait for.
+        self.error: EasyRemoteError | None = None
+        self.is_open = False
+        #: How many connections there have been.
+        self.opened_count = 0
+        #: No connection will come any more.
+        self._is_over = False
+
+    # -- from any thread ---------------------------------------------------------------------------
+
+    def dial(self) -> None:
+        """Begin to connect, and stay connected until `stop`."""
+        self._io.start(self._run())
+
+    def stop(self) -> None:
+        """End the connection, and with it the calls here; they run on at their nodes."""
+        self._io.call(self._stop)
+
+    def submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
+        """Send a call as soon as there is a connection."""
+        self._io.call(self._submit, job, submit, parts, size)
+
+    def cancel(self, job: Waiting, *, kill: bool) -> None:
+        """Ask for the end of a call; safe to repeat."""
+        self._io.call(self._cancel, job, kill)
+
+    def seen(self, job: Waiting, count: int) -> None:
+        """So many events of a call were consumed: its node may make more."""
+        self._io.call(self._seen, job, count)
+
+    def check_may_wait(self) -> None:
+        """Refuse to wait where that would be for ever.
+
+        Raises
+        ------
+        InternalError
+            This is the I/O thread.
+        UsageError
+            The line is of the process that this one was forked from.
+        """
+        self._io.check_not_current()
+        if self.pid != os.getpid():
+            raise UsageError(
+                "This call was started before the process was forked: only the parent process "
+                "gets its result. Start it again here."
+            )
+
+    def has_calls(self) -> bool:
+        """Whether calls are outstanding."""
+        return len(self._calls) > 0
+
+    # -- on the I/O thread -------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        # Here, because aiohttp takes longer to import than all of ours.
+        from easyremote.transport.dial import stay_connected
+
+        self._task = asyncio.current_task()
+        ticker = asyncio.get_running_loop().create_task(self._tick())
+        try:
+            await stay_connected(self._settings, self)
+        except EasyRemoteError as error:
+            self._end(error)
+        except asyncio.CancelledError:
+            self._end(GatewayUnreachable("The Client was closed."))
+        finally:
+            ticker.cancel()
+
+    def _stop(self) -> None:
+        self._calls.deliver()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self, error: EasyRemoteError) -> None:
+        self._is_over = True
+        self.error = error
+        self.ready.set()
+        self._calls.fail_all(error)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            due = self._calls.next_timeout()
+            if due is not None and due <= now:
+                self._calls.handle_timeout(now)
+
+    def _submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
+        job.outstanding = self._calls.submit(
+            submit, parts, size, job.encoding, job, time.monotonic()
+        )
+        if self._is_over and self.error is not None:  # it ended after this call had taken the line
+            self._calls.fail_all(self.error)
+
+    def _cancel(self, job: Waiting, kill: bool) -> None:
+        if job.outstanding is not None:
+            self._calls.cancel(job.outstanding, kill=kill)
+
+    def _seen(self, job: Waiting, count: int) -> None:
+        if job.outstanding is not None:
+            self._calls.seen(job.outstanding, count)
+
+    # -- as the owner of a connection (`easyremote.transport.dial.Owner`) --------------------------
+
+    def hello(self) -> Hello:
+        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
+        key = str(self._settings.key("client"))
+        uptime = time.monotonic() - _STARTED
+        return Hello(PROTOCOL, "client", key, platform.node(), self._instance, uptime, versions)
+
+    def opened(self, link: Link, welcome: Welcome, now: float) -> None:
+        self.opened_count += 1
+        self.is_open = True
+        self.error = None
+        self._calls.attach(link, welcome.max_calls, now)
+        self.ready.set()
+
+    def receive(self, message: Message, now: float) -> None:
+        self._calls.receive(message, now)
+
+    def failed(self, message: Message, error: Exception) -> None:
+        self._calls.failed(message, error)
+
+    def flush(self, now: float) -> None:
+        self._calls.flush(now)
+
+    def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
+        self.is_open = False
+        if link is not None:
+            self._calls.detach(link, now)
+        if error is not None and not self.opened_count:  # later on, calls wait for the next one
+            self.error = error
+            self.ready.set()
+
+
+class GatewayConnection:
+    """The lines of one Client, one at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._line: Line | None = None
+        self._lock = threading.Lock()
+        self.is_closed = False
+
+    @property
+    def number(self) -> int:
+        """Which connection it is, counted from 1; 0 where there is none at this moment."""
+        line = self._line
+        if line is None or not line.is_open or line.pid != os.getpid():
+            return 0
+        return line.opened_count
+
+    def line(self) -> Line:
+        """The line of this process, dialled where there is none.
+
+        Raises
+        ------
+        EasyRemoteError
+            What stands in the way.
+        """
+        line = self._line
+        if line is None or line.error is not None or line.pid != os.getpid():
+            return self._dial()
+        return line
+
+    def close(self) -> None:
+        """Close it for good. Safe to repeat."""
+        self.is_closed = True
+        with self._lock:
+            line, self._line = self._line, None
+            if line is not None and line.pid == os.getpid():
+                line.stop()
+
+    def _dial(self) -> Line:
+        with self._lock:
+            if self.is_closed:
+                raise UsageError("This Client is closed. Make a new one: easyremote.Client().")
+            line = self._line
+            if line is None or line.pid != os.getpid():
+                line = self._line = Line(self.settings)
+                line.dial()
+        line.check_may_wait()
+        if line.error is None and not line.ready.wait(CONNECT_LIMIT):
+            raise GatewayUnreachable(f"{self.settings.gateway} did not answer in {CONNECT_LIMIT} s")
+        error = line.error
+        if error is not None and not line.is_open:
+            with self._lock:  # the next call may find it running: dial anew then
+                if self._line is line and not line.has_calls():
+                    self._line = None
+                    line.stop()
+            raise error
+        return line

@@ -1,0 +1,328 @@
+"""`RemoteExecutor`: calls of functions by name, and of functions that are sent, with their options.
+
+A `Client` is one. `Client.on` makes one with options of its own, so that no option has a place
+among the arguments of the function that is called. Arguments are pickled on the caller's thread.
+``tests/client/test_calls.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from easyremote.client.connection import GatewayConnection
+from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.roster import Roster
+from easyremote.client.shipping import dump_shipped, send_files
+from easyremote.client.stream import RemoteStream
+from easyremote.errors import UsageError
+from easyremote.protocol.builtins import CALL
+from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.values import Dumped, dump_call
+from easyremote.times import check_seconds
+
+__all__ = ["KEEP", "RemoteExecutor"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Characters that a function's name or a node's id has at the most.
+NAME_LIMIT = 1000
+#: As ``hold``: the call goes on until it is over, whoever is gone.
+KEEP = -1.0
+
+
+class RemoteExecutor(Executor):
+    """A `concurrent.futures.Executor` whose work runs on nodes; made by `Client.on`."""
+
+    def __init__(
+        self,
+        connection: GatewayConnection,
+        *,
+        roster: Roster | None = None,
+        node_id: str = "",
+        timeout: float | None = None,
+    ) -> None:
+        self._connection = connection
+        self._roster = roster if roster is not None else Roster(self)
+        self._node_id = node_id
+        #: Seconds that a call may take; 0 for no limit.
+        self._timeout = _in_seconds(timeout, "timeout")
+
+    def __repr__(self) -> str:
+        limit = f", within {self._timeout:g} s" if self._timeout else ""
+        return f"<RemoteExecutor on {self._node_id or 'any node'}{limit}>"
+
+    @property
+    def connection(self) -> int:
+        """Which connection it is, by number; 0 where there is none at this moment."""
+        return self._connection.number
+
+    # -- registered functions ----------------------------------------------------------------------
+
+    def execute(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a registered function by its name, and wait for its value.
+
+        All arguments are the function's. Options of the call belong to `Client.on`.
+
+        Raises
+        ------
+        NotFound
+            No node online has it.
+        CallError
+            It ended without a value.
+
+        Examples
+        --------
+        >>> client.execute("add", 1, 2)                                      # doctest: +SKIP
+        3
+        >>> client.on("gpu-node", timeout=30).execute("wait", timeout=5)     # doctest: +SKIP
+        """
+        return self.call(function, args, kwargs).result()
+
+    async def execute_async(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
+        """`execute` for async code."""
+        await self.connect_async()
+        return await self.call(function, args, kwargs)
+
+    async def connect_async(self) -> None:
+        """Connect, if there is no connection; the event loop goes on meanwhile."""
+        if not self._connection.number:
+            await asyncio.to_thread(self._connection.line)
+
+    def call(
+        self,
+        function: str,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a registered function.
+
+        Parameters
+        ----------
+        function
+            The name under which it was registered.
+        args, kwargs
+            Its arguments.
+        node_id
+            Where; empty for any node that has it.
+        timeout
+            Seconds in which it has to be over; None for the Client's own.
+        stream
+            Whether it is a generator: the answer is then a `RemoteStream`.
+        snapshot
+            Copy large arguments now, so that they may change before they are sent.
+        """
+        dumped = dump_call(args, kwargs or {}, name=function)
+        return self.start(
+            function, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+        )
+
+    def call_plain(
+        self,
+        function: str,
+        arguments: Mapping[str, Any],
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a registered function with plain values only, both ways.
+
+        Parameters
+        ----------
+        function
+            The name under which it was registered.
+        arguments
+            By name; what JSON can hold. The value comes back as such, too: nothing is pickled.
+        node_id, timeout
+            As of `call`.
+        """
+        body = msgspec.json.encode(arguments)
+        dumped = Dumped([body], len(body))
+        return self.start(function, dumped, node_id=node_id, timeout=timeout, encoding="json")
+
+    # -- functions that are sent -------------------------------------------------------------------
+
+    def ship(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        node_id: str = "",
+        timeout: float | None = None,
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Send a function with its body to a node, and run it there.
+
+        Raises
+        ------
+        CannotShip
+            The function or an argument can't travel; the message names it.
+        """
+        node_id = node_id or self._node_id
+        dumped, files = dump_shipped(function, args, kwargs, python=self.python_of(node_id))
+        if files:
+            send_files(self, files, node_id)
+        return self.start(
+            CALL, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+        )
+
+    def python_of(self, node_id: str) -> tuple[int, int] | None:
+        """The node's Python version; None where it is not known, or several will do."""
+        if not node_id:
+            return None
+        pythons = (node.python for node in self._roster.nodes() if node.node_id == node_id)
+        return _minor(next(pythons, ""))
+
+    # -- Executor ----------------------------------------------------------------------------------
+
+    @overload
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[T]: ...
+
+    @overload
+    def submit(self, fn: str, /, *args: Any, **kwargs: Any) -> RemoteJob[Any]: ...
+
+    def submit(self, fn: Callable[..., Any] | str, /, *args: Any, **kwargs: Any) -> RemoteJob[Any]:
+        """Start a call and return at once.
+
+        Parameters
+        ----------
+        fn
+            A function, which is shipped to a node that runs code; or the name of a registered
+            one.
+        """
+        if isinstance(fn, str):
+            return self.call(fn, args, kwargs, snapshot=True)
+        return self.ship(fn, args, kwargs, snapshot=True)
+
+    @overload
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+    ) -> Iterator[T]: ...
+
+    @overload
+    def map(
+        self,
+        fn: str,
+        *iterables: Iterable[Any],
+        timeout: float | None = ...,
+        chunksize: int = ...,
+    ) -> Iterator[Any]: ...
+
+    def map(
+        self,
+        fn: Callable[..., Any] | str,
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """Call it for each item, at the same time; the results in order.
+
+        As `concurrent.futures.Executor.map`.
+        """
+        return map_calls(functools.partial(self.submit, fn), iterables, timeout)
+
+    # -- the one door ------------------------------------------------------------------------------
+
+    def start(
+        self,
+        function: str,
+        dumped: Dumped,
+        *,
+        node_id: str = "",
+        session: str = "",
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        run_timeout: float | None = None,
+        hold: float | None = None,
+        origin: str = "",
+        encoding: str = "pickle5",
+        stream: bool = False,
+        snapshot: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call whose arguments are a payload already: every call passes here.
+
+        Parameters
+        ----------
+        timeout, queue_timeout, run_timeout
+            Seconds in which it has to be over; that it may wait in a queue; that it may run.
+        hold
+            Seconds that it goes on when this process is gone; `KEEP` until it is over.
+        origin
+            By which `watch` finds the place that it came from.
+        encoding
+            How the arguments are written. A registered function answers in the same encoding.
+        """
+        node_id = node_id or self._node_id
+        check_names(function, node_id)
+        call_id = os.urandom(16)
+        submit = Submit(
+            *(0, call_id, node_id, function, Payload(), session),
+            timeout=_in_seconds(timeout, "timeout") or self._timeout,
+            queue_timeout=_in_seconds(queue_timeout, "queue_timeout"),
+            run_timeout=_in_seconds(run_timeout, "timeout"),
+            hold=KEEP if hold == KEEP else _in_seconds(hold, "hold"),
+            origin=origin,
+        )
+        line = self._connection.line()
+        kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
+        job = kind(line, function, call_id, encoding)
+        parts: Sequence[Buffer] = dumped.parts
+        if snapshot and dumped.size > INLINE_LIMIT:
+            parts = [bytes(part) for part in parts]
+        line.submit(job, submit, parts, dumped.size)
+        return job
+
+
+def check_names(function: str, node_id: str) -> None:
+    """Refuse names that can't be sent.
+
+    Raises
+    ------
+    UsageError
+        One of the two is no text, too long, or has characters that nobody can read.
+    """
+    if not isinstance(function, str):
+        raise UsageError(
+            f"A registered function is called by its name, a text, not by {function!r}. To send "
+            "a function itself: client.submit(function, ...)."
+        )
+    if not isinstance(node_id, str):
+        raise UsageError(f"node_id is a text, not {node_id!r}.")
+    for name, what in ((function, "a function's name"), (node_id, "a node's id")):
+        if len(name) > NAME_LIMIT or not name.isprintable():
+            raise UsageError(f"{name[:40]!r} can't be {what}.")
+
+
+def _in_seconds(limit: float | None, name: str) -> float:
+    """A time as it travels: 0 for none. NumPy's numbers become plain ones."""
+    if limit is None:
+        return 0.0
+    check_seconds(limit, name)
+    return float(limit)
+
+
+def _minor(version: str) -> tuple[int, int] | None:
+    try:
+        major, minor = version.split(".")[:2]
+        return int(major), int(minor)
+    except ValueError:
+        return None

@@ -1,0 +1,135 @@
+"""What comes back from a call, opened: its value or its error, and what it shows on the way.
+
+The one place in the client that unpickles. It does so only for what the user's own code on a node
+has made: which functions those are stands in ``protocol/builtins.py``. What a gateway, or a node
+itself, answers is msgpack, so neither can run code here.
+``tests/client/test_outcome.py`` proves it with a gateway that lies.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from easyremote.errors import EasyRemoteError, ProtocolError, from_wire
+from easyremote.protocol.builtins import BUILTINS, is_builtin
+from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.values import load
+
+__all__ = ["accepted_encodings", "check_encoding", "checked", "load_error", "load_outcome"]
+__all__ += ["load_value"]
+
+T = TypeVar("T")
+
+#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+_PLAIN = ("msgpack",)
+_OF_BUILTINS = {name: row.answers for name, row in BUILTINS.items()}
+_OF_REGISTERED = {"pickle5": ("pickle5",), "json": ("json",), "msgpack": _PLAIN}
+
+
+def accepted_encodings(function: str, asked_in: str) -> tuple[str, ...]:
+    """The encodings in which a call may be answered.
+
+    Parameters
+    ----------
+    function
+        The name of what is called.
+    asked_in
+        The encoding of its arguments. A registered function answers in the same one. A builtin
+        answers as its row says, and plainly where it was asked plainly.
+    """
+    if is_builtin(function) and asked_in == "pickle5":
+        return _OF_BUILTINS.get(function, _PLAIN)
+    return _OF_REGISTERED[asked_in]
+
+
+def check_encoding(encoding: str, accepted: tuple[str, ...], what: str) -> None:
+    """Refuse what came in an encoding in which it must not come.
+
+    Raises
+    ------
+    ProtocolError
+        It is another one than those that are accepted.
+    """
+    if encoding not in accepted:
+        raise ProtocolError(
+            f"{what} was answered in {encoding[:40]!r}, where {' or '.join(accepted)} was due. The "
+            "answer was not opened: the gateway or the node is broken, or not to be trusted.",
+            may_have_run=True,
+        )
+
+
+def load_value(encoding: str, body: Buffer) -> Any:
+    """Make a value of bytes whose encoding was checked.
+
+    Raises
+    ------
+    ProtocolError
+        The bytes are no such value.
+    CannotShip, ModuleNotFoundError
+        As of `easyremote.serialize.values.load`.
+    """
+    if encoding == "pickle5":
+        return load(body)
+    decode = msgspec.json.decode if encoding == "json" else msgspec.msgpack.decode
+    try:
+        return decode(body)
+    except _UNREADABLE as error:
+        raise ProtocolError(f"An answer in {encoding} can't be read: {error}.") from None
+
+
+def load_error(body: Buffer) -> EasyRemoteError:
+    """The error with which a call ended; a `ProtocolError` where the bytes are none."""
+    try:
+        return from_wire(*unpack_error(body))
+    except _UNREADABLE as error:
+        return ProtocolError(f"The call failed, and its error can't be read: {error}.")
+
+
+def checked(answer: object, kind: type[T]) -> T:
+    """An answer of the gateway or a node in the types in which it must come.
+
+    Raises
+    ------
+    ProtocolError
+        It is something else.
+    """
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"An answer is not what was asked for: {error}.") from None
+
+
+def load_outcome(
+    code: str, encoding: str, body: Buffer, accepted: tuple[str, ...], what: str
+) -> tuple[Any, EasyRemoteError | None]:
+    """The value of a call and None, or None and its error.
+
+    Parameters
+    ----------
+    code
+        The error's code, empty for a value.
+    encoding, body
+        How the value travelled, and its bytes; an error is always msgpack.
+    accepted
+        As of `accepted_encodings`.
+    what
+        The call, for messages.
+    """
+    if code:
+        return None, load_error(body)
+    try:
+        check_encoding(encoding, accepted, what)
+        return load_value(encoding, body), None
+    except EasyRemoteError as error:
+        return None, error
+    except ModuleNotFoundError as missing:
+        return None, from_wire(
+            "cannot-return",
+            f"The result needs the module {missing.name!r}, which is not installed here. "
+            f"Install it (pip install {missing.name}), or return plain values.",
+            {},
+        )

@@ -1,0 +1,1 @@
+"""What a plain program shows of code on a node: its text, its questions, its progress bars."""

@@ -1,0 +1,82 @@
+"""Time: what is done to a call when one of its limits has passed. Pure.
+
+``tests/gateway/test_calls.py`` and ``test_hold.py`` prove it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import CallTimeout
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
+from easyremote.gateway.recovery import NEVER_BACK
+from easyremote.gateway.table import CallTable
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.messages import Cancel, Delivered
+from easyremote.protocol.streams import Relay
+
+
+class Deadlines:
+    """Does what is due."""
+
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
+        self._table, self._dispatcher = table, dispatcher
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        self.refuse_hopeless(now)
+        for rested in self._table.nodes.rested(now):
+            self._dispatcher.fill(rested, now)
+        self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
+
+    def _time_is_up(self, call: GatewayCall, now: float) -> None:
+        node = call.node
+        self._do_what_is_due(call, now)
+        if node is not None:
+            self._dispatcher.fill(node, now)  # its slot is free
+
+    def _do_what_is_due(self, call: GatewayCall, now: float) -> None:
+        if call.hold_until and call.hold_until <= now:
+            self._release(call)
+        elif call.state is CallState.EXPECTED:
+            self._table.give_up(call, NEVER_BACK, now=now)
+        elif call.state is CallState.QUEUED:
+            self._waited_too_long(call, now)
+        elif call.arguments is not None and 0 < call.arguments_by <= now:
+            self._arguments_stalled(call, call.arguments, now)
+        elif call.state is CallState.SUSPECT:
+            node_id = call.node.node_id if call.node is not None else "?"
+            why = f"Node {node_id!r} has been out of reach for {LOST_AFTER:.0f} s"
+            self._table.give_up(call, why, now=now)
+        elif call.node is not None and call.node.link is not None:
+            call.node.link.send(Cancel(call.number, kill=True))
+            why = f"Node {call.node.node_id!r} did not stop it at its deadline"
+            self._table.give_up(call, why, now=now)
+
+    def _arguments_stalled(self, call: GatewayCall, arguments: Relay, now: float) -> None:
+        if arguments.is_awaited and arguments.received == call.arguments_seen:
+            self._table.hand_back(call, now)  # it did not start; its client may send it once more
+        else:
+            call.arguments_seen = arguments.received
+            call.arguments_by = now + STALLED_AFTER
+            self._table.arm(call)
+
+    def _release(self, call: GatewayCall) -> None:
+        """Nobody came back for it."""
+        if call.node is not None and call.node.link is not None:
+            call.node.link.send(Cancel(call.number))
+            call.node.link.send(Delivered((call.number,)))
+        self._table.forget(call)
+
+    def _waited_too_long(self, call: GatewayCall, now: float) -> None:
+        waited = now - call.created
+        text = f"No turn came within {waited:.1f} s: {call.title} did not run."
+        self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
+
+    def refuse_hopeless(self, now: float) -> None:
+        """What waits for a node that will not come, or no longer offers it, waits in vain."""
+        for target in self._table.queues.targets():
+            if (error := self._table.nodes.refusal(target, now)) is None:
+                continue
+            for call in self._table.queues.waiting(target):
+                if call.state is CallState.QUEUED:  # an expected one may have run
+                    self._table.end(call, CallEvent.REJECTED, error, now=now)

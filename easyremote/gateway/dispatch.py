@@ -1,0 +1,104 @@
+"""Hands calls to nodes, and asks nodes to stop them.
+
+A call is dispatched at once where a node has room, else when one has. Pure;
+``tests/gateway/test_calls.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import CallCancelled
+from easyremote.gateway.records import STALLED_AFTER, GatewayCall, Node
+from easyremote.gateway.table import CallTable
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.messages import Cancel, Dispatch, Payload
+from easyremote.protocol.streams import Relay
+
+
+class Dispatcher:
+    """Sends calls to the nodes that run them."""
+
+    def __init__(self, table: CallTable) -> None:
+        self._table = table
+        #: The highest fence of any attempt; those of an earlier gateway's count, too.
+        self.fence = 0
+
+    def dispatch(self, call: GatewayCall, node: Node, now: float) -> None:
+        submit, link = call.submit, node.link
+        assert submit is not None and link is not None, "only a queued call goes to a live node"
+        self._table.advance(call, CallEvent.DISPATCHED, now)
+        call.suspect_until = 0.0
+        self.fence += 1
+        call.fence = self.fence
+        call.node = node
+        node.calls[call.number] = call
+        payload = submit.payload
+        if call.arguments is not None:
+            stream = call.arguments.forward(link)
+            payload = Payload(payload.encoding, payload.size, b"", stream)
+        if call.arguments is None or call.arguments.is_complete:
+            call.occupy_slot()
+        else:
+            self._await_arguments(call, call.arguments, now)
+        if call.client is None and call.streams and not call.hold:
+            call.unbind(now)  # its hold began when nobody knew that it makes a stream
+            self._table.arm(call)
+        call.submit = None
+        link.send(
+            Dispatch(
+                call.number,
+                call.call_id,
+                call.fence,
+                call.function,
+                payload,
+                submit.session,
+                _left(call.deadline, now),
+                call.owner,
+                queue_timeout=_left(call.queue_deadline, now),
+                run_timeout=submit.run_timeout,
+                origin=call.origin,
+            )
+        )
+        if call.deadline:
+            self._table.arm(call)
+
+    def _await_arguments(self, call: GatewayCall, arguments: Relay, now: float) -> None:
+        """It takes a slot when its arguments are whole, and goes back if they stop coming."""
+        assert call.node is not None, "it was dispatched"
+        call.node.arriving.add(call)
+        arguments.on_complete = call.arguments_came
+        call.arguments_by = now + STALLED_AFTER
+        call.arguments_seen = arguments.received
+        self._table.arm(call)
+
+    def fill(self, node: Node, now: float) -> None:
+        """Give a node with room what waits for it, once it has said what it holds."""
+        while node.has_resumed and (call := self._table.queues.next_for(node)) is not None:
+            submit = call.submit
+            assert submit is not None, "a queued call has what its client sent"
+            if submit.age and not node.remembers(call):
+                why = f"Node {node.node_id!r} was restarted after it was sent"
+                self._table.give_up(call, why, now=now)
+            elif call.cancelling is not None:
+                self._end_cancelled(call, now)
+            else:
+                self.dispatch(call, node, now)
+
+    def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
+        """Somebody wants its end: its client, or another one with the same key."""
+        call.was_cancelled = True
+        if call.state in (CallState.SUSPECT, CallState.EXPECTED):
+            # It may run; only its node can say that it does not.
+            call.cancelling = kill or bool(call.cancelling)
+        elif call.state is CallState.QUEUED:
+            self._end_cancelled(call, now)
+        elif call.node is not None and call.node.link is not None:
+            call.node.link.send(Cancel(call.number, kill))
+
+    def _end_cancelled(self, call: GatewayCall, now: float) -> None:
+        text = f"Cancelled while it waited for its turn: {call.title} did not run."
+        self._table.end(call, CallEvent.CANCELLED, CallCancelled(text), now=now)
+
+
+def _left(deadline: float, now: float) -> float:
+    """What is left until then, in seconds; 0 is no limit."""
+    return max(deadline - now, 0.001) if deadline else 0.0

@@ -1,0 +1,244 @@
+"""Accepts connections, and hands them to aiohttp.
+
+An own accept loop, because asyncio's has no say on who comes: here a connection is counted before
+it costs anything, its TLS handshake included, and where the process has no file left for one more,
+a silent one goes. ``tests/gateway/http/test_listener.py`` proves it with real sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any, cast
+
+from aiohttp import web
+
+from easyremote.errors import UsageError
+from easyremote.gateway.http.problems import problem
+from easyremote.gateway.http.strangers import Strangers, Visit, group_of
+from easyremote.logs import about
+
+_log = logging.getLogger("easyremote.gateway")
+
+#: Connections that the kernel keeps for us until they are accepted.
+BACKLOG = 1024
+#: How many are accepted before others have their turn.
+AT_ONCE = 16
+#: Files that this process needs for anything but connections.
+RESERVE = 64
+#: Connections of strangers, however many files there may be.
+MAX_STRANGERS = 4096
+#: Seconds for a TLS handshake, for the head of a request, and between two requests.
+PATIENCE = 15.0
+#: Seconds in which the rest of a refused request is read, so that its sender reads the answer.
+LINGER = 2.0
+#: Seconds to wait where the process or the system has nothing left to accept with.
+PAUSE = 0.1
+
+_NOTHING_LEFT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_REFUSAL = (
+    b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+
+
+class Visitor(web.RequestHandler):
+    """aiohttp's side of one connection; it knows its `Visit`."""
+
+    __slots__ = ("_strangers", "_visit")
+
+    def __init__(self, server: web.Server, strangers: Strangers, visit: Visit) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for no log
+            auto_decompress=False,  # a small body could become a very large one
+            keepalive_timeout=PATIENCE,
+            lingering_time=LINGER,
+            logger=_log,
+        )
+        self._strangers, self._visit = strangers, visit
+
+    def is_known(self) -> None:
+        """A key was shown, or a call runs."""
+        self._strangers.is_known(self._visit)
+
+    def is_silent(self) -> None:
+        """Nothing goes on any more."""
+        self._strangers.is_silent(self._visit)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # Not checked by isinstance: uvloop's transports have no base class of asyncio's.
+        self._visit.cut = cast(asyncio.Transport, transport).abort
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._strangers.left(self._visit)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what can't be read, or what failed; only the latter is worth a traceback."""
+        named = about(peer=request.remote or "")
+        if status < 500:
+            _log.info("Refused a request that is no HTTP: %s", message, extra=named)
+        else:
+            _log.error("A request failed", exc_info=exc, extra=named)
+        if request.writer.output_size > 0:
+            raise ConnectionError("The answer has begun; it can't become another one.")
+        failed = "The gateway failed to answer. Its log says why."
+        text = failed if status >= 500 else f"This request can't be read: {message or 'no HTTP'}"
+        answer = problem(status, "internal" if status >= 500 else "usage", text)
+        answer.force_close()
+        return answer
+
+
+@contextlib.contextmanager
+def at_work(request: web.BaseRequest) -> Iterator[None]:
+    """Keep the connection of a request from being cut while a call of it runs."""
+    visitor = request.protocol
+    assert isinstance(visitor, Visitor), "all connections come through the listener"
+    visitor.is_known()
+    try:
+        yield
+    finally:
+        visitor.is_silent()
+
+
+class Listener:
+    """The listening sockets of a gateway.
+
+    Parameters
+    ----------
+    server
+        aiohttp's, which answers the requests.
+    context
+        For TLS; None without.
+    behind_proxy
+        Whether all connections come from one proxy, and so from few addresses.
+    """
+
+    def __init__(
+        self, server: web.Server, *, context: ssl.SSLContext | None, behind_proxy: bool
+    ) -> None:
+        self._server, self._context = server, context
+        self._behind_proxy = behind_proxy
+        files = _file_limit()
+        self._strangers = Strangers(files - RESERVE, min(files // 2, MAX_STRANGERS))
+        self._sockets: list[socket.socket] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen on every address of a host; the port, which is any free one for 0.
+
+        Raises
+        ------
+        UsageError
+            The address is not ours, or the port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, _, _, _, address in dict.fromkeys(found):
+                listening = socket.create_server(
+                    (str(address[0]), port), family=family, backlog=BACKLOG
+                )
+                listening.setblocking(False)
+                self._sockets.append(listening)
+                port = port or listening.getsockname()[1]
+        except OSError as error:
+            self.close()
+            # The system's own words; an unknown name has no error number of the system.
+            why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise UsageError(
+                f"Can't listen on {f'[{host}]' if ':' in host else host}:{port}: {why}. If another "
+                "gateway has the port, use that one, or give this one another: --port."
+            ) from None
+        for listening in self._sockets:
+            self._start(self._accept(listening))
+        return port
+
+    def close(self) -> None:
+        """Accept nothing any more. Connections go on."""
+        for task in self._tasks:
+            task.cancel()
+        for listening in self._sockets:
+            listening.close()
+        self._sockets.clear()
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        is_short = False
+        while True:
+            try:
+                for _ in range(AT_ONCE):
+                    connection, address = await loop.sock_accept(listening)
+                    is_short = False
+                    self._came(connection, address[0])
+            except OSError as error:
+                if error.errno in _NOTHING_LEFT:
+                    if not is_short:
+                        _log.error("No connection can be accepted at the moment: %s", error)
+                    is_short = True
+                    await asyncio.sleep(PAUSE)
+                # Else who dialled was gone before it was accepted.
+            await asyncio.sleep(0)
+
+    def _came(self, connection: socket.socket, address: str) -> None:
+        group = "" if self._behind_proxy else group_of(address)
+        if not self._strangers.admits(group):
+            with contextlib.suppress(OSError):  # it may be gone
+                if self._context is None:
+                    connection.send(_REFUSAL)
+            connection.close()
+            return
+        visit = Visit(group)
+        task = self._start(self._serve(connection, visit))
+        visit.cut = task.cancel  # until there is a transport
+        self._strangers.came(visit)
+
+    async def _serve(self, connection: socket.socket, visit: Visit) -> None:
+        """Do the TLS handshake, if there is one, and leave the rest to aiohttp."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                lambda: Visitor(self._server, self._strangers, visit),
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=PATIENCE if self._context else None,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            self._strangers.left(visit)
+            connection.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            _log.debug("A connection was over before it began: %s", error)
+
+
+def _file_limit() -> int:
+    """How many files this process may have open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 2 * MAX_STRANGERS
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2**20 if limit == resource.RLIM_INFINITY else max(limit, 2 * RESERVE)

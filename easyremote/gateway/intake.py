@@ -1,0 +1,204 @@
+"""What clients send: new calls, outcomes that arrived, cancels. Pure.
+
+``tests/gateway/test_calls.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
+from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.table import CallTable, failed
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Cancel,
+    Delivered,
+    HandBack,
+    Seen,
+    Submit,
+)
+
+#: Characters that are kept of a call's origin.
+ORIGIN_LIMIT = 200
+
+
+class Intake:
+    """Takes calls on from clients."""
+
+    def __init__(
+        self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, *, max_payload: int
+    ) -> None:
+        self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
+        self._nodes = table.nodes
+        self._max_payload = max_payload
+        #: The gateway stops: nothing is taken on any more.
+        self.is_leaving = False
+
+    def client_left(self, client: ClientLink, now: float) -> None:
+        """Its calls run on; their outcomes are held for a while."""
+        self._table.for_each(list(client.calls.values()), lambda call: self._unbind(call, now), now)
+        client.calls.clear()
+
+    def _unbind(self, call: GatewayCall, now: float) -> None:
+        call.unbind(now)
+        if call.arguments is not None and not call.arguments.is_complete:
+            # The rest of its arguments went with the connection: it can't start.
+            self._table.forget(call, remember=False)
+        else:
+            self._table.arm(call)
+
+    def leave(self, now: float) -> None:
+        """The gateway stops: what waits here goes back to its client, for the next gateway."""
+        self.is_leaving = True
+        waiting = [call for call in self._table.by_id.values() if call.state is CallState.QUEUED]
+        self._table.for_each(waiting, self._give_back, now)
+
+    def _give_back(self, call: GatewayCall) -> None:
+        client, number = call.client, call.client_number
+        if client is not None:
+            self._table.forget(call, remember=False)
+            client.link.send(HandBack((number,)))
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def seen(self, client: ClientLink, message: Seen, now: float) -> None:
+        """The client has consumed events of a call."""
+        call = client.calls.get(message.call)
+        if call is not None and call.node is not None and call.node.link is not None:
+            call.node.link.send(Seen(call.number, message.seq))
+
+    def cancel(self, client: ClientLink, message: Cancel, now: float) -> None:
+        """The client wants the end of a call."""
+        call = client.calls.get(message.call)
+        if call is not None:
+            self._dispatcher.cancel(call, kill=message.kill, now=now)
+
+    def submit(self, client: ClientLink, message: Submit, now: float) -> None:
+        """A new call, or one that is sent again."""
+        client.check_number(message.call, message.call_id)
+        call = self._table.by_id.get(message.call_id)
+        if self.is_leaving:
+            client.link.drop(message.payload)
+            client.link.send(HandBack((message.call,)))
+        elif call is not None:
+            self._submitted_again(call, client, message)
+        elif message.call_id in self._table.tombstones:
+            over = CallLost("This call is over, and its outcome was delivered.")
+            self._turn_away(client, message, over)
+        elif client.is_full:
+            text = (
+                f"This client has {len(client.calls)} calls here; {client.max_calls} are allowed. "
+                "Wait until some of them are over."
+            )
+            self._turn_away(client, message, Busy(text, may_have_run=bool(message.age)))
+        else:
+            self._take_on(client, message, now)
+
+    def _take_on(self, client: ClientLink, message: Submit, now: float) -> None:
+        # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
+        sent = (client.resumed or now) - message.age if message.age else now
+        if message.age and self._recovery.predates(sent):
+            message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
+        arguments = client.link.relay(message.payload)  # first of all, because it can raise
+        target = (message.node, message.function, client.access)
+        state = CallState.EXPECTED if message.age else CallState.QUEUED
+        call = self._table.add(message.call_id, client.principal.key_id, target, state, now)
+        call.submit, call.arguments, call.sent = message, arguments, sent
+        call.hold = message.hold
+        call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.bind(client, message.call)
+        error = self._refusal(call, client, message, now)
+        if error is not None:
+            if message.age:  # it may run where we can't see it
+                self._table.give_up(call, NEVER_BACK, now=now)
+            else:
+                self._table.end(call, CallEvent.REJECTED, error, now=now)
+            return
+        if message.timeout:
+            call.deadline = now + message.timeout
+        if message.queue_timeout:
+            call.queue_deadline = now + message.queue_timeout
+        node = self._table.queues.place(call) if self._may_run_now(call, message) else None
+        if node is not None:
+            self._dispatcher.dispatch(call, node, now)
+        else:
+            self._wait(call, message, now)
+
+    def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
+        if not call.owner:  # adopted from a node
+            call.owner = client.principal.key_id
+            call.target = (message.node, message.function, client.access)
+            call.hold, call.session = message.hold, message.session
+            call.origin = message.origin[:ORIGIN_LIMIT]
+        if may(client.principal, Action.CLAIM, call):
+            client.link.drop(message.payload)
+            call.bind(client, message.call)
+            call.say_again()
+        else:
+            taken = UsageError("This call id is taken. Make a new one: 16 random bytes.")
+            self._turn_away(client, message, taken)
+
+    @staticmethod
+    def _turn_away(client: ClientLink, message: Submit, error: EasyRemoteError) -> None:
+        """Answer a call that is not taken on; nothing of it is kept."""
+        client.link.drop(message.payload)
+        client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
+
+    def _refusal(
+        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    ) -> EasyRemoteError | None:
+        """Why a call can't be accepted; None if it can."""
+        if not may(client.principal, Action.START, call):
+            return NotAuthorized(
+                f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
+                "may: easyremote key create"
+            )
+        if message.payload.size > self._max_payload:
+            return UsageError(
+                f"The arguments of {call.title} are {message.payload.size / 1e9:.1f} GB; "
+                f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
+                "the data on the node (in a session, or a file there), or send it in parts."
+            )
+        if message.age and self._recovery.is_new(now):
+            return None  # it may run on a node that is on its way back to us
+        return self._nodes.refusal(call.target, now)
+
+    def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
+        """A call that was sent before may only go where, surely, it does not run already."""
+        if not message.age:
+            return True
+        node = self._nodes.get(message.node)
+        return node is not None and node.has_resumed and node.remembers(call)
+
+    def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
+        if message.age:
+            # It may run on a node that will come back and claim it.
+            call.suspect_until = now + LOST_AFTER
+        if message.node or not message.age:  # else no node can say that no other one runs it
+            self._table.queues.enqueue(call)
+        self._table.arm(call)
+        node = self._nodes.get(message.node)
+        if node is not None and node.has_resumed:
+            # The node has said what it holds: nothing that comes later settles this call.
+            self._dispatcher.fill(node, now)
+
+    def delivered(self, client: ClientLink, message: Delivered, now: float) -> None:
+        """These outcomes are safe with the client: nobody has to keep them any more."""
+        numbers: dict[Link, list[int]] = {}
+        for number in message.calls:
+            call = client.calls.get(number)
+            if call is None or not call.is_over:
+                continue
+            try:
+                if call.state is CallState.FINISHED:
+                    self._table.advance(call, CallEvent.DELIVERED, now)
+                if call.node is not None and call.node.link is not None:
+                    numbers.setdefault(call.node.link, []).append(call.number)
+                self._table.forget(call)
+            except Exception:
+                self._table.broke(call, now)
+        for link, delivered in numbers.items():
+            link.send(Delivered(tuple(delivered)))

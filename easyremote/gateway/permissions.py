@@ -1,0 +1,51 @@
+"""Who may do what with which call: the one place where the gateway decides it. Pure.
+
+Every key has the scopes of its kind today; keys with fewer scopes need a change of `principal_of`
+only. ``tests/gateway/test_permissions.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.identity import Kind
+from easyremote.protocol.builtins import is_builtin
+
+#: May call registered functions.
+FUNCTIONS: Final = "functions"
+#: May run cells and shipped functions, and look at their sessions: a shell account.
+CODE: Final = "code"
+
+_SCOPES: Final[dict[Kind, frozenset[str]]] = {
+    "client": frozenset({FUNCTIONS, CODE}),
+    "node": frozenset(),
+}
+#: Whoever calls a public function by HTTP without a key.
+PUBLIC: Final = Principal("public", "anyone", frozenset({FUNCTIONS}))
+
+
+class Action(Enum):
+    """What somebody wants to do with a call."""
+
+    START = "run it"
+    SEE = "see that it is there, and how it stands"
+    STOP = "cancel it, or kill its process"
+    CLAIM = "get its outcome, after a new connection or with the same id"
+
+
+def principal_of(key_id: str, name: str, kind: Kind) -> Principal:
+    """Whoever has shown this key."""
+    return Principal(key_id, name, _SCOPES[kind])
+
+
+def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
+    """Whether somebody may do this with a call.
+
+    A key sees, stops and claims its own calls only. Which nodes take a call that may start is
+    decided by what each node has registered (`Access`).
+    """
+    if action is Action.START:
+        return (CODE if is_builtin(call.function) else FUNCTIONS) in principal.scopes
+    return call.owner == principal.key_id

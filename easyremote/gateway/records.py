@@ -1,0 +1,366 @@
+"""What the gateway keeps of a client's connection, of a node and of a call: three plain records.
+
+They point at one another, so they live in one module. What happens to them is decided elsewhere:
+``table.py`` changes calls, ``nodes.py`` and ``scheduler.py`` look after nodes and queues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from easyremote.errors import ProtocolError
+from easyremote.protocol.builtins import CALL, CELL, is_builtin
+from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
+from easyremote.protocol.streams import Relay
+
+
+class Access(Enum):
+    """How a caller came in; a node's own registration decides whether it may call a function."""
+
+    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
+    __hash__ = object.__hash__
+
+    #: By a link of its own, with a client key: everything that a node offers.
+    LINK = "link"
+    #: By HTTP with a client key: what the node made public.
+    HTTP = "http"
+    #: By HTTP without a key: what the node made public and asks no key for.
+    PUBLIC = "public"
+
+    def allows(self, function: Function) -> bool:
+        """Whether this caller may call a function that a node registered like this."""
+        if self is Access.LINK:
+            return True
+        return function.public and (self is Access.HTTP or not function.auth_required)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who somebody is, as the gateway knows it; what that allows is decided in ``permissions.py``.
+
+    Parameters
+    ----------
+    key_id
+        Of the key that was shown. Calls belong to it.
+    name
+        Whose key it is, for people.
+    scopes
+        What the key is good for.
+    """
+
+    key_id: str
+    name: str
+    scopes: frozenset[str]
+
+
+#: (node id or "" for any, function, who asks)
+Target = tuple[str, str, Access]
+
+#: Calls that one client may have outstanding; it keeps the rest back.
+MAX_CALLS = 1000
+#: How long a node may be out of reach before its calls are given up.
+LOST_AFTER = 60.0
+#: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
+QUICK = 0.005
+#: How many calls are sent ahead then.
+AHEAD = 256
+#: The weight of the newest call in the mean running time.
+SMOOTHING = 0.1
+#: A generator that makes items for a client who is gone waits with its slot; it goes on for so many
+#: seconds only.
+STREAM_HOLD = 30.0
+#: Arguments of a call on a node have to go on coming within so many seconds.
+STALLED_AFTER = 60.0
+#: Seconds that the outcome of a call which went on without its client is kept for it.
+KEPT = 24 * 3600.0
+
+
+@dataclass(slots=True, eq=False)
+class ClientLink:
+    """One client's connection."""
+
+    link: Link
+    principal: Principal
+    access: Access = Access.LINK
+    #: How many calls it may have here.
+    max_calls: int = MAX_CALLS
+    #: Its calls, by its own numbers.
+    calls: dict[int, GatewayCall] = field(default_factory=dict)
+    #: When it said what it holds; the ages of what it sends again were taken after that.
+    resumed: float = 0.0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it has as many calls here as it may.
+
+        A client counts a call as over a little before the gateway hears of it, so that a quarter
+        more is let pass.
+        """
+        return len(self.calls) >= self.max_calls + self.max_calls // 4
+
+    def check_number(self, number: int, call_id: bytes) -> None:
+        """Raise where the client uses this number for another call already."""
+        known = self.calls.get(number)
+        if known is not None and known.call_id != call_id:
+            raise ProtocolError(f"the number {number} is that of another call")
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One node, known by its id, over all of its connections."""
+
+    node_id: str
+    instance: bytes = b""
+    #: When its process started, on our clock.
+    born: float = 0.0
+    link: Link | None = None
+    #: Whether it has said, on this link, what it offers.
+    is_registered: bool = False
+    #: Whether it has said, on this link, which calls it holds; before that it gets none.
+    has_resumed: bool = False
+    #: It finishes what it has, and takes nothing new.
+    draining: bool = False
+    #: It handed back whatever it was sent, again and again: on this link it gets nothing more.
+    is_refusing: bool = False
+    #: Calls that it handed back since it last began one, or rested; and how often it rested.
+    handed_back: int = 0
+    rests: int = 0
+    #: While it rests: until when it gets nothing.
+    rests_until: float = 0.0
+    #: A call that may not be sent ahead waits for a slot here: then no other is sent ahead, either.
+    keeps_slots: bool = False
+    functions: dict[str, Function] = field(default_factory=dict)
+    slots: int = 0
+    #: The calls that are there, by the number they have on its link.
+    calls: dict[int, GatewayCall] = field(default_factory=dict)
+    #: Those of them whose arguments are still on their way. They take no slot yet, so that a client
+    #: that announces arguments and sends none keeps nobody out.
+    arriving: set[GatewayCall] = field(default_factory=set)
+    #: How many of the others have not finished, of each function.
+    active: dict[str, int] = field(default_factory=dict)
+    #: How many of these hold a slot.
+    busy: int = 0
+    mean_seconds: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    resources: Resources | None = None
+    #: What it has said of itself.
+    said: Register = field(default_factory=lambda: Register((), 0))
+    #: What its machine has; how busy that is, is not known of it.
+    machine: Resources | None = None
+    #: When it came, or went.
+    since: float = 0.0
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected and has said what it offers."""
+        return self.link is not None and self.is_registered
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it is away, and not expected back."""
+        return self.link is None and now > self.since + LOST_AFTER
+
+    def offers(self, function: str, access: Access) -> bool:
+        """Whether it has this function, and lets such a caller call it."""
+        offered = self.functions.get(function)
+        return offered is not None and access.allows(offered)
+
+    def may_take(self, function: str, access: Access, now: float) -> bool:
+        """Whether a call of this function may go there, now or later."""
+        is_known = self.is_registered or bool(self.functions)
+        may_come = not self.is_gone(now) and not self.is_refusing
+        return may_come and (self.offers(function, access) or not is_known)
+
+    def has_room(self, call: GatewayCall) -> bool:
+        """Whether this call may go there now."""
+        _, function, access = call.target
+        offered = self.functions.get(function)
+        if offered is None or not self.has_resumed or self.draining or self.rests_until:
+            return False
+        if access is not Access.LINK and not access.allows(offered):
+            return False
+        # Arguments that are still to come need room among those that are on their way.
+        arriving = self.arriving if call.arguments is not None else ()
+        limit = offered.max_concurrency
+        if limit:
+            coming = sum(each.function == function for each in arriving)
+            if self.active.get(function, 0) + coming >= limit:
+                return False
+        if is_builtin(function):  # code has processes of its own
+            return True
+        coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
+        busy = self.busy + coming
+        if busy < self.slots:
+            return True
+        # A call that waits on the node does not see its limit of waiting.
+        may_go_ahead = not call.queue_deadline and not self.keeps_slots
+        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
+        return quick and may_go_ahead and busy < self.slots + AHEAD
+
+    def remembers(self, call: GatewayCall) -> bool:
+        """Whether the node's memory reaches back to when the call was first sent."""
+        return self.born <= call.sent
+
+    def occupy(self, function: str) -> None:
+        self.active[function] = self.active.get(function, 0) + 1
+        self.busy += not is_builtin(function)
+
+    def release(self, function: str) -> None:
+        self.active[function] -= 1
+        self.busy -= not is_builtin(function)
+
+    def began(self) -> None:
+        """A call began there, so that it does not refuse all of them."""
+        self.handed_back = self.rests = 0
+
+    def ran(self, seconds: float) -> None:
+        """A call took so long; the mean follows."""
+        before = seconds if self.mean_seconds is None else self.mean_seconds
+        self.mean_seconds = before + SMOOTHING * (seconds - before)
+
+
+@dataclass(slots=True, eq=False)
+class GatewayCall:
+    """One call, as the gateway holds it."""
+
+    number: int
+    call_id: bytes
+    #: Empty while only its node has spoken of it; then ``target`` is not known, either.
+    owner: str
+    target: Target
+    state: CallState = CallState.QUEUED
+    client: ClientLink | None = None
+    client_number: int = 0
+    node: Node | None = None
+    fence: int = 0
+    #: While it queues: what the client sent, and the start of its payload if that is a stream.
+    submit: Submit | None = None
+    arguments: Relay | None = None
+    created: float = 0.0
+    #: When its client first sent it, on our clock, or a little before.
+    sent: float = 0.0
+    began: float = 0.0
+    #: Moments on our clock, 0 for never.
+    deadline: float = 0.0
+    queue_deadline: float = 0.0
+    #: While it is suspect or expected: how long its node is waited for.
+    suspect_until: float = 0.0
+    hold_until: float = 0.0
+    #: Seconds that it goes on without its client; 0 for what is usual, below 0 until it is over.
+    hold: float = 0.0
+    timer: float = 0.0
+    #: What its client said of them in SUBMIT.
+    session: str = ""
+    origin: str = ""
+    #: Whether it counts as active on its node: from when its arguments are whole.
+    occupies: bool = False
+    #: While arguments are awaited: when the next bytes have to be here, and how many came before.
+    arguments_by: float = 0.0
+    arguments_seen: int = 0
+    #: How it ended: the error's code (empty for a value), and how many seconds it ran.
+    code: str = ""
+    seconds: float = 0.0
+    #: What happened to it: event, moment, event, moment; see `CallTable.story`.
+    story: list[CallEvent | float] = field(default_factory=list)
+    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
+    cancelling: bool | None = None
+    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
+    was_cancelled: bool = False
+    #: An outcome that the gateway made itself.
+    outcome: Finished | None = None
+
+    @property
+    def function(self) -> str:
+        return self.target[1]
+
+    @property
+    def streams(self) -> bool:
+        """Whether it is a generator, on the node where it is."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered is not None and offered.streams
+
+    @property
+    def title(self) -> str:
+        """What to call it in a message."""
+        special = {"": "the call", CELL: "the cell", CALL: "the shipped function"}
+        return special.get(self.function, f"{self.function}()")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has an outcome, delivered or not."""
+        return self.state is CallState.FINISHED or self.state in TERMINAL
+
+    def next_deadline(self) -> float:
+        """When something has to happen if nothing else does."""
+        limits = [self.hold_until, self.suspect_until, self.arguments_by]
+        if self.state in WAITING:
+            limits += [self.deadline, self.queue_deadline]
+        elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
+            limits.append(self.deadline + GRACE)
+        return min((limit for limit in limits if limit), default=0.0)
+
+    def bind(self, client: ClientLink, number: int) -> None:
+        """This connection waits for it from now on."""
+        if self.client is not None:
+            self.client.calls.pop(self.client_number, None)
+        self.client, self.client_number = client, number
+        self.hold_until = 0.0
+        client.calls[number] = self
+
+    def unbind(self, now: float) -> None:
+        """Nobody waits for this call: start its hold timer."""
+        self.client = None
+        hold = self.hold or (STREAM_HOLD if self.streams else RECONNECT_LIMIT)
+        if hold > 0:
+            self.hold_until = now + hold
+        elif self.is_over:
+            self.hold_until = now + KEPT
+
+    def say_again(self) -> None:
+        """Somebody waits for it anew: have everything said again that was not seen."""
+        if self.outcome is not None and self.client is not None:
+            self.outcome.call = self.client_number
+            self.client.link.send(self.outcome)
+        elif self.node is not None and self.node.link is not None:
+            self.node.link.send(Attach(self.number))
+
+    def occupy_slot(self) -> None:
+        """Its arguments are whole: it counts as active on its node."""
+        assert self.node is not None, "only a call on a node has a slot"
+        self.occupies = True
+        self.node.occupy(self.function)
+
+    def arguments_came(self) -> None:
+        """The last byte of the arguments that its node waits for has passed."""
+        if self.node is not None and self in self.node.arriving:
+            self.free_slot()
+            self.occupy_slot()
+
+    def free_slot(self) -> bool:
+        """It needs no slot any more; whether it had one, or waited for its arguments."""
+        node = self.node
+        assert node is not None, "only a call on a node has a slot"
+        if self.occupies:
+            self.occupies = False
+            node.release(self.function)
+            return True
+        if self in node.arriving:
+            node.arriving.remove(self)
+            self.arguments_by = 0.0
+            return True
+        return False
+
+    def leave_node(self) -> None:
+        node = self.node
+        if node is not None:
+            node.calls.pop(self.number, None)
+            self.free_slot()
+            self.node = None
+
+    def drop_arguments(self) -> None:
+        if self.arguments is not None:
+            self.arguments.give_up()
+        self.submit = self.arguments = None

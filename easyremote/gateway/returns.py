@@ -1,0 +1,151 @@
+"""What nodes send: what they offer, how their calls go on, outcomes, calls handed back. Pure.
+
+``tests/gateway/test_calls.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from easyremote.gateway.deadlines import Deadlines
+from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.table import CallTable
+from easyremote.protocol.builtins import is_builtin
+from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Delivered,
+    Event,
+    Finished,
+    GoingAway,
+    HandBack,
+    Register,
+    Resources,
+    Started,
+)
+
+
+class Returns:
+    """Takes what nodes say of themselves and of their calls."""
+
+    def __init__(self, table: CallTable, dispatcher: Dispatcher, deadlines: Deadlines) -> None:
+        self._table, self._dispatcher = table, dispatcher
+        self._nodes, self._deadlines = table.nodes, deadlines
+
+    def node_left(self, node: Node, link: Link, now: float) -> None:
+        """Its connection is gone; its calls are suspect until it is back, or given up."""
+        if node.link is not link:
+            return  # a newer connection has taken its place
+        self._nodes.left(node, now)
+        # Without all of its arguments a call did not start.
+        self._table.for_each(
+            list(node.arriving), lambda call: self._table.hand_back(call, now), now
+        )
+        self._table.for_each(list(node.calls.values()), lambda call: self._suspect(call, now), now)
+
+    def _suspect(self, call: GatewayCall, now: float) -> None:
+        if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
+            self._table.advance(call, CallEvent.NODE_LOST, now)
+            call.suspect_until = now + LOST_AFTER
+            self._table.arm(call)
+
+    def node_restarted(self, node: Node, now: float) -> None:
+        """A new process has the node's id: what ran in the old one is lost."""
+        self._table.for_each(
+            list(node.calls.values()), lambda call: self._lose(call, node, now), now
+        )
+
+    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
+        if call.state is not CallState.SUSPECT:
+            self._table.advance(call, CallEvent.NODE_LOST, now)
+        why = f"Node {node.node_id!r} was restarted while it ran"
+        self._table.give_up(call, why, now=now)
+
+    # -- what a node says of itself ----------------------------------------------------------------
+
+    def going_away(self, node: Node, message: GoingAway, now: float) -> None:
+        """It takes nothing new."""
+        node.draining = True
+
+    def register(self, node: Node, message: Register, now: float) -> None:
+        """It says all that it offers."""
+        self._nodes.offer(node, message)
+        self._deadlines.refuse_hopeless(now)
+        self._dispatcher.fill(node, now)
+
+    def resources(self, node: Node, message: Resources, now: float) -> None:
+        """It says how its machine is doing."""
+        node.resources = message
+
+    # -- what it says of its calls -----------------------------------------------------------------
+
+    def started(self, node: Node, message: Started, now: float) -> None:
+        """A function began to run."""
+        call = node.calls.get(message.call)
+        if call is None:
+            return
+        if call.state in (CallState.DISPATCHED, CallState.RUNNING):
+            self._table.advance(call, CallEvent.STARTED, now)
+            call.began = call.began or now
+            node.began()
+        if call.client is not None:
+            call.client.link.send(Started(call.client_number, node.node_id))
+
+    def event(self, node: Node, message: Event, now: float) -> None:
+        """Something on the way; it passes on to the client, if there is one."""
+        assert node.link is not None, "messages come from an attached link"
+        call = node.calls.get(message.call)
+        if call is None or call.client is None:
+            node.link.drop(message.payload)
+        else:
+            message.payload = node.link.pass_on(message.payload, call.client.link)
+            message.call = call.client_number
+            call.client.link.send(message)
+
+    def finished(self, node: Node, message: Finished, now: float) -> None:
+        """The outcome of a call; it passes on to the client, or waits for it on the node."""
+        assert node.link is not None, "messages come from an attached link"
+        call = node.calls.get(message.call)
+        if call is None or message.fence != call.fence:
+            node.link.drop(message.payload)
+            self._out_of_place(node, message, call, now)
+            return
+        call.code = "cancelled" if message.code and call.was_cancelled else message.code
+        call.seconds = message.seconds
+        self._table.advance(call, CallEvent.FINISHED, now)
+        if call.free_slot():
+            node.began()
+            if not is_builtin(call.function):
+                node.ran(message.seconds)
+            self._dispatcher.fill(node, now)
+        if call.client is None:
+            node.link.drop(message.payload)  # the node holds it
+            if not call.hold_until:
+                call.unbind(now)
+                self._table.arm(call)
+            return
+        message.payload = node.link.pass_on(message.payload, call.client.link)
+        message.call = call.client_number
+        call.client.link.send(message)
+
+    def handed_back(self, node: Node, message: HandBack, now: float) -> None:
+        """These calls did not start, and will not start there."""
+        calls = [node.calls[number] for number in message.calls if number in node.calls]
+        self._table.for_each(calls, lambda call: self._hand_back(call, now), now)
+        self._nodes.handed_back(node, len(message.calls), now)
+        self._dispatcher.fill(node, now)
+
+    def _hand_back(self, call: GatewayCall, now: float) -> None:
+        if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.SUSPECT):
+            self._table.hand_back(call, now)
+
+    def _out_of_place(
+        self, node: Node, message: Finished, call: GatewayCall | None, now: float
+    ) -> None:
+        """An outcome of a call that was given up or let go, or of another attempt."""
+        if call is not None:
+            # No right outcome comes after this one: its caller must not wait for it.
+            why = f"Node {node.node_id!r} sent the outcome of another attempt"
+            self._table.give_up(call, why, now=now)
+        assert node.link is not None, "messages come from an attached link"
+        node.link.send(Delivered((message.call,)))
+        self._dispatcher.fill(node, now)

@@ -1,0 +1,138 @@
+"""How a call in a process is stopped, and what its caller is told of it.
+
+Signals come from here, so that they reach code that holds the GIL: SIGINT first, then SIGTERM, then
+SIGKILL to the whole group of processes. A process that dies ends its call with a typed error.
+``tests/node/processes/test_sessions.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.messages import Cancel
+
+#: Seconds between an interrupt and SIGTERM, where the interrupt does not help.
+INTERRUPT_TIMEOUT = 5.0
+
+
+class Stopping:
+    """Stops the calls of one node's processes.
+
+    Parameters
+    ----------
+    node_id
+        For messages.
+    finish
+        Ends a call that no process has yet.
+    """
+
+    def __init__(self, node_id: str, finish: Callable[[RelayedCall, Outcome], None]) -> None:
+        self._node_id = node_id
+        self._finish = finish
+
+    def waits(self, call: RelayedCall) -> None:
+        """A call waits for its turn: see to it that it does not wait too long."""
+        if call.queue_timeout and not call.timers:
+            loop = asyncio.get_running_loop()
+            call.timers.append(loop.call_later(call.queue_timeout, self._waited_too_long, call))
+
+    def began(self, call: RelayedCall) -> None:
+        """A process runs a call now: see to it that it does not run too long."""
+        limits = [limit for limit in (call.timeout, call.run_timeout) if limit]
+        if limits:
+            loop = asyncio.get_running_loop()
+            limit = min(limits)
+            call.timers.append(loop.call_later(limit, self._ran_too_long, call, limit))
+
+    def left(self, call: RelayedCall) -> None:
+        """A call waits and runs no more."""
+        for timer in call.timers:
+            timer.cancel()
+        call.timers.clear()
+
+    def stop(self, call: RelayedCall, *, kill: bool) -> None:
+        """Cancel a call: take it out of its queue, interrupt it, or kill its process."""
+        process = call.process
+        if process is None or not call.inner:
+            text = "It was cancelled before it ran."
+            self._finish(call, failure("cancelled", text, may_have_run=False))
+        elif not call.has_turn:  # a question that its process answers beside what runs
+            process.link.send(Cancel(call.inner))
+        elif kill:
+            call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
+            process.signal(signal.SIGKILL)
+        else:
+            if call.function == CALL:
+                call.stopping = failure("cancelled", "The function was cancelled while it ran.")
+                self._escalate(call)
+            process.signal(signal.SIGINT)
+
+    def end(self, process: Process, why: str, then: Callable[[], None]) -> None:
+        """End a process with what it runs; ``then`` is called when it has ended."""
+        assert process.task is not None, "it was started"
+        if process.queue:
+            process.queue[0].stopping = failure("cancelled", why)
+        process.signal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(TERMINATE_TIMEOUT, process.signal, signal.SIGKILL)
+
+        def ended(_: object) -> None:
+            timer.cancel()
+            then()
+
+        process.task.add_done_callback(ended)
+
+    def crash(self, call: RelayedCall, exit_code: int) -> Outcome:
+        """The outcome of a call whose process died."""
+        how = f"exit code {exit_code}"
+        if exit_code < 0:
+            how = f"signal {signal.Signals(-exit_code).name}"
+        lost = " The variables of its session are lost." if call.function == CELL else ""
+        hint = " (out of memory?)" if exit_code == -signal.SIGKILL else ""
+        return failure(
+            "crashed",
+            f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
+            exit_code=exit_code,
+        )
+
+    def no_process(self, error: Exception) -> Outcome:
+        """The outcome of a call for which no process can be started."""
+        return failure(
+            "crashed",
+            f"Node {self._node_id!r} can't start a process to run it: {error}. It did not run. "
+            "Try again when less runs there, or have the node's owner raise its limits (ulimit -a "
+            "shows them) and start it again.",
+            may_have_run=False,
+        )
+
+    def _waited_too_long(self, call: RelayedCall) -> None:
+        if not call.inner and not call.is_finished:
+            busy = f"all processes of {self._node_id!r} are busy."
+            if call.function == CELL:
+                busy = f"another cell runs in this session of {self._node_id!r}."
+            text = f"No turn came in time: {busy} It did not run."
+            self._finish(call, failure("timeout", text, may_have_run=False))
+
+    def _ran_too_long(self, call: RelayedCall, limit: float) -> None:
+        what = "The cell" if call.function == CELL else "The function"
+        call.stopping = failure("timeout", f"{what} ran longer than {limit:g} s; stopped.")
+        self._signal(call, signal.SIGINT)
+        self._escalate(call)
+
+    def _escalate(self, call: RelayedCall) -> None:
+        """If the interrupt does not help: SIGTERM, then SIGKILL."""
+        loop = asyncio.get_running_loop()
+        kill_after = INTERRUPT_TIMEOUT + TERMINATE_TIMEOUT
+        call.timers += [
+            loop.call_later(INTERRUPT_TIMEOUT, self._signal, call, signal.SIGTERM),
+            loop.call_later(kill_after, self._signal, call, signal.SIGKILL),
+        ]
+
+    def _signal(self, call: RelayedCall, number: int) -> None:
+        if call.process is not None and call.has_turn:
+            call.process.signal(number)

@@ -1,0 +1,163 @@
+"""What comes in for outstanding calls: events and outcomes, made whole, opened, put in order.
+
+The sink of a call hears its events in order, without gaps and without repeats, and the outcome
+after the last of them. Whatever is wrong with an answer ends its call, and never another one.
+Pure. ``tests/protocol/test_caller.py`` and ``test_bad_answers.py`` prove it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from easyremote.errors import ProtocolError
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Event, Finished, Message, Seen, Submit
+from easyremote.protocol.seal import Part, Seal
+from easyremote.protocol.streams import Buffer, TooLarge
+
+#: So many events may wait here for one that comes before them. A node has 64 under way.
+EARLY_EVENTS = 1000
+
+_log = logging.getLogger("easyremote.answers")
+
+
+class Sink(Protocol):
+    """Who waits for a call. All methods are called on the thread that owns the Link."""
+
+    def started(self, node: str) -> None: ...
+
+    def event(self, encoding: str, body: Buffer) -> None: ...
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class OutstandingCall:
+    """One call, as its caller holds it."""
+
+    call: int
+    call_id: bytes
+    sink: Sink
+    submit: Submit
+    #: The payload, until the call has started: it may have to be sent once more.
+    parts: Sequence[Buffer]
+    size: int
+    encoding: str
+    #: When it was first sent; None while no connection has been there.
+    sent: float | None = None
+    has_started: bool = False
+    #: The moment at which it must be over, on our clock; 0 for never.
+    deadline: float = 0.0
+    #: Whether its end was asked for: None, or whether to kill its process, too.
+    cancelling: bool | None = None
+    next_event: int = 1
+    #: The last event that was consumed here.
+    seen: int = 0
+    early_events: dict[int, tuple[str, Buffer]] = field(default_factory=dict)
+    outcome: tuple[Finished, Buffer] | None = None
+    #: Whether its sink has the outcome.
+    is_over: bool = False
+    #: How many of its payloads are on their way in.
+    arriving: int = 0
+    #: When to stop waiting for what is missing of its outcome; 0 where nothing is.
+    late_at: float = 0.0
+
+    def begin(self, node: str) -> None:
+        """The node has begun to run the call. Safe to repeat."""
+        if not self.has_started:
+            self.has_started = True
+            self.parts = ()  # the node has them
+            self.sink.started(node)
+
+
+class Answers:
+    """Takes the answers to all calls of one `Caller`.
+
+    Parameters
+    ----------
+    seal
+        Opens the payloads.
+    finished
+        Called with a call, its outcome and the outcome's payload, when all events are through.
+    failed
+        Called with an answer that can't be taken, and why.
+    wait_for_rest
+        Called with a call and the time, when a part of its outcome is missing.
+    """
+
+    def __init__(
+        self,
+        seal: Seal,
+        finished: Callable[[OutstandingCall, Finished, Buffer], None],
+        failed: Callable[[Message, Exception], None],
+        wait_for_rest: Callable[[OutstandingCall, float], None],
+    ) -> None:
+        self._seal = seal
+        self._finished, self._failed = finished, failed
+        self._wait_for_rest = wait_for_rest
+
+    def take(self, link: Link, call: OutstandingCall, message: Event | Finished) -> None:
+        """Take an answer in, now or when its payload is whole."""
+        payload = message.payload
+        if not payload.stream:
+            self._came(link, call, message, payload.data)
+            return
+
+        def whole(body: Buffer) -> None:
+            call.arriving -= 1
+            self._came(link, call, message, body)
+
+        def broke_off() -> None:
+            call.arriving -= 1
+            if type(message) is Finished and not call.is_over:
+                self._wait_for_rest(call, link.last_received)
+
+        try:
+            link.collect(payload, whole, broke_off)
+        except TooLarge as error:
+            self._failed(message, error)
+        else:
+            call.arriving += 1
+
+    def _came(
+        self, link: Link, call: OutstandingCall, message: Event | Finished, body: Buffer
+    ) -> None:
+        if call.is_over:
+            return
+        try:
+            if isinstance(message, Finished):
+                body = self._seal.open(body, call.call_id, Part.OUTCOME, 0)
+                self._outcome(link, call, message, body)
+            else:
+                body = self._seal.open(body, call.call_id, Part.EVENT, message.seq)
+                self._event(link, call, message, body)
+        except ProtocolError as error:
+            self._failed(message, error)
+        except Exception as error:  # a mistake of the sink, or of ours
+            _log.exception("An answer to call %s could not be handled", call.call_id.hex())
+            self._failed(message, error)
+
+    def _event(self, link: Link, call: OutstandingCall, event: Event, body: Buffer) -> None:
+        if event.seq < call.next_event:  # sent again after a reconnection
+            if event.seq <= call.seen:  # the SEEN was lost with the connection before
+                link.send(Seen(call.call, call.seen))
+            return
+        if event.seq >= call.next_event + EARLY_EVENTS:
+            raise ProtocolError(f"event {event.seq} came while {call.next_event} is the next")
+        call.early_events[event.seq] = (event.payload.encoding, body)
+        while call.next_event in call.early_events:
+            encoding, ready = call.early_events.pop(call.next_event)
+            call.next_event += 1
+            call.sink.event(encoding, ready)
+        if call.outcome is not None:
+            self._outcome(link, call, *call.outcome)
+
+    def _outcome(self, link: Link, call: OutstandingCall, message: Finished, body: Buffer) -> None:
+        if call.next_event > message.events:
+            self._finished(call, message, body)
+        else:  # some of its events are still on their way
+            call.outcome = (message, body)
+            self._wait_for_rest(call, link.last_received)

@@ -1,0 +1,380 @@
+"""The calls that one side holds for the gateway, from DISPATCH until the gateway says DELIVERED.
+
+A node holds calls in two ways: it runs them itself (`callee.Callee`), or it passes them on to a
+process (``node/processes/relay.py``). Both do the same with a connection, and it is written here
+once:
+
+- A call is bound to the number that the gateway gave it on the present link. Between a new link and
+  RESUMED a call has no number, because its old number may be another call's by now. All that is
+  said of a call goes through `HeldCalls.link_for`, so nothing is said of a call without a number.
+- A call takes a place when its arguments are whole. A call whose arguments break off is forgotten:
+  it did not start, and may come again.
+- The same ``call_id`` is never started twice. A second DISPATCH is answered with how the call
+  stands; a lower fence than the one known changes nothing.
+
+Pure. ``tests/protocol/test_callee.py`` and ``tests/node/processes/test_relay.py`` prove it;
+``tests/protocol/test_machine.py`` drives both ways through the same losses and restarts.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from easyremote.errors import ProtocolError
+from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.caller import pack_error
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    Attach,
+    Cancel,
+    Delivered,
+    Dispatch,
+    Finished,
+    HandBack,
+    Message,
+    Seen,
+)
+from easyremote.protocol.seal import CLEAR, Part, Seal
+from easyremote.protocol.streams import Buffer, TooLarge
+
+#: Ids of calls that are over, so that a late repetition never runs again.
+TOMBSTONES = 100_000
+
+_log = logging.getLogger("easyremote.held")
+
+
+@dataclass(slots=True, frozen=True)
+class Outcome:
+    """How a call ended: a value (code empty) or an error (its payload from `pack_error`)."""
+
+    parts: Sequence[Buffer]
+    size: int
+    encoding: str
+    code: str = ""
+    may_have_run: bool = True
+    seconds: float = 0.0
+
+
+def failure(code: str, message: str, *, may_have_run: bool = True, **details: object) -> Outcome:
+    """The outcome of a call that ended without a value."""
+    body = pack_error(code, message, may_have_run=may_have_run, **details)
+    return Outcome((body,), len(body), "msgpack", code, may_have_run)
+
+
+def plain_outcome(value: object) -> Outcome:
+    """The outcome of a call that is answered with plain values, not with a user's objects."""
+    body = msgspec.msgpack.encode(value)
+    return Outcome((body,), len(body), "msgpack")
+
+
+@dataclass(slots=True, eq=False)
+class HeldCall:
+    """One call, as the side that runs it holds it."""
+
+    #: The gateway's number of the call, on the link on which it was given.
+    call: int
+    call_id: bytes
+    fence: int
+    function: str
+    session: str
+    owner: str
+    #: Seconds that are left of the caller's time, 0 for no limit.
+    timeout: float
+    #: Seconds that it may wait here for its turn, and seconds that it may run; 0 for no limit.
+    queue_timeout: float
+    run_timeout: float
+    #: By which people find where it came from.
+    origin: str
+    #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
+    state: CallState = CallState.DISPATCHED
+    #: Whether the arguments are whole: the call has a place, or runs.
+    has_arguments: bool = False
+    #: How many events the call has made; its outcome is shown after the last of them.
+    last_event: int = 0
+    #: How the call ended, where this side keeps that.
+    outcome: Outcome | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is CallState.FINISHED
+
+
+C = TypeVar("C", bound=HeldCall)
+
+
+class HeldCalls(ABC, Generic[C]):
+    """All calls that one side holds.
+
+    Parameters
+    ----------
+    kind
+        What is kept of a call.
+    seal
+        Opens arguments, and seals events and outcomes.
+    """
+
+    def __init__(self, kind: type[C], seal: Seal = CLEAR) -> None:
+        self._kind = kind
+        self._seal = seal
+        self._by_id: dict[bytes, C] = {}
+        self._by_number: dict[int, C] = {}
+        self._tombstones: OrderedDict[bytes, None] = OrderedDict()
+        self._link: Link | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    @property
+    def unfinished(self) -> list[C]:
+        """The calls that have no outcome yet."""
+        return [held for held in self._by_id.values() if not held.is_finished]
+
+    # -- what becomes of a call is decided by the two who hold calls -------------------------------
+
+    @abstractmethod
+    def _start(self, held: C, encoding: str, arguments: Buffer) -> None:
+        """Run a call, or let it wait for its turn: its arguments are whole."""
+
+    @abstractmethod
+    def _stop(self, held: C, *, kill: bool) -> None:
+        """Stop a call that has no outcome yet."""
+
+    @abstractmethod
+    def _seen(self, held: C, seq: int) -> None:
+        """Events up to this one are consumed."""
+
+    @abstractmethod
+    def _say_again(self, held: C) -> None:
+        """Say all of a call that nobody has seen yet."""
+
+    @abstractmethod
+    def _released(self, held: C) -> None:
+        """Nobody wants anything of this call any more."""
+
+    # -- connections -------------------------------------------------------------------------------
+
+    def attach(self, link: Link) -> list[C]:
+        """A connection is open; the calls to name in RESUME (`resumed` wants them back)."""
+        self._link = link
+        self._by_number.clear()
+        # Arguments that had not come whole never will: the call did not start, and is forgotten.
+        for held in self.unfinished:
+            if not held.has_arguments:
+                del self._by_id[held.call_id]
+        return list(self._by_id.values())
+
+    def detach(self, link: Link) -> None:
+        """The connection broke; the calls go on."""
+        if self._link is link:
+            self._link = None
+
+    def resumed(self, named: Sequence[C], numbers: Sequence[int]) -> None:
+        """The gateway's answer to RESUME: the calls' numbers now, 0 for "forget it"."""
+        for held, number in zip(named, numbers, strict=False):
+            if number and self._by_id.get(held.call_id) is held:
+                self._bind(held, number)
+                self._say_again(held)
+            elif number:  # handed back while the gateway made up its answer
+                self._send(HandBack((number,)))
+            else:
+                if not held.is_finished:
+                    self._stop(held, kill=False)
+                self._forget(held)
+
+    def receive(self, message: Message) -> None:
+        """Handle a message of the gateway; a message about a call that is not here is ignored."""
+        match message:
+            case Dispatch():
+                self._dispatch(message)
+            case Delivered():
+                self._delivered(message)
+            case Seen():
+                held = self._by_number.get(message.call)
+                if held is not None:
+                    self._seen(held, message.seq)
+            case Cancel():
+                held = self._by_number.get(message.call)
+                if held is not None and not held.is_finished:
+                    self._cancel(held, kill=message.kill)
+            case Attach():
+                held = self._by_number.get(message.call)
+                if held is not None:
+                    self._say_again(held)
+
+    def link_for(self, held: C) -> Link | None:
+        """The link on which something can be said of this call now; None where there is none.
+
+        There is none between a new connection and RESUMED: the call's number may be another
+        call's by now.
+        """
+        return self._link if self._by_number.get(held.call) is held else None
+
+    # -- endings -----------------------------------------------------------------------------------
+
+    def finish(self, held: C, outcome: Outcome) -> None:
+        """End a call with its one outcome. A second outcome is dropped."""
+        if held.state is not CallState.FINISHED:
+            held.state = advance(held.state, CallEvent.FINISHED)
+            held.outcome = outcome
+            self._send_outcome(held, outcome)
+
+    def refuse(self, message: Dispatch, outcome: Outcome) -> None:
+        """Answer a DISPATCH that is not taken; nothing is kept of it."""
+        if self._link is not None:
+            self._link.drop(message.payload)
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, message.call_id, Part.OUTCOME, 0
+            )
+            self._link.send(
+                Finished(
+                    message.call,
+                    self._link.offer(parts, size, outcome.encoding),
+                    outcome.code,
+                    outcome.may_have_run,
+                    fence=message.fence,
+                )
+            )
+
+    def fail(self, message: Message, text: str) -> None:
+        """End the call that a message is about: an exception came up while it was handled."""
+        if isinstance(message, Dispatch) and message.call_id not in self._by_id:
+            self.refuse(message, failure("internal", text))
+            return
+        held = self._by_number.get(getattr(message, "call", 0))
+        if held is not None:
+            self.finish(held, failure("internal", text))
+
+    def hand_back(self, calls: Iterable[C]) -> None:
+        """These calls did not start, and will not start here."""
+        numbers = []
+        for held in calls:
+            if self.link_for(held) is not None:
+                numbers.append(held.call)
+            self._drop(held)
+        if numbers:
+            self._send(HandBack(tuple(numbers)))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _dispatch(self, message: Dispatch) -> None:
+        link = self._link
+        assert link is not None, "messages come from an attached link"
+        held = self._by_id.get(message.call_id)
+        if held is not None:
+            link.drop(message.payload)
+            if message.fence >= held.fence:
+                held.fence = message.fence
+                self._bind(held, message.call)
+                self._say_again(held)
+            return
+        if message.call_id in self._tombstones:
+            text = "The node ran this call and its outcome was delivered."
+            self.refuse(message, failure("lost", text))
+            return
+        held = self._by_id[message.call_id] = self._kind(
+            message.call,
+            message.call_id,
+            message.fence,
+            message.function,
+            message.session,
+            message.owner,
+            message.timeout,
+            message.queue_timeout,
+            message.run_timeout,
+            message.origin,
+        )
+        self._by_number[held.call] = held
+        encoding = message.payload.encoding
+        try:
+            link.collect(
+                message.payload,
+                lambda arguments: self._arguments_came(held, encoding, arguments),
+                lambda: self._arguments_reset(held),
+            )
+        except TooLarge as error:
+            self._finish_unstarted(held, "cannot-ship", str(error))
+
+    def _arguments_came(self, held: C, encoding: str, arguments: Buffer) -> None:
+        """The arguments are whole. What is wrong with them ends their call, and no other."""
+        if held.state is not CallState.DISPATCHED or self._by_id.get(held.call_id) is not held:
+            return
+        held.has_arguments = True
+        try:
+            opened = self._seal.open(arguments, held.call_id, Part.ARGUMENTS, 0)
+            self._start(held, encoding, opened)
+        except ProtocolError as error:
+            self._finish_unstarted(held, "protocol", str(error))
+        except Exception as error:
+            _log.exception("Call %s could not be started", held.call_id.hex())
+            self.finish(held, failure("internal", f"{held.function}() can't be run: {error!r}."))
+
+    def _finish_unstarted(self, held: C, code: str, why: str) -> None:
+        text = f"The node can't take the arguments of {held.function}(): {why}."
+        self.finish(held, failure(code, text, may_have_run=False))
+
+    def _arguments_reset(self, held: C) -> None:
+        if self._by_id.get(held.call_id) is held:
+            self._drop(held)
+
+    def _cancel(self, held: C, *, kill: bool) -> None:
+        if held.has_arguments:
+            self._stop(held, kill=kill)
+        else:
+            text = "It was cancelled before it began."
+            self.finish(held, failure("cancelled", text, may_have_run=False))
+
+    def _delivered(self, message: Delivered) -> None:
+        for number in message.calls:
+            held = self._by_number.get(number)
+            if held is not None and held.state is CallState.FINISHED:
+                self._forget(held)
+
+    def _bind(self, held: C, number: int) -> None:
+        if self._by_number.get(held.call) is held:
+            del self._by_number[held.call]
+        held.call = number
+        self._by_number[number] = held
+
+    def _send(self, message: Message) -> None:
+        if self._link is not None:
+            self._link.send(message)
+
+    def _send_outcome(self, held: C, outcome: Outcome) -> None:
+        link = self.link_for(held)
+        if link is not None:
+            parts, size = self._seal.seal(
+                outcome.parts, outcome.size, held.call_id, Part.OUTCOME, 0
+            )
+            link.send(
+                Finished(
+                    held.call,
+                    link.offer(parts, size, outcome.encoding),
+                    outcome.code,
+                    outcome.may_have_run,
+                    outcome.seconds,
+                    held.fence,
+                    held.last_event,
+                )
+            )
+
+    def _drop(self, held: C) -> None:
+        """Forget a call that did not start; it may come again."""
+        del self._by_id[held.call_id]
+        if self._by_number.get(held.call) is held:
+            del self._by_number[held.call]
+
+    def _forget(self, held: C) -> None:
+        """Forget a call that is over; it never runs again."""
+        if self._by_id.get(held.call_id) is held:
+            self._drop(held)
+        self._tombstones[held.call_id] = None
+        if len(self._tombstones) > TOMBSTONES:
+            self._tombstones.popitem(last=False)
+        self._released(held)

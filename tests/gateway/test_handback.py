@@ -1,0 +1,70 @@
+"""A node that hands back whatever it is sent costs the gateway little, and is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyremote.gateway.nodes import HAND_BACKS, REST, RESTS
+from easyremote.protocol.messages import Dispatch, HandBack, Started
+from tests.gateway.desk import ClientPeer, Desk, NodePeer
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def refuse(node: NodePeer, client: ClientPeer, limit: int) -> int:
+    """Hand back every call, and send it again, until none comes; how many were handed back."""
+    for count in range(limit):
+        calls = [each.call for each in node.heard(Dispatch)]
+        if not calls:
+            return count
+        node.say(HandBack(tuple(calls)))
+        for _ in client.heard(HandBack):
+            client.submit()
+    raise AssertionError(f"it was sent {limit} calls without a rest")
+
+
+def test_a_node_that_hands_back_all_calls_rests_and_then_gets_no_more(desk: Desk) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    client.submit()
+    for rest in range(RESTS):
+        assert refuse(node, client, 2 * HAND_BACKS) <= HAND_BACKS
+        desk.pass_time(REST * 2**rest - 0.01)
+        assert node.heard(Dispatch) == []
+        desk.pass_time(0.02)
+    refuse(node, client, 2 * HAND_BACKS)
+    desk.pass_time(1.0)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("offline", False)
+    assert "hands back whatever it is sent" in text
+    client.submit(node="")
+    assert client.error()[0] in ("offline", "not-found")
+    again = desk.node()
+    client.submit()
+    assert again.heard(Dispatch)
+
+
+def test_a_node_that_begins_calls_may_hand_back_others_for_ever(desk: Desk) -> None:
+    node, client = desk.node(slots=2), desk.client()
+    for _ in range(10 * HAND_BACKS):
+        client.submit()
+        client.submit()
+        begun, other = node.heard(Dispatch)
+        node.say(Started(begun.call))
+        node.say(HandBack((other.call,)))
+        node.finish(begun)
+    assert not node.node.is_refusing
+    assert not node.node.rests_until
+
+
+def test_what_waits_goes_to_another_node_meanwhile(desk: Desk) -> None:
+    node, client = desk.node("n", slots=1), desk.client()
+    for _ in range(HAND_BACKS):
+        client.submit(node="")
+        node.say(HandBack((node.only(Dispatch).call,)))
+    other = desk.node("m")
+    client.submit(node="")
+    assert node.heard(Dispatch) == []
+    assert other.heard(Dispatch)

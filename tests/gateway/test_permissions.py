@@ -1,0 +1,56 @@
+"""Who may do what with which call: own calls only, and what the scopes of a key are good for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from easyremote.gateway.permissions import CODE, FUNCTIONS, PUBLIC, Action, may, principal_of
+from easyremote.gateway.records import Access, GatewayCall
+from easyremote.protocol.builtins import BUILTINS
+from easyremote.protocol.messages import Dispatch
+from tests.gateway.desk import Desk
+
+ALICE = principal_of("alice", "Alice", "client")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def call_of(owner: str, function: str = "f") -> GatewayCall:
+    return GatewayCall(1, bytes(16), owner, ("", function, Access.LINK))
+
+
+@pytest.mark.parametrize("action", [Action.SEE, Action.STOP, Action.CLAIM])
+def test_a_key_sees_stops_and_claims_its_own_calls_only(action: Action) -> None:
+    assert may(ALICE, action, call_of("alice"))
+    assert not may(ALICE, action, call_of("bob"))
+    assert not may(ALICE, action, call_of(""))
+    assert not may(PUBLIC, action, call_of("alice"))
+    assert not may(ALICE, action, call_of("public"))
+
+
+@pytest.mark.parametrize("function", ["f", *BUILTINS, "$of_a_newer_version"])
+def test_cells_and_shipped_functions_need_the_scope_of_code(function: str) -> None:
+    call = call_of("alice", function)
+    assert may(ALICE, Action.START, call)
+    assert not may(principal_of("n", "", "node"), Action.START, call)
+    assert may(PUBLIC, Action.START, call) == (function == "f")
+    assert may(replace(ALICE, scopes=frozenset({CODE})), Action.START, call) == (function != "f")
+
+
+@pytest.mark.parametrize(("function", "code"), [("$cell", "not-authorized"), ("f", "")])
+def test_a_call_that_its_key_may_not_start_reaches_no_node(
+    desk: Desk, function: str, code: str
+) -> None:
+    client, node = desk.client("alice"), desk.node("n", "f", "$cell")
+    client.client.principal = replace(ALICE, scopes=frozenset({FUNCTIONS}))
+    client.submit(function)
+    assert len(node.heard(Dispatch)) == (not code)
+    if code:
+        found, text, details = client.error()
+        assert (found, details["may_have_run"]) == (code, False)
+        assert "The key alice may not run the cell." in text

@@ -1,0 +1,256 @@
+"""`RelayedCalls`: the calls that a node passes on. The test plays the gateway and the process."""
+
+from __future__ import annotations
+
+from easyremote.node.processes.process import Process, RelayedCall
+from easyremote.node.processes.relay import RelayedCalls
+from easyremote.protocol.call import CallState
+from easyremote.protocol.held import failure
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import (
+    INLINE_LIMIT,
+    Attach,
+    Cancel,
+    Delivered,
+    Dispatch,
+    Event,
+    Finished,
+    HandBack,
+    Message,
+    Payload,
+    Seen,
+    Started,
+    StreamStop,
+)
+from tests.protocol.wires import deliver, open_link, sent_by
+
+LARGE = b"x" * (INLINE_LIMIT + 1)
+
+
+class Node:
+    """A relay with one process; a call that is placed waits until the test passes it on."""
+
+    def __init__(self) -> None:
+        self.placed: list[RelayedCall] = []
+        self.stopped: list[tuple[RelayedCall, bool]] = []
+        self.over: list[RelayedCall] = []
+        self.calls = RelayedCalls(self)
+        self.process = Process("alice", "s", {})
+        self.process.link.open(0.0)
+        self.link = open_link()
+        self.calls.attach(self.link)
+
+    def place(self, call: RelayedCall) -> None:
+        self.placed.append(call)
+
+    def stop(self, call: RelayedCall, *, kill: bool) -> None:
+        self.stopped.append((call, kill))
+
+    def left(self, call: RelayedCall) -> None:
+        self.over.append(call)
+
+    def dispatch(self, number: int = 1, payload: Payload | None = None, name: int = 0) -> None:
+        call_id = (name or number).to_bytes(16, "big")
+        payload = payload or Payload("pickle5", 3, b"abc")
+        self.calls.receive(Dispatch(number, call_id, number, "$cell", payload, "s", owner="alice"))
+
+    def passed(self, number: int = 1) -> RelayedCall:
+        """A call that the process has; what was said until then is dropped."""
+        self.dispatch(number)
+        call = self.placed[-1]
+        self.calls.pass_to(self.process, call)
+        sent_by(self.process.link)
+        sent_by(self.link)
+        return call
+
+    def process_says(self, *messages: Message) -> list[Message]:
+        """What the gateway hears when the process says this."""
+        for message in messages:
+            self.calls.receive_from(self.process, message)
+        return sent_by(self.link)
+
+    def reconnect(self) -> list[RelayedCall]:
+        self.calls.detach(self.link)
+        self.link.close()
+        self.link = open_link()
+        return self.calls.attach(self.link)
+
+    def to_process(self) -> list[Message]:
+        return sent_by(self.process.link)
+
+
+def value(number: int, events: int = 0) -> Finished:
+    return Finished(number, Payload("pickle5", 5, b"value"), events=events)
+
+
+def event(number: int, seq: int = 1) -> Event:
+    return Event(number, seq, Payload("msgpack", 4, b"item"))
+
+
+def streams(link: Link, data: bytes) -> Payload:
+    """A payload that a peer of ``link`` starts to send; its bytes come with `deliver`."""
+    return link.offer((data,), len(data), "pickle5")
+
+
+def test_a_call_goes_to_its_process_under_a_number_of_its_own_and_back() -> None:
+    node = Node()
+    node.dispatch(7)
+    (call,) = node.placed
+    node.calls.pass_to(node.process, call)
+    (sent,) = node.to_process()
+    assert isinstance(sent, Dispatch)
+    assert (sent.call, sent.function, sent.session, sent.owner) == (
+        call.inner,
+        "$cell",
+        "s",
+        "alice",
+    )
+    assert sent.payload == Payload("pickle5", 3, b"abc")
+    assert call.arguments == b""
+    said = node.process_says(Started(call.inner), event(call.inner), value(call.inner, 1))
+    assert said == [Started(7), event(7), Finished(7, value(0).payload, fence=7, events=1)]
+    assert node.over == [call]
+    node.calls.receive(Seen(7, 1))
+    node.calls.receive(Delivered((7,)))
+    assert node.to_process() == [Seen(call.inner, 1), Delivered((call.inner,))]
+    assert len(node.calls) == len(node.process.calls) == 0
+
+
+def test_a_call_is_placed_when_its_arguments_are_whole() -> None:
+    node = Node()
+    gateway = open_link()
+    node.dispatch(1, streams(gateway, LARGE + LARGE))
+    node.dispatch(2)
+    assert [call.call for call in node.placed] == [2]
+    while deliver(gateway, node.link) or deliver(node.link, gateway) or gateway.has_output:
+        pass
+    assert [call.call for call in node.placed] == [2, 1]
+    node.calls.pass_to(node.process, node.placed[1])
+    (sent,) = node.to_process()
+    assert isinstance(sent, Dispatch)
+    assert sent.payload.size == 2 * len(LARGE)
+
+
+def test_a_call_whose_arguments_never_come_holds_nothing() -> None:
+    node = Node()
+    node.dispatch(1, streams(open_link(), LARGE))
+    assert node.placed == []
+    assert node.reconnect() == []
+    assert len(node.calls) == 0
+
+
+def test_what_a_process_says_before_resumed_is_dropped_and_asked_for_again() -> None:
+    node = Node()
+    call = node.passed(1)
+    named = node.reconnect()
+    node.dispatch(1, name=2)  # a new gateway has given the number to another call
+    large = streams(open_link(), LARGE)
+    early = node.process_says(
+        Started(call.inner),
+        event(call.inner),
+        Event(call.inner, 2, large),
+        value(call.inner, 2),
+    )
+    assert early == []
+    assert node.to_process() == [StreamStop(large.stream)]
+    node.calls.resumed(named, (9,))
+    assert node.to_process() == [Attach(call.inner)]
+    said = node.process_says(Started(call.inner), event(call.inner), value(call.inner, 2))
+    assert said == [Started(9), event(9), Finished(9, value(0).payload, fence=1, events=2)]
+
+
+def test_an_outcome_of_the_nodes_own_is_said_again_by_the_node() -> None:
+    node = Node()
+    node.dispatch(1)
+    (call,) = node.placed
+    node.calls.finish(call, failure("cancelled", "no"))
+    (first,) = sent_by(node.link)
+    node.calls.resumed(node.reconnect(), (4,))
+    (again,) = sent_by(node.link)
+    assert isinstance(first, Finished) and isinstance(again, Finished)
+    assert (first.call, again.call, first.payload) == (1, 4, again.payload)
+    assert node.over == [call]
+
+
+def test_a_call_that_was_stopped_says_why_and_not_what_the_process_reports() -> None:
+    node = Node()
+    call = node.passed()
+    call.stopping = failure("timeout", "too long")
+    (said,) = node.process_says(Finished(call.inner, Payload("msgpack", 1, b"x"), "raised"))
+    assert isinstance(said, Finished)
+    assert said.code == "timeout"
+    call = node.passed(2)
+    call.stopping = failure("timeout", "too long")
+    (said,) = node.process_says(value(call.inner))  # it was quicker
+    assert isinstance(said, Finished)
+    assert said.code == ""
+
+
+def test_what_the_gateway_wants_no_more_is_stopped_and_frees_its_process_when_it_ends() -> None:
+    node = Node()
+    call = node.passed()
+    node.calls.resumed(node.reconnect(), (0,))
+    assert node.stopped == [(call, False)]
+    assert len(node.calls) == 0
+    assert node.over == []  # the process is still busy with it
+    assert node.process_says(Finished(call.inner, Payload(), "cancelled")) == []
+    assert node.over == [call]
+    assert node.to_process() == [Delivered((call.inner,))]
+    assert node.process.calls == {}
+
+
+def test_a_call_that_is_over_is_never_passed_on_again() -> None:
+    node = Node()
+    call = node.passed()
+    node.process_says(value(call.inner))
+    node.calls.receive(Delivered((1,)))
+    node.dispatch(5, name=1)
+    (said,) = sent_by(node.link)
+    assert isinstance(said, Finished)
+    assert (said.call, said.code) == (5, "lost")
+    assert len(node.placed) == 1
+
+
+def test_a_call_that_ends_here_while_its_process_runs_it_frees_the_process_when_that_ends() -> None:
+    node = Node()
+    call = node.passed()
+    node.calls.fail(Cancel(1), "a mistake")
+    (said,) = sent_by(node.link)
+    assert isinstance(said, Finished)
+    assert said.code == "internal"
+    assert node.over == []
+    node.calls.receive(Delivered((1,)))
+    assert node.process_says(event(call.inner), value(call.inner)) == []
+    assert node.over == [call]
+    assert node.process.calls == {}
+
+
+def test_a_process_that_dies_ends_its_calls_and_says_so_of_outcomes_that_went_with_it() -> None:
+    node = Node()
+    runs, over = node.passed(1), node.passed(2)
+    node.process_says(value(over.inner, 3))
+    crash = failure("crashed", "killed")
+    for call in (runs, over):
+        node.calls.lost(node.process, call, crash)
+    said = sent_by(node.link)
+    assert [(type(each), each.call, each.code, each.events) for each in said] == [  # type: ignore[union-attr]
+        (Finished, 1, "crashed", 0),
+        (Finished, 2, "crashed", 0),
+    ]
+    assert runs.state is over.state is CallState.FINISHED
+    assert node.process.calls == {}
+
+
+def test_a_call_that_waits_can_be_handed_back_and_come_again() -> None:
+    node = Node()
+    node.dispatch(1)
+    node.calls.hand_back(node.placed)
+    assert sent_by(node.link) == [HandBack((1,))]
+    node.dispatch(2, name=1)
+    assert [call.call for call in node.placed] == [1, 2]
+
+
+def test_a_process_that_speaks_of_calls_that_it_does_not_have_is_told_to_forget_them() -> None:
+    node = Node()
+    assert node.process_says(Started(9), event(9), value(9)) == []
+    assert node.to_process() == [Delivered((9,))]

@@ -1,0 +1,87 @@
+"""What the link's thread of a process does with a message that makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from easyremote.node.worker.link_thread import LinkThread
+from easyremote.protocol.builtins import (
+    BUILTINS,
+    CELL,
+    COMM,
+    FILES,
+    INPUT,
+    OUTPUT,
+    SEND,
+    SESSION,
+    VARIABLES,
+)
+from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.link import Link
+from easyremote.protocol.messages import Dispatch, Finished, Payload
+from tests.protocol.wires import open_link, sent_by
+
+ANSWERED = [CELL, COMM, FILES, INPUT, OUTPUT, SEND, SESSION, VARIABLES, "$call"]
+
+
+class Thread:
+    """The thread, without a thread: the test brings the messages."""
+
+    def __init__(self) -> None:
+        self.made = LinkThread()
+        self.link: Link = open_link()
+        self.made._callee.attach(self.link)
+
+    def say(self, function: str, body: bytes, encoding: str) -> tuple[str, str]:
+        """What comes of a call: its code and, of an error, the text."""
+        payload = Payload(encoding, len(body), body)
+        self.made.receive(Dispatch(1, b"c" * 16, 1, function, payload, owner="alice"), 0.0)
+        (finished,) = (each for each in sent_by(self.link) if isinstance(each, Finished))
+        text = unpack_error(finished.payload.data)[1] if finished.code else ""
+        return finished.code, text
+
+
+@pytest.fixture
+def thread() -> Iterator[Thread]:
+    made = Thread()
+    yield made
+    made.made._loop.close()
+
+
+@pytest.mark.parametrize("function", ANSWERED)
+def test_an_encoding_that_a_builtin_does_not_take_is_refused(thread: Thread, function: str) -> None:
+    assert "json" not in BUILTINS[function].takes
+    code, text = thread.say(function, b"{}", "json")
+    assert (code, text) == ("protocol", f"A process runs no {function!r} with arguments in 'json'.")
+
+
+@pytest.mark.parametrize("function", ["add", "$sessions_of_a_later_version"])
+def test_what_no_process_answers_is_refused(thread: Thread, function: str) -> None:
+    code, _ = thread.say(function, b"", "pickle5")
+    assert code == "protocol"
+
+
+def test_a_question_that_can_not_be_read_ends_itself_and_not_the_process(thread: Thread) -> None:
+    code, text = thread.say(OUTPUT, b"no pickle at all", "pickle5")
+    assert (code, "$output()" in text) == ("protocol", True)
+
+
+def test_a_mistake_of_ours_ends_its_call_and_not_the_process(
+    thread: Thread, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(answer: object) -> bool:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(thread.made.main, "answer", broken)
+    code, text = thread.say(INPUT, msgspec.msgpack.encode((1, "yes", "")), "msgpack")
+    assert (code, "a mistake" in text) == ("internal", True)
+    assert caplog.records[-1].exc_info is not None
+
+
+def test_a_question_may_come_in_msgpack(thread: Thread) -> None:
+    assert thread.say(OUTPUT, msgspec.msgpack.encode((False, False)), "msgpack") == ("", "")
+    thread.link = open_link()
+    thread.made._callee.attach(thread.link)
