@@ -1,13 +1,13 @@
 """What comes in for outstanding calls: events and outcomes, made whole, opened, put in order.
 
 The sink of a call hears its events in order, without gaps and without repeats, and the outcome
-after the last of them. Whatever is wrong with an answer ends its call, and never another one.
+after the last of them. Whatever is wrong with an answer ends its call, and never another one: a
+bad payload, and a sink that raises (its exception goes on to the shell, which logs it).
 Pure. ``tests/protocol/test_caller.py`` and ``test_bad_answers.py`` prove it.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,8 +20,6 @@ from easyremote.protocol.streams import Buffer, TooLarge
 
 #: So many events may wait here for one that comes before them. A node has 64 under way.
 EARLY_EVENTS = 1000
-
-_log = logging.getLogger("easyremote.answers")
 
 
 class Sink(Protocol):
@@ -71,6 +69,12 @@ class OutstandingCall:
             self.has_started = True
             self.parts = ()  # the node has them
             self.sink.started(node)
+
+    def end(self, code: str, encoding: str, body: Buffer) -> None:
+        """Hand the outcome to the sink."""
+        self.is_over = True
+        self.parts = ()
+        self.sink.finish(code, encoding, body)
 
 
 class Answers:
@@ -136,9 +140,9 @@ class Answers:
                 self._event(link, call, message, body)
         except ProtocolError as error:
             self._failed(message, error)
-        except Exception as error:  # a mistake of the sink, or of ours
-            _log.exception("An answer to call %s could not be handled", call.call_id.hex())
+        except Exception as error:  # a mistake of the sink, or of ours: the shell logs it
             self._failed(message, error)
+            raise
 
     def _event(self, link: Link, call: OutstandingCall, event: Event, body: Buffer) -> None:
         if event.seq < call.next_event:  # sent again after a reconnection

@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import msgspec
 
@@ -128,8 +129,9 @@ class Caller:
 
     def fail_all(self, error: EasyRemoteError) -> None:
         """The connection will not come back: every call ends with ``error``."""
-        for call in list(self._calls.values()):
-            self._end(call, error)
+        with ExitStack() as all_of_them:  # the others, too, if one sink raises
+            for call in self._calls.values():
+                all_of_them.callback(self._end, call, error)
 
     def failed(self, message: Message, error: Exception) -> None:
         """A message could not be handled: its call ends with an error, the others go on."""
@@ -367,12 +369,11 @@ class Caller:
 
     def _give_up(self) -> None:
         away = f"The gateway has been out of reach for {RECONNECT_LIMIT:g} s"
-        for call in list(self._calls.values()):
-            if call.sent is None:
-                text = f"{away}, so {call.submit.function}() was not sent."
-                self._end(call, GatewayUnreachable(text))
-            else:
-                self._end(call, CallLost(f"{away}."))
+        unsent = [call for call in self._calls.values() if call.sent is None]
+        for call in unsent:
+            text = f"{away}, so {call.submit.function}() was not sent."
+            self._end(call, GatewayUnreachable(text))
+        self.fail_all(CallLost(f"{away}."))
 
     def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
         code, text, details = to_wire(error)
@@ -383,11 +384,9 @@ class Caller:
     def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
         """The only place where a call leaves."""
         del self._calls[call.call]
-        call.is_over = True
         if call.sent is not None:
             self._sent -= 1
-        call.parts = ()
-        call.sink.finish(code, encoding, body)
+        call.end(code, encoding, body)
 
 
 def pack_error(code: str, message: str, /, **details: object) -> bytes:

@@ -18,7 +18,6 @@ Pure. ``tests/protocol/test_callee.py`` and ``tests/node/processes/test_relay.py
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -46,8 +45,6 @@ from easyremote.protocol.streams import Buffer, TooLarge
 
 #: Ids of calls that are over, so that a late repetition never runs again.
 TOMBSTONES = 100_000
-
-_log = logging.getLogger("easyremote.held")
 
 
 @dataclass(slots=True, frozen=True)
@@ -311,9 +308,9 @@ class HeldCalls(ABC, Generic[C]):
             self._start(held, encoding, opened)
         except ProtocolError as error:
             self._finish_unstarted(held, "protocol", str(error))
-        except Exception as error:
-            _log.exception("Call %s could not be started", held.call_id.hex())
+        except Exception as error:  # a mistake of ours: the shell logs it
             self.finish(held, failure("internal", f"{held.function}() can't be run: {error!r}."))
+            raise
 
     def _finish_unstarted(self, held: C, code: str, why: str) -> None:
         text = f"The node can't take the arguments of {held.function}(): {why}."

@@ -63,8 +63,6 @@ class Pieces:
         size = len(piece)
         if size < SHORT or size * PINNED < len(piece.obj):  # type: ignore[arg-type]  # bytes
             self._tail += piece
-            if len(self._tail) >= CHUNK_SIZE:
-                self._close_tail()
         else:
             if self._tail:
                 self._close_tail()

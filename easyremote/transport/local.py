@@ -61,12 +61,18 @@ class LocalPair:
 
     def _move(self, source: Link, target: Link, receive: Receive, now: float) -> None:
         while (data := source.data_to_send()) is not None:
-            for message in target.receive_data(data, now):
-                try:
-                    receive(message, now)
-                except Exception as error:
-                    _log.exception("A %s could not be handled", type(message).__name__)
-                    self._failed(message, error)
+            try:
+                for message in target.receive_data(data, now):
+                    self._hand_over(message, receive, now)
+            except Exception:  # a chunk completed a payload; its call has ended
+                _log.exception("A payload could not be handled")
+
+    def _hand_over(self, message: Message, receive: Receive, now: float) -> None:
+        try:
+            receive(message, now)
+        except Exception as error:
+            _log.exception("A %s could not be handled", type(message).__name__)
+            self._failed(message, error)
 
     def close(self) -> None:
         self.near.close()

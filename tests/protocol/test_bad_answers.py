@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
 
 import pytest
 
-from easyremote.errors import ProtocolError
+from easyremote.errors import GatewayUnreachable, ProtocolError
 from easyremote.protocol.answers import EARLY_EVENTS, OutstandingCall
-from easyremote.protocol.caller import LATE_AFTER, unpack_error
+from easyremote.protocol.caller import LATE_AFTER, RECONNECT_LIMIT, unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
 from easyremote.protocol.messages import (
     LONGEST_TIME,
@@ -91,9 +90,7 @@ class Broken(Waiting):
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
-def test_a_sink_that_raises_fails_its_call_and_is_logged(
-    is_stream: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_sink_that_raises_fails_its_call_and_the_shell_hears_of_it(is_stream: bool) -> None:
     asking = Asking()
     submit = Submit(0, b"b" * 16, "n", "f", Payload())
     bad = asking.caller.submit(submit, (), 0, "pickle5", Broken(b""), asking.now)
@@ -101,16 +98,14 @@ def test_a_sink_that_raises_fails_its_call_and_is_logged(
     asking.sent()
     if is_stream:
         asking.tell(Event(bad.call, 1, Payload("pickle5", 3, b"", 4)))
-        list(asking.link.receive_data(chunk_header(4, 3) + b"abc", asking.now))
-        assert asking.sent() == [Cancel(bad.call)]
+        with pytest.raises(ZeroDivisionError):
+            list(asking.link.receive_data(chunk_header(4, 3) + b"abc", asking.now))
     else:
-        assert asking.tell(Event(bad.call, 1, ITEM)) == [Cancel(bad.call)]
+        with pytest.raises(ZeroDivisionError):
+            asking.caller.receive(Event(bad.call, 1, ITEM), asking.now)
+    assert asking.sent() == [Cancel(bad.call)]
     assert error_of(bad) == ("internal", True)
     assert "ZeroDivisionError" in text_of(bad)
-    (record,) = caplog.records
-    assert (record.name, record.levelno) == ("easyremote.answers", logging.ERROR)
-    assert record.exc_info is not None
-    assert (b"b" * 16).hex() in record.getMessage()
     asking.tell(Finished(good.call, VALUE))
     assert waiting(good).outcomes == [("", b"abc")]
 
@@ -134,6 +129,34 @@ def test_a_message_that_could_not_be_handled_ends_its_call_without_a_connection_
     asking.cut()
     asking.caller.failed(Event(call.call, 1, ITEM), ValueError("a mistake"))
     assert error_of(call) == ("internal", True)
+
+
+class Deaf(Waiting):
+    """A sink that can't take its outcome."""
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        super().finish(code, encoding, body)
+        raise ZeroDivisionError("a mistake")
+
+
+@pytest.mark.parametrize("how", ["the end", "the limit"])
+def test_a_sink_that_can_not_take_its_outcome_does_not_keep_others_from_theirs(how: str) -> None:
+    asking = Asking()
+    deaf = [
+        asking.caller.submit(
+            Submit(0, bytes([number]) * 16, "n", "f", Payload()),
+            *((), 0, "pickle5", Deaf(b""), asking.now),
+        )
+        for number in range(3)
+    ]
+    asking.cut()
+    with pytest.raises(ZeroDivisionError):
+        if how == "the end":
+            asking.caller.fail_all(GatewayUnreachable("closed"))
+        else:
+            asking.caller.handle_timeout(asking.now + RECONNECT_LIMIT)
+    assert [len(waiting(call).outcomes) for call in deaf] == [1, 1, 1]
+    assert len(asking.caller) == 0
 
 
 # -- outcomes that leave one waiting ---------------------------------------------------------------
@@ -332,3 +355,20 @@ def test_credit_for_a_stream_that_is_over_is_harmless() -> None:
     asking = Asking()
     list(asking.link.receive_data(control_record(encode(Credit(9, 5))), asking.now))
     assert asking.sent() == []
+
+
+def test_the_arguments_are_kept_only_until_the_call_has_started_or_ended() -> None:
+    asking = Asking()
+    begun, ended = asking.submit(), asking.submit()
+    asking.tell(Started(begun.call), Finished(ended.call, VALUE))
+    assert begun.parts == ended.parts == ()
+
+
+def test_a_payload_that_came_whole_is_not_waited_for_any_more() -> None:
+    asking = Asking()
+    call = asking.submit()
+    asking.tell(Event(call.call, 1, Payload("pickle5", 3, b"", 4)))
+    list(asking.link.receive_data(chunk_header(4, 3) + b"abc", asking.now))
+    asking.tell(Finished(call.call, VALUE, events=2))
+    after(asking, LATE_AFTER + 1)
+    assert error_of(call) == ("lost", True)

@@ -392,6 +392,15 @@ def test_a_silent_peer_is_asked_and_then_given_up() -> None:
     assert pings == 3
 
 
+def test_silence_is_counted_from_the_moment_when_the_link_opens() -> None:
+    link = Link(0.0)
+    link.open(4.0)
+    assert link.last_received == 4.0
+    assert link.next_timeout() == 4.0 + PING_INTERVAL
+    assert link.handle_timeout(4.0 + DEAD_AFTER - 0.1)
+    assert not link.handle_timeout(4.0 + DEAD_AFTER)
+
+
 def test_any_byte_that_comes_is_a_sign_of_life() -> None:
     link = open_link(0.0)
     list(link.receive_data(b"\x02", 30.0))
