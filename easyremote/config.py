@@ -1,8 +1,9 @@
 """Where the gateway is, and with which key: one `Settings` object.
 
-Arguments win over the environment (``EASYREMOTE_GATEWAY``, ``EASYREMOTE_API_KEY``), that over the
-file that ``easyremote login`` writes, that over the gateway that the same user runs on this
-machine. Where each came from is kept, because messages and ``easyremote doctor`` name it.
+The first of these that says something counts: the arguments, the environment
+(``EASYREMOTE_GATEWAY``, ``EASYREMOTE_API_KEY``), the file that ``easyremote login`` writes, the
+gateway that the same user runs on this machine. Settings keep where each value came from, because
+messages and ``easyremote doctor`` name it.
 ``tests/test_config.py`` proves the order.
 """
 
@@ -23,9 +24,9 @@ from easyremote.identity import Key, Kind, read_private, write_private
 DEFAULT_PORT = 8080
 GATEWAY_VARIABLE = "EASYREMOTE_GATEWAY"
 KEY_VARIABLE = "EASYREMOTE_API_KEY"
-#: Where keys and connection files are kept; for tests, and for several gateways of one user.
+#: The folder of keys and connection files; for tests, and for several gateways of one user.
 HOME_VARIABLE = "EASYREMOTE_HOME"
-#: Where an address or a key can be from, in words.
+#: Where an address or a key can come from, in words.
 FROM_LOGIN = "easyremote login"
 FROM_HERE = "the gateway on this machine"
 
@@ -57,12 +58,12 @@ class Settings:
         return normalise(self.gateway)
 
     def key(self, kind: Kind) -> Key:
-        """The key, if it is one of this kind.
+        """The key, checked to be of this kind.
 
         Raises
         ------
         UsageError
-            It is no key, has a typo, or is one for something else.
+            It is no key, has a typo, or is of another kind.
         """
         key = Key.parse(self.api_key)
         if key.kind != kind:
@@ -84,12 +85,12 @@ def login_file() -> Path:
 
 
 def local_file() -> Path:
-    """What a gateway leaves for the other processes of its user on this machine."""
+    """The file in which a gateway tells other processes of its user where it is."""
     return home() / "local.json"
 
 
 def set_default_gateway(address: str | None) -> None:
-    """Use this gateway wherever none is named; None takes that back.
+    """Use this gateway wherever no other is named; None forgets it.
 
     Parameters
     ----------
@@ -116,14 +117,14 @@ def named_settings() -> tuple[str | None, ...]:
 def find_settings(
     gateway: str | None = None, api_key: str | None = None, *, kind: Kind = "client"
 ) -> Settings:
-    """Put together what is known.
+    """Find the gateway and a key for it.
 
     Parameters
     ----------
     gateway, api_key
-        What the caller was told; None to look further.
+        As the caller gave them; None to look in the other places.
     kind
-        Which of the local gateway's keys to take.
+        The kind of key that is needed.
 
     Raises
     ------
@@ -152,12 +153,12 @@ def find_settings(
 
 
 def find_gateway(gateway: str | None = None) -> tuple[str, str]:
-    """A gateway's address, and where that is from; both empty where none is configured.
+    """Find the gateway's address and where it comes from; both are empty if there is none.
 
     Parameters
     ----------
     gateway
-        What the caller was told; None to look further.
+        As the caller gave it; None to look in the other places.
     """
     return _first(
         (gateway, "an argument"),
@@ -169,7 +170,7 @@ def find_gateway(gateway: str | None = None) -> tuple[str, str]:
 
 
 def save_login(address: str, key: Key) -> Path:
-    """Keep a gateway and a key for this user; the file, readable by its owner only."""
+    """Save a gateway and a key for this user, in a file that only its owner can read; its path."""
     known = read_private(login_file())
     keys = dict(known.get("keys", {})) if known.get("gateway") == address else {}
     keys[key.kind] = str(key)
@@ -179,12 +180,12 @@ def save_login(address: str, key: Key) -> Path:
 
 @functools.cache
 def normalise(address: str) -> str:
-    """An address as people write it, as a URL.
+    """Turn an address as people write it into a URL.
 
     Raises
     ------
     UsageError
-        It is no address.
+        The text is no address.
 
     Examples
     --------
@@ -208,7 +209,7 @@ def normalise(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, and nobody else can be there."""
+    """Whether a host is this machine, reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -218,7 +219,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _key_of(file: dict[str, object], address: str, kind: Kind) -> str | None:
-    """A file's key, if the file is about this gateway."""
+    """The key of this kind in a file, if the file is about this gateway."""
     keys = file.get("keys")
     gateway = file.get("gateway")
     if not isinstance(keys, dict) or not isinstance(gateway, str):
@@ -228,7 +229,7 @@ def _key_of(file: dict[str, object], address: str, kind: Kind) -> str | None:
 
 @functools.cache
 def _is_same(one: str, other: str) -> bool:
-    """Whether two addresses are one gateway's: this machine has several names for itself."""
+    """Whether two addresses name the same gateway: this machine has several names for itself."""
     left, right = urlsplit(normalise(one)), urlsplit(normalise(other))
     if is_loopback(left.hostname or "") and is_loopback(right.hostname or ""):
         return (left.scheme, left.port, left.path) == (right.scheme, right.port, right.path)

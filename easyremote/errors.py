@@ -1,9 +1,9 @@
 """Every error that EasyRemote raises, in one tree::
 
     EasyRemoteError
-    ├── UsageError                 what you asked for can't be; nothing was sent
-    │   └── CannotShip             a value that can't travel, by name
-    ├── GatewayUnreachable         nothing answers at the gateway's address, or it is no gateway
+    ├── UsageError                 what you asked for is not possible; nothing was sent
+    │   └── CannotShip             a value that can't be sent; the message names it
+    ├── GatewayUnreachable         nothing answers at the gateway's address, or no gateway
     ├── NotAuthorized              the gateway refused the key
     ├── VersionMismatch            the two sides speak different versions
     ├── ProtocolError              the other side broke the wire protocol
@@ -12,12 +12,12 @@
     ├── Busy                       a limit is reached; try again later
     ├── CallError                  a call that was accepted ended without a value
     │   ├── RemoteError            the function (or cell) raised
-    │   ├── CannotReturn           it ran, but its result can't travel
+    │   ├── CannotReturn           it ran, but its result can't be sent
     │   ├── CallTimeout            it ran, or waited, longer than it was allowed to
     │   ├── CallCancelled          it was cancelled
     │   ├── CallLost               its node or the gateway went away
     │   └── WorkerCrashed          the process that ran it died
-    └── InternalError              a mistake of ours
+    └── InternalError              a mistake in EasyRemote itself
 
 An error has a wire code (``code``), tells whether the call may have run (``may_have_run``), and
 survives both pickling and the wire. Remote exceptions are never unpickled: a type's name, its
@@ -66,7 +66,7 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
 
 
 class EasyRemoteError(Exception):
-    """The root of the tree: catch it to catch everything of ours.
+    """The root of the tree: catch it to catch every error of EasyRemote.
 
     Parameters
     ----------
@@ -103,13 +103,13 @@ class EasyRemoteError(Exception):
 
 
 class UsageError(EasyRemoteError):
-    """What you asked for can't be; nothing was sent."""
+    """What you asked for is not possible; nothing was sent."""
 
     code = "usage"
 
 
 class CannotShip(UsageError):
-    """A value that can't travel, by name; nothing was sent."""
+    """A value can't be sent; the message names it, and nothing was sent."""
 
     code = "cannot-ship"
 
@@ -193,7 +193,7 @@ class RemoteError(CallError):
 
 
 class CannotReturn(CallError):
-    """The call ran, but its result can't travel."""
+    """The call ran, but its result can't be sent."""
 
     code = "cannot-return"
 
@@ -224,7 +224,7 @@ class WorkerCrashed(CallError):
 
 
 class InternalError(EasyRemoteError):
-    """A mistake of ours. Please report it, with the message."""
+    """A mistake in EasyRemote itself. Please report it, with the message."""
 
     code = "internal"
     may_have_run = True

@@ -71,7 +71,7 @@ class Key:
         return f"<{self.kind} key {self.key_id}>"  # keys end up in logs by their repr
 
     def digest(self) -> str:
-        """What is stored of the secret."""
+        """The hash of the secret; only the hash is stored."""
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
     def _checksum(self) -> str:
@@ -88,7 +88,7 @@ def write_private(path: Path, data: dict[str, Any]) -> None:
 
 
 def read_private(path: Path) -> dict[str, Any]:
-    """Read such a file; empty where there is none.
+    """Read a file that `write_private` wrote; empty if there is none.
 
     Raises
     ------
@@ -106,6 +106,6 @@ def read_private(path: Path) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _read(path: Path, *stamp: int) -> dict[str, Any]:
-    """The file with this stamp: each cell asks for it, and it hardly ever changes."""
+    """Read the file, or take it from the cache: each cell asks for it, and it seldom changes."""
     data: dict[str, Any] = json.loads(path.read_text())
     return data

@@ -83,6 +83,12 @@ def wait_for(marker, started):
     return os.getpid()
 
 
+@node.register
+def die():
+    """Ends the node's process, as a crash in native code does."""
+    os._exit(9)
+
+
 @node.register(max_concurrency=1)
 def one_at_a_time(log):
     with open(log, "a") as file:

@@ -16,7 +16,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "wrong": "red"}
 def doctor(node_id: str | None) -> None:
     """Say what is wrong between here and a node, and what to do.
 
-    Without NODE_ID all nodes are tried. It ends with 1 if anything is wrong.
+    Without NODE_ID it tries all nodes. The exit code is 1 if anything is wrong.
 
     \b
     Examples:

@@ -20,9 +20,11 @@ from easyremote.identity import read_private
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=config.DEFAULT_PORT, show_default=True, help="Port; 0 for any.")
 @click.option("--tls-cert", type=click.Path(exists=True), help="Certificate chain (PEM).")
-@click.option("--tls-key", type=click.Path(exists=True), help="Its key (PEM).")
-@click.option("--behind-proxy", is_flag=True, help="A proxy in front does TLS.")
-@click.option("--allow-host", multiple=True, help="A name under which people reach it.")
+@click.option(
+    "--tls-key", type=click.Path(exists=True), help="The private key of the certificate (PEM)."
+)
+@click.option("--behind-proxy", is_flag=True, help="A proxy in front of it does TLS.")
+@click.option("--allow-host", multiple=True, help="A host name by which it is reached.")
 @with_logging
 def gateway(
     host: str,
@@ -34,7 +36,8 @@ def gateway(
 ) -> None:
     """Run a gateway until Ctrl-C.
 
-    Clients and nodes dial out to it. It makes its keys at its first start, and shows them then.
+    Clients and nodes dial out to it. The first start makes a key for clients and one for nodes, and
+    shows them.
 
     \b
     Examples:
@@ -56,12 +59,12 @@ def gateway(
 
 @click.command()
 @click.option("--port", default=config.DEFAULT_PORT, show_default=True, help="Port; 0 for any.")
-@click.option("--node-id", default="gpu-node", show_default=True, help="What the node is called.")
+@click.option("--node-id", default="gpu-node", show_default=True, help="The name of the node.")
 @with_logging
 def up(port: int, node_id: str) -> None:
     """Run a gateway and a node here until Ctrl-C.
 
-    For a first try: everything of this user on this machine finds them by itself.
+    For a first try. Notebooks and scripts of this user on this machine find both without settings.
 
     \b
     Example:

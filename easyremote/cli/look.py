@@ -62,7 +62,9 @@ def functions() -> None:
 @click.command()
 @click.argument("function")
 @click.argument("arguments", nargs=-1)
-@click.option("--node", "node_id", default="", help="Where; else any node that has it.")
+@click.option(
+    "--node", "node_id", default="", help="The node; without it, any that has the function."
+)
 @click.option(
     "--timeout", type=float, callback=duration(), help="Seconds after which the call is ended."
 )
@@ -107,7 +109,7 @@ def _value(text: str) -> object:
 
 @click.command()
 @click.argument("address", metavar="HOST:PORT")
-@click.option("--key", "text", metavar="KEY", help="The key; asked for if it is not given.")
+@click.option("--key", "text", metavar="KEY", help="The key; without it, the command asks for it.")
 def login(address: str, text: str | None) -> None:
     """Remember a gateway and a key for it, for this user.
 

@@ -12,10 +12,10 @@ from easyremote.errors import EasyRemoteError
 
 @click.command()
 @click.argument("modules", nargs=-1)
-@click.option("--node-id", help="What the node is called; else the machine's name.")
-@click.option("--gateway", metavar="HOST:PORT", help="Else what is configured.")
-@click.option("--api-key", help="A node key; else what is configured.")
-@click.option("--label", "labels", multiple=True, help="A word by which it can be chosen.")
+@click.option("--node-id", help="The name of the node; without it, the machine's name.")
+@click.option("--gateway", metavar="HOST:PORT", help="The gateway; without it, the configured one.")
+@click.option("--api-key", help="A node key; without it, the configured one.")
+@click.option("--label", "labels", multiple=True, help="A word by which people choose the node.")
 @click.option(
     "--session-idle",
     type=float,
@@ -23,9 +23,9 @@ from easyremote.errors import EasyRemoteError
     default=24.0,
     show_default=True,
     metavar="HOURS",
-    help="When a session that nobody uses is ended.",
+    help="Hours after which an unused session is ended.",
 )
-@click.option("--no-install", is_flag=True, help="Sessions can't have packages installed.")
+@click.option("--no-install", is_flag=True, help="Install no packages for sessions.")
 @click.option(
     "--no-code",
     is_flag=True,

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
@@ -16,14 +18,14 @@ from easyremote.protocol.streams import Relay
 
 
 class Deadlines:
-    """Does what is due."""
+    """Ends, stops or gives back calls whose time is over."""
 
     def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        self.refuse_hopeless(now)
+        self._refuse_hopeless(now)
         for rested in self._table.nodes.rested(now):
             self._dispatcher.fill(rested, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
@@ -54,14 +56,14 @@ class Deadlines:
 
     def _arguments_stalled(self, call: GatewayCall, arguments: Relay, now: float) -> None:
         if arguments.is_awaited and arguments.received == call.arguments_seen:
-            self._table.hand_back(call, now)  # it did not start; its client may send it once more
+            self._table.hand_back(call, now)  # it did not start
         else:
             call.arguments_seen = arguments.received
             call.arguments_by = now + STALLED_AFTER
             self._table.arm(call)
 
     def _release(self, call: GatewayCall) -> None:
-        """Nobody came back for it."""
+        """The hold time is over: stop the call and forget it."""
         if call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number))
             call.node.link.send(Delivered((call.number,)))
@@ -72,11 +74,13 @@ class Deadlines:
         text = f"No turn came within {waited:.1f} s: {call.title} did not run."
         self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
-    def refuse_hopeless(self, now: float) -> None:
-        """What waits for a node that will not come, or no longer offers it, waits in vain."""
+    def _refuse_hopeless(self, now: float) -> None:
+        """Refuse the calls that wait for a node or a function that is not there any more."""
         for target in self._table.queues.targets():
-            if (error := self._table.nodes.refusal(target, now)) is None:
-                continue
-            for call in self._table.queues.waiting(target):
-                if call.state is CallState.QUEUED:  # an expected one may have run
-                    self._table.end(call, CallEvent.REJECTED, error, now=now)
+            error = self._table.nodes.refusal(target, now)
+            if error is not None:
+                refuse = partial(self._table.end, event=CallEvent.REJECTED, error=error, now=now)
+                # An expected call may have run: it waits for its node until its time is up.
+                waiting = self._table.queues.waiting(target)
+                queued = [call for call in waiting if call.state is CallState.QUEUED]
+                self._table.for_each(queued, refuse, now)

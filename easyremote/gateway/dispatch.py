@@ -19,7 +19,7 @@ class Dispatcher:
 
     def __init__(self, table: CallTable) -> None:
         self._table = table
-        #: The highest fence of any attempt; those of an earlier gateway's count, too.
+        #: The highest fence of any attempt, those of earlier gateways included.
         self.fence = 0
 
     def dispatch(self, call: GatewayCall, node: Node, now: float) -> None:
@@ -40,7 +40,7 @@ class Dispatcher:
         else:
             self._await_arguments(call, call.arguments, now)
         if call.client is None and call.streams and not call.hold:
-            call.unbind(now)  # its hold began when nobody knew that it makes a stream
+            call.unbind(now)  # it is a stream, which was not known when its hold began
             self._table.arm(call)
         call.submit = None
         link.send(
@@ -62,7 +62,7 @@ class Dispatcher:
             self._table.arm(call)
 
     def _await_arguments(self, call: GatewayCall, arguments: Relay, now: float) -> None:
-        """It takes a slot when its arguments are whole, and goes back if they stop coming."""
+        """Have the call take a slot when its arguments are whole; watch that they arrive."""
         assert call.node is not None, "it was dispatched"
         call.node.arriving.add(call)
         arguments.on_complete = call.arguments_came
@@ -71,7 +71,7 @@ class Dispatcher:
         self._table.arm(call)
 
     def fill(self, node: Node, now: float) -> None:
-        """Give a node with room what waits for it, once it has said what it holds."""
+        """Dispatch what waits for this node, as far as it has room."""
         while node.has_resumed and (call := self._table.queues.next_for(node)) is not None:
             submit = call.submit
             assert submit is not None, "a queued call has what its client sent"
@@ -84,10 +84,10 @@ class Dispatcher:
                 self.dispatch(call, node, now)
 
     def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
-        """Somebody wants its end: its client, or another one with the same key."""
+        """Cancel a call for its client, or for another client with the same key."""
         call.was_cancelled = True
         if call.state in (CallState.SUSPECT, CallState.EXPECTED):
-            # It may run; only its node can say that it does not.
+            # It may be running: only its node can say that it is not.
             call.cancelling = kill or bool(call.cancelling)
         elif call.state is CallState.QUEUED:
             self._end_cancelled(call, now)
@@ -100,5 +100,5 @@ class Dispatcher:
 
 
 def _left(deadline: float, now: float) -> float:
-    """What is left until then, in seconds; 0 is no limit."""
+    """Seconds that are left until a deadline; 0 for no limit."""
     return max(deadline - now, 0.001) if deadline else 0.0

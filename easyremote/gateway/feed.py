@@ -39,9 +39,9 @@ from easyremote.protocol.messages import (
 
 #: Seconds between two snapshots.
 INTERVAL = 1.0
-#: A watcher that has so many snapshots unseen gets no more until it catches up.
+#: A watcher with so many snapshots unseen gets no more until it has seen some.
 UNSEEN_LIMIT = 3
-#: Who has so many changes unseen is told that these were the last: it has to ask again.
+#: A follower with so many changes unseen gets no more; it is told to ask again.
 CHANGES_LIMIT = 100
 #: How often one client may watch at a time: windows of a panel, and the client itself.
 WATCHES = 100
@@ -68,12 +68,12 @@ class Feed:
     def __init__(self, calls: Hub) -> None:
         self._calls, self._nodes = calls, calls.nodes
         self._watchers: dict[tuple[int, int], _Watcher] = {}
-        #: Those who only want to know of changes.
+        #: Those that want changes only.
         self._followers: dict[tuple[int, int], _Watcher] = {}
         self._nodes.changed = self._node_changed
 
     def receive(self, client: ClientLink, message: Message) -> bool:
-        """Handle a message if it is for us; whether it was."""
+        """Handle a message if it is for the feed; whether it was."""
         kind = type(message)
         if kind is Submit:
             return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
@@ -177,7 +177,7 @@ class Feed:
 
     def _tell_nodes(self, *, on: bool) -> None:
         for node in self._nodes:
-            node.resources = None  # the next who looks must not see how it was long ago
+            node.resources = None  # the next watcher must not see old figures
             if node.link is not None:
                 node.link.send(Watch(on))
 

@@ -68,11 +68,11 @@ class Hub:
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
         self._dispatcher = dispatcher = Dispatcher(table)
-        self._deadlines = deadlines = Deadlines(table, dispatcher)
+        self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)
         self._intake = intake = Intake(table, dispatcher, recovery, max_payload=max_payload)
-        self._returns = returns = Returns(table, dispatcher, deadlines)
-        #: Other messages are none of a client's, or of a node's; they are ignored.
+        self._returns = returns = Returns(table, dispatcher)
+        #: Messages that are not in these tables are ignored.
         self._of_clients: dict[type, Handler] = {
             Submit: intake.submit,
             Delivered: intake.delivered,
@@ -104,7 +104,7 @@ class Hub:
         try:
             handle(client, message, now)
         except ProtocolError:
-            raise  # its mistake: the connection is closed
+            raise  # the peer's mistake: the connection is closed
         except Exception:
             call = client.calls.get(getattr(message, "call", 0))
             if isinstance(message, Submit):
@@ -119,7 +119,7 @@ class Hub:
         self._intake.client_left(client, now)
 
     def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
-        """Somebody wants the end of a call."""
+        """Cancel a call for somebody who may do so."""
         self._dispatcher.cancel(call, kill=kill, now=now)
 
     # -- nodes -------------------------------------------------------------------------------------
@@ -134,11 +134,11 @@ class Hub:
             if isinstance(message, Event | Finished) and node.link is not None:
                 node.link.drop(message.payload)
             return
-        number = getattr(message, "call", 0)  # a message that passes on gets another one
+        number = getattr(message, "call", 0)  # handlers change it when they pass a message on
         try:
             handle(node, message, now)
         except ProtocolError:
-            raise  # its mistake: the connection is closed
+            raise  # the peer's mistake: the connection is closed
         except Exception:
             self._broke(node.calls.get(number), message, now)
 
@@ -147,7 +147,7 @@ class Hub:
         self._returns.node_left(node, link, now)
 
     def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has a node's id: what ran in the one before is lost."""
+        """A new process has a node's id: the calls of the old process are lost."""
         self._returns.node_restarted(node, now)
 
     # -- time, and the end -------------------------------------------------------------------------
@@ -158,11 +158,11 @@ class Hub:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether the gateway stops: nothing is taken on any more."""
+        """Whether the gateway stops: it accepts no more calls."""
         return self._intake.is_leaving
 
     def leave(self, now: float) -> None:
-        """The gateway stops: what waits here goes back to its client, for the next gateway."""
+        """The gateway stops: hand the calls that wait back to their clients."""
         self._intake.leave(now)
 
     def _broke(self, call: GatewayCall | None, message: Message, now: float) -> None:

@@ -26,7 +26,7 @@ ORIGIN_LIMIT = 200
 
 
 class Intake:
-    """Takes calls on from clients."""
+    """Accepts calls of clients."""
 
     def __init__(
         self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, *, max_payload: int
@@ -34,24 +34,24 @@ class Intake:
         self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
         self._nodes = table.nodes
         self._max_payload = max_payload
-        #: The gateway stops: nothing is taken on any more.
+        #: The gateway stops: it accepts no more calls.
         self.is_leaving = False
 
     def client_left(self, client: ClientLink, now: float) -> None:
-        """Its calls run on; their outcomes are held for a while."""
+        """The connection is gone: start the hold timers of the client's calls."""
         self._table.for_each(list(client.calls.values()), lambda call: self._unbind(call, now), now)
         client.calls.clear()
 
     def _unbind(self, call: GatewayCall, now: float) -> None:
         call.unbind(now)
         if call.arguments is not None and not call.arguments.is_complete:
-            # The rest of its arguments went with the connection: it can't start.
+            # The rest of its arguments was lost with the connection: it can't start.
             self._table.forget(call, remember=False)
         else:
             self._table.arm(call)
 
     def leave(self, now: float) -> None:
-        """The gateway stops: what waits here goes back to its client, for the next gateway."""
+        """The gateway stops: hand the calls that wait back to their clients."""
         self.is_leaving = True
         waiting = [call for call in self._table.by_id.values() if call.state is CallState.QUEUED]
         self._table.for_each(waiting, self._give_back, now)
@@ -98,11 +98,11 @@ class Intake:
             self._take_on(client, message, now)
 
     def _take_on(self, client: ClientLink, message: Submit, now: float) -> None:
-        # Not `now`: it may have been on its way for long, and its age does not grow meanwhile.
+        # The age was fixed when SUBMIT was sent, perhaps long ago: count from the RESUME.
         sent = (client.resumed or now) - message.age if message.age else now
         if message.age and self._recovery.predates(sent):
-            message.age = 0.0  # it is younger than this table: not in it, it was not dispatched
-        arguments = client.link.relay(message.payload)  # first of all, because it can raise
+            message.age = 0.0  # this gateway was there when it was sent, and did not dispatch it
+        arguments = client.link.relay(message.payload)  # first, because it can raise
         target = (message.node, message.function, client.access)
         state = CallState.EXPECTED if message.age else CallState.QUEUED
         call = self._table.add(message.call_id, client.principal.key_id, target, state, now)
@@ -112,7 +112,7 @@ class Intake:
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
-            if message.age:  # it may run where we can't see it
+            if message.age:  # it may be running on a node that is away
                 self._table.give_up(call, NEVER_BACK, now=now)
             else:
                 self._table.end(call, CallEvent.REJECTED, error, now=now)
@@ -143,7 +143,7 @@ class Intake:
 
     @staticmethod
     def _turn_away(client: ClientLink, message: Submit, error: EasyRemoteError) -> None:
-        """Answer a call that is not taken on; nothing of it is kept."""
+        """Answer a call that is refused; nothing of it is kept."""
         client.link.drop(message.payload)
         client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
 
@@ -167,7 +167,7 @@ class Intake:
         return self._nodes.refusal(call.target, now)
 
     def _may_run_now(self, call: GatewayCall, message: Submit) -> bool:
-        """A call that was sent before may only go where, surely, it does not run already."""
+        """A call that was sent before may only go to a node that surely does not run it."""
         if not message.age:
             return True
         node = self._nodes.get(message.node)
@@ -177,16 +177,16 @@ class Intake:
         if message.age:
             # It may run on a node that will come back and claim it.
             call.suspect_until = now + LOST_AFTER
-        if message.node or not message.age:  # else no node can say that no other one runs it
+        if message.node or not message.age:  # else any node may be running it
             self._table.queues.enqueue(call)
         self._table.arm(call)
         node = self._nodes.get(message.node)
         if node is not None and node.has_resumed:
-            # The node has said what it holds: nothing that comes later settles this call.
+            # The node has resumed already: nothing that it says later would settle this call.
             self._dispatcher.fill(node, now)
 
     def delivered(self, client: ClientLink, message: Delivered, now: float) -> None:
-        """These outcomes are safe with the client: nobody has to keep them any more."""
+        """The client has these outcomes: forget the calls, and have their nodes forget them."""
         numbers: dict[Link, list[int]] = {}
         for number in message.calls:
             call = client.calls.get(number)

@@ -17,9 +17,9 @@ from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
 from easyremote.protocol.call import WAITING, CallState
 
-#: Calls in one snapshot: more than these nobody reads, and each costs every watcher.
+#: How many calls one snapshot holds: nobody reads more, and each costs every watcher.
 LIMIT = 200
-#: How a call is shown that is from before a restart of this gateway: its function is not known.
+#: What is shown for a call whose function is not known, because the gateway was restarted.
 _UNKNOWN = "unknown"
 
 
@@ -29,7 +29,7 @@ def is_work(function: str) -> bool:
 
 
 def _kind(function: str) -> str:
-    """What a list calls it; empty for a question."""
+    """What a list of jobs calls this function; empty for a question."""
     if is_builtin(function):
         return BUILTINS[function].job if function in BUILTINS else ""
     return function or _UNKNOWN
@@ -56,7 +56,7 @@ def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, An
         "call_id": call.call_id.hex(),
         "function": _kind(call.function),
         "node_id": call.node.node_id if call.node else call.target[0] or None,
-        # Of an expected call nobody knows how it stands, as of a suspect one.
+        # People see expected calls as suspect: of both nobody knows how they stand.
         "state": (CallState.SUSPECT if call.state is CallState.EXPECTED else call.state).value,
         "seconds": now - (call.began or call.created),
         "origin": call.origin,

@@ -30,13 +30,13 @@ _log = logging.getLogger("easyremote.gateway")
 #: Seconds that a command, or the thread of a gateway, waits while another process writes.
 PATIENCE = 5.0
 
-#: What a wrong secret is compared with where the id is unknown: same work, same answer.
+#: An unknown id is compared with this, so that it takes as long as a wrong secret.
 _NOBODY = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is known of a key."""
+    """What the gateway knows of a key."""
 
     key_id: str
     kind: Kind
@@ -151,7 +151,7 @@ class KeyStore:
         Raises
         ------
         NotAuthorized
-            It is not good, and the message doesn't say why, except to whom it belongs.
+            The key is not accepted. The message names the key's id, and not the reason.
         """
         try:
             key = Key.parse(text)

@@ -65,7 +65,7 @@ GOODBYE_TIMEOUT = 2.0
 
 
 class Links:
-    """Every connection of one gateway, and what they share."""
+    """All connections of one gateway, and what they share."""
 
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
@@ -141,9 +141,9 @@ class Links:
                 peer.dismiss(Refused("not-authorized", why))
 
     async def going_away(self) -> None:
-        """Tell everybody that the gateway stops; they dial again.
+        """Tell all peers that the gateway stops. They dial again.
 
-        A client answers, so that what it submitted before it knew is read here, and handed back.
+        A client answers, so that the calls that it submitted before are read here and handed back.
         """
         for peer in list(self._peers):
             peer.say_goodbye()
@@ -154,7 +154,7 @@ class Links:
                 await asyncio.gather(*clients)
 
     def client_joined(self, client: ClientLink, instance: bytes) -> None:
-        """A client is here; if it was before, that connection has nothing to say any more."""
+        """Take on a client's new connection; an older one of the same process is closed."""
         before = self._clients.pop((client.principal.key_id, instance), None)
         self._clients[client.principal.key_id, instance] = client
         if before is not None:
@@ -164,13 +164,13 @@ class Links:
                     peer.dismiss(GoingAway("a newer connection took over"))
 
     def client_left(self, client: ClientLink, instance: bytes) -> None:
-        """Its connection is gone."""
+        """Forget a client's connection that is gone."""
         if self.is_current(client, instance):
             del self._clients[client.principal.key_id, instance]
             self._leave(client)
 
     def is_current(self, client: ClientLink, instance: bytes) -> bool:
-        """Whether no newer connection of its process has taken its place."""
+        """Whether this is the newest connection of the client's process."""
         return self._clients.get((client.principal.key_id, instance)) is client
 
     def _leave(self, client: ClientLink) -> None:
@@ -178,7 +178,7 @@ class Links:
         self.calls.client_left(client, time.monotonic())
 
     def supersede(self, node: Node, hello: Hello) -> None:
-        """Somebody new has this node's id; what the one before leaves behind is settled."""
+        """A new connection takes over a node id: close the old one and settle its calls."""
         now = time.monotonic()
         if node.link is not None:
             for peer in list(self._peers):
@@ -318,6 +318,6 @@ class _Peer:
 
 
 def is_node_id(name: str) -> bool:
-    """Whether a node may be called so: what can be typed after ``%%remote`` and in a URL."""
+    """Whether a name can be a node's id: typed after ``%%remote``, and part of a URL."""
     bad = any(character.isspace() or character in "/,\\" for character in name)
     return 0 < len(name) <= 200 and name.isprintable() and not bad

@@ -15,8 +15,8 @@ from easyremote.protocol.messages import Hello, Register, Resources
 
 _log = logging.getLogger("easyremote.gateway")
 
-#: So long after its start a gateway waits for nodes that it never saw: they dial back to it, every
-#: 5 s at least in their first minute without it.
+#: Seconds after its start in which a gateway waits for nodes that it never saw. In its first minute
+#: without a gateway a node dials at least every 5 s.
 RETURN = 6.0
 #: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
 #: as long; after so many RESTS it gets nothing more.
@@ -38,7 +38,7 @@ class Rota:
         self.nodes.append(node)
 
     def remove(self, node: Node) -> None:
-        """The last one takes its place, so that this costs the same for any number of nodes."""
+        """Move the last node to the place of this one: the cost does not depend on their number."""
         place = self._places.pop(node)
         last = self.nodes.pop()
         if last is not node:
@@ -46,7 +46,7 @@ class Rota:
             self._places[last] = place
 
     def in_turn(self) -> Iterator[Node]:
-        """Yield each of them once, from behind the one at which the last caller stopped."""
+        """Yield each node once; start behind the node at which the last caller stopped."""
         start, count = self._next, len(self.nodes)
         for place in range(start, start + count):
             self._next = (place + 1) % count
@@ -71,7 +71,7 @@ class Nodes:
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
-        #: Called with a node that came, went, or says anew what it offers.
+        #: Called with a node that has come, has gone, or offers something else.
         self.changed: Callable[[Node], None] = lambda node: None
 
     def __iter__(self) -> Iterator[Node]:
@@ -81,7 +81,7 @@ class Nodes:
         return self._nodes.get(node_id)
 
     def welcome(self, hello: Hello, link: Link, now: float) -> Node:
-        """The node of this HELLO, on its new link; whoever had the id before, has it no more."""
+        """Give the node id of this HELLO to its new link; an older link loses it."""
         node = self._nodes.setdefault(hello.name, Node(hello.name))
         self._withdraw(node)
         node.instance = hello.instance
@@ -96,7 +96,7 @@ class Nodes:
         return node
 
     def offer(self, node: Node, message: Register) -> None:
-        """The node says, anew, all that it offers."""
+        """Replace what the node offers."""
         self._withdraw(node)
         node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
@@ -116,7 +116,7 @@ class Nodes:
         self.changed(node)
 
     def handed_back(self, node: Node, calls: int, now: float) -> None:
-        """The node began none of so many calls; where it begins none at all, it gets fewer."""
+        """The node handed back so many calls; a node that begins none rests."""
         node.handed_back += calls
         if node.handed_back < HAND_BACKS or node.draining:
             return
@@ -133,7 +133,7 @@ class Nodes:
             )
 
     def rested(self, now: float) -> list[Node]:
-        """The nodes whose rest is over: they may get calls again."""
+        """End the rests whose time is over; the nodes that may get calls again."""
         rested = [node for node in self if 0 < node.rests_until <= now]
         for node in rested:
             node.rests_until = 0.0
@@ -178,7 +178,7 @@ class Nodes:
         return rota.nodes if rota is not None else ()
 
     def in_turn(self, function: str, access: Access) -> Iterator[Node]:
-        """The same, each time from behind the one at which the last caller stopped."""
+        """The same nodes; each caller starts behind the node at which the last one stopped."""
         rota = self._offers.get((function, access))
         return rota.in_turn() if rota is not None else iter(())
 
@@ -212,7 +212,7 @@ class Nodes:
         return self.no_such_function(function, node, access)
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
-        """What to tell who asks for a node, or for a function of any node, that is not known."""
+        """The answer about a node, or a function of any node, that is not here; None to wait."""
         node_id, function, access = target
         if now < self.born + RETURN:
             return None
@@ -222,7 +222,7 @@ class Nodes:
         return self.no_such_node(node_id) if node_id else self._no_such(function, access)
 
     def _is_away(self, function: str, access: Access, now: float) -> bool:
-        """Whether a node that is expected back has this function, or has not said what it has."""
+        """Whether a node that is expected back has this function, or may have it."""
         return any(node.may_take(function, access, now) for node in self)
 
     def may_come(self, function: str, access: Access, now: float) -> bool:
@@ -236,7 +236,7 @@ class Nodes:
         return self._before.difference(self._nodes)
 
     def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
-        """What to tell who asks for what was perhaps there before this gateway started."""
+        """The answer about what may have been here before this gateway started."""
         node_id, function, _ = target
         what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
         return NodeOffline(
@@ -245,7 +245,7 @@ class Nodes:
         )
 
     def _no_such(self, function: str, access: Access) -> EasyRemoteError:
-        """What to tell who asks for a function that no node has; some node had it, perhaps."""
+        """The answer about a function that no node online has."""
         last = max(
             (node for node in self if node.offers(function, access)),
             key=lambda node: node.since,
@@ -260,7 +260,7 @@ class Nodes:
         )
 
     def no_such_node(self, node_id: str) -> NotFound:
-        """What to tell somebody who asked for a node that nobody knows."""
+        """The answer about a node that is not known."""
         online = sorted(node.node_id for node in self if node.online)
         if not online:
             return NotFound(
@@ -273,9 +273,9 @@ class Nodes:
         )
 
     def no_such_function(self, function: str, node: Node | None, access: Access) -> NotFound:
-        """What to tell somebody who asked for a function that is not there."""
+        """The answer about a function that is not here (``node``: not on this node)."""
         if access is not Access.LINK:
-            # What is not public is not known to be there, either.
+            # The answer must not tell that a private function exists.
             return NotFound(f"There is no public function {function!r} here.")
         places = [node] if node is not None else [each for each in self if each.online]
         names = sorted(

@@ -28,14 +28,14 @@ class EndedCall:
     function: str
     node_id: str | None
     origin: str
-    #: Of the error; empty where there was none.
+    #: The error's code; empty for a value.
     code: str
-    #: How long it ran, and when it ended on our clock.
+    #: How many seconds it ran, and when it ended on the gateway's clock.
     seconds: float
     ended: float
 
 
-#: What ends a call.
+#: The events that end a call.
 ENDINGS = (
     CallEvent.FINISHED,
     CallEvent.CANCELLED,

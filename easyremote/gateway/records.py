@@ -86,19 +86,19 @@ class ClientLink:
     link: Link
     principal: Principal
     access: Access = Access.LINK
-    #: How many calls it may have here.
+    #: How many calls the client may have at this gateway.
     max_calls: int = MAX_CALLS
-    #: Its calls, by its own numbers.
+    #: The client's calls, by the client's own numbers.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: When it said what it holds; the ages of what it sends again were taken after that.
+    #: When its RESUME came. The ages of calls that it sends again are counted from here.
     resumed: float = 0.0
 
     @property
     def is_full(self) -> bool:
-        """Whether it has as many calls here as it may.
+        """Whether the client has as many calls at this gateway as it may.
 
-        A client counts a call as over a little before the gateway hears of it, so that a quarter
-        more is let pass.
+        The limit is a quarter above `max_calls`, because a client counts a call as over a little
+        before the gateway hears of it.
         """
         return len(self.calls) >= self.max_calls + self.max_calls // 4
 
@@ -122,36 +122,34 @@ class Node:
     is_registered: bool = False
     #: Whether it has said, on this link, which calls it holds; before that it gets none.
     has_resumed: bool = False
-    #: It finishes what it has, and takes nothing new.
+    #: It finishes its calls and takes no new ones.
     draining: bool = False
-    #: It handed back whatever it was sent, again and again: on this link it gets nothing more.
+    #: It handed back call after call and began none: it gets no more calls on this link.
     is_refusing: bool = False
-    #: Calls that it handed back since it last began one, or rested; and how often it rested.
+    #: Calls handed back since the node last began one or rested; rests since it last began one.
     handed_back: int = 0
     rests: int = 0
-    #: While it rests: until when it gets nothing.
+    #: While it rests: when the rest ends. It gets no calls before.
     rests_until: float = 0.0
-    #: A call that may not be sent ahead waits for a slot here: then no other is sent ahead, either.
-    keeps_slots: bool = False
     functions: dict[str, Function] = field(default_factory=dict)
     slots: int = 0
-    #: The calls that are there, by the number they have on its link.
+    #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
-    #: Those of them whose arguments are still on their way. They take no slot yet, so that a client
-    #: that announces arguments and sends none keeps nobody out.
+    #: The calls whose arguments are still on their way. They take no slot yet, so that a client
+    #: that announces arguments and sends none blocks nobody.
     arriving: set[GatewayCall] = field(default_factory=set)
-    #: How many of the others have not finished, of each function.
+    #: How many calls with whole arguments have not finished, by function.
     active: dict[str, int] = field(default_factory=dict)
-    #: How many of these hold a slot.
+    #: How many of these calls hold a slot.
     busy: int = 0
     mean_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
-    #: What it has said of itself.
+    #: Its last REGISTER.
     said: Register = field(default_factory=lambda: Register((), 0))
-    #: What its machine has; how busy that is, is not known of it.
+    #: What its machine has; `resources` also tells how busy the machine is.
     machine: Resources | None = None
-    #: When it came, or went.
+    #: When it connected; while it is away, when it left.
     since: float = 0.0
 
     @property
@@ -164,7 +162,7 @@ class Node:
         return self.link is None and now > self.since + LOST_AFTER
 
     def offers(self, function: str, access: Access) -> bool:
-        """Whether it has this function, and lets such a caller call it."""
+        """Whether the node has this function and lets such a caller call it."""
         offered = self.functions.get(function)
         return offered is not None and access.allows(offered)
 
@@ -182,7 +180,7 @@ class Node:
             return False
         if access is not Access.LINK and not access.allows(offered):
             return False
-        # Arguments that are still to come need room among those that are on their way.
+        # A call whose arguments are still to come needs a place among those that are arriving.
         arriving = self.arriving if call.arguments is not None else ()
         limit = offered.max_concurrency
         if limit:
@@ -192,13 +190,8 @@ class Node:
         if is_builtin(function):  # code has processes of its own
             return True
         coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
-        busy = self.busy + coming
-        if busy < self.slots:
-            return True
-        # A call that waits on the node does not see its limit of waiting.
-        may_go_ahead = not call.queue_deadline and not self.keeps_slots
         quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return quick and may_go_ahead and busy < self.slots + AHEAD
+        return self.busy + coming < self.slots + (AHEAD if quick else 0)
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""
@@ -213,7 +206,7 @@ class Node:
         self.busy -= not is_builtin(function)
 
     def began(self) -> None:
-        """A call began there, so that it does not refuse all of them."""
+        """The node began a call: it does not hand back all of them."""
         self.handed_back = self.rests = 0
 
     def ran(self, seconds: float) -> None:
@@ -236,7 +229,7 @@ class GatewayCall:
     client_number: int = 0
     node: Node | None = None
     fence: int = 0
-    #: While it queues: what the client sent, and the start of its payload if that is a stream.
+    #: While the call waits: its SUBMIT, and the start of its arguments if they are a stream.
     submit: Submit | None = None
     arguments: Relay | None = None
     created: float = 0.0
@@ -246,18 +239,18 @@ class GatewayCall:
     #: Moments on our clock, 0 for never.
     deadline: float = 0.0
     queue_deadline: float = 0.0
-    #: While it is suspect or expected: how long its node is waited for.
+    #: While the call is suspect or expected: until when its node is waited for.
     suspect_until: float = 0.0
     hold_until: float = 0.0
-    #: Seconds that it goes on without its client; 0 for what is usual, below 0 until it is over.
+    #: Seconds that the call goes on without its client; 0 for the usual time, below 0 for no limit.
     hold: float = 0.0
     timer: float = 0.0
-    #: What its client said of them in SUBMIT.
+    #: As in SUBMIT.
     session: str = ""
     origin: str = ""
-    #: Whether it counts as active on its node: from when its arguments are whole.
+    #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
-    #: While arguments are awaited: when the next bytes have to be here, and how many came before.
+    #: While its arguments arrive: when the next bytes are due, and how many had come before that.
     arguments_by: float = 0.0
     arguments_seen: int = 0
     #: How it ended: the error's code (empty for a value), and how many seconds it ran.
@@ -265,9 +258,9 @@ class GatewayCall:
     seconds: float = 0.0
     #: What happened to it: event, moment, event, moment; see `CallTable.story`.
     story: list[CallEvent | float] = field(default_factory=list)
-    #: Its client wants its end, and its node can't be told yet: None, or whether to kill.
+    #: A cancel that its node can't be told yet: None for no cancel, else whether to kill.
     cancelling: bool | None = None
-    #: Whether somebody has asked for its end: an interrupt that it reports was wanted then.
+    #: Whether somebody cancelled it. An error that the node then reports is shown as cancelled.
     was_cancelled: bool = False
     #: An outcome that the gateway made itself.
     outcome: Finished | None = None
@@ -303,7 +296,7 @@ class GatewayCall:
         return min((limit for limit in limits if limit), default=0.0)
 
     def bind(self, client: ClientLink, number: int) -> None:
-        """This connection waits for it from now on."""
+        """Connect the call with this client, which waits for its outcome from now on."""
         if self.client is not None:
             self.client.calls.pop(self.client_number, None)
         self.client, self.client_number = client, number
@@ -320,7 +313,7 @@ class GatewayCall:
             self.hold_until = now + KEPT
 
     def say_again(self) -> None:
-        """Somebody waits for it anew: have everything said again that was not seen."""
+        """A client waits for this call again: send it what it has not seen."""
         if self.outcome is not None and self.client is not None:
             self.outcome.call = self.client_number
             self.client.link.send(self.outcome)
@@ -340,7 +333,7 @@ class GatewayCall:
             self.occupy_slot()
 
     def free_slot(self) -> bool:
-        """It needs no slot any more; whether it had one, or waited for its arguments."""
+        """Give its slot, or its place among the arriving, back; False where it had neither."""
         node = self.node
         assert node is not None, "only a call on a node has a slot"
         if self.occupies:

@@ -20,7 +20,7 @@ from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Resume, Resumed
 
-#: Calls of one node that this gateway takes up without knowing them; the rest is not known.
+#: How many calls that the gateway does not know one node may bring back; the rest is refused.
 MAX_ADOPTED = 10_000
 #: Fences rise by one with every dispatch; a larger one would leave no room for those that follow.
 MAX_FENCE = 1 << 53
@@ -63,11 +63,11 @@ class Recovery:
                 self._table.for_each([call], take_back, now)
         numbers = tuple(number if number in client.calls else 0 for number in message.numbers)
         client.link.send(Resumed(numbers))
-        client.resumed = client.resumed or now  # a later copy is no younger
+        client.resumed = client.resumed or now  # a repeated RESUME does not change it
         self._table.for_each(known, GatewayCall.say_again, now)
 
     def node_resumes(self, node: Node, message: Resume, now: float) -> None:
-        """Settle every call between this node and us."""
+        """Settle every call between this node and the gateway."""
         assert node.link is not None, "messages come from an attached link"
         if len(message.call_ids) != len(message.fences):
             raise ProtocolError("a node's RESUME has a fence for each call")
@@ -86,7 +86,7 @@ class Recovery:
             if call.cancelling is not None:
                 node.link.send(Cancel(call.number, call.cancelling))
         named = set(message.call_ids)
-        # What the node holds no more did not reach it, or it went back.
+        # The node does not hold these calls: DISPATCH did not reach it, or it handed them back.
         missing = [
             call
             for call in node.calls.values()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
@@ -27,12 +26,12 @@ from easyremote.protocol.messages import (
 class Returns:
     """Takes what nodes say of themselves and of their calls."""
 
-    def __init__(self, table: CallTable, dispatcher: Dispatcher, deadlines: Deadlines) -> None:
+    def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
-        self._nodes, self._deadlines = table.nodes, deadlines
+        self._nodes = table.nodes
 
     def node_left(self, node: Node, link: Link, now: float) -> None:
-        """Its connection is gone; its calls are suspect until it is back, or given up."""
+        """The node's connection is gone: its calls are suspect until it is back."""
         if node.link is not link:
             return  # a newer connection has taken its place
         self._nodes.left(node, now)
@@ -49,7 +48,7 @@ class Returns:
             self._table.arm(call)
 
     def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has the node's id: what ran in the old one is lost."""
+        """A new process has the node's id: the calls of the old process are lost."""
         self._table.for_each(
             list(node.calls.values()), lambda call: self._lose(call, node, now), now
         )
@@ -63,17 +62,16 @@ class Returns:
     # -- what a node says of itself ----------------------------------------------------------------
 
     def going_away(self, node: Node, message: GoingAway, now: float) -> None:
-        """It takes nothing new."""
+        """The node takes no new calls."""
         node.draining = True
 
     def register(self, node: Node, message: Register, now: float) -> None:
-        """It says all that it offers."""
+        """The node says what it offers now."""
         self._nodes.offer(node, message)
-        self._deadlines.refuse_hopeless(now)
         self._dispatcher.fill(node, now)
 
     def resources(self, node: Node, message: Resources, now: float) -> None:
-        """It says how its machine is doing."""
+        """The node says how busy its machine is."""
         node.resources = message
 
     # -- what it says of its calls -----------------------------------------------------------------
@@ -91,7 +89,7 @@ class Returns:
             call.client.link.send(Started(call.client_number, node.node_id))
 
     def event(self, node: Node, message: Event, now: float) -> None:
-        """Something on the way; it passes on to the client, if there is one."""
+        """Pass an event on to the client, if it is connected."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
         if call is None or call.client is None:
@@ -102,7 +100,7 @@ class Returns:
             call.client.link.send(message)
 
     def finished(self, node: Node, message: Finished, now: float) -> None:
-        """The outcome of a call; it passes on to the client, or waits for it on the node."""
+        """Pass an outcome on to the client; without a client the node keeps it."""
         assert node.link is not None, "messages come from an attached link"
         call = node.calls.get(message.call)
         if call is None or message.fence != call.fence:
@@ -114,11 +112,11 @@ class Returns:
         self._table.advance(call, CallEvent.FINISHED, now)
         if call.free_slot():
             node.began()
-            if not is_builtin(call.function):
+            if not message.code and not is_builtin(call.function):
                 node.ran(message.seconds)
             self._dispatcher.fill(node, now)
         if call.client is None:
-            node.link.drop(message.payload)  # the node holds it
+            node.link.drop(message.payload)  # the node keeps it
             if not call.hold_until:
                 call.unbind(now)
                 self._table.arm(call)
@@ -143,7 +141,7 @@ class Returns:
     ) -> None:
         """An outcome of a call that was given up or let go, or of another attempt."""
         if call is not None:
-            # No right outcome comes after this one: its caller must not wait for it.
+            # The right outcome will not come: its client must not wait for it.
             why = f"Node {node.node_id!r} sent the outcome of another attempt"
             self._table.give_up(call, why, now=now)
         assert node.link is not None, "messages come from an attached link"

@@ -45,11 +45,12 @@ class Server:
     port
         The port; 0 for any free one (see `address`).
     max_workers
-        How many calls that came in by HTTP may wait at a time; None for 100.
+        How many calls by HTTP may be under way at a time; None for 100.
     tls
         Paths of a certificate chain and its key.
     behind_proxy
-        TLS ends at a proxy in front; True allows to listen beyond loopback without it.
+        Whether a proxy in front does TLS. The gateway may then listen beyond loopback without TLS
+        of its own, and believes the proxy's ``X-Forwarded-For``.
     allow_hosts
         Host names, besides loopback and ``host``, under which people reach this gateway; with a
         port where a proxy in front has another one than that of its scheme.
@@ -140,7 +141,7 @@ class Server:
         await self._serve(with_signals=False)
 
     def stop(self) -> None:
-        """Say going-away to everybody, and stop. Safe to repeat, and from any thread.
+        """Tell all peers that the gateway stops, and stop. Safe to repeat, and from any thread.
 
         Raises
         ------
@@ -235,9 +236,10 @@ class Server:
         return context
 
     def _announce(self, keys: KeyStore, path: Path) -> None:
-        """Leave the connection file for the other processes of this user.
+        """Write the connection file, where other processes of this user find address and keys.
 
-        Its keys are made at the first start and stay, so that what was configured goes on working.
+        The keys are made at the first start and kept, so that configured clients and nodes go on
+        working.
         """
         known = read_private(path)
         texts = dict(known.get("keys", {}))

@@ -27,9 +27,9 @@ from easyremote.protocol.messages import Finished, HandBack, Payload
 
 _log = logging.getLogger("easyremote.gateway")
 
-#: Timers of calls that are over may outnumber the calls by so many before they are swept out.
+#: How many timers of calls that are over are kept before they are removed.
 SPENT_TIMERS = 1000
-#: Of so many events the story of a call tells; what comes after them is not noted.
+#: How many events the story of a call holds; later ones are left out.
 STORY = 20
 #: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
 TEXT_LIMIT = 2000
@@ -45,13 +45,13 @@ class CallTable:
         self.nodes = nodes
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
-        #: Ids of calls that are over, so that a node that comes back late is told to forget them.
+        #: Ids of calls that are over: a node that comes back late is told to forget these calls.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
         self._listeners: dict[CallEvent, list[Listener]] = {event: [] for event in CallEvent}
         #: Numbers rise from ``first``. Each gateway starts elsewhere, so that a number of an
         #: earlier gateway never means a call of this one.
         self._last = first
-        #: (moment, number, id): ids, so that no call is kept only because it had a deadline.
+        #: (moment, number, id). Ids and not calls, so that a timer keeps no call alive.
         self._timers: list[tuple[float, int, bytes]] = []
 
     def listen(self, listener: Listener, events: Iterable[CallEvent]) -> None:
@@ -62,7 +62,7 @@ class CallTable:
     def add(
         self, call_id: bytes, owner: str, target: Target, state: CallState, now: float
     ) -> GatewayCall:
-        """A call enters; nobody has this id."""
+        """Make a call with an id that is not in the table."""
         self._last += 1
         call = GatewayCall(self._last, call_id, owner, target, state, created=now)
         self.by_id[call_id] = call
@@ -97,7 +97,7 @@ class CallTable:
     def for_each(
         self, calls: Iterable[GatewayCall], step: Callable[[GatewayCall], None], now: float
     ) -> None:
-        """Take a step with each of these calls; a mistake of ours in one ends that call only."""
+        """Call ``step`` with each of these calls; an exception ends the call that it is about."""
         for call in calls:
             try:
                 step(call)
@@ -105,7 +105,7 @@ class CallTable:
                 self.broke(call, now)
 
     def broke(self, call: GatewayCall, now: float) -> None:
-        """End a call because of a mistake of ours; called where the exception was caught."""
+        """Log the exception that is being handled, and end the call that it is about."""
         _log.exception(
             "A mistake of the gateway ends %s (%s). %s",
             *(call.title, call.state.value, self.story(call)),
@@ -131,7 +131,7 @@ class CallTable:
     def end(
         self, call: GatewayCall, event: CallEvent, error: EasyRemoteError, *, now: float
     ) -> None:
-        """End a call with an outcome of our own; it is kept until its client has it."""
+        """End a call with an error of the gateway; it is kept until its client has it."""
         if call.state in WAITING:
             self.queues.remove(call)
         call.code, call.seconds = error.code, now - call.began if call.began else 0.0
@@ -144,7 +144,7 @@ class CallTable:
         if call.client is not None:
             call.client.link.send(call.outcome)
         elif call.hold < 0:
-            self.forget(call)  # nobody may ever come for it
+            self.forget(call)  # it has no hold timer: it would be kept for ever
             return
         self.arm(call)
 
@@ -157,7 +157,7 @@ class CallTable:
         self.end(call, CallEvent.GIVEN_UP, CallLost(text), now=now)
 
     def hand_back(self, call: GatewayCall, now: float) -> None:
-        """It did not start: its client, who has the payload, sends it once more."""
+        """Give a call that did not start back to its client, which sends it again."""
         self.advance(call, CallEvent.HANDED_BACK, now)
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
@@ -181,7 +181,7 @@ class CallTable:
     # -- time --------------------------------------------------------------------------------------
 
     def arm(self, call: GatewayCall) -> None:
-        """See to it that `due` has this call when it is time; after each change of its limits."""
+        """Set the timer of a call; to be called after each change of its limits."""
         when = call.next_deadline()
         if when and when != call.timer:
             call.timer = when
@@ -190,7 +190,7 @@ class CallTable:
                 self._sweep()
 
     def due(self, now: float) -> Iterator[GatewayCall]:
-        """Yield the calls for which something has to happen now, and watch them further."""
+        """Yield the calls for which a limit has passed; set the timers of the others again."""
         while self._timers and self._timers[0][0] <= now:
             _, number, call_id = heapq.heappop(self._timers)
             call = self.by_id.get(call_id)
@@ -204,7 +204,7 @@ class CallTable:
                 self.arm(call)
 
     def _sweep(self) -> None:
-        """Calls that ended well before their deadline leave their timers behind."""
+        """Remove the timers of calls that are over."""
         self._timers = [timer for timer in self._timers if self._is_set(timer)]
         heapq.heapify(self._timers)
 
@@ -244,6 +244,8 @@ class CallTable:
         assert client is None or client.calls[call.client_number] is call, call
         assert not is_queued or (state in WAITING and call.submit is not None), call
         assert is_queued or state is not CallState.QUEUED, call
+        assert call.submit is None or state in WAITING, call
+        assert call.arguments is None or state not in TERMINAL, call
         assert bool(call.suspect_until) == (state in (CallState.SUSPECT, CallState.EXPECTED)), call
         assert (call.outcome is not None) == (state in TERMINAL), call
         is_arriving = node is not None and call in node.arriving
@@ -252,7 +254,7 @@ class CallTable:
 
 
 def failed(number: int, error: EasyRemoteError, *, may_have_run: bool) -> Finished:
-    """An outcome that no node made."""
+    """An outcome that the gateway makes."""
     code, text, details = to_wire(error)
     body = pack_error(code, text[:TEXT_LIMIT], **{**details, "may_have_run": may_have_run})
     return Finished(number, Payload("msgpack", len(body), body), code, may_have_run)

@@ -1,4 +1,4 @@
-"""The folders of a node's processes: each has one of its own, under one of the node's.
+"""The folders of a node's processes. Each process has its own, inside the folder of its node.
 
 They are for what a session is given or makes as files (its modules, its files, IPython's). The
 folder of a process is removed when the process has ended, and the folder of a node when the node
@@ -23,7 +23,7 @@ _PREFIX = "easyremote-node-"
 
 
 def own_folder(name: str) -> Path:
-    """A folder of this process of a node; made where there is none.
+    """A folder of this process, by its name. It is made if it is not there yet.
 
     Raises
     ------

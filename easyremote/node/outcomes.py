@@ -1,4 +1,4 @@
-"""What a call's run becomes on the wire: its value, or what was raised.
+"""How a call's end is written for the wire: its value, or the exception that it raised.
 
 The one place where an exception of the user's code is turned into an `Outcome`.
 """
@@ -143,5 +143,5 @@ def _shorten(text: str) -> str:
         half = TEXT_LIMIT // 2
         left_out = len(text) - TEXT_LIMIT
         text = f"{text[:half]}\n... {left_out} characters left out ...\n{text[-half:]}"
-    # Lone surrogates (names of files that are not UTF-8) have no form on the wire.
+    # Lone surrogates (from file names that are not UTF-8) can't be encoded for the wire.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -53,7 +53,7 @@ class ResourceMeter:
                 memory = nvml.nvmlDeviceGetMemoryInfo(handle)
                 use = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
             except nvml.NVMLError:
-                continue  # a card that fell off the bus, or hides some of its counters
+                continue  # a card that is lost, or that hides some of its counters
             text = name.decode() if isinstance(name, bytes) else str(name)
             gpus.append(Gpu(text, use, int(memory.used), int(memory.total)))
         return tuple(gpus)
@@ -64,7 +64,7 @@ class _Traffic:
 
     def __init__(self) -> None:
         self._now = time.monotonic()
-        # What a machine says to itself is no load on its network.
+        # Traffic inside the machine is no load on its network.
         loops = {name for name, at in psutil.net_if_stats().items() if "loopback" in at.flags}
         counters = psutil.net_io_counters(pernic=True)
         others = [each for name, each in counters.items() if name not in loops]

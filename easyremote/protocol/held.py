@@ -317,7 +317,7 @@ class HeldCalls(ABC, Generic[C]):
         self.finish(held, failure(code, text, may_have_run=False))
 
     def _arguments_reset(self, held: C) -> None:
-        if self._by_id.get(held.call_id) is held:
+        if self._by_id.get(held.call_id) is held and not held.is_finished:
             self._drop(held)
 
     def _cancel(self, held: C, *, kill: bool) -> None:

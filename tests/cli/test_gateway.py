@@ -49,18 +49,24 @@ def test_half_of_a_tls_pair_is_told(tmp_path: Path) -> None:
     assert (done.code, "--tls-cert and --tls-key go together" in done.err) == (2, True)
 
 
-def test_up_is_a_gateway_and_a_node_that_runs_cells(tmp_path: Path) -> None:
-    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
+def start_up(home: Path, *options: str, log: int = subprocess.STDOUT) -> subprocess.Popen[str]:
+    """``easyremote up``, when its node ``here`` is online."""
+    gateway = Gateway("", home, None)  # type: ignore[arg-type]  # not yet
     process = subprocess.Popen(
-        [sys.executable, "-m", "easyremote", "up", "--port", "0", "--node-id", "here"],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
+        [sys.executable, "-m", "easyremote", "up", "--port", "0", "--node-id", "here", *options],
+        env=gateway.environment() | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=log,
         text=True,
     )
     assert process.stdout is not None
+    assert any("Node here is online, and runs cells." in line for line in process.stdout)
+    return process
+
+
+def test_up_is_a_gateway_and_a_node_that_runs_cells(tmp_path: Path) -> None:
+    process = start_up(tmp_path)
     try:
-        assert any("Node here is online, and runs cells." in line for line in process.stdout)
         done = easyremote(tmp_path, "doctor", "here")
         assert (done.code, "node here runs code" in done.out) == (0, True)
     finally:
@@ -69,16 +75,7 @@ def test_up_is_a_gateway_and_a_node_that_runs_cells(tmp_path: Path) -> None:
 
 
 def test_up_ends_with_its_node_and_says_so(tmp_path: Path) -> None:
-    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
-    process = subprocess.Popen(
-        [sys.executable, "-m", "easyremote", "up", "--port", "0", "--node-id", "here"],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert any("Node here is online, and runs cells." in line for line in process.stdout)
+    process = start_up(tmp_path)
     other = easyremote(tmp_path, "key", "create", "--kind", "node").out.strip()
     easyremote(tmp_path, "key", "move-node", "here", Key.parse(other).key_id)
     said, _ = process.communicate(timeout=LIMIT)
@@ -88,17 +85,7 @@ def test_up_ends_with_its_node_and_says_so(tmp_path: Path) -> None:
 
 
 def test_the_log_can_be_read_by_programs_and_says_who_came(tmp_path: Path) -> None:
-    environment = Gateway("", tmp_path, None).environment()  # type: ignore[arg-type]  # not yet
-    command = ["up", "--port", "0", "--node-id", "here", "--log-json", "--log-level", "info"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "easyremote", *command],
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert any("Node here is online" in line for line in process.stdout)
+    process = start_up(tmp_path, "--log-json", "--log-level", "info", log=subprocess.PIPE)
     process.send_signal(signal.SIGTERM)
     said = [json.loads(line) for line in process.communicate(timeout=LIMIT)[1].splitlines()]
     assert {"easyremote.gateway", "easyremote.node"} == {line["logger"] for line in said}

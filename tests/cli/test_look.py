@@ -74,6 +74,14 @@ def test_a_call_that_fails_says_why_in_one_line(
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "1e300"])
+@pytest.mark.parametrize("command", [["call", "slow", "--timeout"], ["node", "--session-idle"]])
+def test_a_time_is_finite_and_above_0(gateway: Gateway, command: list[str], value: str) -> None:
+    done = easyremote(gateway.home, *command, value)
+    assert (done.code, done.out) == (2, "")
+    assert f"{float(value)} is no finite number above 0" in done.err
+
+
 # -- login -----------------------------------------------------------------------------------------
 
 

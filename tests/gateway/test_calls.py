@@ -123,6 +123,17 @@ def test_what_a_node_says_before_it_has_said_what_it_holds_reaches_nobody(desk: 
     assert client.only(Finished).payload.data == b"value"
 
 
+def test_a_slow_function_that_is_cancelled_is_not_taken_for_a_quick_one(desk: Desk) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    number = client.submit()
+    dispatch = node.start()
+    client.say(Cancel(number))
+    node.say(Finished(dispatch.call, payload(b"x"), "cancelled", fence=dispatch.fence))
+    client.submit()
+    client.submit()
+    assert len(node.heard(Dispatch)) == 1, "nothing is sent ahead"
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -216,6 +227,7 @@ def test_a_node_that_comes_back_without_the_function_has_the_calls_refused(desk:
     node.leave()
     client.submit()
     desk.node("n", "g")
+    desk.pass_time(0.25)
     code, text, _ = client.error()
     assert code == "not-found"
     assert "It has: g" in text
@@ -477,37 +489,6 @@ def test_a_node_that_does_not_stop_a_call_at_its_deadline_is_told_to_kill_it(des
     node.finish(dispatch)
     assert client.heard(Finished) == []
     assert node.only(Delivered) == Delivered((dispatch.call,))
-
-
-def test_a_call_that_may_wait_only_so_long_is_not_sent_ahead_to_wait_on_the_node(
-    desk: Desk,
-) -> None:
-    node, client = desk.node(slots=1), desk.client()
-    client.submit()
-    node.finish(node.start())  # it is quick: from now on calls are sent ahead
-    for _ in range(5):
-        client.submit()
-    assert len(node.heard(Dispatch)) == 5
-    client.heard(Finished)
-    client.submit(queue_timeout=5.0)
-    desk.pass_time(5.1)
-    code, text, details = client.error()
-    assert (code, details["may_have_run"]) == ("timeout", False)
-    assert "No turn came within 5.1 s" in text
-
-
-def test_what_is_sent_ahead_does_not_keep_out_what_waits_for_a_slot(desk: Desk) -> None:
-    node, client = desk.node("n", "f", "g", slots=1), desk.client()
-    client.submit()
-    node.finish(node.start())
-    calls = [client.submit("g") for _ in range(3)]
-    client.submit("f", queue_timeout=5.0)
-    sent = node.heard(Dispatch)
-    for _ in calls:
-        node.finish(sent.pop(0))
-        client.submit("g")  # others go on coming
-        sent += node.heard(Dispatch)
-    assert "f" in {each.function for each in sent}
 
 
 # -- cancel, in each state -------------------------------------------------------------------------

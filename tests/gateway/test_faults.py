@@ -71,6 +71,28 @@ def test_a_killed_node_loses_its_call_and_says_that_it_may_have_run(
         end(node)
 
 
+def test_a_function_that_kills_its_node_is_lost_at_once_when_the_node_is_back(
+    own: Gateway,
+) -> None:
+    node = own.start_node("gpu-node")
+    client = own.client()
+    job = client.call("die", node_id="gpu-node")
+    assert node.wait(LIMIT) == 9
+    wait_until(lambda: "gpu-node" not in online(client))
+    waiting = client.call("add", (1, 2), node_id="gpu-node")
+    again = own.start_node("gpu-node")
+    try:
+        with pytest.raises(CallLost, match="'gpu-node' was restarted while it ran") as caught:
+            job.result(LIMIT)
+        assert caught.value.may_have_run
+        assert waiting.result(LIMIT) == 3
+        assert again.poll() is None, "the call was not run again"
+    finally:
+        client.close()
+        end(again)
+        end(node)
+
+
 def test_the_newer_of_two_nodes_with_one_id_wins_and_the_older_stops(own: Gateway) -> None:
     older = own.start_node("gpu-node")
     newer = subprocess.Popen(

@@ -6,6 +6,7 @@ from typing import Any
 
 from easyremote.gateway.jobs import LIMIT, is_work, jobs_of
 from easyremote.gateway.permissions import principal_of
+from easyremote.protocol.messages import Resume
 from tests.gateway.desk import Desk
 
 
@@ -85,3 +86,15 @@ def test_what_is_over_tells_how_long_ago() -> None:
     assert shown["jobs"] == []
     (ended,) = shown["ended"]
     assert (ended["function"], ended["code"], ended["ago"]) == ("cell", "", 30.0)
+
+
+def test_a_call_that_may_run_on_a_node_that_is_away_is_shown_as_suspect() -> None:
+    desk = Desk()
+    desk.restart()
+    client = desk.client()
+    client.submit("$cell", age=5.0)
+    client.say(Resume((b"c" * 16,), (99,), started=(True,)))
+    assert column(jobs(desk), "function", "state", "place") == [
+        ("cell", "suspect", 1),
+        ("unknown", "suspect", None),
+    ]

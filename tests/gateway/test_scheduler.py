@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import AHEAD, Access, GatewayCall, Node
+from easyremote.gateway.records import AHEAD, QUICK, Access, GatewayCall, Node
 from easyremote.gateway.scheduler import COMPARED, Scheduler
 from easyremote.protocol.call import CallState
 from easyremote.protocol.link import Link
@@ -166,6 +166,15 @@ def test_nodes_without_room_are_passed_over_however_many_there_are() -> None:
     farm.node("free", "f")
     farm.call()
     assert farm.ran == [("free", 1)]
+
+
+def test_a_function_is_quick_below_its_limit_only() -> None:
+    farm = Farm()
+    node = farm.node("n", "f", slots=1)
+    node.ran(QUICK)
+    for _ in range(3):
+        farm.call()
+    assert node.busy == 1
 
 
 @given(st.lists(st.sampled_from(["f", "g", "f@a", "g@b", "done"]), max_size=60))

@@ -356,6 +356,18 @@ def test_a_call_that_is_cancelled_before_its_arguments_are_here_did_not_run() ->
     assert running.runner.started == []
 
 
+def test_what_ended_before_its_arguments_were_here_is_said_after_a_reconnection() -> None:
+    running = Running()
+    held = running.dispatch(payload=STREAMED)
+    running.tell(Cancel(1))
+    named = running.connect()
+    assert named == [held]
+    running.callee.resumed(named, (3,))
+    *_, message = running.sent()
+    assert isinstance(message, Finished)
+    assert (message.call, message.code) == (3, "cancelled")
+
+
 # -- connections -----------------------------------------------------------------------------------
 
 

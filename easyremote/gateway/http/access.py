@@ -1,8 +1,8 @@
-"""Who may knock: one check in front of every route and method, WebSocket upgrades included.
+"""Which requests may come in: one check before every route and method, WebSockets included.
 
-The Host must be one of ours (against DNS rebinding). A page that asks must be one of ours, too: its
-Origin must have the scheme, the host and the port under which this gateway was asked. Both are
-parsed whole. What passes still needs a key. ``tests/gateway/http/test_access.py`` asks every route
+The Host must be a name of this gateway (against DNS rebinding). If a web page asks, its Origin must
+have the scheme, the host and the port under which this gateway was asked. Both are parsed whole. A
+request that passes still needs a key. ``tests/gateway/http/test_access.py`` asks every route
 of the router.
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +17,14 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import Busy, EasyRemoteError, NodeOffline, NotAuthorized, from_wire
+from easyremote.errors import (
+    Busy,
+    EasyRemoteError,
+    InternalError,
+    NodeOffline,
+    NotAuthorized,
+    from_wire,
+)
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
 from easyremote.gateway.http.listener import at_work
@@ -24,16 +32,19 @@ from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import PUBLIC, principal_of
 from easyremote.gateway.records import Access, ClientLink, Principal
+from easyremote.logs import about
 from easyremote.protocol.caller import Caller, unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
-#: The most that a generator may yield for one answer, in bytes: the whole of it is collected here.
+_log = logging.getLogger("easyremote.gateway")
+
+#: The most that a generator may yield for one answer, in bytes: the gateway collects all of it.
 MAX_ITEMS = 16 * 1024 * 1024
 #: A call by HTTP is over after this many seconds.
 DEADLINE = 30.0
-#: Calls by HTTP at a time.
+#: Calls by HTTP that may be under way at a time.
 MAX_WAITING = 100
 
 _TOO_LARGE = "too-large"
@@ -77,6 +88,8 @@ class Api:
         except Busy as error:  # too many wrong keys
             return problem(429, error.code, error.message)
         except EasyRemoteError as error:
+            if isinstance(error, InternalError):
+                _log.exception("A request failed", extra=about(peer=request[ADDRESS]))
             return problem_of(error)
         except Refusal as error:
             return problem(error.status, error.code, error.detail)
@@ -219,7 +232,7 @@ class _Answer:
         self.was_list = False
 
     def started(self, node: str) -> None:
-        """Nothing is said before the end."""
+        """The visitor hears nothing before the outcome."""
 
     def event(self, encoding: str, body: Buffer) -> None:
         self.size += len(body)
@@ -246,7 +259,7 @@ def _failure(code: str, body: Buffer, *, is_public: bool) -> web.Response:
     if code == "raised" and details.get("bad_arguments"):
         return problem(422, "bad-arguments", message, may_have_run=False)
     if code == "raised" and is_public:
-        # Who owns the node finds the traceback in its log, under this id.
+        # The owner of the node finds the traceback in the node's log, by this id.
         return problem(
             500,
             "raised",

@@ -1,8 +1,8 @@
-"""Reads the JSON body of a request, from whoever sends it: limited in all that it can cost.
+"""Reads the JSON body of a request; everything that a body can cost has a limit.
 
-The gateway makes no Python objects of a body: it checks the bytes, and the node gets them as they
-are. `Shape` counts values and depth while the bytes come, so a body that is too large is refused
-before it is whole. ``tests/gateway/http/test_bodies.py`` proves it.
+The gateway makes no Python objects of a body: it checks the bytes and passes them on. `Shape`
+counts values and depth while the bytes come, so a body that is too large is refused before all of
+it is here. ``tests/gateway/http/test_bodies.py`` proves it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READING_LIMIT = 64 * 1024 * 1024
 BODY_TIMEOUT = 15.0
 #: Objects and lists within one another.
 MAX_DEPTH = 64
-#: Values in a body: commas, and lists and objects once more.
+#: Values in a body. A value is counted by its comma; each list and object counts once more.
 MAX_VALUES = 500_000
 
 _BRACKETS = b"[]{}"
@@ -102,7 +102,7 @@ class Bodies:
 class Shape:
     """How many values a JSON text has, and how deep they lie; the text comes in parts.
 
-    It looks at what stands outside of texts in quotes. What is no JSON is not its business.
+    It counts outside of texts in quotes, and does not check the grammar.
     """
 
     def __init__(self) -> None:
@@ -142,7 +142,8 @@ def check_object(body: bytes) -> bytes:
     Raises
     ------
     Refusal
-        It is no JSON object: NaN, numbers beyond all limits and half a surrogate are no JSON.
+        It is no JSON object. NaN, half a surrogate, and a number beyond the range of float are
+        no JSON here.
     """
     text = body.strip()
     if not text:

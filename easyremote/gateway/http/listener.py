@@ -1,8 +1,8 @@
 """Accepts connections, and hands them to aiohttp.
 
-An own accept loop, because asyncio's has no say on who comes: here a connection is counted before
-it costs anything, its TLS handshake included, and where the process has no file left for one more,
-a silent one goes. ``tests/gateway/http/test_listener.py`` proves it with real sockets.
+This module has its own accept loop, because asyncio's accepts everybody. Here a connection is
+counted before its TLS handshake, and a silent connection is cut before the process has no file
+left for the next one. ``tests/gateway/http/test_listener.py`` proves it with real sockets.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from easyremote.logs import about
 
 _log = logging.getLogger("easyremote.gateway")
 
-#: Connections that the kernel keeps for us until they are accepted.
+#: Connections that the kernel keeps until they are accepted.
 BACKLOG = 1024
-#: How many are accepted before others have their turn.
+#: Connections that are accepted before other work of the event loop has its turn.
 AT_ONCE = 16
-#: Files that this process needs for anything but connections.
+#: Files that are kept free for everything that is no connection.
 RESERVE = 64
-#: Connections of strangers, however many files there may be.
+#: The most connections of strangers, however many files the process may have.
 MAX_STRANGERS = 4096
 #: Seconds for a TLS handshake, for the head of a request, and between two requests.
 PATIENCE = 15.0
@@ -66,11 +66,11 @@ class Visitor(web.RequestHandler):
         self._strangers, self._visit = strangers, visit
 
     def is_known(self) -> None:
-        """A key was shown, or a call runs."""
+        """A key was shown on this connection, or a call of it runs: don't cut it."""
         self._strangers.is_known(self._visit)
 
     def is_silent(self) -> None:
-        """Nothing goes on any more."""
+        """The call is over: the connection may be cut again."""
         self._strangers.is_silent(self._visit)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,7 +89,7 @@ class Visitor(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what can't be read, or what failed; only the latter is worth a traceback."""
+        """Answer what can't be read, or what failed. Only a failure is logged with a traceback."""
         named = about(peer=request.remote or "")
         if status < 500:
             _log.info("Refused a request that is no HTTP: %s", message, extra=named)
@@ -200,7 +200,7 @@ class Listener:
                         _log.error("No connection can be accepted at the moment: %s", error)
                     is_short = True
                     await asyncio.sleep(PAUSE)
-                # Else who dialled was gone before it was accepted.
+                # Any other error: the peer was gone before it was accepted.
             await asyncio.sleep(0)
 
     def _came(self, connection: socket.socket, address: str) -> None:

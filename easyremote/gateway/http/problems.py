@@ -1,4 +1,4 @@
-"""Errors over HTTP: problem documents (RFC 9457), one shape for all.
+"""Errors over HTTP: problem documents (RFC 9457), all of one shape.
 
 ``tests/gateway/http/test_api.py`` holds every error to it.
 """
@@ -10,7 +10,7 @@ from aiohttp import web
 
 from easyremote.errors import EasyRemoteError
 
-#: Which status an error's code is.
+#: The HTTP status of each error code.
 STATUS = {
     "usage": 400,
     "cannot-ship": 400,

@@ -1,8 +1,8 @@
-"""What may be had of the gateway without a key: connections, and tries with wrong keys. Pure.
+"""Limits for whoever has shown no key: how many connections, and how many wrong keys. Pure.
 
-A connection is a stranger's until its key is known, or while no call of it runs. Strangers have a
-limited number of connections; where one more comes, the one that has been silent longest goes, so
-that silent connections shut out nobody. ``tests/gateway/http/test_strangers.py`` proves it.
+A connection is a stranger's while no key was shown on it and no call of it runs. The number of such
+connections is limited. When one more comes, the one that has been silent longest is cut, so that
+silent connections shut out nobody. ``tests/gateway/http/test_strangers.py`` proves it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MAX_ADDRESSES = 10_000
 
 
 def group_of(address: str) -> str:
-    """Whom an address stands for: an IPv4 address itself, an IPv6 address its network of 64 bits.
+    """The group in which an address is counted: an IPv4 address, or a /64 network of IPv6.
 
-    Addresses of this machine stand for nobody: everybody who works on it has them, and so do those
-    who come through a proxy.
+    The group of loopback addresses is empty, and is not counted: all users of this machine share
+    these addresses, and so do all who come through a proxy on it.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -44,19 +44,19 @@ class Visit:
     Parameters
     ----------
     group
-        Whom its address stands for; empty where that is nobody.
+        The group of its address (`group_of`).
     """
 
     __slots__ = ("cut", "group")
 
     def __init__(self, group: str) -> None:
         self.group = group
-        #: Ends the connection, without a word.
+        #: Ends the connection at once.
         self.cut: Callable[[], object] = _nothing
 
 
 class Strangers:
-    """The connections of a gateway, those of strangers in the order of their silence.
+    """All connections of a gateway, and which of them are strangers', the oldest first.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ class Strangers:
         return not group or self._counts[group] < MAX_CONNECTIONS
 
     def came(self, visit: Visit) -> None:
-        """There is a new connection; where there are too many, cut the one that is silent longest.
+        """Take on a new connection; if there are too many, cut the one that is silent longest.
 
-        If all others have shown a key, that is the new one itself.
+        If all others have shown a key, that one is the new connection itself.
         """
         self._visits.add(visit)
         self.is_silent(visit)

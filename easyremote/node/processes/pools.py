@@ -47,7 +47,7 @@ class Processes:
         return iter([*self._sessions.values(), *pooled])
 
     def has_session(self, owner: str, session: str) -> bool:
-        """Whether it is here."""
+        """Whether there is such a session here."""
         return (owner, session) in self._sessions
 
     def session(self, owner: str, session: str) -> Process:
@@ -58,11 +58,11 @@ class Processes:
         return self._sessions[key]
 
     def take_session(self, owner: str, session: str) -> Process | None:
-        """The process of a session, which has none from now on."""
+        """The process of a session. The session has no process from now on."""
         return self._sessions.pop((owner, session), None)
 
     def free(self, owner: str) -> Process | None:
-        """A process of the pool that has nothing to do; None where all are busy, and all there."""
+        """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self._pools.setdefault(owner, [])
         found = next((process for process in pool if not process.is_busy), None)
         if found is None and len(pool) < self._policy.processes:
@@ -75,23 +75,23 @@ class Processes:
         return bool(self._pools.get(owner))
 
     def any_pooled(self, owner: str) -> Process:
-        """A process of the pool, whatever it does."""
+        """A process of the pool, idle or busy."""
         pool = self._pools.setdefault(owner, [])
         if not pool:
             pool.append(self._start(owner, ""))
         return pool[0]
 
     def remove(self, process: Process) -> None:
-        """It has ended."""
+        """Forget a process that has ended."""
         if self._sessions.get((process.owner, process.session)) is process:
             del self._sessions[process.owner, process.session]
         if process in self._pools.get(process.owner, ()):
             self._pools[process.owner].remove(process)
 
     def sessions_of(self, owner: str) -> list[dict[str, object]]:
-        """What this owner has here: names, whether a cell runs, how many wait, seconds unused.
+        """The sessions of an owner: name, whether a cell runs, how many wait, seconds unused.
 
-        ``origin`` is that of the newest cell.
+        ``origin`` is where the newest cell came from.
         """
         now = time.monotonic()
         return [

@@ -30,7 +30,7 @@ from easyremote.protocol.streams import Buffer
 from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
 
-#: Between SIGTERM and SIGKILL, in seconds.
+#: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
 
 _log = logging.getLogger("easyremote.node")
@@ -74,11 +74,11 @@ class Process:
         self.link = Link(time.monotonic())
         self.popen: subprocess.Popen[bytes] | None = None
         self.task: asyncio.Task[None] | None = None
-        #: Waiting for the process to be free, the running one first.
+        #: The call that runs, then the calls that wait for their turn.
         self.queue: deque[RelayedCall] = deque()
         self.calls: dict[int, RelayedCall] = {}
         self.last_used = time.monotonic()
-        #: Where the newest call came from that says so.
+        #: The origin of the newest call that named one.
         self.origin = ""
         self.is_dead = False
         #: Signals that came while it was being started.

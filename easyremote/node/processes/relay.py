@@ -76,7 +76,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         process.calls.pop(call.inner, None)
         call.process = None
         if call.is_finished and call.outcome is None:
-            # Whoever has the value already drops this; who has a part of it waits for the rest.
+            # A client that has the whole value drops this; a client that has a part of it needs it.
             call.outcome, call.last_event = outcome, 0
             self._send_outcome(call, outcome)
         self.finish(call, outcome)
@@ -111,7 +111,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             call.state = advance(call.state, CallEvent.FINISHED)
             call.last_event = message.events
             if call.stopping is not None and message.code:
-                # The process reports the interrupt that stopped it; what counts is who sent it.
+                # The process reports an interrupt; its caller is told why it was interrupted.
                 call.outcome = call.stopping
         link = self.link_for(call)
         if call.outcome is None and link is not None:
@@ -155,7 +155,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             held.process.link.send(Attach(held.inner))
 
     def _released(self, held: RelayedCall) -> None:
-        # A process that has not ended the call yet still says when it has; until then it is busy.
+        # A process that still runs the call stays busy until it says FINISHED.
         if held.process is not None and held.is_done:
             held.process.link.send(Delivered((held.inner,)))
             held.process.calls.pop(held.inner, None)

@@ -68,7 +68,7 @@ class Sessions:
         self._waiting: dict[str, deque[RelayedCall]] = {}
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
-        #: What waits in no queue.
+        #: The builtins whose calls wait in no queue.
         self._at_once = {
             END: self._end_session,
             RESTART: self._end_session,
@@ -222,14 +222,14 @@ class Sessions:
         """One process, from its start to its end."""
         try:
             await process.start()
-        except Exception as error:  # whatever it was, the calls that wait for it have to hear of it
+        except Exception as error:  # whatever it was, the calls that wait for the process are told
             _log.exception("No process can be started for %s.", process.title)
             self._not_started(process, error)
             return
         exit_code = await process.serve(self._receive_from)
         try:
             self._gone(process, exit_code)
-        except Exception:  # a mistake of ours must not end with nobody knowing
+        except Exception:  # a mistake of ours: the node goes on
             _log.exception("The end of the process of %s can't be handled.", process.title)
         if process.popen is not None:
             await asyncio.to_thread(remove_folders, os.getpid(), process.popen.pid)
@@ -278,6 +278,6 @@ class Sessions:
 
 
 def _note_use(process: Process, call: RelayedCall) -> None:
-    """Its idle time begins anew, unless the call only looks at it."""
+    """Start the idle time of a process anew, unless the call only looks at it."""
     if call.is_use:
         process.last_used = time.monotonic()

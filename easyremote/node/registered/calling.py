@@ -41,13 +41,13 @@ class Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
     thread_id: int = 0
     task: asyncio.Task[None] | None = None
-    #: Why it has to stop: the outcome that it gets then.
+    #: The outcome that the call gets when it has stopped; None while it need not stop.
     stopping: Outcome | None = None
     #: Items of a generator: how many were made, and how many its caller has seen.
     made: int = 0
     seen: int = 0
     last_size: int = 0
-    #: Set when `seen` changed; only a generator has it.
+    #: Is set when `seen` changes; None for a function that is no generator.
     room: threading.Event | None = None
     began: float = 0.0
     #: Rings when the call has waited too long for a thread, then when it has run too long.

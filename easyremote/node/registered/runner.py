@@ -23,7 +23,7 @@ from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
 
-#: How long a call may take to stop when it is told to.
+#: Seconds that a call may take to stop when it is told to.
 STOP_TIMEOUT = 5.0
 
 
@@ -60,7 +60,7 @@ class Runner:
         self._loop = loop
 
     def close(self) -> None:
-        """Let the threads go; who is still in a call is left to the process's end."""
+        """End the threads. A thread that is still in a call ends with the process."""
         for _ in range(self._threads):
             self._queue.put(None)
         if self._user_loop is not None:
@@ -140,17 +140,17 @@ class Runner:
             elif run.thread_id:
                 raise_in_thread(run.thread_id, Stopped)
         if run.room is not None:
-            run.room.set()  # a generator that waits for room has to hear of it
+            run.room.set()  # a generator that waits for room looks again, and stops
         if not run.began:
             self._over(run, outcome)  # it waits for a thread: it never starts
         else:
             self._loop.call_later(STOP_TIMEOUT, self._give_up, run, outcome)
 
     def _give_up(self, run: Run, outcome: Outcome) -> None:
-        """It would not stop: end the call, and replace the thread that is stuck in it."""
+        """The call does not stop: end it for its caller, and replace the thread that is stuck."""
         if not run.is_over and run.held in self._runs:
             if not run.function.spec.is_async:
-                self._slots += 1  # the stuck thread is one of them, for as long as it is stuck
+                self._slots += 1  # the stuck thread is no use until it returns
                 self._in_threads += 1
                 self._add_thread()
             self._over(run, outcome)
@@ -172,7 +172,7 @@ class Runner:
         )
 
     def _over(self, run: Run, outcome: Outcome) -> None:
-        """The one door by which a run ends."""
+        """End a run. Every run ends here."""
         if self._runs.pop(run.held, None) is None:
             return
         run.is_over = True
@@ -185,7 +185,7 @@ class Runner:
         self.callee.finish(run.held, outcome)
 
     def _drain(self) -> None:
-        """Hand on what the workers made; STARTED is left out where the end follows at once."""
+        """Send what the threads made. STARTED is left out where FINISHED follows at once."""
         self._is_scheduled = False
         made = self._made
         batch = [made.popleft() for _ in range(len(made))]

@@ -1,4 +1,4 @@
-"""The comms of a session: how its widgets speak with the notebook that shows them.
+"""The comms of a session: the messages between its widgets and the notebook that shows them.
 
 What a widget sends becomes an event of the call that runs: ``comm_open``, ``comm_msg`` and
 ``comm_close``, as in Jupyter's messages. What the front end sends comes as a ``$comm`` call and is
@@ -42,7 +42,7 @@ class Comms:
         sys.meta_path.insert(0, _Finder(self._take_over))
 
     def get_parent(self) -> dict[str, Any]:
-        """What is handled now, as a kernel says it; empty where no kernel has asked for it."""
+        """The header of the message that is handled now; empty if there is none."""
         return {"header": {"msg_id": self.parent}} if self.parent else {}
 
     def publish(self, kind: str, comm_id: str, buffers: Sequence[Any], **content: Any) -> None:

@@ -148,13 +148,13 @@ def _digest(wanted: Iterable[str]) -> str:
 
 
 def _own_distributions() -> Iterable[Distribution]:
-    """What the node itself has: not what is in layers."""
+    """The packages of the node itself, without those of layers."""
     kept = str(home() / "environments")
     return distributions(path=[each for each in sys.path if not each.startswith(kept)])
 
 
 def _install(wanted: list[str], folder: Path) -> int:
-    """Install what is wanted and isn't here; how many packages that are."""
+    """Install the wanted packages that are not here; the number of them."""
     # A dry run changes nothing, so it may look at the Python of a system.
     python = ("--python", sys.executable)
     dry = _uv("pip", "install", *python, "--dry-run", "--break-system-packages", "--", *wanted)

@@ -1,9 +1,9 @@
 """The files that came to a node, by their content: one owner's, for all sessions and later ones.
 
-A file that is on its way is a part, which whoever sends it appends to, and which goes on where it
-stopped, whenever that is; two who send the same one at once help each other. One that is whole has
-been checked, and is on the disk; a session sees it under its own name, through a link. One that
-somebody wrote to is not used again. Files that nobody used for long are removed.
+A file that has not come whole is a part. Its sender appends to the part, and goes on later where it
+stopped; two senders of one file share the part. A whole file has been checked against its hash and
+is on the disk; a session sees it through a link that has the file's name. A file that was written
+to is not used again. Files that nobody used for long are removed.
 ``tests/node/worker/test_file_store.py`` proves it.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["FileStore"]
 
 #: Seconds after which a file that nobody used is removed.
 KEPT = 30 * 24 * 3600.0
-#: Nobody writes to what is whole.
+#: The mode of a whole file: nobody writes to it.
 _READ_ONLY = 0o400
 
 #: How many bytes of a file are there, and whether it is whole.
@@ -111,12 +111,12 @@ class FileStore:
             there = self._part(content).stat().st_size
         except FileNotFoundError:
             there = 0
-        # The last piece is what has it checked.
+        # The last piece has come: the file is checked now.
         return min(there, max(content.size - 1, 0)), False
 
     def _add(self, part: BufferedRandom, content: Content, offset: int, data: bytes) -> State:
         there = part.seek(0, os.SEEK_END)
-        if self._is_whole(content):  # somebody else was quicker
+        if self._is_whole(content):  # another sender was quicker
             os.unlink(self._part(content))
             return content.size, True
         if offset <= there:
@@ -134,7 +134,7 @@ class FileStore:
         return content.size, True
 
     def _finish(self, part: BufferedRandom, content: Content) -> None:
-        os.fsync(part.fileno())  # what is whole must be so after a loss of power
+        os.fsync(part.fileno())  # a whole file must be whole after a loss of power
         os.fchmod(part.fileno(), _READ_ONLY)
         os.utime(part.fileno(), (time.time(), 0))  # a time that a write would change
         os.rename(self._part(content), self._path(content))
@@ -153,7 +153,7 @@ class FileStore:
         return False
 
     def _tidy(self) -> None:
-        """Remove what nobody used for long."""
+        """Remove files that nobody used for long."""
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another session was quicker
                 stat = path.stat()

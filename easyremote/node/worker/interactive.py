@@ -118,7 +118,7 @@ class NodeShell(InteractiveShell):
         """Leave ``sys.path`` as it is; the node's Python is the right one."""
 
     def enable_gui(self, gui: str | None = None) -> None:
-        """No event loop of a GUI has to run here."""
+        """Do nothing: no event loop of a GUI runs here."""
 
     # -- errors: the cell's own is kept, others are shown where they come (in a widget's `Output`)
 
@@ -140,7 +140,7 @@ class NodeShell(InteractiveShell):
                 untyped.showtraceback((kind, error, trace), *args, **kwargs)
 
     def _format_exception_for_storage(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Newer ones of IPython format an error once more, for a history that a session has not."""
+        """Newer versions of IPython format an error again for a history; a session has none."""
         return {}
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:

@@ -71,7 +71,7 @@ class Modules:
                 raise UsageError(f"The module {name!r} has a file outside of its folder: {path}.")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        making.rename(folder)  # whole, or not there
+        making.rename(folder)  # so the folder is never seen half full
         return str(folder)
 
 

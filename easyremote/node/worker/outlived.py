@@ -1,8 +1,8 @@
-"""Which call a thread belongs to, when it runs on after the call that started it is over.
+"""Which call a thread belongs to, if it runs on after the end of the call that started it.
 
-What such a thread prints is that call's, not the next one's. An idle thread of a pool belongs to
-nobody: what it does next, somebody has asked for then. ``tests/node/worker/test_outlived.py``
-proves it.
+The output of such a thread belongs to that call, not to the next call. An idle thread of a pool
+belongs to no call: its next work is asked for by a later call.
+``tests/node/worker/test_outlived.py`` proves it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Outlived(Generic[T]):
         self._before = set(threading.enumerate())
 
     def call_ended(self, call: T) -> None:
-        """What was started meanwhile and still works, belongs to this call."""
+        """Threads that this call started, and that still work, belong to it."""
         frames = sys._current_frames()
         for thread in set(threading.enumerate()) - self._before:
             frame = frames.get(thread.ident or 0)

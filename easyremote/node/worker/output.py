@@ -1,12 +1,12 @@
-"""What a running cell shows, on its way out: merged, slowed down and limited. Pure, no clock.
+"""The output of a running cell before it is sent: merged, slowed down and limited. Pure, no clock.
 
-Streams of one name are merged and their carriage returns worked out, of a display's updates and a
-bar's states only the newest is kept, what a ``clear_output`` would wipe is dropped. At most twenty
-batches a second leave, because each costs messages on three links and a repaint in the notebook;
-where very much is written to both streams in between, only the order in each of them is kept.
-What widgets say is never left out, but for the values that a newer one has replaced.
-Of a cell's output beyond `LIMIT` the end is kept and the middle left out, with a line that says so.
-Not thread-safe: whoever shares it holds a lock. ``tests/node/worker/test_output.py`` proves it.
+Texts of one stream are merged, and their carriage returns are applied. Of a display's updates and
+of a bar's states only the newest is kept. Output that a ``clear_output`` would wipe is dropped. At
+most twenty batches a second leave, because each costs messages on three links and a repaint in the
+notebook. If very much is written to both streams in between, only the order within each stream is
+kept. A widget's messages are never left out, except a value that a newer value has replaced. Of an
+output that is longer than `LIMIT`, the start and the end are kept, and a line says what is missing.
+Not thread-safe: its user holds a lock. ``tests/node/worker/test_output.py`` proves it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ FLUSH_INTERVAL = 0.05
 PROGRESS_INTERVAL = 0.1
 #: With more moving bars than these, each moves less often: 200 states a second are enough.
 QUICK_BARS = 20
-#: Bytes (nearly: characters) of a cell that are shown. A browser with more becomes unusable.
+#: Characters of a cell's output that are shown. With more, a browser becomes unusable.
 LIMIT = 10_000_000
 #: How much of that is kept for the end of the output, where the error is.
 TAIL = 2_000_000
-#: Merged pieces of one stream event; bounds what is thrown away at once from the tail.
+#: Most pieces in one stream event. The tail drops whole events, so this bounds one drop.
 _MAX_PIECES = 1000
-#: Stream events of one batch whose order among the two streams is kept.
+#: Stream events in one batch. With more, only the order within each stream is kept.
 _MAX_STREAMS = 50
 
 
@@ -85,7 +85,7 @@ class OutputBuffer:
         self._last_flush = float("-inf")
 
     def add(self, event: Event, now: float) -> None:
-        """Take in one event; it becomes the buffer's."""
+        """Take in one event. The caller does not change it any more."""
         match event:
             case Stream():
                 self._show(_Text(event.name, [event.text]))
@@ -109,7 +109,7 @@ class OutputBuffer:
         return max(min(due), now) if due else None
 
     def take(self, now: float) -> list[Event]:
-        """What is due by now, oldest first."""
+        """Take the events that are due by now, oldest first."""
         if now < self._last_flush + FLUSH_INTERVAL:
             return []
         batch, self._pending = self._pending, []
@@ -127,7 +127,7 @@ class OutputBuffer:
         return [_finished(event) for event in batch]
 
     def take_all(self) -> list[Event]:
-        """All that is left, the kept end of an output that was too long included."""
+        """Take all events that are left, with the end of an output that was too long."""
         batch = self._pending
         if self._left_out:
             note = f"\n[{_megabytes(self._left_out)} left out here]\n"
@@ -148,7 +148,7 @@ class OutputBuffer:
         return max(sent + interval, next_flush)
 
     def _move(self, event: Progress) -> None:
-        """Keep a bar's newest state; its first keeps its place among what is printed."""
+        """Keep a bar's newest state, at the place of its first state among the output."""
         bar = event.id
         last = self._pending[-1] if self._pending else None
         if bar not in self._progress_sent:
@@ -163,7 +163,7 @@ class OutputBuffer:
         if not event.wait:
             self._wipe()
         if self._catching and self._head_left < 0:
-            self._tail.append(event)  # what it clears is a widget's, and waits there
+            self._tail.append(event)  # it clears a widget's output, which waits in the tail
             return
         if not self._catching:
             self._pending += [other for other in self._tail if isinstance(other, _COMMS)]
@@ -172,10 +172,10 @@ class OutputBuffer:
         self._pending.append(event)
 
     def _wipe(self) -> None:
-        # What was shown before a widget began to catch, or ended, stands elsewhere.
+        # Output from before a widget began or stopped to catch is shown elsewhere.
         start = max((n for n, each in enumerate(self._pending) if _catches(each)), default=0)
         here = self._pending[start:]
-        # Updates of what leaves with them would be of displays that nobody has seen.
+        # An update is no use without its display, which leaves with it.
         wiped = {_display_id(event) for event in here if isinstance(event, Display)}
         self._pending[start:] = [
             event
@@ -187,12 +187,14 @@ class OutputBuffer:
     def _update(self, event: DisplayUpdate) -> None:
         for index, other in enumerate(self._pending):
             if isinstance(other, DisplayUpdate) and _display_id(other) == _display_id(event):
-                del self._pending[index]  # and not put there: it may show a widget made since
+                del self._pending[
+                    index
+                ]  # at its own place: it may show a widget that was made since
                 break
         self._pending.append(event)
 
     def _say(self, event: Comm) -> None:
-        """Take in what a widget says; a value in the place of the one that it replaces."""
+        """Take in a widget's message. A value takes the place of the value that it replaces."""
         note_catching(event, self._catching)
         events = self._pending if self._head_left >= 0 else self._tail
         values = values_set(event)
@@ -212,7 +214,7 @@ class OutputBuffer:
     def _show(self, event: _Waiting) -> None:
         clear = self._pending[-1] if self._pending else None
         if isinstance(clear, ClearOutput):
-            self._wipe()  # the clearing waited for this event: what came before will not be seen
+            self._wipe()  # the clearing waited for this event: earlier output will not be seen
             self._pending.append(clear)
         size = _size(event)
         if size <= self._head_left:
@@ -223,7 +225,7 @@ class OutputBuffer:
             text = "".join(event.pieces)
             self._append(_Text(event.name, [text[: self._head_left]]))
             event = _Text(event.name, [text[self._head_left :]])
-        self._head_left = -1  # even what has no size waits in the tail now, to stay in order
+        self._head_left = -1  # from now on every event waits in the tail, to stay in order
         self._keep(event)
 
     def _append(self, event: _Waiting) -> None:
@@ -247,14 +249,14 @@ class OutputBuffer:
             self._left_out += size
 
     def _drop(self, excess: int) -> int:
-        """Drop from the start of the tail, of a text only what is too much; how much that was."""
+        """Drop from the start of the tail, and only a part of a text; the number of characters."""
         first = self._tail[0]
         if isinstance(first, _COMMS):
             self._pending.append(self._tail.popleft())
             return 0
         if not isinstance(first, _Text):
             return _size(self._tail.popleft())
-        pieces, dropped = first.pieces, 0  # never all are measured: there can be a thousand
+        pieces, dropped = first.pieces, 0  # not all pieces are measured: there can be a thousand
         while pieces and dropped + len(pieces[0]) <= excess:
             dropped += len(pieces.pop(0))
         if not pieces:

@@ -72,21 +72,21 @@ class _Pipe:
         self._publish = self._write_lines
 
     def flush(self) -> None:
-        """In a child: write the line that has begun, too."""
+        """In a child: write an unfinished line as well."""
         line, self._line = self._line, ""
         data = memoryview(line.encode("utf-8", "replace"))
         while data:
             data = data[os.write(self._target, data) :]
 
     def _write_lines(self, name: str, text: str) -> None:
-        # Whole lines, so that children who print at the same time don't tear each other's.
+        # Whole lines, so that lines of children who print at the same time are not mixed.
         self._line += text
         if "\n" in text:
             self.flush()
 
 
 class _Stream(io.TextIOBase):
-    """What stands in for ``sys.stdout`` and ``sys.stderr``."""
+    """The replacement of ``sys.stdout`` and ``sys.stderr``."""
 
     encoding = "utf-8"
     errors = "replace"

@@ -1,10 +1,10 @@
-"""What a call has shown: on its way to whoever reads it, and kept for who asks later. Pure.
+"""The output of a call: sent to its readers now, and kept for readers who come later. Pure.
 
 A `Record` takes a call's events through an `OutputBuffer` into a log. Each `Reader` goes through
-it at its own pace: the caller, whose events these are, and any ``$output`` call that wants to see
-them again or from elsewhere. Of progress only the newest state of each bar is kept. What is beyond
-`LIMIT` is forgotten from the start, and who comes too late for it is told how much that was.
-`Records` are those of the last calls of a process. ``tests/node/worker/test_record.py`` proves it.
+the log at its own pace: the call itself, and any ``$output`` call that shows the events again. Of a
+bar only the newest state is kept. When a log is longer than `LIMIT`, its start is dropped, and a
+reader who comes too late is told how much was dropped. `Records` holds the records of a process's
+last calls. ``tests/node/worker/test_record.py`` proves it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ TOTAL_LIMIT = 64_000_000
 
 @dataclass(slots=True, eq=False)
 class Reader:
-    """Somebody who reads a record: a call to which its events are sent."""
+    """A reader of a record: the call to which the events are sent."""
 
     held: LocalCall
-    #: Whether it waits for what comes later, up to the end of the call.
+    #: Whether the reader waits for later events, up to the end of the call.
     follows: bool = True
-    #: Whether only bars are of interest, not the output, which is large.
+    #: Whether the reader wants bars only, and not the output, which is large.
     bars_only: bool = False
     #: The next entry of the log, and how many bytes came before it.
     index: int = 0
     offset: int = 0
-    #: The newest change of a bar that it has.
+    #: The newest change of a bar that the reader has.
     version: int = 0
 
 
@@ -46,7 +46,7 @@ class Reader:
 class _Bar:
     version: int
     encoded: msgspec.Raw
-    #: Nothing of it is to be seen any more.
+    #: Whether the bar is shown no more.
     is_gone: bool
 
 
@@ -59,13 +59,13 @@ class Record:
     readers: list[Reader] = field(default_factory=list)
     #: How the call ended, when it has.
     outcome: Outcome | None = None
-    #: Whether somebody will come to take what is in the buffer.
+    #: Whether the link's thread will come to take what is in the buffer.
     is_scheduled: bool = False
-    #: Characters that threads printed after the end, and that nobody was told of.
+    #: Characters that threads printed after the end, not yet told to the next cell.
     late: int = 0
 
     def __post_init__(self) -> None:
-        #: What was shown; of a bar, where it was seen first, its id.
+        #: The events; a bar stands as its id, at the place where it was first shown.
         self._log: deque[tuple[list[msgspec.Raw | str], int]] = deque()
         self._bars: dict[str, _Bar] = {}
         self._first = self._forgotten = self._version = 0
@@ -73,11 +73,11 @@ class Record:
 
     @property
     def has_room(self) -> bool:
-        """Whether more would be read: of a call that is over, it is just kept."""
+        """Whether a reader has room. The events of a call that is over are always logged."""
         return self.outcome is not None or any(r.held.window_is_open for r in self.readers)
 
     def write(self, events: list[Event]) -> None:
-        """Take in what left the buffer."""
+        """Log events that left the buffer."""
         seen = min((reader.version for reader in self.readers), default=self._version)
         gone = [key for key, bar in self._bars.items() if bar.is_gone and bar.version <= seen]
         for key in gone:
@@ -145,7 +145,7 @@ class Records:
         self._records: OrderedDict[bytes, Record] = OrderedDict()
 
     def add(self, call_id: bytes, record: Record) -> None:
-        """Keep one; old ones whose calls are over make room."""
+        """Keep a record. Old records whose calls are over are dropped to make room."""
         self._records[call_id] = record
         size = sum(each.size for each in self._records.values())
         for key, old in list(self._records.items()):
@@ -156,7 +156,7 @@ class Records:
                 del self._records[key]
 
     def find(self, prefix: str) -> Record | None:
-        """The newest whose id begins so, in hexadecimal."""
+        """The newest record whose id, in hexadecimal, begins with ``prefix``."""
         for call_id, record in reversed(self._records.items()):
             if call_id.hex().startswith(prefix):
                 return record

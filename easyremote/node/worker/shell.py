@@ -1,4 +1,4 @@
-"""What a cell runs in, inside a session process: IPython, with its output turned into events.
+"""IPython in a session process: runs cells, and turns their output into events.
 
 A `Shell` takes over its process: streams, ``input``, the matplotlib backend, tqdm's bars. It runs
 cells one at a time on the main thread, where SIGINT interrupts them, and decides which names travel
@@ -40,7 +40,7 @@ from easyremote.serialize.functions import home
 __all__ = ["Shell"]
 
 _NO_EXIT = "A cell can't end its session on the node; the session goes on."
-#: What Python calls a cell where IPython doesn't format the message.
+#: How Python names a cell in a message that IPython doesn't format.
 _CELL_FILE = re.compile(r'(File )?"?<ipython-input-(\d+)-[0-9a-f]+>"?')
 
 
@@ -61,7 +61,7 @@ class Shell:
         # Set before anything imports matplotlib; the backend then finds this shell by itself.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         publish_to(emit)
-        #: Where the answers go to what a cell asks its user.
+        #: Takes the answers to what a cell asks its user.
         self.stdin = Stdin(emit)
         self.stdin.install()
         self._ip = _ipython(emit)
@@ -170,7 +170,7 @@ class Shell:
         if "packed" not in request:
             return []
         try:
-            # Nobody else is to hold that memory.
+            # Nothing else may hold on to that memory.
             return self.variables.receive(request.pop("packed"), request.get("released", ()))
         except ModuleNotFoundError as error:
             raise remote_error(
@@ -204,7 +204,7 @@ class Shell:
             error = late
         end_bars(error)
         self._capture.flush()
-        # Names only: the values of before are not ours to keep.
+        # Names only: the values must not be kept alive here.
         request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
         self.variables.left = lambda: self._left(request) if error is not None else {}
         if isinstance(error, SystemExit):
@@ -228,7 +228,7 @@ class Shell:
                 return self.variables.bring(names)
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What a cell that failed has assigned before it did."""
+        """The variables that a failed cell had assigned before it failed."""
         outputs = request.get("outputs", "auto")
         if not isinstance(outputs, str):
             outputs = [name for name in outputs if name in request["changed"]]
@@ -259,7 +259,7 @@ class _Uninterrupted:
 
     @contextlib.contextmanager
     def deferred(self, *, is_news: bool = True) -> Iterator[None]:
-        """An interrupt that comes meanwhile waits until the end; where it is no news, for ever."""
+        """Hold back an interrupt until the end of the block; drop it where ``is_news`` is False."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""``input`` and ``getpass`` of the code that runs in a session: asked where the cell came from.
+"""``input`` and ``getpass`` in a session: the question is shown where the cell came from.
 
 The question travels as an event of the cell, the answer as a ``$input`` call; the thread that asked
 waits, and an interrupt ends its waiting. Where nobody can be asked, it fails at once and says why.

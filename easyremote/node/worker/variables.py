@@ -1,4 +1,4 @@
-"""The variables of a session, inside its process: what arrives, what goes back, what stays.
+"""The variables of a session, inside its process: which arrive, which go back, which stay.
 
 What a cell assigned goes back if it is small enough; the rest stays, and the caller gets a number
 for it, by which a later request finds the value (`easyremote.serialize.refs.HELD`) until it says
@@ -32,7 +32,7 @@ Blob = Callable[[bytes, Buffer | None], Buffer]
 
 
 class Limits(NamedTuple):
-    """Bytes of one value, and of all of a cell, that go back without being asked for."""
+    """The most bytes of one value, and of all values of a cell, that go back unasked."""
 
     value: float = 16_000_000
     cell: float = 64_000_000
@@ -209,7 +209,7 @@ class Variables:
         return {}
 
     def keep(self) -> dict[str, Any]:
-        """What went back last could not be rebuilt there: it stays."""
+        """Keep the values that went back last here: the caller could not rebuild them."""
         kept = {name: self.hold(value) for name, value in self.sent.items()}
         self.note_sent({}, [name for name in kept if name])
         return {"kept": kept}
@@ -335,7 +335,7 @@ def _held(number: int) -> Any:
 
 
 def _digest(value: object) -> bytes | None:
-    """What tells a small value from another; None for what isn't compared."""
+    """A digest that tells small values apart; None for a value that is not compared."""
     try:
         packed = pack({"": value})
     except CannotShip:
@@ -345,7 +345,7 @@ def _digest(value: object) -> bytes | None:
 
 def _size(value: object, limit: float) -> int:
     """The bytes that `value` takes on the way back."""
-    size = getattr(value, "nbytes", 0)  # an array tells before it is serialised
+    size = getattr(value, "nbytes", 0)  # an array says so without being serialised
     if isinstance(size, int) and size > limit:
         return size
     return pack({"": value}).size

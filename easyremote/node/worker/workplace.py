@@ -93,7 +93,7 @@ def _output(name: bytes) -> Path:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The path of a name in a folder; what it is a link to is for the caller to look at."""
+    """The path of a name in a folder. It may be a link; the caller looks at that."""
     pure = PurePosixPath(name)
     path = folder / pure
     leads_out = pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in name

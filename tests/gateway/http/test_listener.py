@@ -21,6 +21,7 @@ import pytest
 
 from easyremote import Server
 from easyremote.client.client import Client
+from easyremote.errors import InternalError
 from easyremote.gateway.http import listener
 from easyremote.gateway.http.listener import PATIENCE
 from easyremote.identity import Key
@@ -221,6 +222,21 @@ def knock(gateway: Gateway, key: str) -> tuple[int, str | None]:
     answer.read()
     connection.close()
     return answer.status, answer.headers["Retry-After"]
+
+
+def test_a_mistake_of_the_gateway_is_logged_and_its_visitor_gets_an_answer(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise InternalError("two and two are five")
+
+    monkeypatch.setattr("easyremote.gateway.links.Links.check_key", fail)
+    home = Path(str(server._home))
+    gateway = Gateway(server.address, home, None)  # type: ignore[arg-type]  # it is in here
+    assert knock(gateway, "any") == (500, None)
+    assert "two and two are five" in caplog.text
+    assert "Traceback" in caplog.text
+    assert caplog.records[-1].peer == "127.0.0.1"  # type: ignore[attr-defined]
 
 
 # -- bodies ----------------------------------------------------------------------------------------

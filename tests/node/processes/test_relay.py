@@ -219,6 +219,7 @@ def test_a_call_that_ends_here_while_its_process_runs_it_frees_the_process_when_
     assert isinstance(said, Finished)
     assert said.code == "internal"
     assert node.over == []
+    assert node.process_says(event(call.inner)) == []  # nothing after the outcome
     node.calls.receive(Delivered((1,)))
     assert node.process_says(event(call.inner), value(call.inner)) == []
     assert node.over == [call]

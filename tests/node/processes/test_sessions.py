@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from easyremote.client.client import Client
@@ -19,7 +18,7 @@ from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.messages import Payload, Submit
-from tests.conftest import LIMIT, Gateway, wait_until
+from tests.conftest import LIMIT, Gateway, end, wait_until
 from tests.gateway.raw import hello, raw
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x"], "modules": {}}
@@ -33,10 +32,6 @@ def run_cell(client: Client, name: str, code: str = "x = 1") -> Any:
 
 def names(client: Client) -> set[str]:
     return {each["session"] for each in ask_for_sessions(client, "gpu-node").result(LIMIT)}
-
-
-def children(node: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(node.pid).children()
 
 
 @contextmanager
@@ -72,16 +67,16 @@ def test_a_session_whose_process_can_not_start_says_so_and_its_name_is_free_agai
 
 @linux
 def test_a_shipped_function_whose_process_can_not_start_says_so(
-    client: Client, node: subprocess.Popen[str]
+    client: Client, gateway: Gateway
 ) -> None:
-    for child in children(node):
-        child.kill()
-    wait_until(lambda: children(node) == [])
-    with few_descriptors(node, 0):
-        jobs = [client.submit(pow, 2, number) for number in range(20)]  # more than processes
+    limited = gateway.start_node("limited")  # it has no process yet
+    pool = client.on("limited")
+    with few_descriptors(limited, 0):
+        jobs = [pool.submit(pow, 2, number) for number in range(20)]  # more than processes
         for job in jobs:
             assert isinstance(job.exception(LIMIT), WorkerCrashed)
-    assert [client.submit(pow, 2, number).result(LIMIT) for number in range(5)] == [1, 2, 4, 8, 16]
+    assert [pool.submit(pow, 2, number).result(LIMIT) for number in range(5)] == [1, 2, 4, 8, 16]
+    end(limited)
 
 
 def test_arguments_that_never_come_hold_no_session_and_no_process(
