@@ -1,103 +1,20 @@
-"""A real gateway and a real node, each in a process of its own, for the tests of the roles."""
+"""The fixtures that most tests share: a real gateway and a real node, in processes."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from easyremote.client.client import Client
-from easyremote.config import read_private
 from tests import processes
+from tests.processes import LIMIT, PROGRAM, Gateway, end, online, start_gateway, wait_until
 
-PROGRAM = Path(__file__).parent / "node_program.py"
-#: Seconds in which a process answers, or a condition comes true; generous, for a busy machine.
-LIMIT = 60.0
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """A gateway process, and the home of its user."""
-
-    address: str
-    home: Path
-    process: subprocess.Popen[str]
-
-    @property
-    def keys(self) -> dict[str, str]:
-        keys: dict[str, str] = read_private(self.home / "local.json")["keys"]
-        return keys
-
-    def client(self) -> Client:
-        return Client(self.address, self.keys["client"])
-
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
-        return {**kept, "EASYREMOTE_HOME": str(self.home)}
-
-    def start_node(self, node_id: str, *arguments: str) -> subprocess.Popen[str]:
-        """A headless node with the functions of ``node_program.py``, when it is online."""
-        command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id, *arguments]
-        process = subprocess.Popen(
-            [*command, str(PROGRAM)],
-            env=self.environment(),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        client = self.client()
-        try:
-            wait_until(lambda: node_id in online(client) or process.poll() is not None)
-        finally:
-            client.close()
-        return process
-
-
-def online(client: Client) -> set[str]:
-    return {node.node_id for node in client.list_nodes() if node.state == "online"}
-
-
-def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
-    """Poll what gives no signal of its own (another process's state)."""
-    deadline = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit} s"
-        time.sleep(0.02)
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(20)
-    if process.stdout is not None:
-        process.stdout.close()
-
-
-def start_gateway(home: Path, port: int = 0) -> Gateway:
-    environment = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "easyremote", "gateway", "--port", str(port)],
-        env={**environment, "EASYREMOTE_HOME": str(home), "PYTHONUNBUFFERED": "1"},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith("Gateway on "), line + process.stdout.read()
-    return Gateway(line.split()[2].rstrip("."), home, process)
+__all__ = ["LIMIT", "PROGRAM", "Gateway", "end", "online", "start_gateway", "wait_until"]
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +59,25 @@ def client(gateway: Gateway, node: subprocess.Popen[str]) -> Iterator[Client]:
     made = gateway.client()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
+    """Where a user's keys are, and the address of the gateway."""
+    return processes.Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def cells_home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
+    return processes.Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def cells(cells_home: processes.Home) -> Iterator[Client]:
+    """A client, and a node that runs its cells."""
+    with (
+        processes.gateway(cells_home, processes.free_port()),
+        processes.open_node(cells_home, "cells"),
+        Client(cells_home.local["gateway"], cells_home.local["keys"]["client"]) as client,
+    ):
+        yield client

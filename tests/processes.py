@@ -1,8 +1,12 @@
-"""Real processes for the tests of the Jupyter side: a gateway, nodes, Jupyter servers.
+"""Starts the real processes of the tests: gateways, nodes, Jupyter servers, and the tools.
 
-Each is a context manager that returns when the process answers, and ends it with its whole
-process group. All of a test's processes share a home directory, so they find each other and
-their keys as a user's own would: with no configuration.
+What such tests share stands here once: the repository's path, the environment of a process, the
+limit of a wait, and the code that waits for a file. All processes of a test share a home
+directory, so they find each other and their keys as a user's own would: with no configuration.
+
+A context manager (`gateway`, `node`, `open_node`, `jupyter`) yields when the process answers, and
+ends it with its whole process group. `start_gateway` and `Gateway.start_node` return a process
+that the test itself breaks, restarts or reads; `end` ends it.
 """
 
 from __future__ import annotations
@@ -22,16 +26,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easyremote.client.client import Client
+from easyremote.config import read_private
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 LABEXTENSION = REPOSITORY / "labextension"
 #: The project's tools (jlpm, lint-imports) live beside this Python, which need not be on PATH.
 SCRIPTS = Path(sys.executable).parent
 #: Seconds for one of them; below the limit of a test.
 TOOL_LIMIT = 110.0
-#: Seconds in which a process must answer, and end. A first start of JupyterLab is the slowest.
-START_LIMIT = 60.0
+#: Seconds in which a process answers, or a condition comes true: generous, for a busy machine.
+LIMIT = 60.0
+#: Seconds in which a process ends.
 STOP_LIMIT = 20.0
-POLL = 0.05
+POLL = 0.02
+#: What `start_node` serves.
+PROGRAM = Path(__file__).parent / "node_program.py"
 
 GATEWAY = """
 import sys
@@ -65,19 +75,49 @@ node.serve()
 '''
 
 
+def tool_environment(**environment: str) -> dict[str, str]:
+    """The environment in which the project's tools find each other."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, **environment}
+
+
 def run_tool(*command: str, cwd: Path = REPOSITORY, **environment: str) -> str:
     """Run a tool of the environment; its output, with which it fails."""
-    path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [str(SCRIPTS / command[0]), *command[1:]],
         cwd=cwd,
-        env={**os.environ, "PATH": path, **environment},
+        env=tool_environment(**environment),
         capture_output=True,
         text=True,
         timeout=TOOL_LIMIT,
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a process of the user whose keys are in ``home``.
+
+    It has none of the settings of whoever runs the tests.
+    """
+    kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
+    return {**kept, "EASYREMOTE_HOME": str(home)}
+
+
+def until_there(gate: Path) -> str:
+    """A line for a cell: it goes on until the file ``gate`` is there.
+
+    The cell imports pathlib and time.
+    """
+    return f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)"
+
+
+def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
+    """Poll what gives no signal of its own (another process's state)."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit} s"
+        time.sleep(POLL)
 
 
 @dataclass(frozen=True)
@@ -88,8 +128,7 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
-        return {**kept, "EASYREMOTE_HOME": str(self.path)}
+        return environment(self.path)
 
     @property
     def local(self) -> dict[str, Any]:
@@ -207,6 +246,73 @@ def get(url: str, token: str = "") -> Any:
         return json.load(response)
 
 
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway process, and the home of its user."""
+
+    address: str
+    home: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def keys(self) -> dict[str, str]:
+        keys: dict[str, str] = read_private(self.home / "local.json")["keys"]
+        return keys
+
+    def client(self) -> Client:
+        return Client(self.address, self.keys["client"])
+
+    def environment(self) -> dict[str, str]:
+        return environment(self.home)
+
+    def start_node(self, node_id: str, *arguments: str) -> subprocess.Popen[str]:
+        """A headless node with the functions of ``node_program.py``, when it is online."""
+        command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id, *arguments]
+        process = subprocess.Popen(
+            [*command, str(PROGRAM)],
+            env=self.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        client = self.client()
+        try:
+            wait_until(lambda: node_id in online(client) or process.poll() is not None)
+        finally:
+            client.close()
+        return process
+
+
+def online(client: Client) -> set[str]:
+    return {node.node_id for node in client.list_nodes() if node.state == "online"}
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_LIMIT)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def start_gateway(home: Path, port: int = 0) -> Gateway:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "easyremote", "gateway", "--port", str(port)],
+        env={**environment(home), "PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("Gateway on "), line + process.stdout.read()
+    return Gateway(line.split()[2].rstrip("."), home, process)
+
+
 @contextlib.contextmanager
 def running(
     command: list[str], log: Path, environment: Mapping[str, str], answers: Callable[[], bool]
@@ -217,7 +323,7 @@ def running(
             command, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + START_LIMIT
+        deadline = time.monotonic() + LIMIT
         while not _answers(answers):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} does not answer:\n{log.read_text()}")

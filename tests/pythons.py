@@ -14,8 +14,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from easyremote.node.worker.environment import find_uv
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 OWN = platform.python_version().rsplit(".", 1)[0]
 MINORS = [minor for minor in ("3.11", "3.12", "3.13") if minor != OWN]
 #: Making an environment downloads packages, the first time.

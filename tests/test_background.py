@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from easyremote.background import run_every
+from tests.processes import LIMIT
 
-LIMIT = 30.0
 LOG = logging.getLogger("easyremote.test")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import grimp
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.processes import REPOSITORY
+
 PACKAGES = {
     "easyremote": REPOSITORY / "easyremote",
     "easyremote_jupyter": REPOSITORY / "jupyter_extension" / "easyremote_jupyter",

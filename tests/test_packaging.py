@@ -31,7 +31,7 @@ def wheel(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, i
 def test_both_languages_have_one_version() -> None:
     package = json.loads((LABEXTENSION / "package.json").read_text())
     assert Version(package["version"]) == Version(easyremote.__version__)
-    source = (LABEXTENSION / "src" / "version.ts").read_text()
+    source = (LABEXTENSION / "src" / "core" / "version.ts").read_text()
     assert f"VERSION = '{easyremote.__version__}';" in source
 
 

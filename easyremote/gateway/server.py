@@ -101,6 +101,7 @@ class Server:
 
     @property
     def is_running(self) -> bool:
+        """Whether the gateway takes connections."""
         return self._links is not None
 
     @property

@@ -1,9 +1,9 @@
-"""What one browser has been told, and so what it has to be told next. Pure.
+"""What one browser was sent, and so what it must be sent next. Pure.
 
-The first snapshot goes whole, with the history; then only nodes and jobs that differ from what the
-browser has. A browser that misses messages misses no state: a delta is made against what was sent
-to it last. Whatever lies between two snapshots (a lost gateway, a new connection) brings a whole
-one again. ``tests/panel/test_deltas.py`` proves it.
+The first snapshot is sent whole, with the history; after it only the nodes and jobs that differ
+from what the browser has. A browser that misses messages misses no state, because a delta is
+computed against the last message that was sent to it. After an interruption (a lost gateway, a new
+connection) the next snapshot is whole again. ``tests/panel/test_deltas.py`` proves it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Deltas:
         self._told: Snapshot | None = None
 
     def next(self, message: Message, *, has_metrics: bool = True) -> Message | Delta:
-        """The form in which a message of the feed goes to this browser.
+        """The form in which a message of the feed is sent to this browser.
 
-        Without metrics, the load of nodes stays as it was told last.
+        Without metrics, the load of the nodes stays as it was last sent.
         """
         told, self._told = self._told, None
         if not isinstance(message, Snapshot):
@@ -72,7 +72,7 @@ def _delta(old: Snapshot, new: Snapshot) -> Delta:
 
 
 def _is_known(new: T, old: T | None, clock: str) -> bool:
-    """Whether nothing has happened to it but that time went on, which browsers know."""
+    """Whether nothing has changed but the time, which browsers count for themselves."""
     if old is None or getattr(new, clock) < getattr(old, clock):
         return False
     return msgspec.structs.replace(old, **{clock: getattr(new, clock)}) == new
@@ -91,7 +91,7 @@ def _left(old: Iterable[str], new: Iterable[str]) -> list[str]:
 
 
 def _steady(node: Node) -> Node:
-    """Without the jitter that no eye sees, but every delta would carry."""
+    """Round away changes that nobody can see, so that they are not sent in every delta."""
     gpus = [
         msgspec.structs.replace(
             gpu, use=_round(gpu.use), memory_used=_memory(gpu.memory_used, gpu.memory_total)
@@ -114,7 +114,7 @@ def _round(share: float | None) -> float | None:
 
 
 def _rate(rate: float | None) -> float | None:
-    """In whole kB: what a machine chats by itself is less."""
+    """In whole kB, so that the background traffic of a machine counts as nothing."""
     return None if rate is None else round(rate / 1000) * 1000.0
 
 

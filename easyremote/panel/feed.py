@@ -1,9 +1,9 @@
 """One feed from the gateway, shared by every browser tab of this Jupyter server.
 
 The feed opens its client for the first subscriber and closes it a minute after the last one, so
-that a panel nobody looks at costs nothing. It retries for as long as somebody watches, and tells
-why there is nothing to show meanwhile. It never queues: a slow browser misses snapshots, and
-always gets the newest. Whatever else is asked of the gateway goes through the same client.
+that a panel nobody looks at costs nothing. While somebody watches, the feed retries and says why
+there is nothing to show. The feed never queues: a slow browser misses snapshots and always gets
+the newest. All other questions to the gateway use the same client.
 ``tests/panel/test_feed.py`` proves it.
 """
 
@@ -41,9 +41,9 @@ SILENCE = 5.0
 #: Seconds before each new try. They stay short: somebody is watching, and has just been told to
 #: start a gateway.
 RETRY_DELAYS = (1, 2, 4, 8)
-#: Seconds between two looks at how long the gateway takes to answer.
+#: Seconds between two measurements of how long the gateway takes to answer.
 LATENCY_INTERVAL = 10.0
-#: How long a request waits for the first word about the gateway.
+#: Seconds that a request waits for the first message about the gateway.
 FIRST_WORD = 10.0
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Feed:
         return Progress({call_id: self._bars(call_id) for call_id in self._with_bars})
 
     async def first_word(self) -> Snapshot | Unavailable:
-        """The newest snapshot; or why there is none, if there is none before long."""
+        """The newest snapshot, or the reason why none came in time."""
         try:
             async with asyncio.timeout(FIRST_WORD):
                 with self.subscribe() as subscription:
@@ -122,7 +122,7 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Client | Unavailable]:
-        """The client, connected, for as long as the block lasts; or why there is none."""
+        """The connected client, for as long as the block lasts, or the reason why there is none."""
         with self.subscribe():
             word = await self.first_word()
             if self._client is not None and isinstance(word, Snapshot):
@@ -130,14 +130,14 @@ class Feed:
             elif isinstance(word, Unavailable):
                 yield word
             else:
-                yield Unavailable("unreachable", "The gateway has just been lost.", 1)
+                yield Unavailable("unreachable", "The connection to the gateway broke.", 1)
 
     def retry(self) -> None:
-        """Try again now, if the feed waits for its next try."""
+        """Try again now if the feed is waiting for its next try."""
         self._retry_now.set()
 
     def reconnect(self) -> None:
-        """The settings have changed: open another client, if somebody watches."""
+        """Open another client with the new settings if somebody watches."""
         if self._task is not None:
             self._stop()
             self._start()
@@ -178,7 +178,7 @@ class Feed:
             except EasyRemoteError as exc:
                 error = exc
             except Exception:
-                # The boundary: whatever went wrong, the panel says so and the feed goes on.
+                # The boundary: any error is logged, the panel shows it, and the feed goes on.
                 log.exception("EasyRemote: watching the gateway failed")
                 error = InternalError(
                     "Watching the gateway failed; the log of the Jupyter server has the details."
@@ -225,7 +225,7 @@ class Feed:
             await asyncio.to_thread(client.close)
 
     async def _measure(self, client: Client) -> None:
-        """Look from time to time how long the gateway takes to answer."""
+        """Measure from time to time how long the gateway takes to answer."""
         while True:
             with contextlib.suppress(EasyRemoteError):  # the watch tells of it
                 self._latency = await asyncio.to_thread(client.ping)

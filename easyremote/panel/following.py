@@ -1,8 +1,8 @@
 """The bars of the jobs that run, followed at their nodes for as long as somebody watches.
 
-The gateway sees what a cell shows as bytes that are none of its business: so each running job is
-followed by a call of our own, ``$output``, which leaves its output out. There is one for all tabs.
-What is sent to a browser is bounded, whatever a job draws.
+The gateway does not read what a cell shows. So each running job is followed by one call of
+``$output`` to its node, shared by all tabs. The number of bars and the length of their texts are
+limited before they go to a browser.
 ``tests/panel/test_following.py`` proves it.
 """
 
@@ -23,7 +23,7 @@ from easyremote.panel.messages import Bar, Bars, Job
 if TYPE_CHECKING:
     from easyremote.client.client import Client
 
-#: What has bars: functions that a node has registered show none.
+#: Only these functions show bars; registered functions show none.
 FOLLOWED = ("cell", "shipped")
 #: How many jobs are followed at a time, and how many bars of one are sent.
 MAX_JOBS = 50
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Shown(Protocol):
-    """What a job shows, and how it stands then; a `RemoteJob`."""
+    """A call that follows a job: its events, then the state of the job. A `RemoteJob`."""
 
     def events_async(self) -> AsyncIterator[Event]: ...
 
@@ -47,7 +47,7 @@ class Shown(Protocol):
 async def replay(
     client: Client, node_id: str, call_id: str, *, follow: bool = True, bars_only: bool = False
 ) -> Shown:
-    """Have what a job has shown sent once more; see `easyremote.client.session.replay`."""
+    """Start a call that sends again what a job has shown; see `session.replay` of the client."""
     from easyremote.client.session import replay
 
     # In a thread, because it may have to wait for the connection.
@@ -74,11 +74,11 @@ class Following:
         self._moved = moved
         self._bars: dict[str, dict[str, Bar]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        #: Jobs that have been followed to their end, or can't be.
+        #: Jobs that were followed to their end, or that can't be followed.
         self._done: set[str] = set()
 
     def update(self, jobs: list[Job]) -> None:
-        """Follow those that run now, and no others."""
+        """Follow the jobs that run now, and stop following all others."""
         present = {job.call_id for job in jobs}
         self._done &= present
         for call_id in self._tasks.keys() - present:
@@ -93,7 +93,7 @@ class Following:
                 )
 
     def bars(self, call_id: str) -> Bars:
-        """The bars of a job: what runs first, from the outside in."""
+        """The bars of a job: those that run come first, the outermost of them at the top."""
         bars = sorted(
             self._bars.get(call_id, {}).values(),
             key=lambda bar: (bar.state != "running", bar.position),
@@ -106,7 +106,7 @@ class Following:
         return list(self._bars)
 
     async def aclose(self) -> None:
-        """Follow nothing any more."""
+        """Stop following all jobs."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
@@ -137,7 +137,7 @@ class Following:
             log.info("EasyRemote: the bars of %s are not known: %s", call_id[:8], error)
         if self._tasks.get(call_id) is asyncio.current_task():
             del self._tasks[call_id]
-            if state != "queued":  # else its process has not got it yet: again, next time
+            if state != "queued":  # a queued job is followed again at the next update
                 self._done.add(call_id)
 
     def _take(self, call_id: str, event: Event) -> None:
@@ -153,7 +153,7 @@ class Following:
 
 
 def _bar(event: Progress) -> Bar:
-    """A bar as browsers can take it."""
+    """A bar with finite numbers and short texts, as a browser needs it."""
     bar = msgspec.convert(event, Bar, from_attributes=True)
     return msgspec.structs.replace(
         bar,

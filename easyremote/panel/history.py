@@ -1,8 +1,9 @@
 """The last five minutes of every node: what the sparklines show as soon as the panel opens.
 
-One sample for each snapshot of the gateway, so about one a second, in whole percents; those of the
-network in kB a second, because they have no whole. All series end at the newest sample; one of a
-node that came later is shorter. It knows nothing of browsers.
+Each snapshot of the gateway gives one sample, so there is about one a second. Samples are whole
+percents; those of the network are kB a second, because the network has no known maximum. All series
+end at the newest sample; the series of a node that came later is shorter. This module knows nothing
+of browsers.
 ``tests/panel/test_history.py`` proves it.
 """
 
@@ -25,19 +26,19 @@ class History:
         self._rings: dict[str, list[deque[int | None]]] = {}
 
     def add(self, nodes: list[Node]) -> None:
-        """Take the next sample; nodes that the gateway has forgotten are forgotten."""
+        """Take the next sample; forget nodes that the gateway has forgotten."""
         self.sample += 1
         self._rings = {node.node_id: self._extended(node) for node in nodes}
 
     def skip(self) -> None:
-        """A second without news: a gap in every series."""
+        """Add a gap to every series, for a second without a snapshot."""
         self.sample += 1
         for rings in self._rings.values():
             for ring in rings:
                 ring.append(None)
 
     def series(self, after: int = 0) -> dict[str, list[Series]]:
-        """What is known that came after this sample, in the order of `meters`."""
+        """The samples after this one, each series in the order of `meters`."""
         count = min(self.sample - after, LENGTH)
         return {
             node_id: [list(ring)[-count:] if count > 0 else [] for ring in rings]

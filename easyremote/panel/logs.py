@@ -1,8 +1,8 @@
 """What jobs have shown, as text with numbers: what a log viewer asks for piece by piece.
 
 A `Log` follows its job once, for all tabs, from the start to the end, and is kept for a while after
-somebody has read in it. Pieces are numbered, so that who was away goes on where it stopped; a log
-that had to be begun anew has another ``epoch``. Figures are named, not kept.
+the last reader. Pieces are numbered, so that a reader can continue where it stopped; a log that
+was started again has another ``epoch``. Figures are named and not kept.
 ``tests/panel/test_logs.py`` proves it.
 """
 
@@ -46,17 +46,17 @@ class Log:
         self._pieces: list[Piece] = []
         self._state = "running"
         self._grown = asyncio.Event()
-        #: What cut it off from its gateway.
+        #: The error that broke the connection to the gateway.
         self.broken: GatewayUnreachable | None = None
         self._task = asyncio.create_task(self._run(), name="easyremote-log")
 
     async def page(self, epoch: str, start: int, patience: float) -> LogPage:
-        """The pieces from a number on, as soon as there are any, or patience has run out.
+        """Wait for the pieces from a number on; after a while return without any.
 
         Raises
         ------
         GatewayUnreachable
-            There are no more, and it isn't known why: another `Log` may know, later.
+            The connection broke, so nobody knows whether there are more; ask a new `Log` later.
         """
         if epoch != self._epoch:
             start = 0
@@ -82,7 +82,7 @@ class Log:
         return self._state in ("done", "failed", "lost")
 
     async def aclose(self) -> None:
-        """Follow no longer."""
+        """Stop following the job."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -130,13 +130,13 @@ class Log:
 
 
 class Logs:
-    """The logs that somebody has read in, by call id."""
+    """The logs that were read lately, by call id."""
 
     def __init__(self) -> None:
         self._logs: OrderedDict[tuple[int, str], Log] = OrderedDict()
 
     def get(self, owner: object, call_id: str, follow: Callable[[], Awaitable[Shown]]) -> Log:
-        """The log of a job, as this client (``owner``) has it."""
+        """The log of a job as this client (``owner``) sees it."""
         key = id(owner), call_id
         log = self._logs.get(key)
         if log is None or log.broken is not None:
@@ -145,18 +145,18 @@ class Logs:
         return log
 
     async def trim(self) -> None:
-        """Let the oldest go."""
+        """Drop the oldest logs."""
         while len(self._logs) > MAX_LOGS:
             await self._logs.popitem(last=False)[1].aclose()
 
     async def aclose(self) -> None:
-        """Follow nothing any more."""
+        """Stop following all jobs."""
         logs, self._logs = list(self._logs.values()), OrderedDict()
         await asyncio.gather(*(log.aclose() for log in logs))
 
 
 def texts(event: Event) -> list[tuple[str, str]]:
-    """What a log has of an event: kinds and texts."""
+    """What the log keeps of an event: kinds and texts."""
     match event:
         case Stream():
             return [(event.name, event.text)]

@@ -1,6 +1,6 @@
 """What the server extension sends to the browser, as JSON.
 
-The twin of this module is ``labextension/src/protocol.ts``; the samples in
+The twin of this module is ``labextension/src/core/protocol.ts``; the samples in
 ``tests/panel/samples`` hold the two together: the tests of both sides read
 them. A snapshot is copied field by field, so whatever else the gateway sends (or will send)
 never reaches a browser. ``tests/panel/test_messages.py`` proves it.
@@ -110,7 +110,7 @@ class Bars(msgspec.Struct):
 
 
 class Connecting(msgspec.Struct, tag_field="kind", tag="connecting"):
-    """Nothing is known yet."""
+    """The feed is connecting; nothing is known yet."""
 
 
 class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
@@ -130,7 +130,7 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
 
 
 class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
-    """What has changed since the message before. Who is not named is as before."""
+    """What has changed since the message before; all that is not named is unchanged."""
 
     seq: int
     sample: int  # the meters have kept their values up to it
@@ -144,7 +144,7 @@ class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
 
 
 class Progress(msgspec.Struct, tag_field="kind", tag="progress"):
-    """The bars that have moved, by call id; those of other jobs are as before."""
+    """The bars that have moved, by call id; those of other jobs are unchanged."""
 
     jobs: dict[str, Bars]
 
@@ -162,7 +162,7 @@ Message = Connecting | Snapshot | Unavailable
 
 
 class Polled(msgspec.Struct):
-    """What a browser gets that asks again and again, because it can have no stream."""
+    """The answer to a browser that polls because it can't have a stream."""
 
     message: Message
     progress: Progress  # all bars of all jobs
@@ -221,7 +221,7 @@ class Variable(msgspec.Struct):
 
 
 class VariableList(msgspec.Struct):
-    """What is in a session; nothing is said of it while something runs there."""
+    """The variables of a session; they are unknown while a cell runs there."""
 
     busy: bool
     variables: list[Variable] = []

@@ -29,13 +29,13 @@ class Runs:
         self._jobs: OrderedDict[str, Any] = OrderedDict()
 
     def add(self, job: Any) -> None:
-        """Keep a `RemoteJob`; the oldest makes room."""
+        """Keep a `RemoteJob`; drop the oldest if there are too many."""
         self._jobs[job.call_id] = job
         if len(self._jobs) > MAX_RUNS:
             self._jobs.popitem(last=False)
 
     async def result(self, call_id: str, patience: float) -> RunResult | None:
-        """How a run stands, when it is over or patience has run out; None where it isn't known."""
+        """Wait a while for the end of a run; its state then, or None for an unknown run."""
         job = self._jobs.get(call_id)
         if job is None:
             return None

@@ -1,6 +1,6 @@
 """One browser's view of the feed: the newest message, and the bars that have moved since. Pure.
 
-It never queues: what a slow browser has not taken is replaced by what is newer.
+It never queues: a newer message replaces one that a slow browser has not taken yet.
 ``tests/panel/test_feed.py`` proves it.
 """
 
@@ -46,17 +46,17 @@ class Subscription:
         self._unseen.set()
 
     async def wait(self) -> None:
-        """Until there is something to take."""
+        """Wait until there is something to take."""
         await self._unseen.wait()
 
     def take_message(self) -> Message | None:
-        """The newest message, if it was not taken before."""
+        """Take the newest message; None if it was taken before."""
         message, self._newest = self._newest, None
         self._settle()
         return message
 
     def take_progress(self) -> Progress | None:
-        """The bars that have moved since this was asked last."""
+        """Take the bars that have moved since the last call."""
         moved, self._moved = self._moved, set()
         self._settle()
         return Progress({call_id: self._bars(call_id) for call_id in moved}) if moved else None

@@ -1,18 +1,19 @@
 /** The plugins of the EasyRemote extension. */
 
 import { attachments } from './attach/attachments';
-import { connection } from './connection';
-import { commanding } from './commanding';
-import { completer } from './completer';
+import { connection } from './app/connection';
+import { commanding } from './app/commanding';
+import { completer } from './app/completer';
 import { jobs } from './jobs/plugin';
-import { sessions } from './jobs/sessions';
-import { settings } from './settings';
+import { running } from './jobs/running';
+import { settings } from './app/settings';
 import { nodePage } from './page/plugin';
-import { panel } from './panel';
-import { status } from './status';
-import { toolbar } from './toolbar';
+import { panel } from './app/panel';
+import { status } from './app/status';
+import { toolbar } from './app/toolbar';
 
-export * from './tokens';
+export * from './core/tokens';
+export { IJobActions } from './jobs/actions';
 
 export default [
   settings,
@@ -24,6 +25,6 @@ export default [
   commanding,
   completer,
   status,
-  sessions,
+  running,
   toolbar
 ];

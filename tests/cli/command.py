@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import LIMIT
+from tests.processes import LIMIT, environment
 
 
 @dataclass(frozen=True)
@@ -22,10 +21,9 @@ class Done:
 
 def easyremote(home: Path, *arguments: str, stdin: str = "", **variables: str) -> Done:
     """Run a command of the user whose keys are in ``home``."""
-    kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
     done = subprocess.run(
         [sys.executable, "-m", "easyremote", *arguments],
-        env=kept | {"EASYREMOTE_HOME": str(home)} | variables,
+        env=environment(home) | variables,
         input=stdin,
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageErr
 from easyremote.events import Progress
 from easyremote.serialize.files import File, file
 from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.processes import until_there
 
 
 @pytest.fixture(autouse=True)
@@ -158,9 +159,7 @@ def test_what_is_there_is_not_sent_again(client: Client) -> None:
 def test_a_file_arrives_while_a_cell_runs(tmp_path: Path) -> None:
     path, gate = made("meanwhile.bin", 100), tmp_path / "gate"
     with easyremote.session() as s:
-        code = (
-            f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(.01)"
-        )
+        code = f"import pathlib, time\n{until_there(gate)}"
         running = threading.Thread(target=s.run, args=(code,))
         running.start()
         peer = s._engine.files

@@ -20,7 +20,8 @@ from easyremote import remote
 from easyremote.client.client import Client
 from easyremote.errors import RemoteError
 from tests.conftest import LIMIT, PROGRAM, Gateway, end, online, wait_until
-from tests.pythons import INSTALL_LIMIT, MINORS, REPOSITORY, environment, interpreter
+from tests.processes import REPOSITORY
+from tests.pythons import INSTALL_LIMIT, MINORS, environment, interpreter
 
 
 @pytest.fixture(scope="module", params=MINORS)

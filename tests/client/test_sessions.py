@@ -13,6 +13,7 @@ from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallTimeout, NotFound, ProtocolError
 from easyremote.serialize.values import dump
 from tests.conftest import Gateway, wait_until
+from tests.processes import until_there
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x", "a"], "modules": {}}
 
@@ -38,7 +39,7 @@ def test_a_session_that_is_busy_says_so_and_its_variables_wait(
     client: Client, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    code = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+    code = f"import pathlib, time\n{until_there(gate)}"
     session = Session(client, "gpu-node", "busy")
     job = session.submit_cell(REQUEST | {"code": code})
 

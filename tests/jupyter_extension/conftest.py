@@ -7,16 +7,14 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_client.manager import KernelManager
 
 from tests.conftest import Gateway
+from tests.processes import LIMIT, REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-LIMIT = 30.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 

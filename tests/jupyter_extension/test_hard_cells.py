@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import until_there
 
 
 def run(kernel: Kernel, code: str, session: str = "hard") -> str:
@@ -53,16 +54,13 @@ def test_a_thread_that_outlives_its_cell_does_not_print_into_the_next(
     gate, done = tmp_path / "gate", tmp_path / "done"
     code = (
         "import threading, time, pathlib\ndef late():\n"
-        f"    while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)\n"
+        f"    {until_there(gate)}\n"
         f"    print('late')\n    pathlib.Path({str(done)!r}).touch()\n"
         "threading.Thread(target=late).start()\nprint('early')"
     )
     assert run(kernel, code) == "early\n"
     job = kernel.run("%remote_jobs").value.splitlines()[-1].split()[0]
-    next_cell = (
-        f"pathlib.Path({str(gate)!r}).touch()\n"
-        f"while not pathlib.Path({str(done)!r}).exists(): time.sleep(0.02)\nprint('mine')"
-    )
+    next_cell = f"pathlib.Path({str(gate)!r}).touch()\n{until_there(done)}\nprint('mine')"
     assert run(kernel, next_cell) == "mine\n"
     shown = kernel.run("%%remote gpu-node -s hard\nprint('after')")
     assert shown.text() == "after\n"
@@ -136,7 +134,7 @@ def test_two_notebooks_that_use_one_session_at_once_take_turns(
     kernel.run(
         "%%remote gpu-node -s turns --bg first\nimport time, pathlib\n"
         f"pathlib.Path({str(begun)!r}).touch()\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)\norder = ['first']"
+        f"{until_there(gate)}\norder = ['first']"
     )
     wait_until(begun.exists)
     kernel.run(

@@ -14,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 
 from tests.conftest import LIMIT, Gateway
 from tests.jupyter_extension.conftest import is_header, notebook_environment
+from tests.processes import until_there
 
 pytestmark = pytest.mark.usefixtures("node")
 
@@ -55,7 +56,7 @@ def test_output_of_a_background_cell_is_saved_with_its_own_cell(tmp_path: Path) 
     gate = tmp_path / "gate"
     started, between, joined = executed(
         "%%remote gpu-node --bg job\nimport time, pathlib\nprint('begun')\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+        f"{until_there(gate)}\n"
         "print('en' + 'ded')\n1 / 0",
         f"import pathlib\npathlib.Path({str(gate)!r}).touch()\nprint('between')",
         "%remote_jobs --wait 30",

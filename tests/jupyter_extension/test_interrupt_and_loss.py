@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
 from tests.jupyter_extension.conftest import Kernel, Shown, notebook_environment
+from tests.processes import until_there
 
 #: Prints a number until there is a file; `begun` is there when it prints.
 COUNTING = (
@@ -80,7 +81,7 @@ def test_a_second_interrupt_returns_control_and_the_job_stays_cancelling(
     gate = tmp_path / "gate"
     code = (
         "-s deaf\nimport time, signal, pathlib\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        f"print('deaf')\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+        f"print('deaf')\n{until_there(gate)}\n"
     )
 
     def twice(shown: Shown) -> None:
@@ -118,10 +119,7 @@ def test_a_cell_that_runs_too_long_says_so(kernel: Kernel) -> None:
 
 def test_waiting_does_not_count_as_running(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    kernel.run(
-        "%%remote gpu-node --bg first\nimport time, pathlib\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
-    )
+    kernel.run(f"%%remote gpu-node --bg first\nimport time, pathlib\n{until_there(gate)}")
     timer = threading.Timer(3, gate.touch)
     timer.start()
     assert kernel.run("%%remote gpu-node -t 2\n1 + 1").value == "2"
@@ -130,10 +128,7 @@ def test_waiting_does_not_count_as_running(kernel: Kernel, tmp_path: Path) -> No
 
 def test_a_cell_that_waits_too_long_does_not_run(kernel: Kernel, tmp_path: Path) -> None:
     gate, ran = tmp_path / "gate", tmp_path / "ran"
-    kernel.run(
-        "%%remote gpu-node --bg first\nimport time, pathlib\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
-    )
+    kernel.run(f"%%remote gpu-node --bg first\nimport time, pathlib\n{until_there(gate)}")
     code = (
         f"%%remote gpu-node --queue-timeout 1\nimport pathlib\npathlib.Path({str(ran)!r}).touch()"
     )

@@ -10,9 +10,14 @@ import pytest
 
 from tests.conftest import Gateway, wait_until
 from tests.jupyter_extension.conftest import Kernel, notebook_environment
+from tests.processes import until_there
 
-GATED = "import time, pathlib\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.05)\n"
 TOUCH = "pathlib.Path({!r}).touch()\n"
+
+
+def gated(gate: Path) -> str:
+    """The first lines of a cell that waits for the file."""
+    return f"import time, pathlib\n{until_there(gate)}\n"
 
 
 def panel(kernel: Kernel, line: str, code: str) -> tuple[str, str]:
@@ -43,7 +48,7 @@ def gate(tmp_path: Path) -> Path:
 def test_a_background_cell_returns_at_once_and_its_output_lands_in_its_own_display(
     kernel: Kernel, gate: Path
 ) -> None:
-    code = GATED.format(str(gate)) + "print('from', 'behind')\nfound = 6 * 7\nfound + 1"
+    code = gated(gate) + "print('from', 'behind')\nfound = 6 * 7\nfound + 1"
     display_id, _ = panel(kernel, "--bg fit", code)
     assert kernel.run("fit.done()").value == "False"
     assert kernel.run("'found' in dir()").value == "False"
@@ -68,7 +73,7 @@ def test_without_a_name_the_job_is_the_value_of_the_cell(kernel: Kernel) -> None
 
 
 def test_figures_bars_and_html_are_shown_in_the_panel(kernel: Kernel, gate: Path) -> None:
-    code = GATED.format(str(gate)) + (
+    code = gated(gate) + (
         "from IPython.display import HTML, display\nfrom tqdm import tqdm\n"
         "for _ in tqdm(range(3), desc='steps'): pass\n"
         "display(HTML('<b>bold</b>'))\n"
@@ -84,7 +89,7 @@ def test_figures_bars_and_html_are_shown_in_the_panel(kernel: Kernel, gate: Path
 def test_a_failed_background_cell_shows_its_traceback_and_raises_when_asked(
     kernel: Kernel, gate: Path
 ) -> None:
-    display_id, job = panel(kernel, "--bg bad", f"{GATED.format(str(gate))}before = 1\n1 / 0")
+    display_id, job = panel(kernel, "--bg bad", f"{gated(gate)}before = 1\n1 / 0")
     text = last_update(kernel, display_id, gate)["text/plain"]
     assert "failed" in text
     assert "ZeroDivisionError" in text
@@ -94,7 +99,7 @@ def test_a_failed_background_cell_shows_its_traceback_and_raises_when_asked(
 
 
 def test_a_long_text_is_cut_in_the_panel_and_whole_on_the_node(kernel: Kernel, gate: Path) -> None:
-    code = f"{GATED.format(str(gate))}for n in range(10_000): print('line', n)"
+    code = f"{gated(gate)}for n in range(10_000): print('line', n)"
     display_id, job = panel(kernel, "--bg", code)
     text = last_update(kernel, display_id, gate)["text/plain"]
     assert f"characters before this: %remote_job {job} shows all" in text
@@ -106,7 +111,7 @@ def test_a_long_text_is_cut_in_the_panel_and_whole_on_the_node(kernel: Kernel, g
 
 def test_a_job_is_followed_to_its_end(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    _, job = panel(kernel, "--bg", f"print('begun')\n{GATED.format(str(gate))}print('ended')")
+    _, job = panel(kernel, "--bg", f"print('begun')\n{gated(gate)}print('ended')")
     kernel.run(
         f"import threading, pathlib\nthreading.Timer(1, pathlib.Path({str(gate)!r}).touch).start()"
     )
@@ -115,7 +120,7 @@ def test_a_job_is_followed_to_its_end(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_what_runs_is_shown_so_far(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    _, job = panel(kernel, "--bg named", f"print('begun')\n{GATED.format(str(gate))}print('ended')")
+    _, job = panel(kernel, "--bg named", f"print('begun')\n{gated(gate)}print('ended')")
     wait_until(lambda: kernel.run("%remote_job named").text() == "begun\n")
     shown = kernel.run("%remote_job named")
     gate.touch()
@@ -124,7 +129,7 @@ def test_what_runs_is_shown_so_far(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_interrupting_the_following_leaves_the_job_alone(kernel: Kernel, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    _, job = panel(kernel, "--bg left", f"print('begun')\n{GATED.format(str(gate))}'whole'")
+    _, job = panel(kernel, "--bg left", f"print('begun')\n{gated(gate)}'whole'")
     kernel.run(f"%remote_job {job} --follow", interrupt_at="begun")
     gate.touch()
     assert kernel.run("left.result(30)").value == "'whole'"
@@ -215,7 +220,7 @@ def test_a_background_job_in_a_session_of_its_own_ends_it(kernel: Kernel) -> Non
 
 
 def test_a_background_cell_can_not_ask(kernel: Kernel, gate: Path) -> None:
-    display_id, _ = panel(kernel, "--bg", f"{GATED.format(str(gate))}input('Name? ')")
+    display_id, _ = panel(kernel, "--bg", f"{gated(gate)}input('Name? ')")
     shown = last_update(kernel, display_id, gate)
     assert "it runs in the background" in shown["text/plain"]
 
@@ -226,7 +231,7 @@ def test_jobs_elsewhere_are_listed_with_all(
     gate = tmp_path / "gate"
     other = Kernel(notebook_environment(gateway))
     try:
-        _, job = panel(other, "--bg far", GATED.format(str(gate)))
+        _, job = panel(other, "--bg far", gated(gate))
         assert job in kernel.run("%remote_jobs --all").value
         assert job not in kernel.run("%remote_jobs").value
         gate.touch()
@@ -261,7 +266,7 @@ def test_a_background_job_outlives_its_kernel(
     kernel: Kernel, restarted: Kernel, tmp_path: Path
 ) -> None:
     gate, done = tmp_path / "gate", tmp_path / "done"
-    code = f"{GATED.format(str(gate))}pathlib.Path({str(done)!r}).touch()\nprint('whole')"
+    code = f"{gated(gate)}pathlib.Path({str(done)!r}).touch()\nprint('whole')"
     _, job = panel(restarted, "-s lasting --bg", code)
     restarted.close()
     gate.touch()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import REPOSITORY, TOOL_LIMIT
+from tests.processes import REPOSITORY, TOOL_LIMIT, environment
 
 #: What takes long to import, and is of use only in a first call, a bar, or another process.
 LATER = ["aiohttp", "dill", "ipywidgets", "jupyter_server", "matplotlib", "numpy", "pandas"]
@@ -37,11 +37,10 @@ shell.run_line_magic("unload_ext", sys.argv[2])
 
 
 def modules_after_loading(tmp_path: Path, extension: str, *blocked: str) -> set[str]:
-    kept = {name: value for name, value in os.environ.items() if "EASYREMOTE" not in name}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, ",".join(blocked), extension],
         env={
-            **kept,
+            **environment(tmp_path),
             "IPYTHONDIR": str(tmp_path),
             "PYTHONPATH": os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "jupyter_extension"))),
         },

@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, output_from_msg
 
 from tests.jupyter_extension.conftest import Kernel, Shown
+from tests.processes import until_there
 
 #: What can be put into a saved notebook.
 SAVED = {"stream", "display_data", "execute_result", "error"}
@@ -92,7 +93,7 @@ def test_a_background_job_updates_its_own_display_from_later_cells(
     gate = tmp_path / "gate"
     first = kernel.run(
         "%%remote gpu-node --bg\nimport pathlib, time\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+        f"{until_there(gate)}\n"
         "print('in the background')"
     )
     (display,) = first.of("display_data")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.jupyter_extension.test_frontends import Terminal, terminal
+from tests.processes import until_there
 
 __all__ = ["terminal"]  # a fixture
 
@@ -20,7 +21,7 @@ def test_a_background_cell_tells_its_end_before_the_next_prompts_cell(
     gate = tmp_path / "gate"
     terminal.run(
         "%%remote gpu-node --bg fit", "import time, pathlib", "print('beg' + 'un')",
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)", "x = 6 * 7",
+        until_there(gate), "x = 6 * 7",
     )  # fmt: skip
     assert re.search("queued|running", terminal.run("%remote_jobs"))
     gate.touch()

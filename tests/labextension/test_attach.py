@@ -1,4 +1,4 @@
-"""A notebook that is attached to a node: by the row, by its toolbar, by a cell, and when reopened."""
+"""A notebook attached to a node: by the row, by its toolbar, by a cell, and when reopened."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests import processes
+from tests.labextension.conftest import STARTS_MS, open_notebook
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, picture
-from tests.labextension.conftest import STARTS_MS, open_notebook
 
 pytestmark = pytest.mark.timeout(240)
 
 
-NOT_LOADED = "gpu-node is attached as soon as this notebook runs %load_ext easyremote"
+NOT_LOADED = "gpu-node will be attached when this notebook runs %load_ext easyremote"
 ATTACHED = "%%remote cells of this notebook run on gpu-node"
 
 
@@ -50,15 +50,17 @@ def test_row_toolbar_and_cell_agree_on_what_is_attached_and_a_new_kernel_is_atta
     row.get_by_role("button", name="Attach this notebook to gpu-node").click()
     expect(row).to_contain_text("attached")
     expect(picker(page)).to_have_value("remote gpu-node")
-    expect(page.get_by_text("as soon as this notebook runs %load_ext easyremote")).to_be_visible()
-    notice = page.get_by_text("Where the kernel has no EasyRemote: %pip install easyremote.")
+    expect(
+        page.get_by_text("will be attached when this notebook runs %load_ext easyremote")
+    ).to_be_visible()
+    notice = page.get_by_text("If the kernel has no EasyRemote: %pip install easyremote.")
     expect(notice.first).to_be_visible()
     picture(page, "attach-not-loaded")
     assert violations(page, ".jp-EasyRemote-picker") == []
     run_selected(page, cells, 0)
     expect(picker(page)).to_have_attribute("title", ATTACHED, timeout=STARTS_MS)
     run_selected(page, cells, 1)
-    output = cells.nth(1).locator(".jp-OutputArea-output")
+    output = cells.nth(1).locator(".jp-Cell-outputWrapper")
     expect(output).to_contain_text("without a target run on gpu-node", timeout=STARTS_MS)
 
     # By a cell.

@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import picture
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -30,7 +31,7 @@ def test_the_names_of_nodes_are_completed_whether_or_not_the_kernel_is_busy(
     page: Page, lab: processes.Jupyter, gpu_node: None, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    hold = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+    hold = f"import pathlib, time\n{until_there(gate)}"
     run_all(page, lab, "completed", hold)
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     prompt = cells.nth(1).locator(".jp-InputPrompt")

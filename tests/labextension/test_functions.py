@@ -71,7 +71,7 @@ def test_a_function_is_run_from_a_form_by_the_keyboard(page: Page, panel: Locato
     expect(panel.get_by_role("button", name="All functions")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(panel.get_by_role("alert")).to_have_text("A whole number is wanted here.")
+    expect(panel.get_by_role("alert")).to_have_text("Enter a whole number.")
     picture(page, "form-wrong")
     expect(panel.get_by_role("textbox", name="epochs")).to_be_focused()
     page.keyboard.type("3")

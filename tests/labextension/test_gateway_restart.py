@@ -13,6 +13,7 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
 from tests.labextension.test_polling import SAYS_SO, block, refuse
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -27,7 +28,8 @@ def test_a_log_goes_on_where_it_was_when_the_gateway_is_there_again(
         run_all(
             *(page, lab, "log-over-a-restart"),
             "%%remote gpu-node\nimport pathlib, time\nprint('be' + 'fore')\n"
-            f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('af' + 'ter')",
+            f"{until_there(gate)}\n"
+            "print('af' + 'ter')",
         )
         page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
         jobs = page.locator("#easyremote-panel").get_by_role("tree", name="Jobs")

@@ -14,6 +14,7 @@ from tests import processes
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import picture
 from tests.labextension.test_remote_cells import STARTS_MS, run_all
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -140,7 +141,7 @@ def test_the_cell_of_a_job_is_found_when_its_notebook_was_closed(
     gate = tmp_path / "gate"
     source = (
         "%%remote gpu-node\nimport pathlib, time\nprint('begun')\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('en' + 'ded')"
+        f"{until_there(gate)}\nprint('en' + 'ded')"
     )
     outputs = run_all(page, lab, "closed", *["1"] * 30, source)
     expect(outputs.nth(31)).to_contain_text("begun", timeout=STARTS_MS)

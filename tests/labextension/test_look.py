@@ -14,9 +14,9 @@ from playwright.sync_api import Locator, Page, expect
 import easyremote
 from easyremote.panel.messages import Bars, EndedJob, Job, Session
 from tests import processes
-from tests.processes import LABEXTENSION
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node
 from tests.labextension.test_panel import open_panel, picture
+from tests.processes import LABEXTENSION
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -106,7 +106,7 @@ def test_axe_finds_nothing_to_complain_about(
     first.focus()
     page.keyboard.press("ArrowRight")
     expect(panel.get_by_text("Functions: train, embed")).to_be_visible()
-    expect(panel.get_by_text("2. in the queue")).to_be_visible()
+    expect(panel.get_by_text("place 2 in the queue")).to_be_visible()
     page.mouse.move(700, 300)
     picture(page, f"calm-{theme}")
     jobs(panel).filter(has_text="cell").first.focus()
@@ -137,7 +137,7 @@ def open_form_and_log(page: Page, panel: Locator) -> None:
     panel.get_by_role("textbox", name="data").fill("[1, 2]")
     panel.get_by_role("textbox", name="epochs").fill("many")
     panel.get_by_role("button", name="Run", exact=True).click()
-    expect(panel.get_by_role("alert")).to_have_text("A whole number is wanted here.")
+    expect(panel.get_by_role("alert")).to_have_text("Enter a whole number.")
     jobs(panel).filter(has_text="cell").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("log", name="Log")).to_contain_text("no convergence")
@@ -238,7 +238,7 @@ def test_a_page_and_a_server_of_different_versions_say_what_to_do(
 def test_a_node_of_another_version_says_so_in_its_row(page: Page, lab: processes.Jupyter) -> None:
     FakeStream(page, [node("gpu-node"), node("old-mac", version="2.9.1")])
     panel = open_panel(page, lab)
-    warning = f"old-mac has EasyRemote 2.9.1, here is {easyremote.__version__}"
+    warning = f"old-mac has EasyRemote 2.9.1, the Jupyter server has {easyremote.__version__}"
     sign = page.get_by_role("img", name=warning)
     expect(sign).to_have_text("2.9.1")
     expect(rows(panel).filter(has=sign)).to_have_count(1)
@@ -257,7 +257,9 @@ def test_the_footer_tells_where_the_gateway_is_how_far_and_by_what(
 def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at_first(
     page: Page, lab: processes.Jupyter
 ) -> None:
-    long = [EndedJob(f"c{i}", LONG, "attic", code, 99.0, 9.0) for i, code in enumerate(("", "lost"))]
+    long = [
+        EndedJob(f"c{i}", LONG, "attic", code, 99.0, 9.0) for i, code in enumerate(("", "lost"))
+    ]
     FakeStream(page, NODES, JOBS, [*ENDED, *long])
     page.set_viewport_size({"width": 1280, "height": 1400})
     panel = open_panel(page, lab)
@@ -265,7 +267,8 @@ def test_the_word_for_the_end_of_a_job_is_whole_where_the_panel_is_as_wide_as_at
     expect(words.filter(has_text="lost")).to_be_visible()
     picture(page, "words-of-jobs")
     cut = words.evaluate_all(
-        "words => words.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+        "words => words.filter(each => each.scrollWidth > each.clientWidth)"
+        ".map(each => each.innerText)"
     )
     assert cut == []
     box = panel.bounding_box()

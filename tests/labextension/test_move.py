@@ -62,7 +62,7 @@ def test_what_is_no_code_and_what_loads_the_magics_stay_as_they_are(
 ) -> None:
     carry(page, cells.nth(0))
     page.mouse.up()
-    expect(page.get_by_text("1 cell stays as it is").first).to_be_visible()
+    expect(page.get_by_text("1 cell was not changed").first).to_be_visible()
     expect(text(cells.nth(0))).to_have_text("%load_ext easyremote")
     cells.nth(3).locator(".jp-InputPrompt").click()
     page.keyboard.press("m")
@@ -72,7 +72,7 @@ def test_what_is_no_code_and_what_loads_the_magics_stay_as_they_are(
     words = page.locator(".jp-Notebook .jp-RawCell")
     carry(page, words)
     page.mouse.up()
-    expect(page.get_by_text("1 cell stays as it is")).to_have_count(2)
+    expect(page.get_by_text("1 cell was not changed")).to_have_count(2)
     expect(words.locator(".cm-content")).to_have_text("# Words")
     picture(page, "drop-refused")
 
@@ -85,7 +85,7 @@ def test_by_the_keyboard_alone_the_active_cell_is_made_one_of_a_node(
     page.keyboard.type("active cell run on a node")
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Where is this cell to run?")
+    expect(dialog).to_contain_text("Where should this cell run?")
     picture(page, "move-dialog")
     page.keyboard.press("Enter")
     expect(text(cells.nth(2))).to_have_text("%%remote gpu-node2")

@@ -68,7 +68,7 @@ def test_axe_finds_nothing_to_complain_about(
     for line in charts.locator("path:not(.jp-EasyRemote-grid)").all():
         expect(line).to_have_attribute("d", re.compile(r"^M[\d. ]+L"))
     expect(part(shown, "Used by")).to_contain_text("2 jobs of this key, 2 jobs of other keys")
-    expect(part(shown, "What its owner allows")).to_contain_text("nobody uses for 1\u202fd is ended")
+    expect(part(shown, "What its owner allows")).to_contain_text("is idle for 1\u202fd ends")
     expect(part(shown, "Used by").get_by_role("treeitem")).to_have_count(4)
     expect(part(shown, "Functions")).to_contain_text("train(data, epochs=10)")
     expect(part(shown, "Sessions").get_by_role("treeitem").first).to_be_visible()
@@ -89,7 +89,7 @@ def test_it_is_opened_by_keyboard_menu_button_and_palette(
     node_row(panel, "attic").click(button="right")
     page.get_by_role("menuitem", name="Open Its Page").click()
     attic = page_of(page, "attic")
-    expect(attic).to_contain_text("It is offline. This is what it said last.")
+    expect(attic).to_contain_text("The node is offline. These are its last known values.")
     expect(part(attic, "Functions")).to_contain_text("train")
     node_row(panel, "gpu-node").hover()
     node_row(panel, "gpu-node").get_by_role("button", name="Open the page of gpu-node").click()
@@ -183,8 +183,8 @@ def test_what_was_known_stays_when_the_node_goes(
         shown = page_of(page, "passing")
         cpu = shown.get_by_role("img", name=re.compile(r"CPU of passing.*now \d"))
         expect(cpu).to_be_visible(timeout=FOLLOWS_MS)
-    expect(shown).to_contain_text("It is offline.", timeout=FOLLOWS_MS)
-    expect(part(shown, "What its owner allows")).to_contain_text("nobody uses for 1\u202fd is ended")
+    expect(shown).to_contain_text("The node is offline.", timeout=FOLLOWS_MS)
+    expect(part(shown, "What its owner allows")).to_contain_text("is idle for 1\u202fd ends")
     expect(shown.get_by_role("img", name=re.compile(r"CPU of passing.*now –"))).to_be_visible()
     picture(page, "node-page-offline")
     assert violations(page, ".jp-EasyRemote-page") == []

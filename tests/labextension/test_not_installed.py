@@ -1,4 +1,4 @@
-"""The panel in a JupyterLab whose server has no EasyRemote, as where the two are in other places."""
+"""The panel in a JupyterLab whose server has no EasyRemote."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def bare_lab(
-    bundle: Path, home: processes.Home, tmp_path: Path
-) -> Iterator[processes.Jupyter]:
+def bare_lab(bundle: Path, home: processes.Home, tmp_path: Path) -> Iterator[processes.Jupyter]:
     without = "--ServerApp.jpserver_extensions={'easyremote_jupyter': False}"
     with processes.jupyter("jupyterlab", tmp_path / "server", home, options=[without]) as served:
         yield served

@@ -11,7 +11,6 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import (
-    FOLLOWS_MS,
     expect_live_bars,
     node_row,
     open_panel,
@@ -20,7 +19,7 @@ from tests.labextension.test_panel import (
 
 pytestmark = pytest.mark.timeout(180)
 
-SAYS_SO = "lets no WebSocket through"
+SAYS_SO = "No WebSocket gets through"
 #: It ends when it is cancelled.
 BARS = """%%remote gpu-node
 import time

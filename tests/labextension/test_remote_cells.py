@@ -10,8 +10,10 @@ from playwright.sync_api import Page, expect
 
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(180)
+
 
 def test_a_background_cell_goes_on_in_its_own_output_when_others_have_run(
     page: Page, lab: processes.Jupyter, gpu_node: None, tmp_path: Path
@@ -22,7 +24,7 @@ def test_a_background_cell_goes_on_in_its_own_output_when_others_have_run(
         lab,
         "background",
         "%%remote gpu-node --bg job\nimport time, pathlib\nprint('begun')\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('en' + 'ded')",
+        f"{until_there(gate)}\nprint('en' + 'ded')",
         "print('other')",
     )
     expect(outputs.nth(1)).to_contain_text("begun", timeout=STARTS_MS)
@@ -64,7 +66,7 @@ def test_after_the_page_was_loaded_again_the_job_is_followed_to_its_end(
         lab,
         "again",
         "%%remote gpu-node\nimport time, pathlib\nfor n in range(5): print('before', n)\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\nprint('en' + 'ded')",
+        f"{until_there(gate)}\nprint('en' + 'ded')",
     )
     expect(outputs.nth(1)).to_contain_text("before 4", timeout=STARTS_MS)
     page.reload()

@@ -103,7 +103,9 @@ def test_two_browsers_that_cancel_one_job_both_see_it_cancelled(
         for panel in panels:
             running(panel).hover()
             expect(running(panel).get_by_role("button", name=re.compile("^Cancel"))).to_be_visible()
-        buttons = [running(panel).get_by_role("button", name=re.compile("^Cancel")) for panel in panels]
+        buttons = [
+            running(panel).get_by_role("button", name=re.compile("^Cancel")) for panel in panels
+        ]
         for button in buttons:  # neither page has heard of the other's click yet
             button.evaluate("button => button.click()")
         for panel in panels:

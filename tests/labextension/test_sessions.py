@@ -148,7 +148,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     row = panel.get_by_role("tree", name="Nodes").get_by_role("treeitem")
     row.hover()
     row.get_by_role("button", name=RESTART).click()
-    question = row.get_by_role("group", name="What runs is stopped; all is lost.")
+    question = row.get_by_role("group", name="The running cell is stopped; all variables are lost.")
     expect(question).to_be_visible()
     picture(page, "node-restart")
     assert violations(page, "#easyremote-panel") == []
@@ -159,7 +159,7 @@ def test_the_row_of_a_node_restarts_the_session_of_the_notebook(
     page.keyboard.press("Enter")
     expect(question.get_by_role("button", name="Restart")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The session on gpu-node is new and empty.")).to_be_visible()
+    expect(page.get_by_text("The session on gpu-node was restarted and is empty.")).to_be_visible()
     expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_have_count(0)
 
 
@@ -175,9 +175,7 @@ def test_a_row_restarts_nothing_where_the_notebook_has_no_session(
     expect(page.get_by_text("This notebook has no session on gpu-node")).to_be_visible()
 
 
-def test_the_variables_follow_the_cells(
-    page: Page, lab: processes.Jupyter, gpu_node: None
-) -> None:
+def test_the_variables_follow_the_cells(page: Page, lab: processes.Jupyter, gpu_node: None) -> None:
     panel, session = run(page, lab, "followed", CELL)
     session.click()
     expect(rows(panel).filter(has_text="ndarray (3, 4)")).to_be_visible()
@@ -204,7 +202,13 @@ def fake_sessions(page: Page, count: int = 3) -> None:
     variables: list[Any] = [
         {"name": "frame", "type": "DataFrame", "size": 2.4e9, "text": "", "shape": [10**7, 30]},
         {"name": "long_" * 12, "type": "Tensor", "size": 512, "text": MARKUP, "shape": [3]},
-        {"name": "model", "type": "GradientBoostingRegressor", "size": 48, "text": "", "shape": None},
+        {
+            "name": "model",
+            "type": "GradientBoostingRegressor",
+            "size": 48,
+            "text": "",
+            "shape": None,
+        },
     ]
     variables += [{**variables[2], "name": f"v{number}"} for number in range(count - 3)]
 
@@ -231,7 +235,7 @@ def test_axe_finds_nothing_to_complain_about(
     expect(panel.get_by_text("No answer from attic.")).to_be_visible()
     rows(panel).filter(has_text="fit").focus()
     page.keyboard.press("Delete")
-    expect(panel.get_by_text("What runs is stopped")).to_be_visible()
+    expect(panel.get_by_text("The running cell is stopped")).to_be_visible()
     picture(page, f"sessions-{theme}")
     assert violations(page, "#easyremote-panel") == []
 

@@ -14,6 +14,7 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.fake_stream import FakeStream, node
 from tests.labextension.test_panel import FOLLOWS_MS, open_panel
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,9 +35,7 @@ def choose(lab: processes.Jupyter) -> Iterator[Choose]:
     file.unlink(missing_ok=True)
 
 
-def test_hidden_sections_are_not_there(
-    page: Page, lab: processes.Jupyter, choose: Choose
-) -> None:
+def test_hidden_sections_are_not_there(page: Page, lab: processes.Jupyter, choose: Choose) -> None:
     choose(hiddenSections=["functions"])
     FakeStream(page, [node("gpu-node")])
     panel = open_panel(page, lab)
@@ -95,7 +94,7 @@ def test_the_end_of_a_job_is_told_if_it_took_as_long_as_is_wished_for(
     gate = tmp_path / "gate"
     source = (
         "%%remote gpu-node\nimport pathlib, time\ntime.sleep(1)\nprint('begun')\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+        f"{until_there(gate)}"
     )
     outputs = run_all(page, lab, f"told-{seconds}", source)
     expect(outputs.nth(1)).to_contain_text("begun", timeout=STARTS_MS)

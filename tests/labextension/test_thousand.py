@@ -61,4 +61,3 @@ def test_a_thousand_nodes_are_searched_scrolled_sorted_and_live(
     panel.get_by_role("searchbox", name="Search nodes").fill("")
     panel.get_by_role("combobox").select_option("name")
     expect(rows(panel).first).to_have_attribute("aria-setsize", str(COUNT))
-

@@ -17,12 +17,14 @@ from typing import Any
 
 import pytest
 
+from tests.processes import LIMIT
+
 PROGRAM = """
 import json, os, sys, msgspec
 channel = os.fdopen(int(sys.argv[1]), "w")
 requests = os.fdopen(int(sys.argv[2]))
 def send(event):
-    channel.write(json.dumps(event, default=repr) + "\\n")
+    channel.write(json.dumps(event, default=lambda value: repr(value)[:10_000]) + "\\n")
     channel.flush()
 from easyremote.node.worker.shell import Shell
 from easyremote.serialize.blobs import pack, unpack
@@ -90,7 +92,7 @@ class Session:
         os.close(requests)
         self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
         threading.Thread(target=self._read, args=(events,), daemon=True).start()
-        assert self.lines.get(timeout=30)["type"] == "ready"
+        assert self.lines.get(timeout=LIMIT)["type"] == "ready"
 
     def _read(self, descriptor: int) -> None:
         with os.fdopen(descriptor) as file:
@@ -113,7 +115,7 @@ class Session:
         os.write(self.requests, json.dumps(request).encode() + b"\n")
         ran = Ran([])
         while not ran.end:
-            event = self.lines.get(timeout=30)
+            event = self.lines.get(timeout=LIMIT)
             if event["type"] == "answer" or "class" in event:  # an error that ended the cell
                 ran.end = event
             else:

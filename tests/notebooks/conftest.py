@@ -16,7 +16,8 @@ from nbclient import NotebookClient
 
 from tests.conftest import PROGRAM, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import is_header, notebook_environment
-from tests.pythons import MINORS, REPOSITORY, environment, interpreter
+from tests.processes import REPOSITORY
+from tests.pythons import MINORS, environment, interpreter
 
 Run = Callable[..., list[list[Any]]]
 

@@ -21,7 +21,7 @@ def job(call_id: str, function: str = "cell", state: str = "running") -> Job:
     return Job(call_id, function, "gpu-node", state, 1.0)
 
 
-def bar(n: float, key: str = "1", **changes: Any) -> Progress:
+def bar(n: float, /, key: str = "1", **changes: Any) -> Progress:
     plain = Progress(key, 0, "", n, 10, "it", None, 1.0, None, "running", leave=True)
     return msgspec.structs.replace(plain, **changes)
 

@@ -20,8 +20,8 @@ from easyremote.protocol.builtins import (
 )
 from easyremote.protocol.messages import Payload, Submit
 from tests.gateway.desk import Desk
+from tests.processes import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 TABLE = REPOSITORY / "easyremote/protocol/builtins.py"
 SOURCES = [
     path

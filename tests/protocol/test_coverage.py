@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.processes import REPOSITORY
 
 
 def test_the_examples_reach_every_line_and_branch_of_the_protocol(tmp_path: Path) -> None:

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import easyremote
+from tests.processes import LIMIT, REPOSITORY
 from tests.pythons import interpreter
 
-REPOSITORY = Path(easyremote.__file__).resolve().parents[1]
 PROGRAM = Path(__file__).with_name("program.py")
 HERE = "{}.{}".format(*sys.version_info)
-LIMIT = 60  # seconds; making a virtual environment is the slow part
 OTHER_PYTHONS = [each for each in ("3.11", "3.12", "3.13") if each != HERE]
 
 #: Loads each payload of a JSON object (hex), calls it, and reports "ok" or the traceback.

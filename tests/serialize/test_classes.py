@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from easyremote.serialize.values import dump, load
+from tests.processes import REPOSITORY
 
-from .conftest import REPOSITORY, run
+from .conftest import run
 
 HERE = sys.version_info[:2]
 

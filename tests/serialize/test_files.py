@@ -40,7 +40,8 @@ def digest(data: bytes) -> bytes:
 def test_a_file_is_a_path_with_a_content(path: Path) -> None:
     made = file(path)
     assert os.fspath(made) == str(path)
-    assert open(made).read() == "content"
+    with open(made) as opened:
+        assert opened.read() == "content"
     assert (made.name, made.content) == ("train.csv", Content(digest(b"content"), 7))
     assert made == file(str(path)) and hash(made) == hash(file(path))
 

@@ -24,8 +24,7 @@ from easyremote.serialize.values import (
     load,
     load_call,
 )
-
-from .conftest import REPOSITORY
+from tests.processes import REPOSITORY
 
 
 def joined(dumped: Dumped) -> bytes:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.processes import REPOSITORY
+
 PROGRAM = Path(__file__).with_name("remote.py")
 
 

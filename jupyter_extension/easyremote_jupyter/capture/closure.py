@@ -21,7 +21,7 @@ from easyremote.serialize.functions import submodules
 
 __all__ = ["Shipment", "closure", "named_submodules"]
 
-#: A container with more elements than this is data; nobody keeps so many functions in a list.
+#: A container with more elements than this is taken for data and not searched for functions.
 _MAX_ELEMENTS = 1000
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -40,8 +40,8 @@ def closure(
 ) -> Shipment:
     """Collect the values of `names`, and of all that these use, from a notebook's namespace.
 
-    Names that the namespace hasn't got are left out: the node may have them. So are `hidden` ones,
-    which every shell has for itself.
+    Names that the namespace does not have are left out, because the node may have them. The
+    `hidden` names are left out too, because every shell has its own.
     """
     found = Shipment()
     pending = sorted(names)
@@ -68,7 +68,7 @@ def named_submodules(packages: Iterable[str], code: str) -> list[str]:
 
 
 def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> Iterator[str]:
-    """The names of `namespace` that `value`, or what hangs on it, reads when it is used."""
+    """The names of `namespace` that `value`, or its parts, read when it is used."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -81,7 +81,7 @@ def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> It
 
 
 def _parts(value: object) -> list[object]:
-    """What `value` holds that can be, or hold, a function."""
+    """The parts of `value` that are functions, or may hold some."""
     match value:
         case types.FunctionType():
             return [

@@ -2,8 +2,8 @@
 
 A module is local if its file lies under one of the `roots` (where the notebook is, and the first
 entry of ``sys.path``) and is neither of the standard library nor installed. With it goes its whole
-top-level package, and what that imports of other local ones. Nothing is imported or run to find
-out. How a session takes them in is in ``easyremote.node.worker.modules``.
+top-level package, and what that imports of other local ones. Nothing is imported or run
+for this. ``easyremote.node.worker.modules`` puts them into the session.
 ``tests/jupyter_extension/capture/test_local_modules.py`` proves it, also in real kernels.
 """
 
@@ -30,9 +30,9 @@ from easyremote.serialize.classes import share
 
 __all__ = ["Package", "Sent", "find", "imported_names", "is_local", "local_modules", "roots"]
 
-#: Sources are small; more than this is no package, but a folder with a program and its data.
+#: Bytes of a package: a larger folder is taken for a program with its data, and not sent.
 SIZE_MAX = 20_000_000
-#: On both sides anyway.
+#: Both sides have these anyway.
 _ALWAYS_THERE = frozenset({"easyremote", "easyremote_jupyter"})
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 #: How a magic like ``%%time`` is called with its code.
@@ -51,7 +51,7 @@ class Package:
 
     @property
     def digest(self) -> bytes:
-        """The same for the same files."""
+        """A hash: the same for the same files."""
         found = hashlib.blake2b(digest_size=16)
         for path, content in sorted(self.files.items()):
             found.update(f"{path}\0{len(content)}\0".encode())
@@ -64,7 +64,7 @@ class Package:
 
 
 class Sent:
-    """The packages that a session's process has got from this notebook."""
+    """The packages that this notebook has sent to a session's process."""
 
     def __init__(self) -> None:
         self._process: str | None = None
@@ -97,7 +97,7 @@ class Sent:
         return {"modules": found}
 
     def arrived(self, process: str) -> None:
-        """What was sent last has come to this process."""
+        """Note that what was sent last has arrived in this process."""
         if process != self._process:
             self._process = process
             self._digests.clear()
@@ -137,7 +137,7 @@ def local_modules(
 
 
 def find(names: Iterable[str], folders: Collection[Path]) -> list[Package]:
-    """The packages of those `names` that are local, and of what these import."""
+    """The local packages among `names`, and the local packages that these import."""
     found: dict[str, Package] = {}
     pending, seen = sorted(names), set[str]()
     while pending:
@@ -200,7 +200,7 @@ def _imported_by_file(content: bytes) -> frozenset[str]:
 
 
 def _of_value(value: object) -> Iterator[str]:
-    """The modules that a value is of, and those that a function imports when it runs."""
+    """The module that defines a value, and the modules that a function imports when it runs."""
     kind = value if isinstance(value, type | types.FunctionType) else type(value)
     name = str(getattr(kind, "__module__", "") or "").partition(".")[0]
     if name not in ("", "builtins", "__main__"):

@@ -1,9 +1,10 @@
-"""What a background cell shows, in its own cell: one display, drawn anew twice a second.
+"""What a background cell shows, under its own cell: one display, drawn again twice a second.
 
-It holds a line about the job, the end of its text, its bars, its figures and its widgets. All of a
-long text is on the node: ``%remote_job ID`` shows it. The job's own thread draws it, and once more,
-at the end, the main thread: a notebook that is run headless only takes what comes while a cell of
-it runs. In a terminal only the end is told. ``tests/jupyter_extension/test_jobs.py`` proves it.
+The display holds a line about the job, the end of its text, its bars, figures and widgets. The node
+keeps the whole text: ``%remote_job ID`` shows it. The job's own thread draws the display. At the
+end the main thread draws it once more, because a notebook that is run headless only takes output
+while one of its cells runs. In a terminal only the end is printed.
+``tests/jupyter_extension/test_jobs.py`` proves it.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Panel:
         self._bars: dict[str, Progress] = {}
         #: By display id, or by a number for those without.
         self._figures: dict[str, Figure] = {}
-        #: Where the widgets are, once there is one.
+        #: The box of the widgets, as soon as there is a widget.
         self._box: Box | None = None
         self._note = ""
         self._has_ended = False
@@ -99,16 +100,16 @@ class Panel:
     # -- for `watch`, on the job's thread
 
     def begins(self, job: Any) -> None:
-        """It is on its way."""
+        """The job has been submitted."""
         self._entry = Entry(job, self._cell.node_id, self._title, self._cell)
         self._jobs.add(self._entry)
         self._cell.sent(job)
 
     def interrupted(self, job: Any) -> None:
-        """Interrupts go to the main thread, and mean what runs there."""
+        """Do nothing: interrupts go to the main thread and are meant for what runs there."""
 
     def notice(self, text: str) -> None:
-        """A line of ours."""
+        """Show a line of EasyRemote's own."""
         with self._lock:
             self._write(f"{text}\n")
 
@@ -125,7 +126,7 @@ class Panel:
         Raises
         ------
         KeyboardInterrupt
-            It is about a file on its way, and the cell is not wanted any more.
+            The event is about a file that is being sent, and the job was cancelled.
         """
         if self._entry is None:
             if self._cell.is_unwanted:
@@ -158,7 +159,7 @@ class Panel:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """It has ended."""
+        """The job has ended."""
         self._has_ended = True
         with self._lock:
             for bar in self._bars.values():
@@ -173,7 +174,7 @@ class Panel:
     # -- on any thread
 
     def draw(self, *, update: bool) -> None:
-        """Show it, or show it anew."""
+        """Draw the display, or draw it again."""
         self._drawn = time.monotonic()
         if self._is_terminal:
             return
@@ -191,7 +192,7 @@ class Panel:
         self._publisher.publish(data, {}, transient=self._transient, update=update)
 
     def tell_end(self) -> None:
-        """On the main thread, before the cell that begins next."""
+        """Draw the end; called on the main thread before the next cell begins."""
         if self._is_terminal:
             sys.stdout.write(f"[{self._head()}: %remote_job {self._cell.call_id[:8]} shows all]\n")
         else:
@@ -252,7 +253,7 @@ class Panel:
         return f'<div class="easyremote-job">{"".join(parts)}</div>'
 
     def _filled_box(self) -> Box | None:
-        """A box with the widgets in it, if there are any and can be one."""
+        """A box with the widgets in it; None if there are none, or no ipywidgets."""
         figures = self._shown_figures()
         models = [event.data[VIEW]["model_id"] for event in figures if VIEW in event.data]
         if models and self._box is None:

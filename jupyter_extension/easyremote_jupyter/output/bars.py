@@ -1,7 +1,7 @@
 """How the progress bars of a cell are drawn: one display for all of them, or tqdm on a terminal.
 
-In a notebook the bars are HTML without scripts beside plain text, so that what is saved is what
-was seen last. Colours are JupyterLab's own, with others where it isn't JupyterLab.
+In a notebook the bars are HTML without scripts, and plain text beside it, so that a saved notebook
+shows their last state. The colours are those of JupyterLab's theme, with others elsewhere.
 ``tests/jupyter_extension/output/test_bars.py`` proves it.
 """
 
@@ -39,7 +39,7 @@ class Bars(Protocol):
     """The bars of one cell."""
 
     def whole_lines(self, stream: str, text: str) -> str:
-        """What of a text can be written now; the rest comes with the next text, or the end."""
+        """The part of a text to write now; the rest is kept for the next text or the end."""
 
     def update(self, event: Progress) -> None:
         """A bar moved."""
@@ -48,13 +48,13 @@ class Bars(Protocol):
         """Draw what has moved, if it is time."""
 
     def redraw(self) -> None:
-        """The cell's output was cleared: draw what is still there again."""
+        """The cell's output was cleared: draw the remaining bars again."""
 
     def aside(self) -> AbstractContextManager[None]:
-        """While other text is written."""
+        """Make room while other text is written."""
 
     def finish(self, failed: bool) -> None:
-        """The cell has ended; if it failed, so has what still ran."""
+        """The cell has ended; if it failed, the bars that still ran have failed too."""
 
 
 class NotebookBars:
@@ -119,7 +119,7 @@ class NotebookBars:
 
 
 def widget_bars(publish: Callable[[dict[str, str], bool], None]) -> Bars:
-    """Bars in an ipywidget while they move, in HTML and text when all is over.
+    """Bars in an ipywidget while they move, in HTML and text when the cell has ended.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""What a cell on a node shows, shown here: its output, its value, its errors.
+"""Shows here what a cell on a node shows: its output, its value, its errors.
 
-An `Output` publishes a cell's events as fast as Jupyter Server lets them pass, and draws its bars
-and its header ten times and once a second. `watch` calls it, on the thread that runs the cell here.
+An `Output` publishes a cell's events as fast as Jupyter Server lets them pass. It draws bars ten
+times a second and the header once. `watch` calls it, on the thread that runs the cell here.
 ``tests/jupyter_extension/output/test_display.py`` proves it.
 """
 
@@ -40,12 +40,12 @@ from easyremote_jupyter.output.pace import Pace, pieces
 
 __all__ = ["Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
 
-#: Seconds without the gateway before that is worth a line.
+#: Seconds without the gateway before the user is told.
 AWAY_LIMIT = 1.0
 
 
 class Publisher(Protocol):
-    """Where output goes."""
+    """Takes what is published."""
 
     def publish(
         self,
@@ -61,7 +61,7 @@ class Publisher(Protocol):
 
 
 class _OfCell:
-    """The output of the cell that runs here."""
+    """Publishes under the cell that runs here."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
@@ -119,7 +119,7 @@ class Output:
     ) -> None:
         self._publisher = publisher or _OfCell(shell)
         self._say = say
-        #: The widgets that catch what is shown.
+        #: The Output widgets that catch what the cell shows.
         self._catching: set[str] = set()
         self._is_terminal = not hasattr(shell, "kernel")
         self._is_quiet = quiet
@@ -137,7 +137,7 @@ class Output:
     # -- for `watch`
 
     def begins(self, job: Any) -> None:
-        """The cell's job is on its way."""
+        """The cell's job has been submitted."""
         if self._jobs is not None:
             self._entry = Entry(job, self._node_id, self._title)
             self._jobs.add(self._entry)
@@ -145,12 +145,12 @@ class Output:
             self._header = Header(self._display(), self._node_id, self._feed)
 
     def interrupted(self, job: Any) -> None:
-        """It has been told to stop."""
+        """The job was told to stop."""
         if self._entry is not None:
             self._entry.is_cancelling = True
 
     def notice(self, text: str) -> None:
-        """A line of ours."""
+        """Show a line of EasyRemote's own."""
         show_notice(text)
 
     def tick(self, job: Any) -> None:
@@ -234,7 +234,7 @@ class Output:
             self._away_since = now
         elif not self._told_away and now - self._away_since > AWAY_LIMIT:
             self._told_away = True
-            show_notice("The gateway is out of reach: reconnecting ... (the job keeps running)")
+            show_notice("No connection to the gateway: reconnecting ... (the job keeps running)")
 
     def _make_bars(self, progress: str) -> Bars | None:
         if progress == "none":
@@ -246,7 +246,7 @@ class Output:
         return NotebookBars(self._display(), html=progress != "text")
 
     def _display(self) -> Callable[[dict[str, str], bool], None]:
-        """A display of its own: shows a bundle, and then others in its place."""
+        """A function that shows a bundle in a display of its own, and later replaces it."""
         transient: dict[str, str] = {}
 
         def publish(data: dict[str, str], update: bool) -> None:
@@ -259,7 +259,7 @@ class Output:
 
 
 def error_content(event: ErrorShown) -> dict[str, Any]:
-    """An error as Jupyter's message of that name has it."""
+    """An error with the fields of Jupyter's ``error`` message."""
     lines = event.traceback.splitlines()
     return {"ename": event.ename, "evalue": event.evalue, "traceback": lines}
 
@@ -285,7 +285,7 @@ _RemoteInterrupt.__name__ = _RemoteInterrupt.__qualname__ = "KeyboardInterrupt"
 
 @contextlib.contextmanager
 def one_line_errors(node_id: str = "", hint: Callable[[RemoteError], str] | None = None) -> Any:
-    """Let errors of EasyRemote pass as a notebook should show them: without our frames.
+    """Let errors of EasyRemote be shown without the frames of our own code.
 
     Parameters
     ----------
@@ -328,5 +328,5 @@ def show_result(shell: Any, event: Value, answer: dict[str, Any]) -> None:
 
 
 def show_notice(text: str) -> None:
-    """One dim line of ours among a cell's output."""
+    """Show one dim line of EasyRemote's own among a cell's output."""
     sys.stderr.write(f"\x1b[2m{text}\x1b[0m\n")

@@ -1,7 +1,7 @@
-"""The line above a long cell: where it runs and since when; at the end just where and how long.
+"""The line above a long cell: where it runs and since when, and at its end how long it took.
 
-It is there after `DELAY` seconds, in one display, and is drawn once a second. What the machine is
-doing comes from the gateway's own feed, which is asked only while there is a line to show it in.
+The line appears after `DELAY` seconds, in one display, and is drawn once a second. The load of the
+machine comes from the gateway's feed, which is asked only while the line is shown.
 ``tests/jupyter_extension/output/test_header.py`` proves it.
 """
 
@@ -17,7 +17,7 @@ from easyremote.errors import EasyRemoteError
 
 __all__ = ["Header", "elapsed", "machine_text"]
 
-#: A cell that is over sooner has no header.
+#: Seconds; a cell that ends sooner has no header.
 DELAY = 2.0
 INTERVAL = 1.0
 
@@ -60,7 +60,7 @@ class Header:
         self._is_shown = False
 
     def finish(self) -> None:
-        """The cell has ended: only where it ran and how long it took stays."""
+        """The cell has ended: keep only where it ran and how long it took."""
         self._machine.close()
         seconds = time.monotonic() - self._began
         if seconds >= DELAY:
@@ -72,7 +72,7 @@ class Header:
 
 
 class _Machine:
-    """How the node's machine is doing, as far as is known."""
+    """Follows the load of the node's machine."""
 
     def __init__(self, feed: Callable[[], Any], node_id: str) -> None:
         self._feed = feed
@@ -107,7 +107,7 @@ class _Machine:
 
 
 def machine_text(nodes: Iterable[dict[str, Any]], node_id: str) -> str:
-    """What is known of a node's machine, in a few words."""
+    """The load of a node's machine, in a few words."""
     node = next((node for node in nodes if node["node_id"] == node_id), None)
     if node is None:
         return ""

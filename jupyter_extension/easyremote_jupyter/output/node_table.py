@@ -1,6 +1,6 @@
 """The nodes of a gateway as a table, for people: text in a terminal, HTML in a notebook.
 
-``tests/jupyter_extension/test_nodes.py`` proves it; that it is live, ``test_companions.py``.
+``tests/jupyter_extension/magics/test_companions.py`` proves it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class NodeTable(list[NodeInfo]):
 
 
 def watch_nodes(client: Client, shell: Any) -> None:
-    """Show the nodes, anew every second, until the cell is interrupted."""
+    """Show the nodes again every second until the cell is interrupted."""
     stream = client.watch()
     handle, height = None, 0
     try:

@@ -13,7 +13,7 @@ __all__ = ["PIECE", "Pace", "pieces"]
 
 MESSAGES_PER_SECOND = 600.0
 BYTES_PER_SECOND = 700_000.0
-#: What may be sent at once after a quiet time, as seconds of the rates.
+#: How much may be sent at once after a quiet time, in seconds of the rates.
 BURST = 1.0
 #: Characters of one message of a stream.
 PIECE = 50_000
@@ -28,12 +28,12 @@ class Pace:
         self._last = 0.0
 
     def spend(self, size: int, now: float) -> float:
-        """Take one message of so many bytes; how many seconds to wait before it is sent."""
+        """Count one message of so many bytes; the seconds to wait before it is sent."""
         passed = now - self._last
         self._last = now
         self._messages = min(self._messages + passed * MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
         self._bytes = min(self._bytes + passed * BYTES_PER_SECOND, BYTES_PER_SECOND * BURST)
-        # A message that is larger than the allowance goes as soon as that is full.
+        # A message that is larger than the allowance is sent as soon as the allowance is full.
         wait = max(
             (1 - self._messages) / MESSAGES_PER_SECOND,
             (min(size, BYTES_PER_SECOND * BURST) - self._bytes) / BYTES_PER_SECOND,

@@ -24,7 +24,7 @@ def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def html_table(
     headings: Sequence[str], rows: Iterable[Row], *, stands_out: Callable[[Row], bool] | None = None
 ) -> str:
-    """A table of escaped texts, those rows in bold that stand out."""
+    """A table of escaped texts; rows that stand out are bold."""
     heads = "".join(_cell("th", heading) for heading in headings)
     body = ""
     for row in rows:

@@ -1,7 +1,7 @@
-"""Waiting for a job: it shows here what it shows, asks here what it asks, and can be stopped here.
+"""Waits for a job: shows its output here, asks its questions here, and passes an interrupt on.
 
-Everything is published by the thread that runs the cell here, so it lands under the right cell.
-While it waits, an interrupt is a request to the node, not an exception in the middle of a line.
+The thread that runs the cell here publishes all output, so it appears under the right cell. While
+this thread waits, an interrupt is a request to the node, not an exception in the middle of a line.
 ``tests/jupyter_extension/output/test_watch.py`` proves it.
 """
 
@@ -20,9 +20,9 @@ from easyremote.events import Event, InputRequest
 
 __all__ = ["Job", "Watcher", "watch"]
 
-#: How long an interrupted cell may take to show where it was, before control returns.
+#: Seconds that an interrupted cell has to show where it was, before control returns.
 INTERRUPT_LIMIT = 5.0
-#: How soon an interrupt is noticed, in seconds.
+#: Seconds between two looks for an interrupt.
 _POLL = 0.1
 _NOT_YET = (
     "The cell has been told to stop, but hasn't stopped yet: %remote_jobs shows it as cancelling, "
@@ -31,7 +31,7 @@ _NOT_YET = (
 
 
 class Job(Protocol):
-    """What is watched; a `RemoteJob`."""
+    """The job that is watched: a `RemoteJob`."""
 
     call_id: str
 
@@ -41,7 +41,7 @@ class Job(Protocol):
 
 
 class Watcher(Protocol):
-    """Who shows it; an `Output`."""
+    """What shows the job: an `Output`."""
 
     def begins(self, job: Job) -> None: ...
     def show(self, event: Event) -> None: ...
@@ -56,7 +56,7 @@ def watch(job: Job, output: Watcher) -> None:
     Raises
     ------
     KeyboardInterrupt
-        At the second interrupt, or when the node takes too long to heed the first.
+        At the second interrupt, or when the node takes too long to act on the first.
     """
     output.begins(job)
     with _counted_interrupts() as interrupts:
@@ -76,7 +76,7 @@ def watch(job: Job, output: Watcher) -> None:
 
 
 def _ask(job: Job, event: InputRequest) -> None:
-    """Ask what the cell asks, and send the answer; an interrupt meanwhile is the cell's."""
+    """Ask the user what the cell asks, and send the answer; pass an interrupt on to the cell."""
     ask = getpass.getpass if event.password else input
     with _usual_interrupts():
         try:
@@ -101,7 +101,7 @@ def _usual_interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _counted_interrupts() -> Iterator[list[int]]:
-    """The first interrupt in this block, in a list instead of as an exception."""
+    """Note the first interrupt of this block in a list, and raise nothing."""
     seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield seen  # signals go to the main thread: nothing can come

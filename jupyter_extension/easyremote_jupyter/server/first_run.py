@@ -1,8 +1,8 @@
 """What a newcomer does first: start a gateway and a node here, or connect to a gateway elsewhere.
 
-The processes are owned by the Jupyter server, and end with it. An address and a key are tried, and
-kept where ``easyremote login`` keeps them; the key goes nowhere else. Where somebody else has
-decided which gateway is used (a variable, a login), nothing is started here: nobody would see it.
+The Jupyter server owns the processes, and they end with it. An address and a key are tried and then
+kept where ``easyremote login`` keeps them; the key goes nowhere else. If an environment variable or
+a login already names a gateway, none is started here, because nobody would use it.
 ``tests/jupyter_extension/server/test_first_run.py`` proves it with real processes.
 """
 
@@ -53,7 +53,7 @@ class FirstRun:
         self._starting = asyncio.Lock()
 
     def setup(self, *, is_connected: bool) -> Setup:
-        """What can be done now; reads files."""
+        """What can be done now. Reads files."""
         address, source = config.find_gateway()
         missing: Missing = ""
         if not address:
@@ -70,7 +70,7 @@ class FirstRun:
         UsageError
             Another gateway is configured.
         EasyRemoteError
-            It did not start; why.
+            It did not start; the message says why.
         """
         async with self._starting:
             missing = (await asyncio.to_thread(self.setup, is_connected=is_connected)).start
@@ -95,7 +95,7 @@ class FirstRun:
         Raises
         ------
         BadInput
-            The address or the key is the one that has to change.
+            The address or the key is wrong; the error names which.
         """
         if variables := _variables():
             raise BadInput(
@@ -146,7 +146,7 @@ class FirstRun:
 
 
 def _variables() -> str:
-    """The variables that win over everything that could be done here, in words."""
+    """The environment variables that override what could be done here, as text."""
     names = (config.GATEWAY_VARIABLE, config.KEY_VARIABLE)
     return " and ".join(name for name in names if os.environ.get(name))
 

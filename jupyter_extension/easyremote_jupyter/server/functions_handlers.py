@@ -1,8 +1,8 @@
 """The paths of functions: what nodes offer, and to run one from a form.
 
-``functions`` lists them; ``functions/run`` starts a call with plain arguments, and wants the
-permission to execute; ``runs/ID`` waits a while for its value. A run is a job like all others, so
-that it is cancelled as one.
+``functions`` lists the functions; ``functions/run`` starts a call with plain arguments and
+needs the permission to execute; ``runs/ID`` waits a while for its value. A run is a job like all
+others and is cancelled like one.
 ``tests/jupyter_extension/server/test_functions_handlers.py`` proves it.
 """
 
@@ -91,12 +91,14 @@ class RunResultHandler(GatewayHandler):
         with self.feed.subscribe():  # the client has to stay
             result = await self.runs.result(call_id, PATIENCE)
         if result is None:
-            raise web.HTTPError(404, "This run is not known, or it was long ago.")
+            raise web.HTTPError(
+                404, "There is no such run: only the last ones are kept. Run the function again."
+            )
         self.answer(result)
 
 
 def schema(function: object) -> msgspec.Raw:
-    """The parameters of a function, as JSON within JSON; null where there are none to show."""
+    """The parameters of a function as JSON text, for use inside other JSON; null for none."""
     text = getattr(function, "parameters", "")
     try:
         decoded = msgspec.json.decode(text or "null", type=dict[str, object] | None)

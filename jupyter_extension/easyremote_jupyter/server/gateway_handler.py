@@ -1,4 +1,4 @@
-"""What the paths that go on to the gateway have in common."""
+"""What the paths that ask the gateway have in common."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=msgspec.Struct)
 
 AUTH_RESOURCE = "easyremote"
-#: The largest request: what it has was written by hand.
+#: The largest request, in bytes: people type what is in it.
 MAX_BODY = 1_000_000
-#: How long a request waits for what is still to come: shorter than any proxy's patience.
+#: Seconds that a request waits for an answer: shorter than the timeout of any proxy.
 PATIENCE = 20.0
 
 
 class GatewayHandler(APIHandler):
-    """A request that goes on to the gateway, by the one client that there is."""
+    """A request that is passed on to the gateway, through the one client."""
 
     auth_resource = AUTH_RESOURCE
 
@@ -49,13 +49,13 @@ class GatewayHandler(APIHandler):
         return word
 
     def read(self, kind: type[T]) -> T:
-        """What the browser sent, which is refused where it is something else."""
+        """Decode the body; refuse it if it is not of this type."""
         if len(self.request.body) > MAX_BODY:
-            raise web.HTTPError(413, "This is too large for what is written by hand.")
+            raise web.HTTPError(413, "The request is too large.")
         try:
             return msgspec.json.decode(self.request.body, type=kind)
         except msgspec.DecodeError as error:
-            raise web.HTTPError(400, f"This is not what the panel sends: {error}") from None
+            raise web.HTTPError(400, f"The panel sends no such request: {error}") from None
 
     def answer(self, what: msgspec.Struct) -> None:
         self.finish(msgspec.json.encode(what))

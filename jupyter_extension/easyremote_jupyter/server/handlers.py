@@ -1,11 +1,11 @@
 """The paths under ``{base_url}easyremote/``: two to read, and two to watch.
 
 ``nodes`` and ``jobs`` answer with the newest snapshot; ``stream`` is a WebSocket with a snapshot,
-then what changes, twice a second at most, and the load of nodes as often as ``?pace=SECONDS``
-wishes. ``poll`` is for browsers behind a proxy that lets no WebSocket through: they ask again and
-again, and say with ``?after=SAMPLE`` up to where they have the history. All of them want a
-logged-in user, and authorisation to read the resource ``easyremote``. It is a fixed list of paths:
-nothing that a browser sends becomes an address, and no key is in any byte that it gets.
+then what changes, at most twice a second, and the load of the nodes every ``?pace=SECONDS``.
+``poll`` is for browsers behind a proxy that lets no WebSocket through: they ask again and again,
+and ``?after=SAMPLE`` says which part of the history they have. All paths need a logged-in user who
+may read the resource ``easyremote``. The list of paths is fixed: nothing that a browser sends
+becomes an address, and no answer contains a key.
 ``tests/jupyter_extension/server/test_handlers.py`` proves it.
 """
 
@@ -33,7 +33,7 @@ from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHand
 #: Seconds between two snapshots to one browser, and between two states of its bars.
 SNAPSHOT_INTERVAL = 0.5
 PROGRESS_INTERVAL = 0.1
-#: Seconds between two states of the load of nodes; a browser may wish for others within limits.
+#: Seconds between two states of the load of nodes; a browser may choose others within the limits.
 METRICS_INTERVAL = 1.0
 METRICS_LIMITS = (SNAPSHOT_INTERVAL, 60.0)
 #: The only message that a browser sends is a few bytes long.
@@ -118,7 +118,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
             next_snapshot = next_metrics = 0.0
             while True:
                 await subscription.wait()
-                # Each write waits while the browser is slow; what is newer replaces the rest then.
+                # A write waits while the browser is slow; a newer message replaces those that wait.
                 now = time.monotonic()
                 if now >= next_snapshot and (message := subscription.take_message()) is not None:
                     next_snapshot = now + SNAPSHOT_INTERVAL
@@ -132,7 +132,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
 
 def paced(wish: str) -> float:
-    """Seconds between two states of the load, as a browser wishes and the limits allow."""
+    """Seconds between two states of the load: the wish of the browser, within the limits."""
     try:
         seconds = float(wish)
     except ValueError:

@@ -1,7 +1,7 @@
 """The paths of one job: its log, its error, and to stop it.
 
-``jobs/ID/log`` answers from a number on, and waits a while where there is nothing yet;
-``jobs/ID/error`` is the text to copy; ``jobs/ID/cancel`` and ``/kill`` want the permission to
+``jobs/ID/log`` answers with the pieces from a number on, and waits a while if there are none yet;
+``jobs/ID/error`` is the text to copy; ``jobs/ID/cancel`` and ``/kill`` need the permission to
 execute. Only jobs of the server's own key are found.
 ``tests/jupyter_extension/server/test_jobs_handlers.py`` proves it.
 """
@@ -98,4 +98,4 @@ def node_of(word: Snapshot | Unavailable, call_id: str) -> str:
     for job in jobs:
         if job.call_id == call_id and job.node_id is not None:
             return job.node_id
-    raise web.HTTPError(404, "No node has this job, or it was long ago.")
+    raise web.HTTPError(404, "No node has this job: only the last jobs are kept.")

@@ -1,10 +1,11 @@
-"""The paths of sessions: which the nodes have of the server's own key, what is in one, its end.
+"""The paths of sessions: the list of them, the variables of one, and its end.
 
-``sessions`` asks all nodes online that run code, or the one that is named, at the same moment;
-``sessions/variables`` says what is in one, unless something runs there. ``sessions/delete`` takes a
-variable away, ``sessions/restart`` and ``sessions/end`` the whole session: they want the permission
-to execute. A look starts no session, keeps none from ending, and nothing that comes back is
-unpickled. ``tests/jupyter_extension/server/test_sessions_handlers.py`` proves it.
+Only sessions of the server's own key are shown. ``sessions`` asks all nodes online that run code,
+or the one that is named, at the same moment; ``sessions/variables`` lists the variables of one,
+unless a cell runs there. ``sessions/delete`` deletes a variable, ``sessions/restart`` and
+``sessions/end`` the whole session; these need the permission to execute. Listing starts no session
+and keeps none from ending, and no answer is unpickled.
+``tests/jupyter_extension/server/test_sessions_handlers.py`` proves it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from easyremote.client.client import Client
     from easyremote.client.session import Session as RemoteSession
 
-#: Seconds that a question waits for a cell to end: looking again is cheaper than waiting.
+#: Seconds that a question waits for a cell to end: asking again is cheaper than waiting.
 PATIENCE = 2.0
 #: Seconds in which a node says what it has.
 ANSWER_LIMIT = 5.0
@@ -42,11 +43,11 @@ ANSWER_LIMIT = 5.0
 
 class _SessionHandler(GatewayHandler):
     async def on_session(self, wanted: SessionRequest, act: Callable[[RemoteSession], Any]) -> Any:
-        """What came of asking a session, in a thread, because it waits; errors become answers."""
+        """Ask a session, in a thread because that waits; an error becomes an answer."""
         from easyremote.client.session import Session as RemoteSession
 
         if not wanted.session:  # which would be the one of this process
-            raise web.HTTPError(400, "No session is named.")
+            raise web.HTTPError(400, "The request names no session.")
         async with self.gateway() as client:
             session = RemoteSession(client, wanted.node_id, wanted.session)
             try:
@@ -141,7 +142,7 @@ def _variables(session: RemoteSession) -> list[Variable]:
 
 
 async def _sessions_on(client: Client, node_id: str) -> list[Session] | None:
-    """What a node has; None where it doesn't say."""
+    """The sessions of a node; None if it does not answer."""
     from easyremote.client.session import ask_for_sessions
 
     try:

@@ -1,7 +1,8 @@
 """The paths under ``{base_url}easyremote/setup``: what a newcomer can do, and doing it.
 
 Reading needs the permission to read the resource ``easyremote``, everything else that to write it.
-A key goes in, and never comes out. ``tests/jupyter_extension/server/test_first_run.py`` proves it.
+A key is taken in and never given out.
+``tests/jupyter_extension/server/test_first_run.py`` proves it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _Handler(APIHandler):
         self.first_run = first_run
 
     def refuse(self, status: int, reason: str, message: str) -> None:
-        """The same JSON as for other errors; messages can hold what a format would trip over."""
+        """Answer with the same JSON as for other errors; a message can contain any character."""
         self.set_status(status)
         self.finish(msgspec.json.encode({"message": message, "reason": reason}))
 
@@ -81,7 +82,7 @@ class ConnectHandler(_Handler):
             login = msgspec.json.decode(self.request.body, type=Login)
             await self.first_run.connect(login.address, login.key)
         except msgspec.DecodeError:
-            self.refuse(400, "failed", "That is not what the panel sends.")
+            self.refuse(400, "failed", "The panel sends no such request.")
         except BadInput as error:
             self.refuse(400, error.field, str(error))
         else:

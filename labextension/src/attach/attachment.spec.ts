@@ -1,6 +1,7 @@
 import { Signal } from '@lumino/signaling';
 import { describe, expect, it } from 'vitest';
-import { Attachment, IAttached, INotebookContext } from './attachment';
+import { INotebookContext } from '../notebook/notebook';
+import { Attachment, IAttached } from './attachment';
 
 const GPU_NODE: IAttached = {
   node: 'gpu-node',

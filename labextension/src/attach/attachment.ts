@@ -6,11 +6,12 @@
 import { Kernel, KernelMessage } from '@jupyterlab/services';
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
+import { INotebookContext } from '../notebook/notebook';
 
 /** The name of the comm, and the key in the metadata. */
 const NAME = 'easyremote';
 
-/** As `easyremote_jupyter/attachment.py` has it. */
+/** As `easyremote_jupyter/places/attachment.py` has it. */
 export interface IAttached {
   node: string;
   session: string;
@@ -26,22 +27,6 @@ interface IWord {
   session?: string;
 }
 
-/** What is needed of a notebook's `DocumentRegistry.IContext`. */
-export interface INotebookContext {
-  readonly sessionContext: {
-    readonly ready: Promise<void>;
-    readonly session: {
-      readonly kernel: Kernel.IKernelConnection | null;
-    } | null;
-    readonly kernelChanged: ISignal<unknown, unknown>;
-  };
-  readonly model: {
-    getMetadata(key: string): unknown;
-    setMetadata(key: string, value: unknown): void;
-    deleteMetadata(key: string): void;
-  };
-}
-
 /** What a notebook keeps; null where it is not to be attached to the default node. */
 interface IMetadata {
   attached?: Partial<IAttached> | null;
@@ -55,7 +40,7 @@ export class Attachment implements IDisposable {
     void context.sessionContext.ready.then(this._onKernel);
   }
 
-  /** The kernel's word; before it has one, that of the metadata. */
+  /** What the kernel says; before it has said anything, what the metadata says. */
   get attached(): IAttached | null {
     const attached = this._told === undefined ? this._kept : this._told;
     if (JSON.stringify(attached) !== JSON.stringify(this._attached)) {
@@ -69,7 +54,7 @@ export class Attachment implements IDisposable {
     return this._kernel === null ? null : this._comm !== null;
   }
 
-  /** The session on a node that is the kernel's own; null where it has not told. */
+  /** The kernel's own session on a node; null if the kernel has not said it. */
   get session(): string | null {
     return this._comm === null ? null : this._session;
   }
@@ -89,7 +74,7 @@ export class Attachment implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Attach the notebook, or detach it; what is busy hears of it when it is free. */
+  /** Attach the notebook, or detach it; a busy kernel learns of it when it is free. */
   attach(node: string | null, auto = false): void {
     const attached =
       node === null ? null : { node, session: '', where: '', auto };
@@ -145,13 +130,13 @@ export class Attachment implements IDisposable {
     if (kernel !== null) {
       kernel.registerCommTarget(NAME, this._onOpen);
       kernel.statusChanged.connect(this._onStatus);
-      // A kernel that goes away before it answers has nothing to say.
+      // The kernel may go away before it answers.
       this._asked = this._find(kernel).catch(() => undefined);
     }
     this._changed.emit();
   };
 
-  /** The kernel has just loaded the magics: what it says is from the file. */
+  /** The kernel has just loaded the magics: tell it what the metadata says. */
   private readonly _onOpen = (
     comm: Kernel.IComm,
     message: KernelMessage.ICommOpenMsg
@@ -188,7 +173,7 @@ export class Attachment implements IDisposable {
     this._comm = comm;
     comm.onMsg = message => {
       if (comm !== this._comm) {
-        return; // of a kernel that is not this notebook's any more
+        return; // the message is from a kernel that this notebook no longer has
       }
       const { attached, session } = message.content.data as unknown as IWord;
       this._told = attached;
@@ -209,7 +194,7 @@ export class Attachment implements IDisposable {
     }
   };
 
-  /** The magics are no longer there; what the notebook keeps stays. */
+  /** The kernel has lost the magics; the metadata stays. */
   private _lose(): void {
     if (this._comm !== null) {
       this._comm = null;

@@ -5,8 +5,8 @@ import {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { Token } from '@lumino/coreutils';
-import { INotebookPanel } from '../notebook';
-import { IOptionsModel } from '../tokens';
+import { INotebookPanel } from '../notebook/notebook';
+import { IOptionsModel } from '../core/tokens';
 import { Attachment } from './attachment';
 
 export interface IAttachments {

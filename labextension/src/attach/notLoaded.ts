@@ -1,10 +1,10 @@
-/** What to do where a node is attached, and the kernel knows nothing of it. */
+/** Says what to do if a node is attached and the kernel has not loaded the magics. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
-import { LOADER } from '../cell';
-import { insertLoader, INotebookPanel } from '../notebook';
+import { LOADER } from '../notebook/cell';
+import { insertLoader, INotebookPanel } from '../notebook/notebook';
 import { ACT_MS } from '../ui/notices';
 import { Attachment } from './attachment';
 
@@ -18,7 +18,7 @@ export async function tellWhereNotLoaded(
     return;
   }
   const text = trans.__(
-    'It is attached as soon as this notebook runs %1. Where the kernel has no EasyRemote: %2.',
+    'It will be attached when this notebook runs %1. If the kernel has no EasyRemote: %2.',
     LOADER,
     '%pip install easyremote'
   );

@@ -3,15 +3,15 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { LOADER } from '../cell';
-import { IConnectionModel } from '../tokens';
+import { LOADER } from '../notebook/cell';
+import { IConnectionModel } from '../core/tokens';
 import { useConnection, useSignal } from '../ui/state';
 import { Attachment, IAttached } from './attachment';
 
 export interface IPickerProps {
   attachment: Attachment;
   model: IConnectionModel;
-  /** It was attached here, and not by the kernel. */
+  /** Called when the user has chosen a node here, not when the kernel has. */
   onAttached: () => void;
   trans: TranslationBundle;
 }
@@ -99,7 +99,7 @@ function explain(
   }
   if (isPending) {
     return trans.__(
-      '%1 is attached as soon as this notebook runs %2',
+      '%1 will be attached when this notebook runs %2',
       attached.node,
       LOADER
     );

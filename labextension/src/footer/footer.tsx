@@ -2,12 +2,12 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { milliseconds } from '../format';
-import { IGateway } from '../protocol';
-import { State, Transport } from '../tokens';
+import { milliseconds } from '../core/format';
+import { IGateway } from '../core/protocol';
+import { State, Transport } from '../core/tokens';
 import { Shape, StateShape } from '../ui/shape';
 import { ISectionProps, useConnection } from '../ui/state';
-import { VERSION } from '../version';
+import { VERSION } from '../core/version';
 
 export function Footer({ model, trans }: ISectionProps): React.ReactElement {
   const state = useConnection(model);
@@ -24,7 +24,7 @@ export function Footer({ model, trans }: ISectionProps): React.ReactElement {
       {state.kind === 'snapshot' && model.transport === 'polling' && (
         <p role="status">
           {trans.__(
-            'Something between this page and the Jupyter server, a proxy perhaps, lets no WebSocket through: the panel asks every few seconds instead.'
+            'No WebSocket gets through to the Jupyter server, perhaps because of a proxy. The panel asks every few seconds instead.'
           )}
         </p>
       )}
@@ -85,7 +85,7 @@ function unavailable(
     case 'unreachable':
       return trans.__('Gateway unreachable');
     case 'version-mismatch':
-      return trans.__('Versions do not fit');
+      return trans.__('Versions do not match');
     case 'failed':
       return trans.__('Not connected');
   }

@@ -3,9 +3,9 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { codeCell } from '../cell';
-import { filled, insertBelow, notebookPanel } from '../notebook';
-import { ask, messageOf } from '../request';
+import { codeCell } from '../notebook/cell';
+import { filled, insertBelow, notebookPanel } from '../notebook/notebook';
+import { ask, messageOf } from '../core/request';
 import { callCell, IFunction } from './functions';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 
@@ -23,7 +23,7 @@ export interface IFunctionActions {
   /** Put a cell that calls it below the active one. */
   insert(fn: IFunction): void;
   copy(fn: IFunction): void;
-  /** Call it; `onRun` hears of it at once, and of its end. */
+  /** Call it; `onRun` is called at once, and again at its end. */
   run(
     fn: IFunction,
     values: Record<string, unknown>,

@@ -187,13 +187,13 @@ function Input({
 function hint(field: IField, trans: TranslationBundle): string {
   switch (field.kind) {
     case 'integer':
-      return trans.__('A whole number is wanted here.');
+      return trans.__('Enter a whole number.');
     case 'number':
-      return trans.__('A number is wanted here.');
+      return trans.__('Enter a number.');
     case 'json':
-      return trans.__('JSON is wanted here: [1, 2], {"a": 1}, "text".');
+      return trans.__('Enter JSON, as in [1, 2], {"a": 1} or "text".');
     default:
-      return trans.__('Something is wanted here.');
+      return trans.__('Enter a value.');
   }
 }
 

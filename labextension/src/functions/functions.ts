@@ -34,7 +34,7 @@ export interface IField {
   /** Of a choice: as JSON. */
   choices: string[];
   isRequired: boolean;
-  /** What stands in the field at first. */
+  /** The first text of the field. */
   initial: string;
 }
 
@@ -68,7 +68,7 @@ export function argumentsOf(
       if (field.isRequired) {
         return { wrong: field.name };
       }
-      continue; // the function has a value of its own
+      continue; // the function has a default
     }
     const value = parsed(field, text);
     if (value === undefined) {

@@ -2,7 +2,7 @@
 
 import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { State } from '../tokens';
+import { State } from '../core/tokens';
 import { IconButton } from '../ui/iconButton';
 import { firstOfGroups } from '../ui/rows';
 import { SearchField } from '../ui/searchField';
@@ -26,7 +26,7 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
   const [chosen, setChosen] = React.useState<IFunction | null>(null);
   const all = useFunctions(state, functionActions.list.bind(functionActions));
   if (chosen !== null) {
-    // Also while the gateway is away: what was filled in stays.
+    // The form stays while the gateway is away, with what was filled in.
     return (
       <Form
         fn={chosen}
@@ -153,7 +153,7 @@ function FunctionRow({
   );
 }
 
-/** The functions, asked for anew when a node comes, goes, or offers others. */
+/** The functions; they are asked for again when a node comes, goes, or offers others. */
 export function useFunctions(
   state: State,
   list: () => Promise<IFunction[]>
@@ -177,7 +177,7 @@ export function useFunctions(
             setFunctions(found);
           }
         },
-        () => undefined // the state of the connection says what is the matter
+        () => undefined // the state of the connection shows what is wrong
       );
     }
     return () => {

@@ -8,10 +8,16 @@ import {
   showDialog
 } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
-import { CommandIDs } from '../commands';
-import { findCell, IFoundCell, notebookPanel, runMagic } from '../notebook';
-import { ask, messageOf } from '../request';
+import { CommandIDs } from '../core/commands';
+import {
+  findCell,
+  IFoundCell,
+  notebookPanel,
+  runMagic
+} from '../notebook/notebook';
+import { ask, messageOf } from '../core/request';
 import { AnyJob, originOf, titleOf } from './jobs';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 
@@ -25,17 +31,22 @@ export interface IJobActions {
   cell(job: AnyJob): IFoundCell | null;
   /** Interrupt it, as the stop button does. */
   cancel(job: AnyJob): Promise<void>;
-  /** End it with its process, and so with the variables there, if the user means it. */
+  /** Ask the user, then end the job with its process and the variables there. */
   kill(job: AnyJob): Promise<void>;
   /** Follow what it prints. */
   showLog(job: AnyJob): void;
   /** Show the cell that it came from; its notebook is opened, if need be. */
   goToCell(job: AnyJob): Promise<void>;
-  /** Have what it has shown in the notebook once more, by a cell of its own. */
+  /** Show its output once more, in a new cell of the notebook. */
   replay(job: AnyJob): void;
   /** Copy the traceback. */
   copyError(job: AnyJob): Promise<void>;
 }
+
+export const IJobActions = new Token<IJobActions>(
+  'easyremote:IJobActions',
+  'What can be done with a job of EasyRemote: cancel it, read its log, go to its cell.'
+);
 
 export class JobActions implements IJobActions {
   constructor(app: JupyterFrontEnd, trans: TranslationBundle) {
@@ -57,7 +68,7 @@ export class JobActions implements IJobActions {
       const source = this.cell(job)?.cell.model.sharedModel.getSource();
       title = titleOf(job, source, this._trans.__('cell'));
       if (source !== undefined) {
-        this._titles.set(job.call_id, title); // as it was when it was sent
+        this._titles.set(job.call_id, title); // the title stays as it was when the cell was sent
       }
     }
     return title;
@@ -76,7 +87,7 @@ export class JobActions implements IJobActions {
     const { button } = await showDialog({
       title: this._trans.__('End the job with its session?'),
       body: this._trans.__(
-        'The process of %1 on %2 is ended at once, and the variables there are lost.',
+        'The process of %1 on %2 ends at once, and its variables are lost.',
         this.title(job),
         job.node_id ?? '?'
       ),
@@ -101,7 +112,7 @@ export class JobActions implements IJobActions {
     const found = this.cell(job) ?? (await this._open(job));
     if (found === null) {
       Notification.info(
-        this._trans.__('The notebook of this job is not known here.'),
+        this._trans.__('The notebook of this job was not found.'),
         { autoClose: READ_MS }
       );
       return;
@@ -183,7 +194,7 @@ export class JobActions implements IJobActions {
     return null;
   }
 
-  /** Do it, and tell of what went wrong; whether nothing did. */
+  /** Do it, and show an error to the user; whether it went well. */
   private async _tell(action: () => Promise<void>): Promise<boolean> {
     try {
       await action();

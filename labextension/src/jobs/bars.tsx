@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IBar, IBars } from '../protocol';
+import { IBar, IBars } from '../core/protocol';
 import { ProgressBar } from '../ui/progressBar';
 import { barDetails, barShare, barText } from './jobs';
 

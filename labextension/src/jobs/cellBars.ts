@@ -1,9 +1,9 @@
-/** A thin bar on each cell that runs elsewhere, where it is known how far it has come. */
+/** A thin bar on each cell that runs on a node, if its progress is known. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { findCell } from '../notebook';
-import { IConnectionModel } from '../tokens';
+import { findCell } from '../notebook/notebook';
+import { IConnectionModel } from '../core/tokens';
 import { originOf, share } from './jobs';
 
 export class CellBars {
@@ -12,7 +12,7 @@ export class CellBars {
     this._trans = trans;
   }
 
-  /** Draw how things stand now. */
+  /** Draw the present state. */
   update({ state, bars }: IConnectionModel): void {
     const jobs = state.kind === 'snapshot' ? state.jobs : [];
     const old = this._bars;

@@ -11,10 +11,10 @@ import {
   listIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
-import { CommandIDs } from '../commands';
+import { CommandIDs } from '../core/commands';
 import { OpenLog } from '../log/open';
-import { notebookPanel } from '../notebook';
-import { IConnectionModel } from '../tokens';
+import { notebookPanel } from '../notebook/notebook';
+import { IConnectionModel } from '../core/tokens';
 import { IJobActions } from './actions';
 import { AnyJob, originOf } from './jobs';
 
@@ -48,7 +48,7 @@ export function addJobCommands(
       const row = app.contextMenuHitTest(
         element => element.dataset['job'] !== undefined
       );
-      // A bar that was hit may be gone while the menu is open, and its row is not found then.
+      // The bar under the pointer may go while the menu is open, so its row is noted now.
       pointed = row?.dataset['job'] ?? pointed;
       return jobs().find(job => job.call_id === pointed);
     }
@@ -162,7 +162,7 @@ function hasOutput(job: AnyJob): boolean {
   return job.function === 'cell' || job.function === 'shipped';
 }
 
-/** The id of the active cell of the notebook in front; one that no job has where there is none. */
+/** The id of the active cell of the notebook in front; without one, an id that no job has. */
 function activeCellId(app: JupyterFrontEnd): string | null {
   const notebook = notebookPanel(app.shell.currentWidget)?.content;
   return notebook?.widgets[notebook.activeCellIndex]?.model.id ?? null;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { IBar, IBars, IJob } from '../protocol';
+import { IBar, IBars, IJob } from '../core/protocol';
 import {
   arranged,
   barDetails,

@@ -1,8 +1,8 @@
-/** What can be told of jobs beyond what the server says. */
+/** What is computed from the jobs that the server sends. */
 
-import { cellTitle } from '../cell';
-import { amount, percent, stopwatch } from '../format';
-import { IBar, IBars, IEndedJob, IJob } from '../protocol';
+import { cellTitle } from '../notebook/cell';
+import { amount, percent, stopwatch } from '../core/format';
+import { IBar, IBars, IEndedJob, IJob } from '../core/protocol';
 
 export type AnyJob = IJob | IEndedJob;
 
@@ -13,7 +13,7 @@ export function arranged(jobs: readonly IJob[]): IJob[] {
   );
 }
 
-/** How far a job has come, 0 to 1: the outermost bar that runs and knows its total. */
+/** The progress of a job, 0 to 1: that of its outermost running bar with a total. */
 export function share(bars: IBars | undefined): number | null {
   const running = bars?.bars.find(
     bar => bar.state === 'running' && bar.total !== null
@@ -21,7 +21,7 @@ export function share(bars: IBars | undefined): number | null {
   return running === undefined ? null : barShare(running);
 }
 
-/** How far a bar has come, 0 to 1, or null where it can't be said. */
+/** The progress of a bar, 0 to 1, or null if it is unknown. */
 export function barShare(bar: IBar): number | null {
   if (bar.total === null || bar.total <= 0) {
     return bar.state === 'done' ? 1 : null;
@@ -29,7 +29,7 @@ export function barShare(bar: IBar): number | null {
   return Math.min(Math.max(bar.n / bar.total, 0), 1);
 }
 
-/** The mean of how far jobs have come, of those that can say. */
+/** The mean progress of the jobs whose progress is known. */
 export function meanShare(
   jobs: readonly IJob[],
   bars: ReadonlyMap<string, IBars>

@@ -8,8 +8,8 @@ import {
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { logOpener } from '../log/open';
-import { IConnectionModel, IJobActions } from '../tokens';
-import { JobActions } from './actions';
+import { IConnectionModel } from '../core/tokens';
+import { IJobActions, JobActions } from './actions';
 import { CellBars } from './cellBars';
 import { addJobCommands } from './commands';
 

@@ -9,9 +9,9 @@ import {
   stopIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { memory, percent, roughly, stopwatch } from '../format';
-import { elapsed } from '../merge';
-import { IBars, INode } from '../protocol';
+import { memory, percent, roughly, stopwatch } from '../core/format';
+import { elapsed } from '../core/merge';
+import { IBars, INode } from '../core/protocol';
 import { IconButton } from '../ui/iconButton';
 import { Shape, StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
@@ -98,7 +98,7 @@ interface IButton {
   act: () => void;
 }
 
-/** What one wants most of a job in this state. */
+/** The most useful actions for a job in this state. */
 function buttons({ job, isStopping, actions, trans }: IJobRowProps): IButton[] {
   const found: IButton[] = [];
   if (hasLog(job)) {
@@ -140,7 +140,7 @@ function buttons({ job, isStopping, actions, trans }: IJobRowProps): IButton[] {
   return found;
 }
 
-/** What is not among the buttons of the head: there is room for it in the details. */
+/** The actions that are no buttons of the head: the details show them. */
 function moreButtons({
   job,
   actions,
@@ -166,7 +166,7 @@ function moreButtons({
   return found;
 }
 
-/** Where it runs and came from, and what is wanted of it less often. */
+/** Where the job runs and came from, and the less common actions. */
 function Details(props: IJobRowProps): React.ReactElement {
   const { job, node, tabIndex, actions, trans } = props;
   const panel = actions.cell(job)?.panel.title.label;
@@ -193,7 +193,7 @@ function Details(props: IJobRowProps): React.ReactElement {
   );
 }
 
-/** What its node is busy with, of which the job is a part. */
+/** The load of its node, of which the job is a part. */
 function load(node: INode | undefined, trans: TranslationBundle): string {
   if (node === undefined) {
     return '';
@@ -246,7 +246,7 @@ function stateWord(
     return trans.__('stopping');
   }
   if (job.place !== null) {
-    return trans.__('%1. in the queue', job.place);
+    return trans.__('place %1 in the queue', job.place);
   }
   switch (job.state) {
     case 'queued':

@@ -1,8 +1,8 @@
 /** The section of the jobs: what runs, what waits for its turn, and what is over. */
 
 import * as React from 'react';
-import { elapsed } from '../merge';
-import { IBars, INode, ISnapshot } from '../protocol';
+import { elapsed } from '../core/merge';
+import { IBars, INode, ISnapshot } from '../core/protocol';
 import {
   IJobSectionProps,
   useBars,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ILogPage, ILogPiece } from '../protocol';
+import { ILogPage, ILogPiece } from '../core/protocol';
 import { LogModel, matches } from './model';
 
 /** A log that a test writes, read by one model. */
@@ -95,7 +95,7 @@ describe('LogModel', () => {
     expect(log.asked[2]).toEqual([1, 'two']);
   });
 
-  it('says that the server is out of reach, and tries again', async () => {
+  it('says that the server is away, and tries again', async () => {
     await log.say([['stdout', 'a\n']]);
     await log.fail();
     expect(log.model.state).toBe('unreachable');

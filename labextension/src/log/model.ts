@@ -2,7 +2,7 @@
 
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
-import { ILogPage, ILogPiece } from '../protocol';
+import { ILogPage, ILogPiece } from '../core/protocol';
 
 /** Milliseconds before each new try. */
 const RETRY_MS = [1000, 2000, 4000, 8000];
@@ -12,7 +12,7 @@ export interface ILine {
   text: string;
 }
 
-/** Asks for the pieces from a number on; waits where there are none yet. */
+/** Asks for the pieces from a number on, and waits if there are none yet. */
 export type ReadLog = (start: number, epoch: string) => Promise<ILogPage>;
 
 /** Reads a log to its end, or until it is disposed. */
@@ -29,7 +29,7 @@ export class LogModel implements IDisposable {
     return this._state;
   }
 
-  /** A number that is another one after each change. */
+  /** A number that changes with each change of the log. */
   get version(): number {
     return this._version;
   }
@@ -97,7 +97,7 @@ export class LogModel implements IDisposable {
     this._lines.push(...lines.map(line => ({ kind, text: shown(line) })));
     this._isOpen = !text.endsWith('\n');
     if (!this._isOpen) {
-      this._lines.pop(); // what is behind the last line break is no line yet
+      this._lines.pop(); // the text after the last line break is no whole line yet
     }
   }
 
@@ -119,7 +119,7 @@ export class LogModel implements IDisposable {
   private _isDisposed = false;
 }
 
-/** The lines that have a text in them, whatever the case. */
+/** The lines that contain a text, in capitals or not. */
 export function matches(lines: readonly ILine[], query: string): number[] {
   const wanted = query.toLowerCase();
   return wanted === ''
@@ -133,7 +133,7 @@ function isOver(state: LogModel['state']): boolean {
   return state === 'done' || state === 'failed' || state === 'lost';
 }
 
-/** A line as a terminal shows it: what is behind the last return. */
+/** A line as a terminal shows it: the text after the last carriage return. */
 function shown(line: string): string {
   const whole = line.replace(/\r+$/, '');
   return whole.slice(whole.lastIndexOf('\r') + 1);

@@ -3,9 +3,9 @@
 import { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import { WidgetTracker } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { CommandIDs } from '../commands';
-import { ILogPage } from '../protocol';
-import { ask } from '../request';
+import { CommandIDs } from '../core/commands';
+import { ILogPage } from '../core/protocol';
+import { ask } from '../core/request';
 import { LogModel } from './model';
 import { LogWidget } from './widget';
 

@@ -16,7 +16,7 @@ import { ILine, LogModel, matches } from './model';
 const LINE_HEIGHT = 17;
 /** Lines that are drawn beyond those that can be seen. */
 const EXTRA = 20;
-/** So near to its end, a log is followed. */
+/** Pixels: a log that is scrolled this near to its end is followed. */
 const NEAR_END = 4;
 
 export interface ILogViewProps {
@@ -167,7 +167,7 @@ function Lines(props: ILinesProps): React.ReactElement {
       tabIndex={0}
       onScroll={measure}
       onWheel={event => {
-        // Who scrolls up wants to read; who comes back to the end, to follow.
+        // Scrolling up ends the following; scrolling to the end starts it again.
         const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
         const toEnd = scrollHeight - clientHeight - scrollTop - event.deltaY;
         onFollows(toEnd <= NEAR_END);
@@ -234,7 +234,7 @@ function stateText(state: LogModel['state'], trans: TranslationBundle): string {
     case 'lost':
       return trans.__('lost');
     case 'unreachable':
-      return trans.__('out of reach; trying again');
+      return trans.__('no connection; trying again');
   }
 }
 

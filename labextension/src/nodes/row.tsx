@@ -9,10 +9,10 @@ import {
   refreshIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { INodeActions } from '../actions';
-import { memory, percent } from '../format';
-import { gpuSeries } from '../merge';
-import { IGpu, INode, Series } from '../protocol';
+import { INodeActions } from './actions';
+import { memory, percent } from '../core/format';
+import { gpuSeries } from '../core/merge';
+import { IGpu, INode, Series } from '../core/protocol';
 import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { ProgressBar } from '../ui/progressBar';
 import { IconButton } from '../ui/iconButton';
@@ -21,7 +21,7 @@ import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
 import { activity, mismatch, shapeOf, versions } from './texts';
 
-/** Pixels, as `style/index.css` has them: the list must know before it draws. */
+/** Pixels, as `style/nodes.css` has them: the list must know before it draws. */
 const HEAD = 42;
 const LINE = 18;
 const GPU_HEAD = 24;
@@ -61,7 +61,7 @@ export function NodeRow({
   server: string;
   /** Whether the current notebook may have a session there. */
   canRestart: boolean;
-  /** Whether it is asked if that is to be restarted. */
+  /** Whether the row asks if that session is to be restarted. */
   isAsked: boolean;
   onAsk: (isAsked: boolean) => void;
   onRestart: () => void;
@@ -154,7 +154,9 @@ export function NodeRow({
       {isExpanded && <Details node={node} trans={trans} />}
       {isAsked && (
         <Confirm
-          text={trans.__('What runs is stopped; all is lost.')}
+          text={trans.__(
+            'The running cell is stopped; all variables are lost.'
+          )}
           action={trans.__('Restart')}
           onYes={onRestart}
           onNo={() => {
@@ -298,7 +300,7 @@ function detailLines(node: INode): number {
   );
 }
 
-/** What one wants to know of a node now and then; a line each. */
+/** The details of a node; a line each. */
 function Details({
   node,
   trans

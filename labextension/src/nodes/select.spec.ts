@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { INode } from '../protocol';
+import { INode } from '../core/protocol';
 import { Choice, select } from './select';
 
 const ALL: Choice = { sort: 'name', onlyOnline: false, onlyGpu: false };

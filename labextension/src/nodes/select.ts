@@ -1,7 +1,7 @@
 /** Which nodes are shown, and in which order. */
 
-import { IOptions } from '../options';
-import { INode } from '../protocol';
+import { IOptions } from '../core/options';
+import { INode } from '../core/protocol';
 
 export type Choice = Pick<IOptions, 'sort' | 'onlyOnline' | 'onlyGpu'>;
 

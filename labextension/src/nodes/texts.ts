@@ -1,9 +1,9 @@
 /** A node in a few words, wherever it is shown. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { roughly } from '../format';
-import { elapsed } from '../merge';
-import { INode } from '../protocol';
+import { roughly } from '../core/format';
+import { elapsed } from '../core/merge';
+import { INode } from '../core/protocol';
 import { Shape } from '../ui/shape';
 
 const SHAPES: Partial<Record<string, Shape>> = {
@@ -16,7 +16,7 @@ export function shapeOf({ state }: INode): Shape {
   return SHAPES[state] ?? 'waiting';
 }
 
-/** What the node is busy with, or what is the matter with it, in a few words. */
+/** The load of the node, or what is wrong with it, in a few words. */
 export function activity(node: INode, trans: TranslationBundle): string {
   const lasted = elapsed(node.since, node.heard, Date.now());
   switch (node.state) {
@@ -33,7 +33,7 @@ export function activity(node: INode, trans: TranslationBundle): string {
   }
 }
 
-/** What to know of a node whose EasyRemote is not the one here; null where it is. */
+/** A warning if the node has another version of EasyRemote; null if it has the same. */
 export function mismatch(
   { node_id, version }: INode,
   server: string,
@@ -42,7 +42,7 @@ export function mismatch(
   return version === server
     ? null
     : trans.__(
-        '%1 has EasyRemote %2, here is %3: update the older one if something does not work.',
+        '%1 has EasyRemote %2, the Jupyter server has %3. Update the older one if something does not work.',
         node_id,
         version,
         server

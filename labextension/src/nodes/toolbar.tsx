@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IOptions } from '../options';
+import { IOptions } from '../core/options';
 import { SearchField } from '../ui/searchField';
 import { Choice } from './select';
 

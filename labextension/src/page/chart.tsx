@@ -2,8 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { LENGTH } from '../merge';
-import { Series } from '../protocol';
+import { LENGTH } from '../core/merge';
+import { Series } from '../core/protocol';
 import { path } from '../ui/path';
 
 const WIDTH = 300;
@@ -29,7 +29,7 @@ export function Chart({
   title: string;
   /** What it is of, where the title does not say it. */
   detail?: string;
-  /** What it shows, for those who do not see it. */
+  /** A description for screen readers. */
   name: string;
   lines: ILine[];
   /** What the top of the scale stands for. */
@@ -84,7 +84,7 @@ export function Chart({
   );
 }
 
-/** Which of two lines is meant. */
+/** The legend of a chart with two lines. */
 function Key({ isDashed }: { isDashed: boolean }): React.ReactElement {
   return (
     <svg className="jp-EasyRemote-key" viewBox="0 0 16 8" aria-hidden>

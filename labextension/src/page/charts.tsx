@@ -2,9 +2,9 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { bytes, memory, percent } from '../format';
-import { gpuSeries } from '../merge';
-import { INode, Series } from '../protocol';
+import { bytes, memory, percent } from '../core/format';
+import { gpuSeries } from '../core/merge';
+import { INode, Series } from '../core/protocol';
 import { Chart } from './chart';
 import { peak, scaled, top } from './scale';
 

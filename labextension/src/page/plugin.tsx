@@ -1,4 +1,4 @@
-/** The plugin of the pages of nodes: opened by their rows and the palette, kept with the layout. */
+/** The plugin of the nodes' pages: opened from rows and the palette, restored with the layout. */
 
 import {
   ILabShell,
@@ -12,17 +12,18 @@ import { launchIcon, ReactWidget } from '@jupyterlab/ui-components';
 import { DisposableSet } from '@lumino/disposable';
 import * as React from 'react';
 import { IAttachments } from '../attach/attachments';
-import { NODE_ROW, pointedNode } from '../commanding';
-import { CommandIDs } from '../commands';
+import { NODE_ROW, pointedNode } from '../nodes/pointed';
+import { CommandIDs } from '../core/commands';
 import { FunctionActions } from '../functions/actions';
-import { caller } from '../request';
+import { caller } from '../core/request';
 import { SessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
-import { IConnectionModel, IJobActions } from '../tokens';
+import { IConnectionModel } from '../core/tokens';
+import { IJobActions } from '../jobs/actions';
 import { remoteIcon } from '../ui/icons';
 import { INodePageProps, NodePage } from './view';
 
-/** Nodes that the palette names: in more of them nobody looks for one there. */
+/** How many nodes the palette lists: nobody searches a longer list there. */
 const IN_PALETTE = 50;
 
 export const nodePage: JupyterFrontEndPlugin<void> = {

@@ -1,8 +1,8 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 import { IFunction } from '../functions/functions';
-import { ISnapshot } from '../protocol';
-import { sample } from '../samples.testing';
+import { ISnapshot } from '../core/protocol';
+import { sample } from '../core/samples.testing';
 import { limits, policy, users } from './policy';
 
 const trans = nullTranslator.load('easyremote');
@@ -15,18 +15,18 @@ describe('what an owner allows', () => {
     expect(said).toContain('Cells and shipped functions of every client key');
     expect(said).toContain('8 calls of its functions run at a time');
     expect(said).toContain('4 shipped functions of a key run at a time');
-    expect(said).toContain('installed for itself, with %%remote --with');
-    expect(said).toContain('nobody uses for 1\u202fd is ended');
+    expect(said).toContain('for themselves with %%remote --with');
+    expect(said).toContain('is idle for 1\u202fd ends');
   });
 
   it('can be little', () => {
     const closed = { ...NODE, runs_code: false, slots: 1 };
     expect(policy(closed, trans)).toEqual([
-      'Only the functions that it has registered run here: no cells, no shipped code.',
+      'Only registered functions run here: no cells and no shipped code.',
       '1 call of its functions runs at a time; more wait for their turn.'
     ]);
     const strict = policy({ ...NODE, installs: false }, trans).join(' ');
-    expect(strict).toContain('its owner forbids it');
+    expect(strict).toContain('the owner of the node does not allow it');
   });
 
   it('is not told where the node did not tell it', () => {
@@ -43,13 +43,13 @@ describe('who uses a node', () => {
     expect(at(1)).toBe('1 job of this key');
     expect(at(3)).toBe('1 job of this key, 2 jobs of other keys');
     expect(at(1, [])).toBe('1 job of another key');
-    expect(at(0, [])).toBe('Nobody, now.');
+    expect(at(0, [])).toBe('Nobody at the moment.');
   });
 
   it('is nobody who only waits', () => {
     const [job] = SNAPSHOT.jobs;
-    expect(at(0, [{ ...job, state: 'queued' }])).toBe('Nobody, now.');
-    expect(at(0, [{ ...job, node_id: 'attic' }])).toBe('Nobody, now.');
+    expect(at(0, [{ ...job, state: 'queued' }])).toBe('Nobody at the moment.');
+    expect(at(0, [{ ...job, node_id: 'attic' }])).toBe('Nobody at the moment.');
   });
 });
 

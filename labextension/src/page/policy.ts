@@ -1,9 +1,9 @@
 /** What the owner of a node allows, and who is there, in words. No DOM. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
-import { roughly } from '../format';
+import { roughly } from '../core/format';
 import { IFunction } from '../functions/functions';
-import { INode, ISnapshot } from '../protocol';
+import { INode, ISnapshot } from '../core/protocol';
 
 /** A sentence for each rule that the node has told of. */
 export function policy(node: INode, trans: TranslationBundle): string[] {
@@ -13,7 +13,7 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
           'Cells and shipped functions of every client key run here, in processes of their own.'
         )
       : trans.__(
-          'Only the functions that it has registered run here: no cells, no shipped code.'
+          'Only registered functions run here: no cells and no shipped code.'
         ),
     trans._n(
       '%1 call of its functions runs at a time; more wait for their turn.',
@@ -38,17 +38,17 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
   sentences.push(
     node.installs
       ? trans.__(
-          'A session may have packages installed for itself, with %1.',
+          'Sessions can install packages for themselves with %1.',
           '%%remote --with'
         )
       : trans.__(
-          'No packages are installed for a session: its owner forbids it.'
+          'Sessions cannot install packages: the owner of the node does not allow it.'
         )
   );
   if (node.session_idle !== null) {
     sentences.push(
       trans.__(
-        'A session that nobody uses for %1 is ended, and its variables with it.',
+        'A session that is idle for %1 ends, and its variables are lost.',
         roughly(node.session_idle)
       )
     );
@@ -56,7 +56,7 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
   return sentences;
 }
 
-/** Whose work is there: of others one learns no more than that there is some. */
+/** Whose jobs run there; of other keys only the number of jobs is shown. */
 export function users(
   node: INode,
   { jobs }: ISnapshot,
@@ -75,10 +75,12 @@ export function users(
       trans._n('%1 job of another key', '%1 jobs of other keys', others, others)
     );
   }
-  return parts.length === 0 ? trans.__('Nobody, now.') : parts.join(', ');
+  return parts.length === 0
+    ? trans.__('Nobody at the moment.')
+    : parts.join(', ');
 }
 
-/** What a call of the function has to keep to. */
+/** The limits of a call of the function. */
 export function limits(fn: IFunction, trans: TranslationBundle): string {
   const parts: string[] = [];
   if (fn.max_concurrency > 0) {

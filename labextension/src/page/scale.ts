@@ -1,8 +1,8 @@
-/** The scale of a chart whose values have no whole. No DOM. */
+/** The scale of a chart whose values have no known maximum. No DOM. */
 
-import { Series } from '../protocol';
+import { Series } from '../core/protocol';
 
-/** Below this, in kB a second, it is what a machine chats by itself. */
+/** kB a second: less than this is the background traffic of any machine. */
 const LEAST = 10;
 
 /** The next of 1, 2, 5, 10, 20 … that no value exceeds. */

@@ -9,12 +9,12 @@ import { useFunctions } from '../functions/section';
 import { IJobActions } from '../jobs/actions';
 import { JobTree, listed } from '../jobs/section';
 import { activity, mismatch, shapeOf, versions } from '../nodes/texts';
-import { explain, nothingToShow } from '../nothing';
-import { INode, ISnapshot } from '../protocol';
+import { explain, nothingToShow } from '../core/nothing';
+import { INode, ISnapshot } from '../core/protocol';
 import { ISessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
 import { nothing, SessionTree } from '../sessions/section';
-import { IConnectionModel } from '../tokens';
+import { IConnectionModel } from '../core/tokens';
 import { Explanation } from '../ui/explanation';
 import { useWhileSeen } from '../ui/looking';
 import { StateShape } from '../ui/shape';
@@ -106,7 +106,7 @@ function Known({
       {warning !== null && <p className="jp-EasyRemote-hint">{warning}</p>}
       {isOffline && (
         <p className="jp-EasyRemote-hint">
-          {trans.__('It is offline. This is what it said last.')}
+          {trans.__('The node is offline. These are its last known values.')}
         </p>
       )}
       <Part title={trans.__('Load')}>
@@ -142,7 +142,7 @@ function Known({
           ) : (
             <p>
               {isOffline
-                ? trans.__('Not known while it is offline.')
+                ? trans.__('Not known while the node is offline.')
                 : nothing(known, trans)}
             </p>
           )}
@@ -177,7 +177,7 @@ function Part({
   );
 }
 
-/** What it has registered; while it is offline no more than the names is known. */
+/** Its functions; while the node is offline only their names are known. */
 function FunctionList({
   node,
   snapshot,
@@ -194,7 +194,7 @@ function FunctionList({
     functionActions.list.bind(functionActions)
   );
   if (node.functions.length === 0) {
-    return <p>{trans.__('It has registered none.')}</p>;
+    return <p>{trans.__('This node has registered no functions.')}</p>;
   }
   const byName = new Map(
     all

@@ -5,15 +5,15 @@ import { Clipboard, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal, Signal } from '@lumino/signaling';
 import { IAttachments } from '../attach/attachments';
-import { INotebookPanel, notebookPanel, runMagic } from '../notebook';
-import { ISession, IVariable } from '../protocol';
-import { messageOf } from '../request';
+import { INotebookPanel, notebookPanel, runMagic } from '../notebook/notebook';
+import { ISession, IVariable } from '../core/protocol';
+import { messageOf } from '../core/request';
 import { GLANCE_MS, READ_MS } from '../ui/notices';
 import { SessionsModel } from './model';
 import { pullCell } from './sessions';
 
 export interface ISessionActions {
-  /** Told when other notebooks run. */
+  /** Emits when other notebooks run. */
   readonly changed: ISignal<ISessionActions, void>;
   /** The name of the notebook that used it last, where its kernel runs here. */
   notebook(session: ISession): string | null;
@@ -30,7 +30,7 @@ export interface ISessionActions {
     session: ISession,
     how: 'restart' | 'end'
   ): Promise<void>;
-  /** Have a new session in the place of one, where its row may not be shown. */
+  /** Restart a session whose row may not be shown. */
   restart(
     model: SessionsModel,
     session: Pick<ISession, 'node_id' | 'session'>
@@ -110,7 +110,7 @@ export class SessionActions implements ISessionActions {
       Notification.info(
         isDone
           ? this._trans.__(
-              'The session on %1 is new and empty.',
+              'The session on %1 was restarted and is empty.',
               session.node_id
             )
           : this._trans.__(
@@ -139,7 +139,7 @@ export class SessionActions implements ISessionActions {
   private readonly _changed = new Signal<this, void>(this);
 }
 
-/** Do it, and tell of what went wrong. */
+/** Do it, and show an error to the user. */
 async function tell(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();

@@ -1,8 +1,8 @@
 import { Signal } from '@lumino/signaling';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ISession, ISnapshot } from '../protocol';
-import { sample, samples } from '../samples.testing';
-import { IConnectionModel, State } from '../tokens';
+import { ISession, ISnapshot } from '../core/protocol';
+import { sample, samples } from '../core/samples.testing';
+import { IConnectionModel, State } from '../core/tokens';
 import { SessionsModel } from './model';
 import { keyOf } from './sessions';
 

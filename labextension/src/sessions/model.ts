@@ -2,12 +2,17 @@
 
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
-import { ISession, ISessionList, IVariable, IVariableList } from '../protocol';
-import { CallServer, messageOf } from '../request';
-import { IConnectionModel } from '../tokens';
+import {
+  ISession,
+  ISessionList,
+  IVariable,
+  IVariableList
+} from '../core/protocol';
+import { CallServer, messageOf } from '../core/request';
+import { IConnectionModel } from '../core/tokens';
 import { keyOf, signature } from './sessions';
 
-/** Milliseconds by which what we heard of a session may be older than it seems. */
+/** Milliseconds by which news of a session may be older than it seems. */
 const MARGIN_MS = 1000;
 
 /** What is known of the variables of one session. */
@@ -74,7 +79,7 @@ export class SessionsModel implements IDisposable {
     });
   }
 
-  /** Show the variables of a session, or no longer. */
+  /** Show or hide the variables of a session. */
   expand(session: ISession, isExpanded: boolean): void {
     const expanded = new Set(this._state.expanded);
     if (isExpanded) {
@@ -100,8 +105,8 @@ export class SessionsModel implements IDisposable {
   }
 
   /**
-   * End a session, or have a new, empty one in its place; false where there was
-   * none any more. Throws a `Refusal`.
+   * End a session, or restart it empty; false if it had ended already. Throws a
+   * `Refusal`.
    */
   async replace(
     session: Pick<ISession, 'node_id' | 'session'>,
@@ -125,7 +130,7 @@ export class SessionsModel implements IDisposable {
     }
   }
 
-  /** Ask anew; once more where something changed while that was on its way. */
+  /** Ask again; and once more if something changed before the answer came. */
   async refresh(): Promise<void> {
     this._isStale = true;
     this._asking ??= this._ask().finally(() => {
@@ -165,7 +170,7 @@ export class SessionsModel implements IDisposable {
     }
   }
 
-  /** Whether its variables are shown, and may be others than when they were asked for. */
+  /** Whether its variables are shown and may have changed since they were asked for. */
   private _isToLoad(session: ISession): boolean {
     const key = keyOf(session);
     const { asked, isBusy } = this._state.contents.get(key) ?? UNKNOWN;
@@ -182,7 +187,7 @@ export class SessionsModel implements IDisposable {
     const known = this._state.contents.get(key) ?? UNKNOWN;
     this._setContents(key, { ...known, asked, isBusy: session.busy });
     if (session.busy) {
-      return; // there is an answer when that has ended, and then we ask
+      return; // a cell runs there; when it ends, we ask
     }
     const query = new URLSearchParams({
       node: session.node_id,
@@ -199,7 +204,7 @@ export class SessionsModel implements IDisposable {
     } catch (error) {
       next = { ...UNKNOWN, asked, error: messageOf(error) };
     }
-    // An older answer must not take the place of a newer one.
+    // An older answer must not replace a newer one.
     if (this._state.contents.get(key)?.asked === asked) {
       this._setContents(key, next);
     }

@@ -8,9 +8,9 @@ import {
   refreshIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { bytes, roughly } from '../format';
-import { elapsed } from '../merge';
-import { ISession, IVariable } from '../protocol';
+import { bytes, roughly } from '../core/format';
+import { elapsed } from '../core/merge';
+import { ISession, IVariable } from '../core/protocol';
 import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
 import { IconButton } from '../ui/iconButton';
 import { StateShape } from '../ui/shape';
@@ -21,7 +21,7 @@ import { givenName, isName, typeText } from './sessions';
 /** Pixels, as `style/sessions.css` has them: the list must know before it draws. */
 const GROUP = 24;
 const LINE = 28;
-/** Characters of a name that nobody gave. */
+/** How many characters of a generated name are shown. */
 const SHORT = 8;
 
 /** The height of a row. */
@@ -198,14 +198,14 @@ function activity(session: ISession, trans: TranslationBundle): string {
     : trans.__('running, %1 waiting', session.waiting);
 }
 
-/** What goes with a session. */
+/** What is lost with a session. */
 function losses(
   { busy }: ISession,
   count: number | undefined,
   trans: TranslationBundle
 ): string {
   if (busy) {
-    return trans.__('What runs is stopped; all is lost.');
+    return trans.__('The running cell is stopped; all variables are lost.');
   }
   if (count === 0) {
     return trans.__('Nothing is lost: it has no variables.');

@@ -2,7 +2,7 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { ISession, IVariable } from '../protocol';
+import { ISession, IVariable } from '../core/protocol';
 import { useWhileSeen } from '../ui/looking';
 import { firstOfGroups } from '../ui/rows';
 import { ISessionSectionProps, useConnection, useSignal } from '../ui/state';
@@ -17,7 +17,7 @@ export type Item =
   | { kind: 'variable'; session: ISession; variable: IVariable }
   | { kind: 'note'; session: ISession; text: string };
 
-/** What is asked about, before it is done. */
+/** What the user is asked to confirm. */
 export interface IQuestion {
   key: string;
   action: 'restart' | 'end' | 'delete';
@@ -226,8 +226,10 @@ function noteOf(
 ): string {
   if (contents?.isBusy) {
     return contents.variables === null
-      ? trans.__('A cell is running. Its variables are shown when it is over.')
-      : trans.__('A cell is running. This is how it was before.');
+      ? trans.__('A cell is running. The variables are shown when it ends.')
+      : trans.__(
+          'A cell is running. These are the variables from before it started.'
+        );
   }
   if (contents?.error) {
     return contents.error;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ISnapshot } from '../protocol';
-import { sample, samples } from '../samples.testing';
+import { ISnapshot } from '../core/protocol';
+import { sample, samples } from '../core/samples.testing';
 import {
   givenName,
   isName,

@@ -1,11 +1,11 @@
-/** What can be told of sessions and their variables beyond what the server says. No DOM. */
+/** What is computed from the sessions and variables that the server sends. No DOM. */
 
-import { ISession, IVariable } from '../protocol';
-import { State } from '../tokens';
+import { ISession, IVariable } from '../core/protocol';
+import { State } from '../core/tokens';
 
-/** As a kernel names the session that is its own. */
+/** The name of a kernel's own session. */
 const OWN_NAME = /^[0-9a-f]{16}$/;
-/** Those jobs that can change what is in a session. */
+/** The functions of jobs that can change the variables of a session. */
 const CHANGES = new Set(['cell', 'widget', 'variables', 'unknown']);
 
 export function keyOf({
@@ -20,7 +20,7 @@ export function givenName({ session }: ISession): string | null {
   return OWN_NAME.test(session) ? null : session;
 }
 
-/** What changes when a session may be another than before: nodes, and jobs that begin or end. */
+/** A text that changes whenever a session may have changed: with nodes, and jobs that begin or end. */
 export function signature(state: State, nodeId: string | null): string {
   if (state.kind !== 'snapshot') {
     return '';

@@ -72,7 +72,7 @@ export function ConnectForm({
       />
       <p>
         {trans.__(
-          'The key is kept on the Jupyter server, readable for you alone; not in this page.'
+          'The key is stored on the Jupyter server, where only you can read it. It is not stored in this page.'
         )}
       </p>
       <div className="jp-EasyRemote-buttons">

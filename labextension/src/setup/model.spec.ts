@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Refusal } from '../request';
+import { Refusal } from '../core/request';
 import { SetupModel } from './model';
 
 function modelOf(answer: (path: string, body?: object) => unknown) {

@@ -1,8 +1,8 @@
-/** Starting or choosing a gateway: what is offered, what goes on, what went wrong. No DOM. */
+/** Starting or choosing a gateway: what is possible, what is under way, what failed. No DOM. */
 
 import { ISignal, Signal } from '@lumino/signaling';
-import { ISetup } from '../protocol';
-import { CallServer, Refusal } from '../request';
+import { ISetup } from '../core/protocol';
+import { CallServer, Refusal } from '../core/request';
 
 /** A field of the form, or the button that starts one here. */
 export type Place = 'address' | 'key' | 'start';
@@ -11,7 +11,7 @@ export interface ISetupState {
   /** Null until it is known. */
   offer: ISetup | null;
   busy: 'starting' | 'connecting' | null;
-  /** Where something has to change, and why. */
+  /** What is wrong with which field, or null. */
   error: { place: Place; message: string } | null;
 }
 
@@ -30,7 +30,7 @@ export class SetupModel {
     return this._stateChanged;
   }
 
-  /** Ask what can be done now; that a server doesn't answer is told elsewhere. */
+  /** Ask what can be done now; other parts show it if the server does not answer. */
   async load(): Promise<void> {
     const offer = await this._call<ISetup>('setup').catch(() => NOTHING);
     this._update({ offer });

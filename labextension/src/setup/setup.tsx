@@ -2,8 +2,8 @@
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IStep } from '../nothing';
-import { ISetup } from '../protocol';
+import { IStep } from '../core/nothing';
+import { ISetup } from '../core/protocol';
 import { useSignal } from '../ui/state';
 import { Steps } from '../ui/steps';
 import { ConnectForm } from './form';
@@ -108,9 +108,9 @@ function consequence(
 ): string {
   return start === 'gateway'
     ? trans.__(
-        'A gateway and a node on the machine of this Jupyter server, for you alone. They end with it.'
+        'Starts a gateway and a node on the machine of the Jupyter server, for you alone. They end when the server ends.'
       )
     : trans.__(
-        'A node on the machine of this Jupyter server. It ends with it.'
+        'Starts a node on the machine of the Jupyter server. It ends when the server ends.'
       );
 }

@@ -1,4 +1,4 @@
-/** A question in the place where it comes up: by mouse, or Enter and Escape. */
+/** A question in place of the buttons: answered by mouse, or with Enter and Escape. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
@@ -14,14 +14,14 @@ export function Confirm({
   trans
 }: {
   text: string;
-  /** What the button says that does it. */
+  /** The label of the button that does it. */
   action: string;
   onYes: () => void;
   onNo: () => void;
   trans: TranslationBundle;
 }): React.ReactElement {
   const close = (element: Element, act: () => void) => {
-    // The focus must not go with the buttons.
+    // When the buttons go, the focus moves to the row.
     element.closest<HTMLElement>('[role="treeitem"]')?.focus();
     act();
   };

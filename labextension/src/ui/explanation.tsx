@@ -1,8 +1,8 @@
-/** What stands where there is nothing to show. */
+/** The text that is shown if there is nothing else to show. */
 
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import { IExplanation } from '../nothing';
+import { IExplanation } from '../core/nothing';
 
 export function Explanation({
   explanation: { title, text, retryIn },

@@ -1,11 +1,11 @@
-/** Something that is wanted only while somebody can see it. */
+/** Keeps a lease only while somebody can see the element. */
 
 import { IDisposable } from '@lumino/disposable';
 import * as React from 'react';
 
 /**
- * Acquire it while the element can be seen: in an open section, in front. What
- * lies in a hidden page is not told apart: there the connection rests by itself.
+ * Acquire the lease while the element can be seen: in an open section, in front.
+ * A hidden page is not looked at here: there the connection itself pauses.
  */
 export function useWhileSeen(
   acquire: () => IDisposable

@@ -1,10 +1,10 @@
 /** A labelled bar with its value in words. */
 
 import * as React from 'react';
-import { Series } from '../protocol';
+import { Series } from '../core/protocol';
 import { Sparkline } from './sparkline';
 
-/** From this share on a bar warns, if it is of something that runs out. */
+/** From this share on the bar of a resource that can run out has a warning colour. */
 const NEARLY_FULL = 0.9;
 
 export interface IMeterProps {
@@ -15,7 +15,7 @@ export interface IMeterProps {
   value: number | null;
   /** The value as people read it. */
   text: string;
-  /** Memory runs out; a processor that is busy does what it is there for. */
+  /** Whether it can run out, as memory can; a busy processor is no reason to warn. */
   runsOut?: boolean;
   /** The last five minutes of it. */
   series: Series;

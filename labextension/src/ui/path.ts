@@ -1,6 +1,6 @@
 /** The line of a sparkline, as the `d` of an SVG path. */
 
-import { Series } from '../protocol';
+import { Series } from '../core/protocol';
 
 /** The line is a pixel thick: half of it lies beyond its middle. */
 const MARGIN = 0.75;

@@ -1,8 +1,8 @@
-/** A state as a shape, so that colour is never alone in telling it. */
+/** A state as a shape, so that nobody has to see its colour. */
 
 import * as React from 'react';
 
-/** A disc is well, a ring waits, a broken ring is in doubt, a tick is done, a cross is off. */
+/** Disc: well. Ring: waits. Broken ring: in doubt. Tick: done. Cross: off. */
 export type Shape = 'well' | 'waiting' | 'doubt' | 'done' | 'off';
 
 const PATHS: Record<Shape, React.ReactElement> = {

@@ -1,8 +1,8 @@
 /** Five minutes of one meter as a line. */
 
 import * as React from 'react';
-import { LENGTH } from '../merge';
-import { Series } from '../protocol';
+import { LENGTH } from '../core/merge';
+import { Series } from '../core/protocol';
 import { path } from './path';
 
 const WIDTH = 60;

@@ -3,15 +3,15 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
-import { INodeActions } from '../actions';
+import { INodeActions } from '../nodes/actions';
 import { IFunctionActions } from '../functions/actions';
 import { IJobActions } from '../jobs/actions';
-import { IOptions, OptionsModel } from '../options';
-import { IBars } from '../protocol';
+import { IOptions, OptionsModel } from '../core/options';
+import { IBars } from '../core/protocol';
 import { ISessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
 import { SetupModel } from '../setup/model';
-import { IConnectionModel, State } from '../tokens';
+import { IConnectionModel, State } from '../core/tokens';
 
 /** What every section of the panel gets. */
 export interface ISectionProps {

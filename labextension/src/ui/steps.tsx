@@ -3,12 +3,12 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import { checkIcon, copyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
-import { IStep } from '../nothing';
+import { IStep } from '../core/nothing';
 
 /** Milliseconds for which the button says that it has copied. */
 const COPIED_MS = 1500;
 
-/** What can be done in a terminal; folded where there is a better way. */
+/** Commands for a terminal; folded if there is a better way. */
 export function Steps({
   steps,
   isFolded,

@@ -24,12 +24,12 @@ export interface ITreeProps<T> {
   className: string;
   /** What the rows are: each has its key as `data-KIND`, for menus. */
   kind: 'node' | 'job' | 'function' | 'session';
-  /** What stands below an item that is expanded; without it, only that item itself grows. */
+  /** The rows below an expanded item; without it, only the item itself grows. */
   childrenOf?: (item: T) => readonly T[];
-  /** Which items are expanded, by key, where somebody else has to know that, too. */
+  /** Which items are expanded, by key, if the owner has to know. */
   expanded?: ReadonlySet<string>;
   onExpand?: (item: T, isExpanded: boolean) => void;
-  /** What Enter does; else it expands. */
+  /** What Enter does; without it, Enter expands the row. */
   onEnter?: (item: T) => void;
   /** What Alt+Enter and a double click do. */
   onOpen?: (item: T) => void;
@@ -57,7 +57,7 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
   );
   const drawn = all.map((_, row) => row).slice(first, last);
   if (all.length > 0 && (activeRow < first || activeRow >= last)) {
-    drawn.push(activeRow); // the tab key must find it
+    drawn.push(activeRow); // the tab key must reach it
   }
 
   const expand = ({ item, level }: ITreeRow<T>, isExpanded: boolean) => {
@@ -83,7 +83,7 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
     });
   };
 
-  // A row that goes while it has the focus leaves it to the next one.
+  // When the row with the focus goes, the next row gets the focus.
   const focused = React.useRef(-1);
   React.useEffect(() => {
     const isLost = document.activeElement === document.body;
@@ -97,7 +97,7 @@ export function Tree<T>(props: ITreeProps<T>): React.ReactElement {
     const isExpanded = expanded.has(keyOf(item));
     const target = moved(event.key, row, all.length);
     if (event.target !== event.currentTarget && target === null) {
-      return; // it is for a button of the row
+      return; // the key is for a button of the row
     }
     if (target !== null) {
       move(target);

@@ -9,7 +9,7 @@ export function offsets(heights: readonly number[]): number[] {
   return tops;
 }
 
-/** The rows from the first that shows to behind the last, and a few more. */
+/** The range of rows that can be seen, and a few more on both sides. */
 export function visible(
   tops: readonly number[],
   scroll: number,
@@ -31,7 +31,7 @@ export function reveal(
   return Math.min(Math.max(scroll, tops[row + 1] - height), tops[row]);
 }
 
-/** The row that a key leads to, or null where it is none that moves. */
+/** The row that a key leads to, or null if the key does not move. */
 export function moved(key: string, row: number, count: number): number | null {
   const steps: Partial<Record<string, number>> = {
     ArrowDown: row + 1,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from easyremote.errors import UsageError
 from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse, split
+from tests.processes import LABEXTENSION
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_any_is_a_target_of_an_expression() -> None:
 
 
 def test_the_panel_knows_which_options_have_a_value() -> None:
-    source = (Path(__file__).parents[3] / "labextension" / "src" / "magic" / "line.ts").read_text()
+    source = (LABEXTENSION / "src" / "notebook" / "line.ts").read_text()
     listed = re.search(r"VALUED = \[(.*?)\]", source, re.DOTALL)
     assert listed is not None
     valued = [action.option_strings for action in PARSER._actions if action.nargs != 0]

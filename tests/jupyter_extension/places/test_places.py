@@ -16,6 +16,7 @@ from easyremote.errors import CallCancelled
 from easyremote.events import Stream
 from tests.conftest import LIMIT, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import until_there
 
 
 def cell(code: str) -> dict[str, Any]:
@@ -25,10 +26,7 @@ def cell(code: str) -> dict[str, Any]:
 
 def hold(gate: Path) -> str:
     """Code that says that it runs, and runs until the file is there."""
-    return (
-        "import pathlib, time\nprint('in', flush=True)\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)"
-    )
+    return f"import pathlib, time\nprint('in', flush=True)\n{until_there(gate)}"
 
 
 def is_gone(process: int) -> bool:

@@ -14,14 +14,7 @@ import pytest_asyncio
 
 from easyremote.client.client import Client
 from tests import processes
-
-#: Seconds for an answer: of a session that starts, too.
-LIMIT = 60.0
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
-    return processes.Home(tmp_path_factory.mktemp("home"))
+from tests.processes import LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -44,22 +37,6 @@ def unconfigured_jupyter(tmp_path: Path) -> Iterator[processes.Jupyter]:
     home = processes.Home(tmp_path / "home")
     with processes.jupyter("jupyter_server", tmp_path / "server", home) as served:
         yield served
-
-
-@pytest.fixture(scope="session")
-def cells_home(tmp_path_factory: pytest.TempPathFactory) -> processes.Home:
-    return processes.Home(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="session")
-def cells(cells_home: processes.Home) -> Iterator[Client]:
-    """A client, and a node that runs its cells."""
-    with (
-        processes.gateway(cells_home, processes.free_port()),
-        processes.open_node(cells_home, "cells"),
-        Client(cells_home.local["gateway"], cells_home.local["keys"]["client"]) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(scope="session")

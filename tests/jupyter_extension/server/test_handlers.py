@@ -13,10 +13,9 @@ import pytest
 from easyremote.identity import Key
 from easyremote_jupyter.server.handlers import paced
 from tests import processes
+from tests.processes import LIMIT
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
-
-LIMIT = 10.0
 
 
 class Browser:

@@ -15,10 +15,10 @@ from easyremote.errors import RemoteError
 from easyremote.identity import Key
 from tests import processes
 from tests.jupyter_extension.server.test_handlers import Browser
+from tests.processes import LIMIT
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
-LIMIT = 60.0
 BARS = """
 import time
 from tqdm import tqdm

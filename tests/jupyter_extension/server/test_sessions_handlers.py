@@ -15,11 +15,9 @@ from easyremote.identity import Key
 from tests import processes
 from tests.jupyter_extension.server.test_handlers import Browser
 from tests.jupyter_extension.server.test_jobs_handlers import start
+from tests.processes import LIMIT, until_there
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
-
-
-LIMIT = 60.0
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ async def test_while_a_cell_runs_nothing_is_said_or_deleted(
     browser: Browser, cells: Client, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    code = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)"
+    code = f"import pathlib, time\n{until_there(gate)}"
     job = start(cells, code, "busy")
     async with asyncio.timeout(LIMIT):
         while not (await sessions(browser)).get("busy", {}).get("busy"):

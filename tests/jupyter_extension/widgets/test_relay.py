@@ -9,8 +9,7 @@ import pytest
 
 from easyremote.events import CommMessage
 from easyremote_jupyter.widgets.relay import Said, WidgetRelay
-
-LIMIT = 10.0
+from tests.processes import LIMIT
 
 
 def value(n: int, comm: str = "a", name: str = "value") -> Said:

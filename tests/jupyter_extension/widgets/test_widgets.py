@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.jupyter_extension.conftest import LIMIT, Kernel, Shown
+from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -278,7 +279,7 @@ def test_a_background_cells_widgets_are_in_its_own_display(front: FrontEnd, tmp_
     shown = front.run(
         "%%remote --bg job\nimport ipywidgets as w, pathlib, time\n"
         "from IPython.display import display\n"
-        f"while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n"
+        f"{until_there(gate)}\n"
         "print('made')\ndisplay(w.IntSlider(77, description='far'))\nw.Text('value')"
     )
     (first,) = shown.of("display_data")

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from easyremote.node.worker.outlived import Outlived
-
-LIMIT = 10.0
+from tests.processes import LIMIT
 
 
 def works_until(gate: threading.Event, ended: list[str | None], outlived: Outlived[str]) -> None:
