@@ -62,7 +62,7 @@ class _Watcher:
         link.send(Event(self.number, self.sent, link.offer((body,), len(body), "msgpack")))
 
 
-class Feed:
+class GatewayFeed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
     def __init__(self, calls: Hub) -> None:

@@ -28,7 +28,7 @@ from easyremote.errors import (
     UsageError,
     VersionMismatch,
 )
-from easyremote.gateway.feed import Feed
+from easyremote.gateway.feed import GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
 from easyremote.gateway.http.strangers import WINDOW, WrongKeys
@@ -73,7 +73,7 @@ class Links:
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
-        self.feed = Feed(self.calls)
+        self.feed = GatewayFeed(self.calls)
         self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import msgspec
 
-from easyremote.panel.messages import Delta, Job, Message, Node, Series, Snapshot
+from easyremote.panel.messages import Delta, JobRow, Message, NodeRow, Series, Snapshot
 
 #: Nobody sees a smaller change of memory: the panel shows tenths of a GiB.
 MEMORY_STEP = 2**24
 
-T = TypeVar("T", Node, Job)
+T = TypeVar("T", NodeRow, JobRow)
 
 
 class Deltas:
@@ -78,7 +78,7 @@ def _is_known(new: T, old: T | None, clock: str) -> bool:
     return msgspec.structs.replace(old, **{clock: getattr(new, clock)}) == new
 
 
-def _as_loaded_as(old: Node | None, new: Node) -> Node:
+def _as_loaded_as(old: NodeRow | None, new: NodeRow) -> NodeRow:
     if old is None or old.cpu is None or (old.state, len(old.gpus)) != (new.state, len(new.gpus)):
         return new
     metrics = ("cpu", "memory_used", "gpus", "received", "sent")
@@ -90,7 +90,7 @@ def _left(old: Iterable[str], new: Iterable[str]) -> list[str]:
     return [each for each in old if each not in present]
 
 
-def _steady(node: Node) -> Node:
+def _steady(node: NodeRow) -> NodeRow:
     """Round away changes that nobody can see, so that they are not sent in every delta."""
     gpus = [
         msgspec.structs.replace(

@@ -20,10 +20,10 @@ from easyremote.errors import EasyRemoteError, GatewayUnreachable, InternalError
 from easyremote.panel.following import Following, replay
 from easyremote.panel.history import History
 from easyremote.panel.messages import (
-    Bars,
+    BarsMoved,
     Connecting,
+    JobBars,
     Message,
-    Progress,
     Snapshot,
     Unavailable,
     snapshot,
@@ -56,7 +56,7 @@ def connect() -> Client:
     return Client()
 
 
-class Feed:
+class PanelFeed:
     """Watches the gateway while anybody watches the feed.
 
     Parameters
@@ -104,9 +104,9 @@ class Feed:
                 loop = asyncio.get_running_loop()
                 self._closing = loop.call_later(self._linger, self._stop)
 
-    def progress(self) -> Progress:
+    def progress(self) -> BarsMoved:
         """All bars of all jobs."""
-        return Progress({call_id: self._bars(call_id) for call_id in self._with_bars})
+        return BarsMoved({call_id: self._bars(call_id) for call_id in self._with_bars})
 
     async def first_word(self) -> Snapshot | Unavailable:
         """The newest snapshot, or the reason why none came in time."""
@@ -256,5 +256,5 @@ class Feed:
         """The jobs that have bars."""
         return self._following.call_ids if self._following is not None else []
 
-    def _bars(self, call_id: str) -> Bars:
-        return self._following.bars(call_id) if self._following is not None else Bars([], 0)
+    def _bars(self, call_id: str) -> JobBars:
+        return self._following.bars(call_id) if self._following is not None else JobBars([], 0)

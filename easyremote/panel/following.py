@@ -18,7 +18,7 @@ import msgspec
 
 from easyremote.errors import EasyRemoteError
 from easyremote.events import Event, Progress
-from easyremote.panel.messages import Bar, Bars, Job
+from easyremote.panel.messages import Bar, JobBars, JobRow
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client
@@ -77,7 +77,7 @@ class Following:
         #: Jobs that were followed to their end, or that can't be followed.
         self._done: set[str] = set()
 
-    def update(self, jobs: list[Job]) -> None:
+    def update(self, jobs: list[JobRow]) -> None:
         """Follow the jobs that run now, and stop following all others."""
         present = {job.call_id for job in jobs}
         self._done &= present
@@ -92,13 +92,13 @@ class Following:
                     self._run(job.call_id, job.node_id), name=f"easyremote-follow-{job.call_id}"
                 )
 
-    def bars(self, call_id: str) -> Bars:
+    def bars(self, call_id: str) -> JobBars:
         """The bars of a job: those that run come first, the outermost of them at the top."""
         bars = sorted(
             self._bars.get(call_id, {}).values(),
             key=lambda bar: (bar.state != "running", bar.position),
         )
-        return Bars(bars[:MAX_BARS], len(bars))
+        return JobBars(bars[:MAX_BARS], len(bars))
 
     @property
     def call_ids(self) -> list[str]:
@@ -113,7 +113,7 @@ class Following:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _is_to_follow(self, job: Job) -> bool:
+    def _is_to_follow(self, job: JobRow) -> bool:
         return (
             job.function in FOLLOWED
             and job.state == "running"

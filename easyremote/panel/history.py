@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from easyremote.panel.messages import Node, Series
+from easyremote.panel.messages import NodeRow, Series
 
 #: Five minutes at a sample a second.
 LENGTH = 300
@@ -25,7 +25,7 @@ class History:
         self.sample = 0
         self._rings: dict[str, list[deque[int | None]]] = {}
 
-    def add(self, nodes: list[Node]) -> None:
+    def add(self, nodes: list[NodeRow]) -> None:
         """Take the next sample; forget nodes that the gateway has forgotten."""
         self.sample += 1
         self._rings = {node.node_id: self._extended(node) for node in nodes}
@@ -45,7 +45,7 @@ class History:
             for node_id, rings in self._rings.items()
         }
 
-    def _extended(self, node: Node) -> list[deque[int | None]]:
+    def _extended(self, node: NodeRow) -> list[deque[int | None]]:
         values = meters(node)
         rings = self._rings.get(node.node_id, [])
         rings = rings[: len(values)] + _new_rings(len(values) - len(rings))
@@ -54,7 +54,7 @@ class History:
         return rings
 
 
-def meters(node: Node) -> list[int | None]:
+def meters(node: NodeRow) -> list[int | None]:
     """CPU and RAM of a node, what it receives and sends, then use and memory of each GPU."""
     if node.state == "offline":
         return [None for _ in range(4 + 2 * len(node.gpus))]

@@ -35,14 +35,14 @@ class Gateway(msgspec.Struct):
     version: str
 
 
-class Gpu(msgspec.Struct):
+class GpuRow(msgspec.Struct):
     name: str
     use: float | None = None  # 0 to 1
     memory_used: int | None = None  # bytes
     memory_total: int | None = None
 
 
-class Node(msgspec.Struct):
+class NodeRow(msgspec.Struct):
     node_id: str
     state: str  # online, suspect or offline; a newer gateway may know more
     since: float  # seconds in this state
@@ -55,7 +55,7 @@ class Node(msgspec.Struct):
     cpu: float | None = None  # 0 to 1, of all cores together
     memory_used: int | None = None  # bytes
     memory_total: int | None = None
-    gpus: list[Gpu] = []
+    gpus: list[GpuRow] = []
     received: float | None = None  # bytes a second, from and to other machines
     sent: float | None = None
     labels: list[str] = []
@@ -65,7 +65,7 @@ class Node(msgspec.Struct):
     processes: int | None = None  # shipped functions of one key at a time
 
 
-class Job(msgspec.Struct):
+class JobRow(msgspec.Struct):
     call_id: str
     function: str
     node_id: str | None
@@ -102,7 +102,7 @@ class Bar(msgspec.Struct):
     scaled: bool = False
 
 
-class Bars(msgspec.Struct):
+class JobBars(msgspec.Struct):
     """The bars of one job that are worth showing, the outermost first, and how many there are."""
 
     bars: list[Bar]
@@ -117,8 +117,8 @@ class Snapshot(msgspec.Struct, tag_field="kind", tag="snapshot"):
     """Everything that the panel shows, at one moment."""
 
     gateway: Gateway
-    nodes: list[Node]
-    jobs: list[Job]
+    nodes: list[NodeRow]
+    jobs: list[JobRow]
     more: int = 0  # jobs beside these
     ended: list[EndedJob] = []  # the last jobs that are over, the newest first
     seq: int = 0  # of the messages to one browser
@@ -134,19 +134,19 @@ class Delta(msgspec.Struct, tag_field="kind", tag="delta", omit_defaults=True):
 
     seq: int
     sample: int  # the meters have kept their values up to it
-    nodes: list[Node] = []
+    nodes: list[NodeRow] = []
     gone: list[str] = []
-    jobs: list[Job] = []
+    jobs: list[JobRow] = []
     over: list[str] = []  # call ids of jobs that are no more
     more: int = 0
     ended: list[EndedJob] = []  # those that were not told before
     latency: float | None = None
 
 
-class Progress(msgspec.Struct, tag_field="kind", tag="progress"):
+class BarsMoved(msgspec.Struct, tag_field="kind", tag="progress"):
     """The bars that have moved, by call id; those of other jobs are unchanged."""
 
-    jobs: dict[str, Bars]
+    jobs: dict[str, JobBars]
 
 
 class Unavailable(msgspec.Struct, tag_field="kind", tag="unavailable"):
@@ -165,7 +165,7 @@ class Polled(msgspec.Struct):
     """The answer to a browser that polls because it can't have a stream."""
 
     message: Message
-    progress: Progress  # all bars of all jobs
+    progress: BarsMoved  # all bars of all jobs
 
 
 class Piece(msgspec.Struct):
@@ -184,7 +184,7 @@ class LogPage(msgspec.Struct):
     state: str  # queued, running, done, failed or lost
 
 
-class Stopped(msgspec.Struct):
+class StopAnswer(msgspec.Struct):
     """The answer to a cancel or a kill."""
 
     stopped: bool  # False where it was over
@@ -196,7 +196,7 @@ class ErrorText(msgspec.Struct):
     error: str  # empty where it did not
 
 
-class Session(msgspec.Struct):
+class SessionRow(msgspec.Struct):
     """A session on a node, of the server's own key."""
 
     node_id: str
@@ -208,7 +208,7 @@ class Session(msgspec.Struct):
 
 
 class SessionList(msgspec.Struct):
-    sessions: list[Session]
+    sessions: list[SessionRow]
     silent: list[str]  # nodes that did not answer
 
 
@@ -246,7 +246,7 @@ class Done(msgspec.Struct):
     done: bool  # False where there was none any more
 
 
-class Function(msgspec.Struct):
+class FunctionRow(msgspec.Struct):
     """A function that a node offers."""
 
     node_id: str
@@ -261,7 +261,7 @@ class Function(msgspec.Struct):
 
 
 class FunctionList(msgspec.Struct):
-    functions: list[Function]
+    functions: list[FunctionRow]
 
 
 class RunRequest(msgspec.Struct):
@@ -315,5 +315,5 @@ def unavailable(error: EasyRemoteError, retry_in: int) -> Unavailable:
     return Unavailable(reason, str(error), retry_in)
 
 
-def encode(message: Message | Delta | Progress) -> str:
+def encode(message: Message | Delta | BarsMoved) -> str:
     return msgspec.json.encode(message).decode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-from easyremote.panel.messages import Bars, Message, Progress
+from easyremote.panel.messages import BarsMoved, JobBars, Message
 
 __all__ = ["Subscription"]
 
@@ -28,7 +28,7 @@ class Subscription:
     """
 
     def __init__(
-        self, first: Message, bars: Callable[[str], Bars], moved: list[str] | None = None
+        self, first: Message, bars: Callable[[str], JobBars], moved: list[str] | None = None
     ) -> None:
         self._newest: Message | None = first
         self._bars = bars
@@ -55,11 +55,11 @@ class Subscription:
         self._settle()
         return message
 
-    def take_progress(self) -> Progress | None:
+    def take_progress(self) -> BarsMoved | None:
         """Take the bars that have moved since the last call."""
         moved, self._moved = self._moved, set()
         self._settle()
-        return Progress({call_id: self._bars(call_id) for call_id in moved}) if moved else None
+        return BarsMoved({call_id: self._bars(call_id) for call_id in moved}) if moved else None
 
     def _settle(self) -> None:
         if self._newest is None and not self._moved:

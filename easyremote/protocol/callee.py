@@ -3,7 +3,7 @@
 What a call shares with a call that is passed on is in ``held.py``. Here an event is kept until the
 gateway says SEEN, and an outcome until it says DELIVERED, so that both can be said again.
 
-Pure: what runs a call is behind `Runner`. ``tests/protocol/test_callee.py`` and
+Pure: what runs a call is behind `CallRunner`. ``tests/protocol/test_callee.py`` and
 ``test_machine.py`` prove it.
 """
 
@@ -39,7 +39,7 @@ class LocalCall(HeldCall):
         return len(self.unseen) < EVENT_WINDOW and self.unseen_bytes < EVENT_WINDOW_BYTES
 
 
-class Runner(Protocol):
+class CallRunner(Protocol):
     """What runs calls. All methods are called on the thread that owns the Link."""
 
     def start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None: ...
@@ -52,7 +52,7 @@ class Runner(Protocol):
 class Callee(HeldCalls[LocalCall]):
     """All calls that this process runs."""
 
-    def __init__(self, runner: Runner, seal: Seal = CLEAR) -> None:
+    def __init__(self, runner: CallRunner, seal: Seal = CLEAR) -> None:
         super().__init__(LocalCall, seal)
         self._runner = runner
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from easyremote.gateway.feed import CHANGES_LIMIT, UNSEEN_LIMIT, Feed
+from easyremote.gateway.feed import CHANGES_LIMIT, UNSEEN_LIMIT, GatewayFeed
 from easyremote.protocol.messages import (
     Cancel,
     Dispatch,
@@ -31,7 +31,7 @@ class Watched(Desk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.feed = Feed(self.calls)
+        self.feed = GatewayFeed(self.calls)
 
     def ask(self, client: ClientPeer, message: Message) -> bool:
         return self.feed.receive(client.client, message)

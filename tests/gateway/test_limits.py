@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import ProtocolError
-from easyremote.gateway.feed import WATCHES, Feed
+from easyremote.gateway.feed import WATCHES, GatewayFeed
 from easyremote.gateway.records import TAKEN
 from easyremote.gateway.recovery import MAX_ADOPTED
 from easyremote.protocol.caller import unpack_error
@@ -81,7 +81,7 @@ def test_a_number_stands_for_one_call_only(desk: Desk) -> None:
 
 
 def test_one_client_watches_only_so_often(desk: Desk) -> None:
-    feed, client, other = Feed(desk.calls), desk.client(), desk.client()
+    feed, client, other = GatewayFeed(desk.calls), desk.client(), desk.client()
     for number in range(1, WATCHES + 2):
         function = "$watch" if number % 2 else "$changes"
         feed.receive(client.client, Submit(number, desk.new_id(), "", function, payload()))

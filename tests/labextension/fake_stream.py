@@ -13,17 +13,17 @@ import easyremote
 from easyremote.panel.history import LENGTH, meters
 from easyremote.panel.messages import (
     Bar,
-    Bars,
+    BarsMoved,
     EndedJob,
     Gateway,
-    Gpu,
-    Job,
+    GpuRow,
+    JobBars,
+    JobRow,
     LogPage,
-    Node,
+    NodeRow,
     Piece,
-    Progress,
-    Session,
     SessionList,
+    SessionRow,
     Snapshot,
     encode,
 )
@@ -38,18 +38,18 @@ class FakeStream:
     def __init__(
         self,
         page: Page,
-        nodes: list[Node],
-        jobs: list[Job] | None = None,
+        nodes: list[NodeRow],
+        jobs: list[JobRow] | None = None,
         ended: list[EndedJob] | None = None,
-        bars: dict[str, Bars] | None = None,
+        bars: dict[str, JobBars] | None = None,
         server: str = easyremote.__version__,
-        sessions: list[Session] | None = None,
+        sessions: list[SessionRow] | None = None,
     ) -> None:
         history = {node.node_id: [_wave(value) for value in meters(node)] for node in nodes}
         snapshot = Snapshot(GATEWAY, nodes, jobs or [], 0, ended or [], sample=LENGTH)
         snapshot.history, snapshot.latency, snapshot.server = history, 0.0234, server
         self._page = page
-        self._texts = [encode(snapshot), encode(Progress(bars or {}))]
+        self._texts = [encode(snapshot), encode(BarsMoved(bars or {}))]
         page.route_web_socket(lambda url: "easyremote/stream" in url, self._open)
         self._doc = ""
         page.route(
@@ -78,8 +78,8 @@ class FakeStream:
             socket.send(text)
 
 
-def node(node_id: str, **changes: Any) -> Node:
-    plain = Node(
+def node(node_id: str, **changes: Any) -> NodeRow:
+    plain = NodeRow(
         *(node_id, "online", 4000.0, "3.11.7", easyremote.__version__, ["train"], 0, 8),
         cores=16,
         cpu=0.24,
@@ -89,7 +89,7 @@ def node(node_id: str, **changes: Any) -> Node:
     return msgspec.structs.replace(plain, **changes)
 
 
-def functions(nodes: list[Node], doc: str) -> dict[str, Any]:
+def functions(nodes: list[NodeRow], doc: str) -> dict[str, Any]:
     """What the server says of the functions of these nodes."""
     hints = {"properties": {"data": {}, "epochs": {"type": "integer"}}, "required": ["data"]}
     plain = {"signature": "(data, epochs=10)", "doc": doc, "streams": False, "parameters": hints}
@@ -107,8 +107,8 @@ def bar(desc: str, n: float, total: float | None = 100, **changes: Any) -> Bar:
     return msgspec.structs.replace(plain, **changes)
 
 
-def gpu(use: float, used: float, name: str = "NVIDIA A100-SXM4-80GB") -> Gpu:
-    return Gpu(name, use, int(used * GIB), 80 * GIB)
+def gpu(use: float, used: float, name: str = "NVIDIA A100-SXM4-80GB") -> GpuRow:
+    return GpuRow(name, use, int(used * GIB), 80 * GIB)
 
 
 def _wave(value: int | None) -> list[int | None]:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import easyremote
-from easyremote.panel.messages import Bars, EndedJob, Job, Session
+from easyremote.panel.messages import EndedJob, JobBars, JobRow, SessionRow
 from tests import processes
 from tests.labextension.fake_stream import FakeStream, bar, gpu, node
 from tests.labextension.test_panel import open_panel, picture
@@ -40,11 +40,11 @@ NODES = [
     node(MARKUP, cpu=None, memory_used=None),
 ]
 JOBS = [
-    Job("a1", "train", "gpu-node", "running", 200.0),
-    Job("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
-    Job("a3", "embed", "gpu-node", "queued", 12.0, place=1),
-    Job("a4", "embed", "gpu-node", "queued", 9.0, place=2),
-    Job("a5", MARKUP, LONG, "running", 9.0),
+    JobRow("a1", "train", "gpu-node", "running", 200.0),
+    JobRow("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
+    JobRow("a3", "embed", "gpu-node", "queued", 12.0, place=1),
+    JobRow("a4", "embed", "gpu-node", "queued", 9.0, place=2),
+    JobRow("a5", MARKUP, LONG, "running", 9.0),
 ]
 ENDED = [
     EndedJob("b1", "cell", "gpu-node", "raised", 12.0, 70.0, "kernel/cell"),
@@ -52,7 +52,7 @@ ENDED = [
     EndedJob("b3", "embed", "gpu-node", "cancelled", 2.0, 90_000.0),
 ]
 BARS = {
-    "a2": Bars(
+    "a2": JobBars(
         [
             bar("epochs", 3, 10, eta=754.0, postfix="loss=0.12"),
             bar("batches", 61, 128, position=1, eta=12.0),
@@ -66,9 +66,9 @@ BARS = {
 
 
 SESSIONS = [
-    Session("gpu-node", "0123456789abcdef", True, 1, 0.0),
-    Session("gpu-node", "exploration", False, 0, 4000.0),
-    Session("office-mac", MARKUP, False, 0, 90.0),
+    SessionRow("gpu-node", "0123456789abcdef", True, 1, 0.0),
+    SessionRow("gpu-node", "exploration", False, 0, 4000.0),
+    SessionRow("office-mac", MARKUP, False, 0, 90.0),
 ]
 LOG = [
     ("stdout", "epoch 1: loss 0.31\nepoch 2: loss 0.12\n" + "x" * 300 + "\n"),

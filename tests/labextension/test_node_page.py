@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from easyremote.panel.messages import EndedJob, Job
+from easyremote.panel.messages import EndedJob, JobRow
 from tests import processes
 from tests.conftest import wait_until
 from tests.labextension.conftest import STARTS_MS, run_all
@@ -36,10 +36,10 @@ NODES = [
     node("office-mac"),
 ]
 JOBS = [
-    Job("a1", "train", "gpu-node", "running", 200.0),
-    Job("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
-    Job("a3", "embed", "gpu-node", "queued", 12.0, place=1),
-    Job("a4", "embed", "office-mac", "running", 9.0),
+    JobRow("a1", "train", "gpu-node", "running", 200.0),
+    JobRow("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
+    JobRow("a3", "embed", "gpu-node", "queued", 12.0, place=1),
+    JobRow("a4", "embed", "office-mac", "running", 9.0),
 ]
 ENDED = [EndedJob("b1", "cell", "gpu-node", "raised", 12.0, 70.0, "kernel/cell")]
 

@@ -14,23 +14,23 @@ from easyremote.panel.messages import (
     Delta,
     EndedJob,
     Gateway,
-    Job,
-    Node,
+    JobRow,
+    NodeRow,
     Snapshot,
     Unavailable,
     encode,
 )
 
 SAMPLES = Path(__file__).parent / "samples"
-A1 = Job("a1", "train", "a", "running", 12.3)
+A1 = JobRow("a1", "train", "a", "running", 12.3)
 
 
-def node(node_id: str, since: float = 1.0, **changes: Any) -> Node:
-    plain = Node(node_id, "online", since, "3.11.7", "3.0.0", [], 0, 8, 2, 0.1, 2000, 4000)
+def node(node_id: str, since: float = 1.0, **changes: Any) -> NodeRow:
+    plain = NodeRow(node_id, "online", since, "3.11.7", "3.0.0", [], 0, 8, 2, 0.1, 2000, 4000)
     return msgspec.structs.replace(plain, **changes)
 
 
-def snapshot(*nodes: Node, jobs: tuple[Job, ...] = (), sample: int = 1) -> Snapshot:
+def snapshot(*nodes: NodeRow, jobs: tuple[JobRow, ...] = (), sample: int = 1) -> Snapshot:
     gateway = Gateway("my-vps:8080", "3.0.0")
     return Snapshot(gateway, list(nodes), list(jobs), sample=sample, server="3.0.0")
 
@@ -43,8 +43,8 @@ def told(*messages: Snapshot | Connecting | Unavailable) -> list[Any]:
 def test_an_exchange_is_as_its_sample_says() -> None:
     history = {"a": [[40, 42], [25, 25], [1200, 0], [3, 3]], "b": [[10], [50], [0], [0]]}
     busy = {"running": 1, "memory_used": 1000}
-    new = Node("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
-    a2 = Job("a2", "train", "c", "queued", 0.1, place=1)
+    new = NodeRow("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
+    a2 = JobRow("a2", "train", "c", "queued", 0.1, place=1)
     last = snapshot(node("a", 15.5, cpu=0.9, **busy), new, jobs=(a2,), sample=5)
     last.latency = 0.0234
     last.more, last.ended = 3, [EndedJob("a1", "train", "a", "", 15.1, 0.4)]

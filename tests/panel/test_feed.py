@@ -11,7 +11,7 @@ import pytest
 from easyremote import errors
 from easyremote.config import Settings
 from easyremote.panel import feed as feed_module
-from easyremote.panel.feed import Feed, Subscription
+from easyremote.panel.feed import PanelFeed, Subscription
 from easyremote.panel.messages import Connecting, Message, Snapshot, Unavailable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(10)]
@@ -56,7 +56,7 @@ async def until(subscription: Subscription, kind: type[Message]) -> Any:
 
 async def test_a_subscriber_gets_first_what_is_known_and_then_what_is_new() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as subscription:
         assert await anext(subscription) == Connecting()
         client.script.put_nowait(1)
@@ -69,7 +69,7 @@ async def test_a_subscriber_gets_first_what_is_known_and_then_what_is_new() -> N
 
 async def test_a_snapshot_tells_how_long_the_gateway_takes_to_answer() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as subscription:
         latency = None
         while latency is None:  # it is measured beside what the gateway tells
@@ -81,7 +81,7 @@ async def test_a_snapshot_tells_how_long_the_gateway_takes_to_answer() -> None:
 
 async def test_all_tabs_share_one_client() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as one, feed.subscribe() as two:
         client.script.put_nowait(1)
         await until(one, Snapshot)
@@ -92,7 +92,7 @@ async def test_all_tabs_share_one_client() -> None:
 
 async def test_a_slow_browser_misses_snapshots_but_never_the_newest() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as slow, feed.subscribe() as quick:
         for number in range(5):
             client.script.put_nowait(number)
@@ -103,7 +103,7 @@ async def test_a_slow_browser_misses_snapshots_but_never_the_newest() -> None:
 
 async def test_the_client_is_closed_after_the_last_subscriber() -> None:
     client = FakeClient()
-    feed = Feed(client.connect, linger=0)
+    feed = PanelFeed(client.connect, linger=0)
     with feed.subscribe() as subscription:
         client.script.put_nowait(1)
         await until(subscription, Snapshot)
@@ -114,7 +114,7 @@ async def test_the_client_is_closed_after_the_last_subscriber() -> None:
 
 async def test_a_reload_of_the_page_keeps_the_client() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     for number in range(2):
         with feed.subscribe() as subscription:
             client.script.put_nowait(number)
@@ -129,7 +129,7 @@ async def test_a_reload_of_the_page_keeps_the_client() -> None:
 
 async def test_an_error_becomes_a_reason_and_a_retry_comes_at_once_when_asked() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as subscription:
         for attempts in range(1, 4):
             client.script.put_nowait(errors.NotAuthorized("Not this key."))
@@ -144,7 +144,7 @@ async def test_an_error_becomes_a_reason_and_a_retry_comes_at_once_when_asked() 
 
 async def test_the_feed_tries_again_by_itself() -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     client.script.put_nowait(None)
     client.script.put_nowait(1)
     with feed.subscribe() as subscription:
@@ -156,7 +156,7 @@ async def test_the_feed_tries_again_by_itself() -> None:
 
 async def test_a_mistake_of_ours_does_not_end_the_feed(caplog: pytest.LogCaptureFixture) -> None:
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     client.script.put_nowait(RuntimeError("a secret in the message"))
     with feed.subscribe() as subscription:
         message = await until(subscription, Unavailable)
@@ -174,7 +174,7 @@ async def test_a_gateway_that_falls_silent_counts_as_gone(
 ) -> None:
     monkeypatch.setattr(feed_module, "SILENCE", 0.05)
     client = FakeClient()
-    feed = Feed(client.connect)
+    feed = PanelFeed(client.connect)
     with feed.subscribe() as subscription:
         message = await until(subscription, Unavailable)
     assert message.reason == "unreachable"
@@ -183,6 +183,6 @@ async def test_a_gateway_that_falls_silent_counts_as_gone(
 
 
 async def test_closing_twice_or_unused_is_harmless() -> None:
-    feed = Feed(FakeClient().connect)
+    feed = PanelFeed(FakeClient().connect)
     await feed.aclose()
     await feed.aclose()

@@ -12,13 +12,13 @@ import pytest
 from easyremote.errors import CallLost, NotFound
 from easyremote.events import Progress, Stream
 from easyremote.panel.following import MAX_BARS, Following
-from easyremote.panel.messages import Job
+from easyremote.panel.messages import JobRow
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(10)]
 
 
-def job(call_id: str, function: str = "cell", state: str = "running") -> Job:
-    return Job(call_id, function, "gpu-node", state, 1.0)
+def job(call_id: str, function: str = "cell", state: str = "running") -> JobRow:
+    return JobRow(call_id, function, "gpu-node", state, 1.0)
 
 
 def bar(n: float, /, key: str = "1", **changes: Any) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easyremote.panel.history import LENGTH, History, meters
-from easyremote.panel.messages import Gpu, Node
+from easyremote.panel.messages import GpuRow, NodeRow
 
 
 def node(
@@ -12,10 +12,10 @@ def node(
     state: str = "online",
     gpus: int = 0,
     received: float | None = 1_234_567.0,
-) -> Node:
-    return Node(
+) -> NodeRow:
+    return NodeRow(
         *(node_id, state, 1.0, "3.11.7", "3.0.0", [], 0, 1, 2, cpu, 1000, 4000),
-        gpus=[Gpu("A100", 0.25, 1, 2)] * gpus,
+        gpus=[GpuRow("A100", 0.25, 1, 2)] * gpus,
         received=received,
         sent=received and 400.0,
     )

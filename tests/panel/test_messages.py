@@ -32,7 +32,7 @@ def test_what_is_polled_is_written_as_its_sample_says() -> None:
 
 
 def test_bars_and_pages_of_a_log_are_written_as_their_samples_say() -> None:
-    progress = msgspec.convert(sample("progress"), messages.Progress)
+    progress = msgspec.convert(sample("progress"), messages.BarsMoved)
     assert json.loads(messages.encode(progress)) == sample("progress")
     page = msgspec.convert(sample("log"), messages.LogPage)
     assert json.loads(msgspec.json.encode(page)) == sample("log")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from easyremote.gateway.feed import Feed
+from easyremote.gateway.feed import GatewayFeed
 from easyremote.protocol import builtins
 from easyremote.protocol.builtins import (
     BUILTINS,
@@ -106,7 +106,7 @@ def test_a_node_offers_all_that_the_gateway_does_not_answer() -> None:
 @pytest.mark.parametrize("row", BUILTINS.values(), ids=lambda row: row.name)
 def test_the_gateway_answers_its_own_rows_and_passes_on_the_others(row: Builtin) -> None:
     desk = Desk()
-    feed = Feed(desk.calls)
+    feed = GatewayFeed(desk.calls)
     peer = desk.client()
     submit = Submit(1, bytes(16), "n", row.name, Payload("msgpack", 1, b"\xc0"))
     assert feed.receive(peer.client, submit) is (row.answered_by is Answerer.GATEWAY)

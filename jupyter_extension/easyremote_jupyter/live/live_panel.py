@@ -19,7 +19,7 @@ from IPython.display import display
 
 from easyremote.client.client import Client
 from easyremote.errors import EasyRemoteError
-from easyremote.panel.messages import EndedJob, Job
+from easyremote.panel.messages import EndedJob, JobRow
 from easyremote_jupyter.jobs import Jobs, stop
 from easyremote_jupyter.live.live_source import Live, LiveSource
 from easyremote_jupyter.live.live_texts import (
@@ -49,7 +49,7 @@ class LivePanel:
     """
 
     def __init__(self, shell: Any, client: Client, jobs: Jobs) -> None:
-        def title(job: Job | EndedJob) -> str:
+        def title(job: JobRow | EndedJob) -> str:
             entry = jobs.find(job.call_id)
             return entry.title if entry is not None else job.function
 
@@ -126,7 +126,7 @@ class _Widgets:
     def close(self) -> None:
         _close(self._all)
 
-    def _arrange(self, jobs: dict[str, Job]) -> None:
+    def _arrange(self, jobs: dict[str, JobRow]) -> None:
         """Have a row for each job that runs or waits, and for no other."""
         if self._rows.keys() == jobs.keys():
             return
@@ -149,7 +149,7 @@ class _JobRow:
         self._button.on_click(self._on_click)
         self.box = widgets.HBox([self._button, self._text])
 
-    def show(self, job: Job, title: str, live: Live) -> None:
+    def show(self, job: JobRow, title: str, live: Live) -> None:
         self._text.value = job_html(job, title, live.bars.get(job.call_id))
 
     def _on_click(self, button: Any) -> None:

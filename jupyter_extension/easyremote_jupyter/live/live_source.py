@@ -19,8 +19,8 @@ from easyremote.client.client import Client
 from easyremote.client.info import FunctionInfo
 from easyremote.client.session import ask_for_sessions
 from easyremote.errors import EasyRemoteError
-from easyremote.panel.feed import Feed
-from easyremote.panel.messages import Bars, Snapshot, Unavailable
+from easyremote.panel.feed import PanelFeed
+from easyremote.panel.messages import JobBars, Snapshot, Unavailable
 
 __all__ = ["Live", "LiveSource"]
 
@@ -41,7 +41,7 @@ class Live:
     #: Why there is nothing to show; else empty.
     trouble: str = ""
     #: The progress bars, by call id.
-    bars: dict[str, Bars] = field(default_factory=dict)
+    bars: dict[str, JobBars] = field(default_factory=dict)
     functions: list[FunctionInfo] = field(default_factory=list)
     #: The sessions, each with its node; see `ask_for_sessions`.
     sessions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -60,7 +60,7 @@ class LiveSource:
 
     def __init__(self, client: Client, show: Callable[[Live], None]) -> None:
         settings = client.settings
-        self._feed = Feed(lambda: Client(settings.gateway, settings.api_key), linger=0)
+        self._feed = PanelFeed(lambda: Client(settings.gateway, settings.api_key), linger=0)
         self._live = Live(settings.gateway)
         self._show = show
         self._loop = asyncio.new_event_loop()
@@ -95,7 +95,7 @@ class LiveSource:
         finally:
             await self._feed.aclose()
 
-    def _take(self, message: object, moved: dict[str, Bars]) -> None:
+    def _take(self, message: object, moved: dict[str, JobBars]) -> None:
         live = self._live
         if isinstance(message, Snapshot):
             live.snapshot, live.trouble = message, ""

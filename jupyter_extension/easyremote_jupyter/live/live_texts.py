@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from easyremote.events import Progress
-from easyremote.panel.messages import Bars, EndedJob, Job, Node
+from easyremote.panel.messages import EndedJob, JobBars, JobRow, NodeRow
 from easyremote_jupyter.live.live_source import Live
 from easyremote_jupyter.output.bars import bars_html, bars_text
 from easyremote_jupyter.output.header import elapsed
@@ -30,7 +30,7 @@ _DOTS = {
 _ENDS = {"": "done", "cancelled": "cancelled", "timeout": "out of time", "lost": "lost"}
 _WEAK = "color:var(--jp-ui-font-color2,gray)"
 #: Returns the title of a job in this notebook.
-Title = Callable[[Job | EndedJob], str]
+Title = Callable[[JobRow | EndedJob], str]
 
 
 class Section(NamedTuple):
@@ -60,7 +60,7 @@ def head(live: Live) -> str:
     return f"{live.gateway}: {online} of {len(live.snapshot.nodes)} nodes online"
 
 
-def nodes_html(nodes: Sequence[Node]) -> str:
+def nodes_html(nodes: Sequence[NodeRow]) -> str:
     """A line for each node: its state, its work and its load."""
     if not nodes:
         how = "No nodes yet. Start one on the machine with the GPU: easyremote node"
@@ -73,7 +73,7 @@ def nodes_html(nodes: Sequence[Node]) -> str:
     return f"<table>{lines}</table>"
 
 
-def job_html(job: Job, title: str, bars: Bars | None) -> str:
+def job_html(job: JobRow, title: str, bars: JobBars | None) -> str:
     """A job that runs or waits, with its progress bars."""
     shown = bars_html(_plain(bars)) if bars else ""
     return f"<div>{html.escape(_job(job, title))}</div>{shown}"
@@ -149,7 +149,7 @@ def page_text(live: Live, title: Title) -> str:
     return "\n".join(lines)
 
 
-def _plain(bars: Bars) -> list[Progress]:
+def _plain(bars: JobBars) -> list[Progress]:
     """The bars for drawing, with whole numbers as counts."""
     return [
         Progress(
@@ -165,24 +165,24 @@ def _whole(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-def _dot(node: Node) -> str:
+def _dot(node: NodeRow) -> str:
     colour = _DOTS.get(node.state, "var(--jp-ui-font-color2,gray)")
     return f'<span style="color:{colour}">{"●" if node.state == "online" else "○"}</span>'
 
 
-def _activity(node: Node) -> str:
+def _activity(node: NodeRow) -> str:
     if node.state != "online":
         return node.state
     return f"{node.running} of {node.slots} running" if node.running else "idle"
 
 
-def _job(job: Job, title: str) -> str:
+def _job(job: JobRow, title: str) -> str:
     place = f", {job.place}. in the queue" if job.place is not None else ""
     where = job.node_id or "any node"
     return f"{title} on {where}: {job.state}{place}, {elapsed(job.seconds)}"
 
 
-def _shares(node: Node) -> list[tuple[str, float]]:
+def _shares(node: NodeRow) -> list[tuple[str, float]]:
     """The meters of a node, from 0 to 1; a meter that is not known is left out."""
     shares = [("CPU", node.cpu)]
     if node.memory_total:
@@ -195,11 +195,11 @@ def _shares(node: Node) -> list[tuple[str, float]]:
     return [(name, share) for name, share in shares if share is not None]
 
 
-def _load(node: Node) -> str:
+def _load(node: NodeRow) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in _shares(node)) or "load unknown"
 
 
-def _meters(node: Node) -> str:
+def _meters(node: NodeRow) -> str:
     return "".join(
         f'<td style="text-align:left">{name} {share:.0%}'
         '<div style="width:7em;height:4px;background:var(--jp-layout-color3,lightgray)">'

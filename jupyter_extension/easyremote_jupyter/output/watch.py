@@ -18,7 +18,7 @@ from typing import Protocol
 
 from easyremote.events import Event, InputRequest
 
-__all__ = ["Job", "Watcher", "watch"]
+__all__ = ["WatchedJob", "Watcher", "watch"]
 
 #: Seconds that an interrupted cell has to show where it was, before control returns.
 INTERRUPT_LIMIT = 5.0
@@ -30,7 +30,7 @@ _NOT_YET = (
 )
 
 
-class Job(Protocol):
+class WatchedJob(Protocol):
     """The job that is watched: a `RemoteJob`."""
 
     call_id: str
@@ -43,14 +43,14 @@ class Job(Protocol):
 class Watcher(Protocol):
     """What shows the job: an `Output`."""
 
-    def begins(self, job: Job) -> None: ...
+    def begins(self, job: WatchedJob) -> None: ...
     def show(self, event: Event) -> None: ...
-    def tick(self, job: Job) -> None: ...
-    def interrupted(self, job: Job) -> None: ...
+    def tick(self, job: WatchedJob) -> None: ...
+    def interrupted(self, job: WatchedJob) -> None: ...
     def notice(self, text: str) -> None: ...
 
 
-def watch(job: Job, output: Watcher) -> None:
+def watch(job: WatchedJob, output: Watcher) -> None:
     """Show what a job shows until it is done.
 
     Raises
@@ -75,7 +75,7 @@ def watch(job: Job, output: Watcher) -> None:
                 raise KeyboardInterrupt(_NOT_YET)
 
 
-def _ask(job: Job, event: InputRequest) -> None:
+def _ask(job: WatchedJob, event: InputRequest) -> None:
     """Ask the user what the cell asks, and send the answer; pass an interrupt on to the cell."""
     ask = getpass.getpass if event.password else input
     with _usual_interrupts():

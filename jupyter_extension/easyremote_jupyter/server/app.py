@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from jupyter_server.extension.application import ExtensionApp
 
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.logs import Logs
 from easyremote.panel.runs import Runs
 from easyremote_jupyter.server.first_run import FirstRun
@@ -36,7 +36,7 @@ class EasyRemoteApp(ExtensionApp):
     name = "easyremote"
 
     def initialize_settings(self) -> None:
-        self.feed = Feed()
+        self.feed = PanelFeed()
         self.logs = Logs()
         self.runs = Runs()
         self.first_run = FirstRun()

@@ -15,10 +15,10 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import EasyRemoteError
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.messages import (
-    Function,
     FunctionList,
+    FunctionRow,
     RunRequest,
     RunResult,
     unavailable,
@@ -45,7 +45,7 @@ class FunctionsHandler(GatewayHandler):
             except EasyRemoteError as error:  # the gateway has just gone
                 raise refusal(unavailable(error, 1)) from None
         functions = [
-            Function(
+            FunctionRow(
                 *(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each)),
                 *(each.timeout, each.max_concurrency, each.public),
             )
@@ -57,7 +57,7 @@ class FunctionsHandler(GatewayHandler):
 class RunHandler(GatewayHandler):
     """POST: call a function with the arguments of a form."""
 
-    def initialize(self, feed: Feed, runs: Runs) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, runs: Runs) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.runs = runs
 
@@ -81,7 +81,7 @@ class RunHandler(GatewayHandler):
 class RunResultHandler(GatewayHandler):
     """GET: the value of a run, or how it failed."""
 
-    def initialize(self, feed: Feed, runs: Runs) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, runs: Runs) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.runs = runs
 

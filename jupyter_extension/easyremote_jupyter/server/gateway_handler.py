@@ -10,7 +10,7 @@ import msgspec
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.messages import Snapshot, Unavailable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class GatewayHandler(APIHandler):
 
     auth_resource = AUTH_RESOURCE
 
-    def initialize(self, feed: Feed) -> None:
+    def initialize(self, feed: PanelFeed) -> None:
         self.feed = feed
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from easyremote.panel.deltas import Deltas
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.messages import Delta, Polled, Retry, Snapshot, encode
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
 
@@ -43,7 +43,7 @@ MAX_MESSAGE_BYTES = 1024
 class SnapshotHandler(GatewayHandler):
     """GET: one part of the newest snapshot, or 503 and the reason why there is none."""
 
-    def initialize(self, feed: Feed, part: Literal["nodes", "jobs"]) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, part: Literal["nodes", "jobs"]) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.part = part
 
@@ -82,7 +82,7 @@ class StreamHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     auth_resource = AUTH_RESOURCE
     max_message_size = MAX_MESSAGE_BYTES
 
-    def initialize(self, feed: Feed) -> None:
+    def initialize(self, feed: PanelFeed) -> None:
         self.feed = feed
         self._writer: asyncio.Task[None] | None = None
 

@@ -16,15 +16,15 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import EasyRemoteError, GatewayUnreachable
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.following import replay
 from easyremote.panel.logs import Logs, error_text
 from easyremote.panel.messages import (
     EndedJob,
     ErrorText,
-    Job,
+    JobRow,
     Snapshot,
-    Stopped,
+    StopAnswer,
     Unavailable,
     unavailable,
 )
@@ -39,7 +39,7 @@ from easyremote_jupyter.server.gateway_handler import (
 class JobLogHandler(GatewayHandler):
     """GET: pieces of a job's log, from ``?start=N`` on."""
 
-    def initialize(self, feed: Feed, logs: Logs) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, logs: Logs) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.logs = logs
 
@@ -78,7 +78,7 @@ class JobErrorHandler(GatewayHandler):
 class JobStopHandler(GatewayHandler):
     """POST: stop a job; repeating it is harmless."""
 
-    def initialize(self, feed: Feed, how: Literal["cancel", "kill"]) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, how: Literal["cancel", "kill"]) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.how = how
 
@@ -87,12 +87,12 @@ class JobStopHandler(GatewayHandler):
     async def post(self, call_id: str) -> None:
         async with self.gateway() as client:
             stopped = await asyncio.to_thread(client.stop, call_id, kill=self.how == "kill")
-        self.answer(Stopped(stopped))
+        self.answer(StopAnswer(stopped))
 
 
 def node_of(word: Snapshot | Unavailable, call_id: str) -> str:
     """Where a job of the newest snapshot runs, or ran."""
-    jobs: list[Job | EndedJob] = []
+    jobs: list[JobRow | EndedJob] = []
     if isinstance(word, Snapshot):
         jobs = [*word.jobs, *word.ended]
     for job in jobs:

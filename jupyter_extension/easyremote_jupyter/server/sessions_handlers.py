@@ -19,13 +19,13 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from easyremote.errors import CallTimeout, EasyRemoteError, NotFound
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote.panel.messages import (
     DeleteRequest,
     Done,
-    Session,
     SessionList,
     SessionRequest,
+    SessionRow,
     Variable,
     VariableList,
 )
@@ -119,7 +119,7 @@ class VariableDeleteHandler(_SessionHandler):
 class SessionReplaceHandler(_SessionHandler):
     """POST: end a session with what runs in it, or have a new, empty one in its place."""
 
-    def initialize(self, feed: Feed, how: Literal["restart", "end"]) -> None:  # type: ignore[override]  # one more
+    def initialize(self, feed: PanelFeed, how: Literal["restart", "end"]) -> None:  # type: ignore[override]  # one more
         self.feed = feed
         self.how = how
 
@@ -141,7 +141,7 @@ def _variables(session: RemoteSession) -> list[Variable]:
     ]
 
 
-async def _sessions_on(client: Client, node_id: str) -> list[Session] | None:
+async def _sessions_on(client: Client, node_id: str) -> list[SessionRow] | None:
     """The sessions of a node; None if it does not answer."""
     from easyremote.client.session import ask_for_sessions
 
@@ -149,6 +149,6 @@ async def _sessions_on(client: Client, node_id: str) -> list[Session] | None:
         async with asyncio.timeout(ANSWER_LIMIT):
             # In a thread, because it may have to wait for the connection.
             told = await (await asyncio.to_thread(ask_for_sessions, client, node_id))
-        return [msgspec.convert({"node_id": node_id, **each}, Session) for each in told]
+        return [msgspec.convert({"node_id": node_id, **each}, SessionRow) for each in told]
     except (EasyRemoteError, TimeoutError, msgspec.ValidationError):
         return None

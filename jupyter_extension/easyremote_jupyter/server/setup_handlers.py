@@ -16,7 +16,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from easyremote.errors import EasyRemoteError, UsageError
-from easyremote.panel.feed import Feed
+from easyremote.panel.feed import PanelFeed
 from easyremote_jupyter.server.first_run import BadInput, FirstRun, Setup
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE
 
@@ -31,7 +31,7 @@ class Login(msgspec.Struct):
 class _Handler(APIHandler):
     auth_resource = AUTH_RESOURCE
 
-    def initialize(self, feed: Feed, first_run: FirstRun) -> None:
+    def initialize(self, feed: PanelFeed, first_run: FirstRun) -> None:
         self.feed = feed
         self.first_run = first_run
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from easyremote.client.info import FunctionInfo
 from easyremote.panel.messages import (
     Bar,
-    Bars,
     EndedJob,
     Gateway,
-    Gpu,
-    Job,
-    Node,
+    GpuRow,
+    JobBars,
+    JobRow,
+    NodeRow,
     Snapshot,
 )
 from easyremote_jupyter.live.live_source import Live
@@ -20,23 +20,26 @@ MARKUP = "<img src=x onerror=alert(1)>"
 
 
 def live() -> Live:
-    gpu = Gpu("A100", 0.97, 60, 80)
+    gpu = GpuRow("A100", 0.97, 60, 80)
     nodes = [
-        Node("b", "online", 1.0, "3.11", "3.0", [], 1, 4, 8, 0.5, 2, 8, [gpu]),
-        Node(MARKUP, "offline", 9.0, "3.11", "3.0", [], 0, 4),
+        NodeRow("b", "online", 1.0, "3.11", "3.0", [], 1, 4, 8, 0.5, 2, 8, [gpu]),
+        NodeRow(MARKUP, "offline", 9.0, "3.11", "3.0", [], 0, 4),
     ]
-    jobs = [Job("a1" * 16, "cell", "b", "running", 61.0), Job("a2" * 16, "f", None, "queued", 3.0)]
+    jobs = [
+        JobRow("a1" * 16, "cell", "b", "running", 61.0),
+        JobRow("a2" * 16, "f", None, "queued", 3.0),
+    ]
     jobs[1].place = 2
     ended = [EndedJob("b1" * 16, "cell", "b", "raised", 3.0, 9.0)]
     shown = Live("my-vps:8080", Snapshot(Gateway("my-vps:8080", "3.0"), nodes, jobs, ended=ended))
     bar = Bar("x", 0, MARKUP, 3, "it", 2.0, "running", 4)
-    shown.bars = {jobs[0].call_id: Bars([bar], 1)}
+    shown.bars = {jobs[0].call_id: JobBars([bar], 1)}
     shown.functions = [FunctionInfo("b", "add", "Adds.\nMore.", "(a, b)")]
     shown.sessions = [("b", {"session": "fit", "busy": False, "waiting": 0, "idle": 70.0})]
     return shown
 
 
-def title(job: Job | EndedJob) -> str:
+def title(job: JobRow | EndedJob) -> str:
     return f"the {job.function}"
 
 
