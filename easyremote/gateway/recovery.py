@@ -108,7 +108,6 @@ class Recovery:
         """A call from before this gateway started; its node may come back with it."""
         call = self._adopt(call_id, now)
         call.suspect_until = now + LOST_AFTER
-        self._table.arm(call)
         return call
 
     def _take_back(self, call: GatewayCall, *, client: ClientLink, number: int) -> None:

@@ -285,6 +285,37 @@ def test_a_reset_before_it_is_told_where_to_is_the_end_of_a_relay() -> None:
     assert not between.target.has_output
 
 
+def test_a_relay_tells_how_much_has_come_whose_turn_it_is_and_when_all_is_there() -> None:
+    size = 10 * len(PIECE)
+    between, reader, heard = Between(size), Reader(size), list[int]()
+    between.relay.on_complete = lambda: heard.append(between.relay.received)
+    assert (between.relay.received, between.relay.is_awaited) == (0, True)
+    deliver(between.sender, between.source)
+    assert (between.relay.received, between.relay.is_awaited) == (INITIAL_WINDOW, False)
+    assert heard == []
+    between.relay.forward(between.target)
+    between.exchange(reader.link)
+    assert heard == [size]
+    assert not between.relay.is_awaited
+
+
+def test_a_relay_that_is_given_up_ends_on_both_sides() -> None:
+    between, reader = Between(len(PIECE)), Reader(len(PIECE))
+    between.relay.forward(between.target)
+    between.relay.give_up()
+    between.relay.give_up()  # safe to repeat
+    between.exchange(reader.link)
+    assert reader.resets == 1
+    assert not between.sender._streams.outgoing
+
+
+def test_a_relay_that_is_given_up_before_it_is_told_where_to_stops_its_source() -> None:
+    between = Between(len(PIECE))
+    between.relay.give_up()
+    assert sent_by(between.source) == [StreamStop(1)]
+    assert not between.target.has_output
+
+
 def test_a_receiver_that_stops_is_heard_at_the_source() -> None:
     between, reader = Between(len(PIECE)), Reader(len(PIECE))
     between.relay.forward(between.target)
