@@ -12,9 +12,7 @@ from filelock import FileLock
 
 from easyremote.client.client import Client
 from tests import processes
-from tests.processes import LIMIT, PROGRAM, Gateway, end, online, start_gateway, wait_until
-
-__all__ = ["LIMIT", "PROGRAM", "Gateway", "end", "online", "start_gateway", "wait_until"]
+from tests.processes import Gateway, end, start_gateway
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cli.command import easyremote
-from tests.conftest import Gateway
+from tests.processes import Gateway
 
 ROWS = (
     "gateway and back",

@@ -11,7 +11,7 @@ import pytest
 
 from easyremote.identity import Key
 from tests.cli.command import Done, easyremote
-from tests.conftest import Gateway, end, start_gateway
+from tests.processes import Gateway, end, start_gateway
 
 
 def wrong(done: Done) -> str:

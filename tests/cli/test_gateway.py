@@ -11,7 +11,7 @@ from pathlib import Path
 
 from easyremote.identity import Key
 from tests.cli.command import easyremote
-from tests.conftest import LIMIT, Gateway, end, start_gateway
+from tests.processes import LIMIT, Gateway, end, start_gateway
 
 
 def test_the_first_start_shows_the_keys_and_the_later_ones_do_not(tmp_path: Path) -> None:

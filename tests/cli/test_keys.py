@@ -14,7 +14,7 @@ from easyremote.errors import NotAuthorized
 from easyremote.gateway.keys import KeyStore
 from easyremote.identity import Key
 from tests.cli.command import easyremote
-from tests.conftest import LIMIT, PROGRAM, Gateway, end, online, wait_until
+from tests.processes import LIMIT, PROGRAM, Gateway, end, online, wait_until
 
 
 def test_a_key_is_made_listed_and_revoked(gateway: Gateway, node: object) -> None:

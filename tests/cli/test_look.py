@@ -9,7 +9,7 @@ import pytest
 
 from easyremote.identity import Key
 from tests.cli.command import easyremote
-from tests.conftest import Gateway
+from tests.processes import Gateway
 
 pytestmark = pytest.mark.usefixtures("node")
 

@@ -11,7 +11,7 @@ import pytest
 
 from easyremote.client.client import Client
 from tests.cli.command import easyremote
-from tests.conftest import Gateway, end, online, wait_until
+from tests.processes import Gateway, end, online, wait_until
 
 
 @pytest.mark.parametrize("module", ["easyremote", "easyremote.node"])

@@ -21,7 +21,7 @@ from easyremote.protocol.messages import (
     Welcome,
 )
 from easyremote.transport.connection import Connection, WebSocketChannel
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 #: What is said to a SUBMIT; the link is there for large payloads.
 Answer = Callable[[Link, Submit], Iterable[Message]]

@@ -11,7 +11,7 @@ import pytest
 from easyremote.errors import CallTimeout
 from easyremote.transport import dial
 from easyremote.transport.dial import redial_delay
-from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from easyremote.errors import (
     RemoteError,
     UsageError,
 )
-from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, online, start_gateway, wait_until
 
 PROGRAM = str(Path(__file__).with_name("bad_program.py"))
 

@@ -26,7 +26,7 @@ from easyremote.errors import (
     RemoteError,
     UsageError,
 )
-from tests.conftest import LIMIT, Gateway, wait_until
+from tests.processes import LIMIT, Gateway, wait_until
 
 
 def test_a_call_returns_what_the_function_returns(client: Client) -> None:

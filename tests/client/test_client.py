@@ -21,7 +21,7 @@ from easyremote.client import connection
 from easyremote.client.client import Client, connect
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import CallCancelled, CallTimeout, GatewayUnreachable, UsageError
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 PROGRAM = str(Path(__file__).with_name("lasting_program.py"))
 

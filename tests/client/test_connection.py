@@ -15,7 +15,7 @@ from easyremote.config import Settings
 from easyremote.errors import GatewayUnreachable, NotAuthorized
 from easyremote.identity import Key
 from easyremote.protocol.messages import Payload, Submit
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 SETTINGS = Settings("127.0.0.1:1", str(Key.generate("client")))
 

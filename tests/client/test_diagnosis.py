@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyremote.client.diagnosis import Finding, diagnose
-from tests.conftest import Gateway, end
+from tests.processes import Gateway, end
 
 
 @pytest.fixture

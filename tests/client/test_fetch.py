@@ -21,7 +21,7 @@ from easyremote.events import Progress
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Finished, Message, Submit
 from tests.client.lying_gateway import lying_gateway
-from tests.conftest import Gateway
+from tests.processes import Gateway
 
 WRITE = "import os; data = os.urandom(size); _ = open(f'outputs/{name}', 'wb').write(data)"
 

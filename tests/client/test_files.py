@@ -18,8 +18,7 @@ from easyremote.client.files.sending import PIECE, FilePeer, missing, named_file
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
 from easyremote.events import Progress
 from easyremote.serialize.files import File, file
-from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
-from tests.processes import until_there
+from tests.processes import LIMIT, Gateway, end, start_gateway, until_there, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from easyremote.client.io_thread import IOThread, io_thread
 from easyremote.errors import InternalError
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 
 def test_functions_run_there_in_the_order_in_which_they_were_handed_over() -> None:

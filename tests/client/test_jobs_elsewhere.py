@@ -13,7 +13,7 @@ from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session, replay
 from easyremote.errors import CallCancelled, RemoteError
 from easyremote.events import Progress
-from tests.conftest import LIMIT, Gateway, wait_until
+from tests.processes import LIMIT, Gateway, wait_until
 
 BARS = """
 import time

@@ -14,7 +14,7 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
 from easyremote.node.served import DRAIN_TIMEOUT
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 ROUNDS = 50
 

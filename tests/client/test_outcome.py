@@ -20,7 +20,7 @@ from easyremote.protocol.builtins import BUILTINS, Answerer
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Event, Finished, Message, Payload, Started, Submit
 from tests.client.lying_gateway import lying_gateway
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 
 class Touch:

@@ -19,8 +19,7 @@ import pytest
 from easyremote import remote
 from easyremote.client.client import Client
 from easyremote.errors import RemoteError
-from tests.conftest import LIMIT, PROGRAM, Gateway, end, online, wait_until
-from tests.processes import REPOSITORY
+from tests.processes import LIMIT, PROGRAM, REPOSITORY, Gateway, end, online, wait_until
 from tests.pythons import INSTALL_LIMIT, MINORS, environment, interpreter
 
 

@@ -12,7 +12,7 @@ import pytest
 from easyremote import remote
 from easyremote.client.remote import is_stub
 from easyremote.errors import CallCancelled, CannotShip, RemoteError, WorkerCrashed
-from tests.conftest import LIMIT, Gateway, wait_until
+from tests.processes import LIMIT, Gateway, wait_until
 
 OFFSET = 100
 

@@ -11,7 +11,7 @@ import pytest
 
 from easyremote.client.client import Client
 from easyremote.errors import EasyRemoteError
-from tests.conftest import Gateway, end, online, start_gateway, wait_until
+from tests.processes import Gateway, end, online, start_gateway, wait_until
 
 
 def known(client: Client) -> set[str]:

@@ -23,7 +23,7 @@ from easyremote.errors import (
     RemoteError,
     UsageError,
 )
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 
 @pytest.fixture(autouse=True)

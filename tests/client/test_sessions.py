@@ -12,8 +12,7 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallTimeout, NotFound, ProtocolError
 from easyremote.serialize.values import dump
-from tests.conftest import Gateway, wait_until
-from tests.processes import until_there
+from tests.processes import Gateway, until_there, wait_until
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x", "a"], "modules": {}}
 

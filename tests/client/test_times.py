@@ -21,7 +21,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Finished, Message, Payload, Submit
 from easyremote.serialize.values import dump
 from tests.client.lying_gateway import LyingGateway, lying_gateway
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 NO_TIMES = [float("nan"), float("inf"), float("-inf"), -1, -0.001, True, False, "5", 1e300, 1j]
 

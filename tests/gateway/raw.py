@@ -11,7 +11,7 @@ import aiohttp
 from easyremote.protocol.frames import MAX_CONTROL, FrameDecoder, control_record
 from easyremote.protocol.messages import SUBPROTOCOL, Hello, Message, encode
 from easyremote.protocol.streams import Buffer
-from tests.conftest import LIMIT, Gateway
+from tests.processes import LIMIT, Gateway
 
 
 class Raw:

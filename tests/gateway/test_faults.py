@@ -18,7 +18,7 @@ from easyremote.errors import (
     EasyRemoteError,
     GatewayUnreachable,
 )
-from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, online, start_gateway, wait_until
 
 
 @pytest.fixture

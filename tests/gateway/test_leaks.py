@@ -17,8 +17,8 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.errors import CallCancelled, NotFound
 from easyremote.protocol.messages import Function, Register, Resume
-from tests.conftest import LIMIT, Gateway, end, wait_until
 from tests.gateway.raw import hello, raw
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 ROUNDS = 50
 

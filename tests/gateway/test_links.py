@@ -32,8 +32,8 @@ from easyremote.protocol.messages import (
     Welcome,
     encode,
 )
-from tests.conftest import Gateway, online, wait_until
 from tests.gateway.raw import hello, raw
+from tests.processes import Gateway, online, wait_until
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.usefixtures("node")]
 

@@ -22,8 +22,8 @@ from easyremote.protocol.messages import (
     Welcome,
     encode,
 )
-from tests.conftest import LIMIT, Gateway, end, start_gateway
 from tests.gateway.raw import Raw, hello, raw
+from tests.processes import LIMIT, Gateway, end, start_gateway
 
 pytestmark = pytest.mark.asyncio
 MB = 1_000_000

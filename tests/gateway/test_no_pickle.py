@@ -21,7 +21,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.remote_session import RemoteSession
 from easyremote.client.session import Session
-from tests.conftest import LIMIT, Gateway, end, online
+from tests.processes import LIMIT, Gateway, end, online
 
 #: What the hook ends the process with.
 CAUGHT = 66

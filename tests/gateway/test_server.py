@@ -24,7 +24,7 @@ from easyremote.errors import CallTimeout, GatewayUnreachable, UsageError
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.identity import Key, read_private
-from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from tests.conftest import Gateway
-from tests.processes import LIMIT, REPOSITORY
+from tests.processes import LIMIT, REPOSITORY, Gateway
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 

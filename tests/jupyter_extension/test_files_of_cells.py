@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Gateway, wait_until
 from tests.jupyter_extension.conftest import Kernel, notebook_environment
+from tests.processes import Gateway, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.conftest import Gateway
 from tests.jupyter_extension.conftest import LIMIT, is_header, notebook_environment
+from tests.processes import Gateway
 
 pytestmark = pytest.mark.usefixtures("node")
 

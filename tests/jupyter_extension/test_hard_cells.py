@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
 from tests.jupyter_extension.conftest import Kernel
-from tests.processes import until_there
+from tests.processes import until_there, wait_until
 
 
 def run(kernel: Kernel, code: str, session: str = "hard") -> str:

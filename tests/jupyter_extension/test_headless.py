@@ -12,9 +12,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from tests.conftest import LIMIT, Gateway
 from tests.jupyter_extension.conftest import is_header, notebook_environment
-from tests.processes import until_there
+from tests.processes import LIMIT, Gateway, until_there
 
 pytestmark = pytest.mark.usefixtures("node")
 

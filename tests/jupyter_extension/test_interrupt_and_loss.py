@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
 from tests.jupyter_extension.conftest import Kernel, Shown, notebook_environment
-from tests.processes import until_there
+from tests.processes import LIMIT, Gateway, end, online, start_gateway, until_there, wait_until
 
 #: Prints a number until there is a file; `begun` is there when it prints.
 COUNTING = (

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Gateway, wait_until
 from tests.jupyter_extension.conftest import Kernel, notebook_environment
-from tests.processes import until_there
+from tests.processes import Gateway, until_there, wait_until
 
 TOUCH = "pathlib.Path({!r}).touch()\n"
 

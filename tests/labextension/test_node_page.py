@@ -10,12 +10,12 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from easyremote.panel.messages import EndedJob, JobRow
 from tests import processes
-from tests.conftest import wait_until
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.fake_stream import FakeStream, gpu, node
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
 from tests.labextension.test_sessions import fake_sessions
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import processes
-from tests.conftest import wait_until
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -18,7 +18,7 @@ from easyremote import ComputeNode
 from easyremote.client.client import Client
 from easyremote.errors import CallLost, CallTimeout, NodeOffline, NotFound, UsageError
 from easyremote.gateway.records import LOST_AFTER
-from tests.conftest import LIMIT, Gateway, end, online, wait_until
+from tests.processes import LIMIT, Gateway, end, online, wait_until
 
 PROGRAM = str(Path(__file__).with_name("gated_program.py"))
 

@@ -16,7 +16,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import WorkerCrashed
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x", "pid"], "modules": {}}
 #: Takes a folder of each kind: IPython's, the modules', the work's.

@@ -14,7 +14,7 @@ from easyremote import ComputeNode
 from easyremote.node import resources, served
 from easyremote.node.resources import ResourceMeter
 from easyremote.protocol.messages import Gpu, Resources
-from tests.conftest import LIMIT, Gateway, wait_until
+from tests.processes import LIMIT, Gateway, wait_until
 
 
 class FakeNvml:

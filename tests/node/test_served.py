@@ -29,7 +29,7 @@ from easyremote.protocol.messages import (
     Welcome,
 )
 from easyremote.serialize.values import dump_call
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 from tests.protocol.wires import open_link, sent_by
 
 pytestmark = pytest.mark.asyncio

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import PROGRAM, Gateway, end, online, wait_until
+from tests.processes import PROGRAM, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import is_header, notebook_environment
 from tests.processes import REPOSITORY
 from tests.pythons import MINORS, environment, interpreter

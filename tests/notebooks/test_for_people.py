@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import Gateway
+from tests.processes import Gateway
 from tests.jupyter_extension.conftest import notebook_environment
 from tests.processes import REPOSITORY
 

@@ -23,7 +23,7 @@ from easyremote.protocol.streams import Buffer
 from easyremote.transport import connection as connection_module
 from easyremote.transport.connection import Connection, WebSocketChannel
 from easyremote.transport.pipe import PipeChannel
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 pytestmark = pytest.mark.asyncio
 

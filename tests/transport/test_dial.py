@@ -44,7 +44,7 @@ from easyremote.protocol.messages import (
 )
 from easyremote.transport import dial
 from easyremote.transport.dial import connect_once, is_fatal, redial_delay, stay_connected
-from tests.conftest import LIMIT, Gateway, end, start_gateway
+from tests.processes import LIMIT, Gateway, end, start_gateway
 
 KEY = str(Key.generate("client"))
 NEXT_MAJOR = (PROTOCOL[0] + 1, 0)

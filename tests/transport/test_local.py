@@ -9,7 +9,7 @@ import pytest
 from easyremote.protocol.messages import INLINE_LIMIT, Event, Message, Seen, Started
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 
 @pytest.mark.asyncio

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from easyremote.config import read_private
-from tests.conftest import LIMIT, PROGRAM, end
+from tests.processes import LIMIT, PROGRAM, end
 from tests.transport.proxy import ForwardProxy
 
 HOST = "gateway.test"

@@ -13,7 +13,7 @@ from easyremote.gateway.http.api import Api
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.protocol.messages import SUBPROTOCOL
-from tests.conftest import LIMIT, Gateway
+from tests.processes import LIMIT, Gateway
 
 METHODS = ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", "TRACE"]
 Headers = dict[str, str | list[str]]

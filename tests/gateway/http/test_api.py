@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from easyremote.gateway.http.api import DEADLINE
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 PROGRAM = '''
 import time

@@ -25,7 +25,7 @@ from easyremote.errors import InternalError, UsageError
 from easyremote.gateway.http import listener
 from easyremote.gateway.http.listener import PATIENCE
 from easyremote.identity import Key
-from tests.conftest import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 #: A gateway that may have so many files meets so many silent sockets.
 FILES = 256

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LIMIT, Gateway, end, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
 
 PROGRAM = """
 import time

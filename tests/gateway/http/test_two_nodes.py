@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LIMIT, Gateway, end, online, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, online, start_gateway, wait_until
 
 PROGRAMS = {
     "private": """

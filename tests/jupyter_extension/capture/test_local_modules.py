@@ -11,8 +11,8 @@ import pytest
 from easyremote.errors import UsageError
 from easyremote_jupyter.capture import local_modules as modules
 from easyremote_jupyter.capture.local_modules import Sent, local_modules
-from tests.conftest import Gateway
 from tests.jupyter_extension.conftest import Kernel, notebook_environment
+from tests.processes import Gateway
 
 
 def needed(folder: Path, code: str, **imports: str) -> dict[str, list[str]]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from easyremote.errors import CallCancelled
-from tests.conftest import LIMIT, Gateway
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import LIMIT, Gateway
 
 
 class FrontEnd:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Gateway, end
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import Gateway, end
 
 
 @pytest.fixture(scope="module")

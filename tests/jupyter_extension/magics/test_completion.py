@@ -14,8 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from easyremote.client.info import NodeInfo
 from easyremote.errors import GatewayUnreachable
 from easyremote_jupyter.magics.completion import Known, NodeCache, complete, is_ours, matcher
-from tests.conftest import LIMIT
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import LIMIT
 
 NODES = [
     NodeInfo("gpu-node", "online", labels=("fast",)),

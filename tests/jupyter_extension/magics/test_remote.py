@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.conftest import Gateway, end, wait_until
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import Gateway, end, wait_until
 
 
 def test_a_cell_runs_on_the_node_and_shows_its_value(kernel: Kernel) -> None:

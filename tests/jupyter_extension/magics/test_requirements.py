@@ -9,8 +9,8 @@ import pytest
 
 from easyremote.errors import UsageError
 from easyremote_jupyter.magics.requirements import of_script, parse_with
-from tests.conftest import Gateway, end
 from tests.jupyter_extension.conftest import Kernel, notebook_environment
+from tests.processes import Gateway, end
 
 SCRIPT = """\
 # /// script

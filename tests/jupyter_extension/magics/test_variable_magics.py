@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Gateway, end, wait_until
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import Gateway, end, wait_until
 
 # -- what stays there
 

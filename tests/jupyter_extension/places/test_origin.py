@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from easyremote.client.client import Client
-from tests.conftest import wait_until
 from tests.jupyter_extension.conftest import Kernel
+from tests.processes import wait_until
 
 
 def origins(client: Client) -> list[str]:

@@ -14,9 +14,8 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
 from easyremote.events import Stream
-from tests.conftest import LIMIT, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import Kernel
-from tests.processes import until_there
+from tests.processes import LIMIT, Gateway, end, online, until_there, wait_until
 
 
 def cell(code: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pytest_asyncio
 import easyremote
 from easyremote.identity import Key
 from tests import processes
-from tests.conftest import wait_until
+from tests.processes import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

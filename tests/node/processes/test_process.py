@@ -16,7 +16,7 @@ from easyremote.node.processes.process import Process
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import Dispatch, Event, Finished, Message, Payload
 from easyremote.serialize.values import dump, load
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 
 pytestmark = pytest.mark.asyncio
 

@@ -18,8 +18,8 @@ from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.messages import Payload, Submit
-from tests.conftest import LIMIT, Gateway, end, wait_until
 from tests.gateway.raw import hello, raw
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x"], "modules": {}}
 

@@ -10,7 +10,7 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.events import Stream
 from easyremote.gateway.keys import KeyStore
-from tests.conftest import LIMIT, end, start_gateway, wait_until
+from tests.processes import LIMIT, end, start_gateway, wait_until
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": [], "modules": {}}
 

@@ -12,7 +12,7 @@ from easyremote.node.registered.runner import Runner
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.messages import Cancel, Dispatch, Finished, HandBack, Payload
 from easyremote.serialize.values import dump_call
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 from tests.protocol.wires import open_link, sent_by
 
 pytestmark = pytest.mark.asyncio

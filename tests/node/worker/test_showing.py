@@ -20,7 +20,7 @@ from easyremote.protocol.held import failure, plain_outcome
 from easyremote.protocol.messages import Dispatch, Finished, Payload, Seen, Started
 from easyremote.protocol.messages import Event as EventMessage
 from easyremote.protocol.streams import Buffer
-from tests.conftest import LIMIT
+from tests.processes import LIMIT
 from tests.protocol.wires import open_link, sent_by
 
 VALUE = plain_outcome("value")
