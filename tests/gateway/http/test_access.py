@@ -151,7 +151,7 @@ def test_names_are_added_by_the_owner_and_compared_whole() -> None:
             },
         ),
     ],
-    ids=str,
+    ids=["tls with a port", "tls", "plain", "behind a proxy"],
 )
 def test_a_page_has_the_scheme_the_host_and_the_port_of_its_gateway(
     door: dict[str, bool], host: str, admitted: set[str]
