@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from easyremote.packing import pack
+
 __all__ = [
     "ClearOutput",
     "Comm",
@@ -180,7 +182,7 @@ _each: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list
 #: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
-encode = msgspec.msgpack.Encoder().encode
+encode = pack
 
 
 def decode(body: bytes | bytearray | memoryview) -> Sequence[Event]:

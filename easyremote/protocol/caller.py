@@ -30,6 +30,7 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
+from easyremote.packing import pack
 from easyremote.protocol.answers import Answers, OutstandingCall, Sink
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -391,7 +392,7 @@ class Caller:
 
 def pack_error(code: str, message: str, /, **details: object) -> bytes:
     """An error as the payload of FINISHED."""
-    return msgspec.msgpack.encode((code, message, details))
+    return pack((code, message, details))
 
 
 def unpack_error(body: Buffer) -> tuple[str, str, dict[str, object]]:

@@ -24,9 +24,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import msgspec
-
 from easyremote.errors import ProtocolError
+from easyremote.packing import pack
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.link import Link
@@ -67,7 +66,7 @@ def failure(code: str, message: str, *, may_have_run: bool = True, **details: ob
 
 def plain_outcome(value: object) -> Outcome:
     """The outcome of a call that is answered with plain values, not with a user's objects."""
-    body = msgspec.msgpack.encode(value)
+    body = pack(value)
     return Outcome((body,), len(body), "msgpack")
 
 

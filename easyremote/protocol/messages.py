@@ -492,9 +492,10 @@ def why_not_sent(submit: Submit) -> str | None:
     The caller asks before it sends a call, because the receiver would close the connection, and
     all other calls on it would have to be resumed.
     """
-    names = len(submit.node) + len(submit.function) + len(submit.session) + len(submit.origin)
+    names = submit.node + submit.function + submit.session + submit.origin
     surely_fits = (
-        names <= NAME_LIMIT
+        len(names) <= NAME_LIMIT
+        and names.isascii()  # half a surrogate has no form on the wire
         and len(submit.call_id) == 16
         and 0 <= submit.timeout <= LONGEST_TIME
         and 0 <= submit.queue_timeout <= LONGEST_TIME
@@ -505,6 +506,6 @@ def why_not_sent(submit: Submit) -> str | None:
         return None
     try:
         decode(encode(submit))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
         return str(error)
     return None

@@ -157,3 +157,25 @@ def test_an_instance_whose_class_is_not_named_can_be_pickled_there(kernel: Kerne
         "with m.get_context('fork').Pool(1) as pool: print(pool.map(level, [settings]))"
     )
     assert run(kernel, code) == "[3]\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("print('caf\\udce9')", "caf\ufffd"),
+        ("from IPython.display import HTML, display\ndisplay(HTML('caf\\udce9'))", "caf\ufffd"),
+        ("from tqdm import tqdm\nfor _ in tqdm(range(2), desc='caf\\udce9'): pass", "caf\ufffd"),
+        ("'caf\\udce9'", "udce9"),
+        ("caf = 'caf\\udce9'", ""),
+    ],
+)
+def test_text_that_is_no_utf_8_hangs_nothing(kernel: Kernel, code: str, shown: str) -> None:
+    ran = kernel.run(f"%%remote gpu-node -s surrogates\n{code}")
+    assert shown in ran.story()
+    assert run(kernel, "print('next')", "surrogates") == "next\n"
+
+
+def test_an_error_whose_message_is_no_utf_8_arrives(kernel: Kernel) -> None:
+    code = "%%remote gpu-node -s surrogates\nraise ValueError('caf\\udce9')"
+    assert kernel.run(code, fails=True).reply["ename"] == "ValueError"
+    assert run(kernel, "print('next')", "surrogates") == "next\n"
