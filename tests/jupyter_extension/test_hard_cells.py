@@ -47,7 +47,7 @@ def test_children_of_multiprocessing_print_here(kernel: Kernel) -> None:
     assert run(kernel, code) == "child\n" * 3
 
 
-def test_a_thread_that_outlives_its_cell_does_not_print_into_the_next(
+def test_a_thread_that_outlives_its_cell_prints_into_the_one_that_runs(
     kernel: Kernel, tmp_path: Path
 ) -> None:
     gate, done = tmp_path / "gate", tmp_path / "done"
@@ -58,13 +58,47 @@ def test_a_thread_that_outlives_its_cell_does_not_print_into_the_next(
         "threading.Thread(target=late).start()\nprint('early')"
     )
     assert run(kernel, code) == "early\n"
-    job = kernel.run("%remote_jobs").value.splitlines()[-1].split()[0]
     next_cell = f"pathlib.Path({str(gate)!r}).touch()\n{until_there(done)}\nprint('mine')"
-    assert run(kernel, next_cell) == "mine\n"
+    assert run(kernel, next_cell) == "late\nmine\n"
+
+
+def test_what_a_thread_prints_between_two_cells_is_told_and_kept_with_its_own(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    gate, done = tmp_path / "gate", tmp_path / "done"
+    code = (
+        "import threading, time, pathlib\ndef late():\n"
+        f"    while not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)\n"
+        f"    print('late')\n    pathlib.Path({str(done)!r}).touch()\n"
+        "threading.Thread(target=late).start()\nprint('early')"
+    )
+    assert run(kernel, code) == "early\n"
+    job = kernel.run("%remote_jobs").value.splitlines()[-1].split()[0]
+    gate.touch()
+    wait_until(done.exists)
     shown = kernel.run("%%remote gpu-node -s hard\nprint('after')")
     assert shown.text() == "after\n"
     assert f"[job {job} has printed 5 characters since it ended" in shown.text("stderr")
     assert kernel.run(f"%remote_job {job}").text() == "early\nlate\n"
+
+
+@pytest.mark.parametrize("magic", ["%%bash", "%%sh", "%%script sh"])
+def test_every_cell_of_a_shell_shows_what_it_prints(kernel: Kernel, magic: str) -> None:
+    for word in ("one", "two", "three"):
+        assert run(kernel, f"{magic}\necho {word}") == f"{word}\n"
+
+
+def test_work_that_is_handed_to_a_thread_of_an_earlier_cell_prints_where_it_was_asked_for(
+    kernel: Kernel,
+) -> None:
+    run(
+        kernel,
+        "import asyncio, threading\nloop = asyncio.new_event_loop()\n"
+        "threading.Thread(target=loop.run_forever, daemon=True).start()\n"
+        "async def say(word): print(word)",
+    )
+    code = "asyncio.run_coroutine_threadsafe(say('asked'), loop).result()"
+    assert run(kernel, code) == "asked\n"
 
 
 def test_threads_of_a_pool_print_where_they_work(kernel: Kernel) -> None:

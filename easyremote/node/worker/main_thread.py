@@ -179,7 +179,9 @@ class MainThread:
         self._running = "the cell"
         # What is large in the arguments has another place once they are loaded, or lives on by
         # itself: nothing here holds on to them.
-        return self._get_shell().run_cell(load(work.take()))
+        request = load(work.take())
+        work.record.is_background = request.get("background", False)
+        return self._get_shell().run_cell(request)
 
     def _run_session(self, work: Work) -> object:
         self._running = "it"

@@ -1,7 +1,7 @@
 """Which call a thread belongs to, if it runs on after the end of the call that started it.
 
-The output of such a thread belongs to that call, not to the next call. An idle thread of a pool
-belongs to no call: its next work is asked for by a later call.
+What such a thread prints while no other call runs belongs to that call (``showing.py``). An idle
+thread of a pool belongs to no call: its next work is asked for by a later call.
 ``tests/node/worker/test_outlived.py`` proves it.
 """
 

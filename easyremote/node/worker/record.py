@@ -61,6 +61,8 @@ class Record:
     outcome: Outcome | None = None
     #: Whether the link's thread will come to take what is in the buffer.
     is_scheduled: bool = False
+    #: Whether it is a job in the background: what its threads print stays with it for ever.
+    is_background: bool = False
     #: Characters that threads printed after the end, not yet told to the next cell.
     late: int = 0
 

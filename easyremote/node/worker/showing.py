@@ -72,8 +72,9 @@ class Showing:
         self._records = Records()
         self._reading: dict[LocalCall, tuple[Record, Reader]] = {}
         self._outlived: Outlived[Record] = Outlived()
-        #: The record of the call that runs, or ran last.
+        #: The record of the call that runs, or ran last; and whether it runs.
         self._current: Record | None = None
+        self._runs = False
         #: The record of the call that takes to the notebook what widgets say, while one runs.
         self._carrier: Record | None = None
         #: What widgets said while no such call ran.
@@ -89,11 +90,12 @@ class Showing:
 
     def call_begins(self, record: Record) -> None:
         """What is shown from now on belongs to this call."""
-        self._current = record
+        self._current, self._runs = record, True
         self._outlived.call_begins()
 
     def call_ended(self, record: Record) -> None:
-        """What its threads still show belongs to it, too; what is shown by others does not."""
+        """What its threads show while no other call runs belongs to it, too."""
+        self._runs = False
         self._outlived.call_ended(record)
 
     def carry(self, record: Record) -> None:
@@ -122,7 +124,7 @@ class Showing:
                 if record is None:
                     self._unsent.append(event)
             else:
-                record = self._outlived.of_this_thread() or self._current
+                record = self._shown_in(self._outlived.of_this_thread())
             if record is None:
                 return  # printed before any call, or kept for the next one
             now = time.monotonic()
@@ -135,6 +137,17 @@ class Showing:
                 return
             record.is_scheduled = True
         self._loop.call_soon_threadsafe(self._flush, record)
+
+    def _shown_in(self, owner: Record | None) -> Record | None:
+        """Where output of this thread belongs; ``owner``: the call that the thread has outlived.
+
+        It belongs to the call that runs, as in a notebook's own kernel: a thread that lives on may
+        work for it (IPython runs ``%%bash`` in one, the user may have a queue). Only threads of a
+        job in the background go on printing there.
+        """
+        if owner is None or (self._runs and not owner.is_background):
+            return self._current
+        return owner
 
     # -- on the link's thread ----------------------------------------------------------------------
 

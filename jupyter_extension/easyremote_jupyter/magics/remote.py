@@ -211,6 +211,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "files": files,
             "writes": sorted(found.writes | found.mutates),
             "no_input": self._no_input(options),
+            "background": options.background is not None,
             # The output of a background job is not published under this cell.
             "parent": "" if options.background is not None else self._widgets.parent(),
             "origin": origin(self.shell),

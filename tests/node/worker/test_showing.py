@@ -116,17 +116,41 @@ def test_a_call_shows_what_it_printed_then_its_outcome(process: Process) -> None
     ]
 
 
-def test_what_is_printed_after_the_end_is_kept_with_its_call_and_counted(process: Process) -> None:
-    older, gate = process.begins(1), threading.Event()
+def late_thread(process: Process, gate: threading.Event) -> threading.Thread:
+    """A thread that prints when the gate is open."""
     thread = threading.Thread(
         target=lambda: (gate.wait(LIMIT), process.showing.emit(text("late\n")))
     )
     thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(("is_background", "shown_in"), [(False, 2), (True, 1)])
+def test_a_thread_prints_into_the_call_that_runs_unless_a_job_owns_it(
+    process: Process, is_background: bool, shown_in: int
+) -> None:
+    older, gate = process.begins(1), threading.Event()
+    older.record.is_background = is_background
+    thread = late_thread(process, gate)
     process.showing.call_ended(older.record)
     process.showing.end(older, VALUE)
     newer = process.begins(2)
     gate.set()
     thread.join(LIMIT)
+    process.loop.run()
+    process.showing.end(newer, VALUE)
+    assert ((2, text("late\n")) in process.said()) == (shown_in == 2)
+    assert bool(process.showing.take_late()) == (shown_in == 1)
+
+
+def test_what_is_printed_after_the_end_is_kept_with_its_call_and_counted(process: Process) -> None:
+    older, gate = process.begins(1), threading.Event()
+    thread = late_thread(process, gate)
+    process.showing.call_ended(older.record)
+    process.showing.end(older, VALUE)
+    gate.set()
+    thread.join(LIMIT)
+    newer = process.begins(2)
     process.loop.run()
     process.showing.end(newer, VALUE)
     assert (2, text("late\n")) not in process.said()
