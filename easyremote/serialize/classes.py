@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from easyremote.guarded import attribute
 from easyremote.serialize import enums
 from easyremote.serialize.hooks import hooks_off
 from easyremote.serialize.modules import travels_by_reference
@@ -122,7 +123,7 @@ def _state(cls: Any) -> dict[str, Any]:
 
 def _without_generated(own: dict[str, Any]) -> dict[str, Any]:
     def is_generated(name: str, value: Any) -> bool:
-        code = getattr(getattr(value, "__wrapped__", value), "__code__", None)
+        code = attribute(attribute(value, "__wrapped__", value), "__code__")
         if name in _MADE_BY_DATACLASS or (name == "__replace__" and value is _REPLACE):
             return True
         return isinstance(code, types.CodeType) and code.co_qualname.startswith(_DATACLASS_MAKER)

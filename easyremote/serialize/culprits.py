@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from easyremote.errors import CannotShip, EasyRemoteError
+from easyremote.guarded import attribute
 
 #: A value with its label for messages and its name in a path.
 Suspect = tuple[str, str, Any]
@@ -168,7 +169,7 @@ def _parts_of_function(function: types.FunctionType) -> Iterator[tuple[str, Any]
 def _attributes(value: Any) -> dict[str, Any]:
     if hasattr(type(value), "__reduce__") and "__reduce__" in vars(type(value)):
         return {}  # its __reduce__ decides what travels, which may be none of its attributes
-    return dict(getattr(value, "__dict__", {}))
+    return dict(attribute(value, "__dict__", {}))
 
 
 def _shown(key: Any) -> str:
@@ -181,7 +182,7 @@ def _kind(value: Any) -> str:
 
 
 def _described(value: Any) -> str:
-    name = getattr(value, "__qualname__", None)
+    name = attribute(value, "__qualname__")
     if isinstance(name, str):
         return f"the {_kind(value)} {name}"
     file = getattr(value, "name", None) if isinstance(value, io.IOBase) else None

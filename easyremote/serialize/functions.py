@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
+from easyremote.guarded import attribute
 from easyremote.serialize import sources
 from easyremote.serialize.modules import is_own
 
@@ -86,7 +87,7 @@ def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
 def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -> dict[str, Any]:
     used = {name: function.__globals__[name] for name in globals_of(function)}
     for name, value in used.items():
-        if getattr(value, "__wrapped__", None) is function and _is_ours(value):
+        if attribute(value, "__wrapped__") is function and _is_ours(value):
             used[name] = function  # it calls itself: its body, not the stub that calls the node
     return {
         "globals": used,

@@ -82,6 +82,20 @@ def test_what_a_thread_prints_between_two_cells_is_told_and_kept_with_its_own(
     assert kernel.run(f"%remote_job {job}").text() == "early\nlate\n"
 
 
+def test_values_whose_attributes_raise_go_there_and_come_back(kernel: Kernel) -> None:
+    kernel.run(
+        "class AttrDict(dict):\n    __getattr__ = dict.__getitem__\n"
+        "class Lazy:\n    @property\n    def nbytes(self): raise RuntimeError('not loaded')\n"
+        "    @property\n    def shape(self): raise RuntimeError('not loaded')\n"
+        "settings = AttrDict(lr=0.1)"
+    )
+    code = "lazy = Lazy()\ntwice = AttrDict(lr=2 * settings.lr)\nprint(settings.lr)"
+    assert run(kernel, code) == "0.1\n"
+    assert kernel.run("twice.lr, type(twice) is AttrDict, type(lazy) is Lazy").value == (
+        "(0.2, True, True)"
+    )
+
+
 @pytest.mark.parametrize("magic", ["%%bash", "%%sh", "%%script sh"])
 def test_every_cell_of_a_shell_shows_what_it_prints(kernel: Kernel, magic: str) -> None:
     for word in ("one", "two", "three"):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotReturn, CannotShip, NotFound, RemoteError
+from easyremote.guarded import attribute
 from easyremote.node.worker.packages import installed
 from easyremote.serialize.blobs import Packed, Wire, pack, unpack
 from easyremote.serialize.refs import HELD
@@ -111,7 +112,7 @@ class Variables:
     def _described(self, value: object, size: int | None = None) -> dict[str, Any]:
         size = _rough_size(value) if size is None else size
         described = {"type": type(value).__name__, "size": size, "text": self._shown(value)}
-        shape = getattr(value, "shape", None)
+        shape = attribute(value, "shape")
         if isinstance(shape, tuple) and all(isinstance(each, int) for each in shape):
             described["shape"] = shape
         if _is_widget(value):
@@ -345,14 +346,14 @@ def _digest(value: object) -> bytes | None:
 
 def _size(value: object, limit: float) -> int:
     """The bytes that `value` takes on the way back."""
-    size = getattr(value, "nbytes", 0)  # an array says so without being serialised
+    size = attribute(value, "nbytes", 0)  # an array says so without being serialised
     if isinstance(size, int) and size > limit:
         return size
     return pack({"": value}).size
 
 
 def _rough_size(value: object) -> int:
-    size = getattr(value, "nbytes", None)
+    size = attribute(value, "nbytes")
     return size if isinstance(size, int) else sys.getsizeof(value, 0)
 
 

@@ -17,6 +17,7 @@ import types
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from easyremote.guarded import attribute
 from easyremote.serialize.functions import submodules
 
 __all__ = ["Shipment", "closure", "named_submodules"]
@@ -103,10 +104,11 @@ def _parts(value: object) -> list[object]:
             return list(value.values()) if len(value) <= _MAX_ELEMENTS else []
         case list() | tuple() | set() | frozenset():
             return list(value) if len(value) <= _MAX_ELEMENTS else []
-    wrapped = vars(value).get("__wrapped__") if hasattr(value, "__dict__") else None
+    own = attribute(value, "__dict__")
+    attributes = own if isinstance(own, dict) else {}
     if _is_of_notebook(type(value)):
-        return [type(value), wrapped, *getattr(value, "__dict__", {}).values()]
-    return [wrapped]
+        return [type(value), *attributes.values()]
+    return [attributes.get("__wrapped__")]
 
 
 def _is_of_notebook(cls: type) -> bool:

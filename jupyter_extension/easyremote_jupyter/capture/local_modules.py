@@ -26,6 +26,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from easyremote.client.refs import size_text
 from easyremote.errors import UsageError
+from easyremote.guarded import attribute
 from easyremote.serialize.classes import share
 
 __all__ = ["Package", "Sent", "find", "imported_names", "is_local", "local_modules", "roots"]
@@ -205,7 +206,7 @@ def _of_value(value: object) -> Iterator[str]:
     name = str(getattr(kind, "__module__", "") or "").partition(".")[0]
     if name not in ("", "builtins", "__main__"):
         yield name
-    wrapped = getattr(value, "__wrapped__", value) if callable(value) else value
+    wrapped = attribute(value, "__wrapped__", value) if callable(value) else value
     if isinstance(wrapped, types.FunctionType):
         yield from _imported_by_code(wrapped.__code__)
 
