@@ -2,7 +2,8 @@
 
     EasyRemoteError
     ├── UsageError                 what you asked for is not possible; nothing was sent
-    │   └── CannotShip             a value that can't be sent; the message names it
+    │   ├── CannotShip             a value that can't be sent; the message names it
+    │   └── Closed                 the Client was closed, or shut down
     ├── GatewayUnreachable         nothing answers at the gateway's address, or no gateway
     ├── NotAuthorized              the gateway refused the key
     ├── VersionMismatch            the two sides speak different versions
@@ -41,6 +42,7 @@ __all__ = [
     "CallTimeout",
     "CannotReturn",
     "CannotShip",
+    "Closed",
     "EasyRemoteError",
     "GatewayUnreachable",
     "InternalError",
@@ -112,6 +114,12 @@ class CannotShip(UsageError):
     """A value can't be sent; the message names it, and nothing was sent."""
 
     code = "cannot-ship"
+
+
+class Closed(UsageError, RuntimeError):
+    """The Client was closed, or shut down as an executor; nothing was sent."""
+
+    code = "closed"
 
 
 class GatewayUnreachable(EasyRemoteError, ConnectionError):

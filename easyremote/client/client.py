@@ -104,8 +104,30 @@ class Client(RemoteExecutor):
         self._connection.close()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Close the connection, as `close` does."""
-        self.close()
+        """As of `concurrent.futures.Executor`; then the connection is closed.
+
+        Parameters
+        ----------
+        wait
+            Whether to wait until all that `submit` and `map` have started is done. Without it the
+            connection is closed when the last of that is done.
+        cancel_futures
+            Whether to cancel what has not begun.
+        """
+        try:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+        except BaseException:
+            self.close()  # an interrupt while it waits
+            raise
+        left = list(self._jobs)
+        if not left:
+            self.close()
+        for job in left:
+            job.add_done_callback(self._close_after)
+
+    def _close_after(self, job: object) -> None:
+        if not self._jobs:
+            self.close()
 
     # -- who is there ------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import Protocol
 import easyremote
 from easyremote.client.io_thread import io_thread
 from easyremote.config import Settings
-from easyremote.errors import EasyRemoteError, GatewayUnreachable, UsageError
+from easyremote.errors import Closed, EasyRemoteError, GatewayUnreachable, UsageError
 from easyremote.protocol.answers import OutstandingCall, Sink
 from easyremote.protocol.caller import Caller
 from easyremote.protocol.link import Link
@@ -232,7 +232,7 @@ class GatewayConnection:
     def _dial(self) -> Line:
         with self._lock:
             if self.is_closed:
-                raise UsageError("This Client is closed. Make a new one: easyremote.Client().")
+                raise Closed("This Client is closed. Make a new one: easyremote.Client().")
             line = self._line
             if line is None or line.pid != os.getpid():
                 line = self._line = Line(self.settings)

@@ -11,6 +11,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -21,7 +22,7 @@ from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import dump_shipped, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.errors import UsageError
+from easyremote.errors import Closed, UsageError
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
@@ -55,6 +56,9 @@ class RemoteExecutor(Executor):
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
         self._timeout = _in_seconds(timeout, "timeout")
+        #: What `submit` and `map` have started and what is not done yet.
+        self._jobs: set[RemoteJob[Any]] = set()
+        self._is_shut = False
 
     def __repr__(self) -> str:
         limit = f", within {self._timeout:g} s" if self._timeout else ""
@@ -205,9 +209,13 @@ class RemoteExecutor(Executor):
             A function, which is shipped to a node that runs code; or the name of a registered
             one.
         """
-        if isinstance(fn, str):
-            return self.call(fn, args, kwargs, snapshot=True)
-        return self.ship(fn, args, kwargs, snapshot=True)
+        if self._is_shut:
+            raise Closed(f"{self!r} was shut down. Make a new one: easyremote.Client().")
+        start: Callable[..., RemoteJob[Any]] = self.call if isinstance(fn, str) else self.ship
+        job = start(fn, args, kwargs, snapshot=True)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return job
 
     @overload
     def map(
@@ -239,6 +247,26 @@ class RemoteExecutor(Executor):
         As `concurrent.futures.Executor.map`.
         """
         return map_calls(functools.partial(self.submit, fn), iterables, timeout)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take on no more work, as `concurrent.futures.Executor.shutdown`.
+
+        Parameters
+        ----------
+        wait
+            Whether to wait until all that `submit` and `map` have started is done. A ``with`` block
+            waits at its end.
+        cancel_futures
+            Whether to cancel what has not begun.
+        """
+        self._is_shut = True
+        jobs = list(self._jobs)
+        if cancel_futures:
+            for job in jobs:
+                if not job.running():
+                    job.cancel()
+        if wait:
+            futures.wait(jobs)
 
     # -- the one door ------------------------------------------------------------------------------
 
