@@ -26,7 +26,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line"]
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0

@@ -38,6 +38,8 @@ T = TypeVar("T")
 NAME_LIMIT = 1000
 #: As ``hold``: the call goes on until it is over, whoever is gone.
 KEEP = -1.0
+#: Seconds that a shipped generator goes on without its client: it holds a process that waits.
+STREAM_HOLD = 30.0
 
 
 class RemoteExecutor(Executor):
@@ -307,7 +309,7 @@ class RemoteExecutor(Executor):
             timeout=_in_seconds(timeout, "timeout") or self._timeout,
             queue_timeout=_in_seconds(queue_timeout, "queue_timeout"),
             run_timeout=_in_seconds(run_timeout, "timeout"),
-            hold=KEEP if hold == KEEP else _in_seconds(hold, "hold"),
+            hold=_hold(hold, is_stream=stream and function == CALL),
             origin=origin,
         )
         line = self._connection.line()
@@ -316,7 +318,7 @@ class RemoteExecutor(Executor):
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]
-        line.submit(job, submit, parts, dumped.size)
+        line.submit(job.sink, submit, parts, dumped.size)
         return job
 
 
@@ -338,6 +340,12 @@ def check_names(function: str, node_id: str) -> None:
     for name, what in ((function, "a function's name"), (node_id, "a node's id")):
         if len(name) > NAME_LIMIT or not name.isprintable():
             raise UsageError(f"{name[:40]!r} can't be {what}.")
+
+
+def _hold(hold: float | None, *, is_stream: bool) -> float:
+    if hold is None and is_stream:
+        return STREAM_HOLD
+    return KEEP if hold == KEEP else _in_seconds(hold, "hold")
 
 
 def _in_seconds(limit: float | None, name: str) -> float:

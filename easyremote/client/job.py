@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from easyremote.client.connection import Line
+from easyremote.client.connection import Line, Waiting
 from easyremote.client.outcome import (
     accepted_encodings,
     check_encoding,
@@ -106,6 +106,11 @@ class RemoteJob(Future[T], Generic[T]):
         state = "done" if self.done() else "running" if self.running() else "pending"
         return f"<RemoteJob {self.function} {self.call_id[:8]} {state}>"
 
+    @property
+    def sink(self) -> Waiting:
+        """Who takes what comes of the call."""
+        return self
+
     # -- the user's side ---------------------------------------------------------------------------
 
     def result(self, timeout: float | None = None) -> T:
@@ -138,16 +143,16 @@ class RemoteJob(Future[T], Generic[T]):
         """Stop the work on the node; the outcome tells when it has stopped. Safe to repeat."""
         if self.done():
             return False
-        self._line.cancel(self, kill=False)
+        self._line.cancel(self.sink, kill=False)
         return True
 
     def kill(self) -> None:
         """Stop it by ending the process it runs in, and with it its session."""
-        self._line.cancel(self, kill=True)
+        self._line.cancel(self.sink, kill=True)
 
     def interrupt(self) -> None:
         """What the stop button does: KeyboardInterrupt in a cell."""
-        self._line.cancel(self, kill=False)
+        self._line.cancel(self.sink, kill=False)
 
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
@@ -309,7 +314,7 @@ class RemoteJob(Future[T], Generic[T]):
 
     def _was_seen(self) -> None:
         self._seen_count += 1
-        self._line.seen(self, self._seen_count)
+        self._line.seen(self.sink, self._seen_count)
 
 
 def print_shown(event: Event) -> None:

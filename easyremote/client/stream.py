@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import queue
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar, cast
 
+from easyremote.client.connection import Line, Waiting
 from easyremote.client.job import END, RemoteJob, print_shown
 from easyremote.client.outcome import check_encoding, load_value
 from easyremote.errors import UsageError
 from easyremote.events import decode
+from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL
+from easyremote.protocol.streams import Buffer
 
 __all__ = ["RemoteStream"]
 
@@ -24,16 +28,68 @@ _IS_NO_GENERATOR = (
 )
 
 
+class StreamSink:
+    """Hands what comes to a stream, for as long as somebody refers to the stream.
+
+    The call core refers to this sink, not to the stream. So a stream that nobody iterates over any
+    more (a loop that was left by ``break`` or an exception) is gone at once, and its call is
+    cancelled: its generator would keep a process of the node.
+    """
+
+    def __init__(self, stream: RemoteStream[Any], line: Line) -> None:
+        self._line = line
+        self._stream = weakref.ref(stream, self._forgotten)
+        self.encoding = stream.encoding
+        #: As of `RemoteJob`.
+        self.outstanding: OutstandingCall | None = None
+
+    def _forgotten(self, stream: object) -> None:
+        self._line.cancel(self, kill=False)
+
+    def started(self, node: str) -> None:
+        stream = self._stream()
+        if stream is not None:
+            stream.started(node)
+
+    def event(self, encoding: str, body: Buffer) -> None:
+        stream = self._stream()
+        if stream is not None:
+            stream.event(encoding, body)
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        self.outstanding = None
+        stream = self._stream()
+        if stream is not None:
+            stream.finish(code, encoding, body)
+
+
 class RemoteStream(RemoteJob[None], Generic[T]):
-    """What a remote generator yields, item by item; iterate over it, also with ``async for``."""
+    """What a remote generator yields, item by item; iterate over it, also with ``async for``.
+
+    The generator is stopped on its node when nobody refers to the stream any more.
+    """
+
+    def __init__(
+        self, line: Line, function: str, call_id: bytes, encoding: str = "pickle5"
+    ) -> None:
+        super().__init__(line, function, call_id, encoding)
+        self._sink = StreamSink(self, line)
+
+    @property
+    def sink(self) -> Waiting:
+        return self._sink
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
         self._line.check_may_wait()
-        while self._was_shown(item := self._events.get()):
-            pass
+        try:
+            while self._was_shown(item := self._events.get()):
+                pass
+        except KeyboardInterrupt:
+            self.close()  # the traceback refers to the stream, maybe for long
+            raise
         return self._take(item)
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -71,7 +127,7 @@ class RemoteStream(RemoteJob[None], Generic[T]):
                 yield self._take(item)
 
     def close(self) -> None:
-        """Stop the generator on the node. Do it where a loop is left early."""
+        """Stop the generator on the node."""
         self.cancel()
 
     def _check_event(self, encoding: str) -> None:
