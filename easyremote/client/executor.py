@@ -91,7 +91,7 @@ class RemoteExecutor(Executor):
         3
         >>> client.on("gpu-node", timeout=30).execute("wait", timeout=5)     # doctest: +SKIP
         """
-        return self.call(function, args, kwargs).result()
+        return self.call(function, args, kwargs).wait_as_if_here()
 
     async def execute_async(self, function: str, /, *args: Any, **kwargs: Any) -> Any:
         """`execute` for async code."""

@@ -134,6 +134,20 @@ class RemoteJob(Future[T], Generic[T]):
             raise error
         return value  # type: ignore[no-any-return]  # what the user's function returned
 
+    def wait_as_if_here(self) -> T:
+        """The value, for a plain call: an interrupt of the waiting stops the work on the node.
+
+        Raises
+        ------
+        CallError
+            As of `result`.
+        """
+        try:
+            return self.result()
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The error that `result` would raise; None where it would return."""
         self._wait(timeout)

@@ -103,7 +103,7 @@ class RemoteFunction(_Remote[P, R]):
     """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        value: R = self._start(args, kwargs, snapshot=False).result()
+        value: R = self._start(args, kwargs, snapshot=False).wait_as_if_here()
         return value
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:

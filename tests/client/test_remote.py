@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -228,3 +231,46 @@ def test_an_async_function_starts_when_it_is_awaited() -> None:
 
     assert asyncio.run(main()) == [3, 7, 11]
     assert list(add_async.map([1, 2], [3, 4])) == [4, 6]
+
+
+def interrupt_when(started: Path) -> threading.Thread:
+    """A thread that presses stop as soon as the function runs."""
+
+    def press() -> None:
+        wait_until(started.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    return thread
+
+
+def test_an_interrupt_of_a_plain_call_stops_the_work(gateway: Gateway, tmp_path: Path) -> None:
+    @remote(node_id="gpu-node")
+    def wait_for(marker: str, started: str) -> int: ...
+
+    @remote(node_id="gpu-node")
+    def shipped(marker: str, started: str) -> int:
+        started_here = __import__("pathlib").Path(started)
+        started_here.touch()
+        try:
+            while not __import__("pathlib").Path(marker).exists():
+                time.sleep(0.02)
+        except BaseException as error:
+            started_here.write_text(type(error).__name__)
+            raise
+        return 1
+
+    def by_name(marker: str, started: str) -> int:
+        with gateway.client() as client:
+            value: int = client.execute("wait_for", marker, started)
+            return value
+
+    for number, call in enumerate((wait_for, shipped, by_name)):
+        started = tmp_path / f"started-{number}"
+        thread = interrupt_when(started)
+        with pytest.raises(KeyboardInterrupt):
+            call(str(tmp_path / "never"), str(started))
+        thread.join(LIMIT)
+        wait_until(lambda path=started: path.read_text() != "")  # type: ignore[misc]  # bound now
+        assert started.read_text() in ("Stopped", "KeyboardInterrupt")
