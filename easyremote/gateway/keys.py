@@ -209,6 +209,13 @@ class KeyStore:
         """The node ids that belong to a key, in order."""
         return tuple(sorted(name for name, owner in self._owners.items() if owner == key_id))
 
+    def succeed(self, name: str, key_id: str) -> None:
+        """Give a node key the node ids of all node keys of this name: it takes their place."""
+        for node_id in self.node_ids():
+            owner = self._records.get(self.owner_of(node_id) or "")
+            if owner is not None and owner.kind == "node" and owner.name == name:
+                self.move_node(node_id, key_id)
+
     def move_node(self, node_id: str, key_id: str) -> None:
         """Give a node id to another key; a node that uses the old key is closed within a second.
 

@@ -35,6 +35,10 @@ _log = logging.getLogger("easyremote.gateway")
 SHUTDOWN_TIMEOUT = 5.0
 
 
+#: The name of the keys in the connection file.
+_LOCAL = "this user, on this machine"
+
+
 class Server:
     """A gateway.
 
@@ -248,6 +252,9 @@ class Server:
             try:
                 keys.check(texts.get(kind, ""), kind)
             except NotAuthorized:
-                texts[kind] = str(keys.create(kind, "this user, on this machine"))
+                made = keys.create(kind, _LOCAL)
+                texts[kind] = str(made)
+                if kind == "node":
+                    keys.succeed(_LOCAL, made.key_id)
         scheme = "https://" if self._tls else ""
         write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})

@@ -201,3 +201,15 @@ def test_digests_are_of_the_secret_alone(store: KeyStore, path: Path) -> None:
         ((digest,),) = database.execute("SELECT digest FROM keys").fetchall()
     assert digest == key.digest()
     assert len(digest) == 64
+
+
+def test_a_new_key_of_the_same_user_takes_the_node_ids_of_the_one_before(store: KeyStore) -> None:
+    lost = store.create("node", "this user").key_id
+    other = store.create("node", "somebody else").key_id
+    store.claim("mine", lost)
+    store.claim("theirs", other)
+    store.sync()
+    new = store.create("node", "this user").key_id
+    store.succeed("this user", new)
+    assert (store.owner_of("mine"), store.owner_of("theirs")) == (new, other)
+    store.claim("mine", new)

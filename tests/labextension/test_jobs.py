@@ -195,7 +195,7 @@ def test_a_kill_asks_first_and_ends_the_session(
     picture(page, "job-menu")
     page.get_by_role("menuitem", name="Kill the Job with Its Session…").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("the variables there are lost")
+    expect(dialog).to_contain_text("its variables are lost")
     picture(page, "kill")
     dialog.get_by_role("button", name="Keep It").click()
     running(panel).click(button="right")

@@ -107,7 +107,7 @@ def test_a_kill_is_asked_about_and_done(
     page.keyboard.press("ArrowRight")
     press(page, job, "Kill")
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("the variables there are lost")
+    expect(dialog).to_contain_text("its variables are lost")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     press(page, job, "Kill")
