@@ -16,8 +16,8 @@ from easyremote.protocol.messages import Hello, Register, Resources
 _log = logging.getLogger("easyremote.gateway")
 
 #: Seconds after its start in which a gateway waits for nodes that it never saw. In its first minute
-#: without a gateway a node dials at least every 5 s.
-RETURN = 6.0
+#: without a gateway a node dials at least every 5 s, and a busy machine takes its time to answer.
+RETURN = 10.0
 #: A node that hands back so many calls and begins none rests for REST seconds, each time for twice
 #: as long; after so many RESTS it gets nothing more.
 HAND_BACKS = 16
