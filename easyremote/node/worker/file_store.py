@@ -177,7 +177,11 @@ def _locked(path: Path) -> Iterator[BufferedRandom]:
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as opened:
             fcntl.flock(opened, fcntl.LOCK_EX)
-            # While we waited, another one may have finished it, or thrown it away.
-            if path.exists() and os.path.samestat(os.fstat(opened.fileno()), path.stat()):
+            # While this writer waited, another one may have finished the part, or thrown it away.
+            try:
+                is_there = os.path.samestat(os.fstat(opened.fileno()), path.stat())
+            except FileNotFoundError:
+                continue
+            if is_there:
                 yield opened
                 return
