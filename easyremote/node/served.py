@@ -142,6 +142,7 @@ class ServedNode:
             self.link.send(GoingAway("the node stops"))
         self._runner.hand_back()
         self._sessions.hand_back()
+        _log.info("Stopping: what runs has %.0f s to finish", DRAIN_TIMEOUT)
         deadline = time.monotonic() + DRAIN_TIMEOUT
         while self._registered.unfinished or self._relayed.unfinished:
             if time.monotonic() > deadline or self.link is None:

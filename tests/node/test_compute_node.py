@@ -190,6 +190,8 @@ def test_sigterm_lets_what_runs_finish_and_what_waits_never_starts(
     ]
     wait_until(lambda: entered(tmp_path) == 3)
     going.send_signal(signal.SIGTERM)
+    assert going.stdout is not None  # a call that ended before this line would let one begin
+    assert any("Stopping" in line for line in going.stdout)
     (tmp_path / "open").touch()
     assert going.wait(LIMIT) == 0
     assert [job.result(LIMIT) for job in jobs[:3]] == [0, 1, 2]
