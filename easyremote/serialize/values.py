@@ -37,7 +37,8 @@ OUT_OF_BAND_MIN = 4096
 ALIGNMENT = 64
 
 #: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str})
+_ATOMS = _PLAIN | {bytes}
 _LOOKED_INTO = 8
 
 _TAG = 0x01
@@ -107,6 +108,9 @@ def dump_call(
         An argument can't travel; the message names it.
     """
     try:
+        if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
+            data = pickle.dumps((args, kwargs), 5)  # most calls: quick
+            return Dumped([data], len(data))
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
             args = tuple([_shielded(value, known) for value in args])
