@@ -188,7 +188,7 @@ _FIELDS_OF_ERRORS = frozenset(
 )
 _OURS = frozenset(
     "__notes__ message details type_name remote_traceback node_id error_id may_have_run "
-    "name_from obj _render_traceback_ _lines".split()
+    "name_from obj _render_traceback_ _lines _text exception".split()
 )
 
 

@@ -43,6 +43,14 @@ DIFFERENCES: dict[str, Difference] = {
         instead="Make it in a cell on the node.",
         pattern=r"CannotShip",
     ),
+    "is an Exception": Difference(
+        what="What a remote cell or function raises is a RemoteError too, so `except Exception` "
+        "catches also a SystemExit, a GeneratorExit or a CancelledError of the node.",
+        why="The node's traceback belongs to it; the class is made of the one that was raised.",
+        instead="Catch the class that you mean.",
+        pattern=r"caught by: str 'BaseException Exception ",
+        is_said=False,
+    ),
     "input": Difference(
         what="Where a notebook runs without a user, `input()` in a remote cell fails as it does "
         "here, with a longer message.",

@@ -113,7 +113,7 @@ class RecordingShell(InteractiveShell):
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         text = _ESCAPE.sub("", "\n".join(stb))
         lines = [line for cell, line in _LINE_OF_CELL.findall(text) if int(cell) == self.number]
-        if issubclass(etype, SyntaxError):
+        if issubclass(etype, SyntaxError | BaseExceptionGroup):
             lines = []  # a kernel and a shell of a terminal name its file in different ways
         self.outputs.append(["error", etype.__name__, cleaned(str(evalue)), lines])
 
@@ -190,7 +190,9 @@ def plain(cell: str) -> str:
     if not cell.startswith(MARK):
         return cell
     first, _, body = cell.partition("\n")
-    return body if body.lstrip().startswith("%%") else f"#{first}\n{body}"
+    # A comment in front of an indented body would keep IPython from removing the indentation.
+    is_alone = body.lstrip().startswith("%%") or body.lstrip("\n")[:1].isspace()
+    return body if is_alone else f"#{first}\n{body}"
 
 
 def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
