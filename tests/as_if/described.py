@@ -28,6 +28,7 @@ _FROZEN = re.compile(r"[\w./-]*(?=<frozen )")
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 #: Ids that a library makes at random: of a table's style, of a widget.
 _RANDOM_ID = re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])|\b[0-9a-f]{32}\b")
+_THREAD = re.compile(r"\bThread-\d+")
 _TIME = re.compile(r"\b\d[\d.e+]* (?:ns|μs|us|ms|s)\b|\d\d:\d\d<\d\d:\d\d, +\S+it/s")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Values that are compared as they are; whether two variables share one, nobody can rely on.
@@ -52,7 +53,7 @@ Node = dict[str, Any]
 def cleaned(text: str) -> str:
     """A text without what differs between two processes: addresses, file names of cells."""
     text = _CELL_FILE.sub("CELL", _ADDRESS.sub("0xADDRESS", _ESCAPE.sub("", text)))
-    text = _FROZEN.sub("", text)
+    text = _THREAD.sub("Thread-N", _FROZEN.sub("", text))
     text = _TIME.sub("TIME", _RANDOM_ID.sub("RANDOM", text))
     # What a notebook shows of text that can't be encoded.
     return _SURROGATE.sub("\ufffd", text)

@@ -5,6 +5,8 @@ cell that starts with ``%%R`` is marked. After the name, separated by ``|``, may
 
 ``xfail 21 why``
     Wrong today, and which number of the work mends it. The mark goes when the case holds.
+``fresh it changes the process``
+    Runs in a session of its own: what it does can't be undone for the next case.
 ``known ROW, ROW``
     Differs, for the reasons in these rows of `tests.as_if.known.DIFFERENCES`.
 """
@@ -32,7 +34,7 @@ __all__ = ["CASES", "Case", "Oracle", "difference", "parameters", "read_cases", 
 
 CASES = Path(__file__).parent / "cases"
 #: Seconds for both runs of a case. A case that hangs takes them all.
-CASE_LIMIT = 40.0
+CASE_LIMIT = 80.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Case:
     xfail: str = ""
     #: The rows of `DIFFERENCES` in which it differs.
     known: tuple[str, ...] = ()
+    #: Why it needs a session of its own; empty where the one of the case before will do.
+    fresh: str = ""
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -57,9 +61,10 @@ def _case(part: str) -> Case:
     name, *marks = (each.strip() for each in head.split("|"))
     cells = body.rstrip("\n").split("\n---\n")
     options = dict(mark.split(" ", 1) for mark in marks)
-    assert options.keys() <= {"xfail", "known"}, head
+    assert options.keys() <= {"xfail", "known", "fresh"}, head
     known = [row.strip() for row in options.get("known", "").split(",") if row]
-    return Case(name, tuple(cells), options.get("xfail", ""), tuple(known))
+    xfail, fresh = options.get("xfail", ""), options.get("fresh", "")
+    return Case(name, tuple(cells), xfail, tuple(known), fresh)
 
 
 def parameters(*names: str) -> list[Any]:
@@ -82,6 +87,8 @@ class Oracle:
         self._process = process
         self._folder = folder
         self._number = 0
+        #: The session of the cases that need none of their own.
+        self._session = "cases-0"
 
     def run(self, case: Case) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the case showed and left on a node, and plainly."""
@@ -96,6 +103,7 @@ class Oracle:
                 {
                     "cells": case.cells,
                     "is_remote": is_remote,
+                    "session": "" if case.fresh else self._session,
                     "folder": str(folder),
                     "result": result,
                 }
@@ -106,6 +114,8 @@ class Oracle:
         self._process.stdin.flush()
         assert self._process.stdout.readline(), "the recorder has ended"
         remote, here = (_read(Path(str(each["result"]))) for each in runs)
+        if "broken" in remote:  # who knows in which state it is
+            self._session = f"cases-{self._number}"
         assert "cells" in here, f"the case itself is broken: {here}"
         return remote, here
 

@@ -43,6 +43,20 @@ PRELOADED = ("numpy", "pandas", "matplotlib.pyplot", "sklearn.linear_model")
 NODE = "gpu-node"
 MARK = "%%R"
 _LINE_OF_CELL = re.compile(r"Cell In\[(\d+)\], line (\d+)")
+#: Runs on the node before each case in a session that another case has used.
+_CLEAN = """
+import os, pathlib, shutil, sys
+from IPython import get_ipython
+shell = get_ipython()
+for name in shell.user_ns.keys() - shell.user_ns_hidden.keys():
+    if not name.startswith("_"):
+        del shell.user_ns[name]
+home = sys.modules.setdefault("oracle's folder", pathlib.Path.cwd())
+os.chdir(home)
+for path in home.iterdir():
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+(home / "outputs").mkdir()
+"""
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 #: What a carriage return writes over; of many such lines only the last is sent.
 _OVERWRITTEN = re.compile(r"[^\n\r]*\r(?=[^\n])")
@@ -200,12 +214,15 @@ def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
     shell.redirect()
     os.chdir(request["folder"])
     sys.path.insert(0, "")
-    is_remote = request["is_remote"]
+    is_remote, session = request["is_remote"], request["session"]
     if is_remote:
         easyremote_jupyter.load_ipython_extension(shell)
+        if session:
+            _empty(shell, session)
+    magic = f"%%remote {NODE}/{session}" if session else f"%%remote {NODE}"
     cells = []
     for cell in request["cells"]:
-        code = cell.replace(MARK, f"%%remote {NODE}", 1) if cell.startswith(MARK) else cell
+        code = cell.replace(MARK, magic, 1) if cell.startswith(MARK) else cell
         cells.append(shell.run_recorded(code if is_remote else plain(cell)))
     hidden = shell.user_ns_hidden
     left = {
@@ -215,9 +232,17 @@ def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
     }
     results = {f"Out[{n}]": v for n, v in shell.history_manager.output_hist.items()}
     found = {"cells": cells, "space": described({**left, **results})}
-    if is_remote:
+    if is_remote and not session:
         Session(easyremote.connect(), NODE).end()
     return found
+
+
+def _empty(shell: RecordingShell, session: str) -> None:
+    """Remove what the case before has left in a session: variables, files, the folder."""
+    cell = f"%%remote {NODE}/{session} --quiet\nexec({_CLEAN!r}, {{}})"
+    result = shell.run_cell(cell, store_history=False)
+    result.raise_error()
+    shell.run_recorded("")  # what that showed
 
 
 def _child(shell: RecordingShell, request: dict[str, Any]) -> None:
