@@ -1,47 +1,66 @@
-"""Functions that are sent with their bodies, and the files among their arguments.
+"""What goes to a node before a function that is sent there: files, and large pieces of arguments.
 
-``tests/client/test_remote.py`` and ``test_files.py`` prove it with real processes.
+``tests/client/test_files.py`` and ``test_shipped.py`` prove it with real processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.terminal.bars import shown_bars
 from easyremote.errors import CannotShip
-from easyremote.serialize.files import File, collected
-from easyremote.serialize.values import Dumped, dump, dump_call
+from easyremote.protocol.builtins import HAVE, KEEP
+from easyremote.serialize.blobs import Packed
+from easyremote.serialize.files import File
+from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
+    from easyremote.client.info import NodeInfo
 
-__all__ = ["dump_shipped", "send_files"]
+__all__ = ["bring_blobs", "known_blobs", "node_for_blobs", "send_files"]
+
+#: Hashes in one question for blobs, so that the question is a small message.
+_HASHES_AT_ONCE = 400
+_turn = itertools.count()
 
 
-def dump_shipped(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    python: tuple[int, int] | None,
-) -> tuple[Dumped, Collection[File]]:
-    """A function with its arguments as a payload, and the files that its node must have before.
+def known_blobs(executor: RemoteExecutor, node_id: str, hashes: Iterable[bytes]) -> set[bytes]:
+    """The blobs among these that the node has already."""
+    asked, known = list(hashes), set[bytes]()
+    for start in range(0, len(asked), _HASHES_AT_ONCE):
+        body = b"".join(asked[start : start + _HASHES_AT_ONCE])
+        known.update(executor.start(HAVE, Dumped([body], len(body)), node_id=node_id).result())
+    return known
 
-    Raises
-    ------
-    CannotShip
-        The function or an argument can't travel; the message names it.
+
+def bring_blobs(executor: RemoteExecutor, packed: Packed, node_id: str) -> set[bytes]:
+    """Send the blobs that are not on the node; those that are there now.
+
+    It waits until they have arrived: the values may change as soon as this returns.
     """
-    with collected() as files:
-        try:
-            dumped = dump((function, args, kwargs), python=python)
-        except CannotShip:
-            dump(function, python=python)  # which of the two it was, which argument
-            dump_call(args, kwargs, function=function, python=python)
-            raise
-    return dumped, files.values()
+    pieces = packed.by_hash()
+    known = known_blobs(executor, node_id, pieces)
+    sent = {
+        hash_: executor.start(
+            KEEP, Dumped([piece], piece.nbytes), node_id=node_id, session=hash_.hex()
+        )
+        for hash_, piece in pieces.items()
+        if hash_ not in known
+    }
+    return known | {hash_ for hash_, job in sent.items() if job.result()}
+
+
+def node_for_blobs(nodes: Iterable[NodeInfo]) -> str:
+    """A node that gets a function with its large arguments, where any will do; empty for none.
+
+    They take turns: each of them gets the arguments once.
+    """
+    able = [node.node_id for node in nodes if node.state == "online" and node.runs_code]
+    return able[next(_turn) % len(able)] if able else ""
 
 
 def send_files(executor: RemoteExecutor, files: Collection[File], node_id: str) -> None:

@@ -54,6 +54,7 @@ END: Final = "$end"
 FILES: Final = "$files"
 HAVE: Final = "$have"
 INPUT: Final = "$input"
+KEEP: Final = "$keep"
 KILL: Final = "$kill"
 NODES: Final = "$nodes"
 OUTPUT: Final = "$output"
@@ -103,6 +104,7 @@ BUILTINS: Final[dict[str, Builtin]] = {
             takes=("pickle5",),
         ),
         Builtin(HAVE, Answerer.SUPERVISOR, "Which of these blobs are on the node."),
+        Builtin(KEEP, Answerer.SUPERVISOR, "Keeps a blob, whose hash is in ``session``."),
         Builtin(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
         Builtin(END, Answerer.SUPERVISOR, "Ends a session's process."),
         Builtin(RESTART, Answerer.SUPERVISOR, "Ends a session's process and starts an empty one."),

@@ -96,7 +96,7 @@ class Callee(HeldCalls[LocalCall]):
         if held.outcome is not None:
             self._send_outcome(held, held.outcome)
 
-    def _released(self, held: LocalCall) -> None:
+    def _released(self, calls: Sequence[LocalCall]) -> None:
         """Nobody else has to be told."""
 
     def _send_event(

@@ -34,6 +34,7 @@ class Node:
         self.placed: list[RelayedCall] = []
         self.stopped: list[tuple[RelayedCall, bool]] = []
         self.over: list[RelayedCall] = []
+        self.free: list[Process] = []
         self.calls = RelayedCalls(self)
         self.process = Process("alice", "s", {})
         self.process.link.open(0.0)
@@ -48,6 +49,9 @@ class Node:
 
     def left(self, call: RelayedCall) -> None:
         self.over.append(call)
+
+    def freed(self, process: Process) -> None:
+        self.free.append(process)
 
     def dispatch(
         self,
@@ -115,10 +119,10 @@ def test_a_call_goes_to_its_process_under_a_number_of_its_own_and_back() -> None
         "alice",
     )
     assert sent.payload == Payload("pickle5", 3, b"abc")
-    assert call.arguments == b""
     said = node.process_says(Started(call.inner), event(call.inner), value(call.inner, 1))
     assert said == [Started(7), event(7), Finished(7, value(0).payload, fence=7, events=1)]
     assert node.over == [call]
+    assert call.arguments == b""
     node.calls.receive(Seen(7, 1))
     node.calls.receive(Delivered((7,)))
     assert node.to_process() == [Seen(call.inner, 1), Delivered((call.inner,))]
