@@ -5,8 +5,9 @@ of them, at any moment, whether the process has begun it, and how it ended. So t
 take back what has not begun, knows which call an interrupt would meet, and loses no outcome and
 starts no call twice when the process dies. Nobody waits for the other: each word has one writer.
 
-Each call has a slot, by its number. Its supervisor never has calls out whose numbers are `SLOTS`
-apart. ``tests/node/test_ledger.py`` proves it.
+Each call has a slot, by its number. A slot is used again `SLOTS` numbers later. By then the process
+must have come upon the call that had it, also upon one that was withdrawn: the supervisor sees to
+that (`Process.has_slot`). ``tests/node/test_ledger.py`` proves it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.held import HeldCall, HeldCalls
-from easyremote.protocol.messages import Event, Started
+from easyremote.protocol.messages import Event, HandBack, Started
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer
 
@@ -72,6 +72,17 @@ class Callee(HeldCalls[LocalCall]):
         held.unseen.append((held.last_event, parts, size, encoding))
         held.unseen_bytes += size
         self._send_event(held, held.last_event, parts, size, encoding)
+
+    def not_run(self, held: LocalCall, number: int) -> bool:
+        """A call that came under this number was taken back and did not run.
+
+        Returns whether it has come once more since then, under another number: then it has to run.
+        """
+        if held.call == number:
+            self.hand_back([held])
+            return False
+        self._send(HandBack((number,)))
+        return True
 
     # -- what the gateway says ---------------------------------------------------------------------
 

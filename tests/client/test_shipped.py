@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -267,3 +269,28 @@ def test_a_crash_fails_only_what_ran_and_every_other_call_runs_once(
         else:
             assert error is None
             assert job.result() == path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SIGSTOP of processes by /proc")
+def test_processes_that_stand_still_again_and_again_run_every_call_once(
+    quick: Client, tmp_path: Path
+) -> None:
+    def leave(path: str) -> int:
+        with open(path, "a") as file:
+            file.write("x")
+        return os.getpid()
+
+    pids = {quick.submit(os.getpid).result(LIMIT) for _ in range(20)}
+    pids |= {job.result(LIMIT) for job in [quick.submit(os.getpid) for _ in range(MANY)]}
+    paths = [str(tmp_path / f"{number}") for number in range(5 * MANY)]
+    jobs = []
+    for number, path in enumerate(paths):
+        jobs.append(quick.submit(leave, path))
+        if number % 50 == 0:
+            for pid in pids:
+                os.kill(pid, (signal.SIGSTOP, signal.SIGCONT)[number // 50 % 2])
+            time.sleep(0.015)  # for the node to see that nothing goes on, and take calls back
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    assert {job.result(LIMIT) for job in jobs} <= pids
+    assert {Path(path).read_text() for path in paths} == {"x"}

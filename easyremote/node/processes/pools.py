@@ -112,7 +112,7 @@ class Processes:
     def free(self, owner: str) -> Process | None:
         """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self.pool(owner).processes
-        found = next((process for process in pool if not process.queue), None)
+        found = next((process for process in pool if process.is_free), None)
         if found is None and len(pool) < self._policy.processes:
             found = self._start(owner, "")
             pool.append(found)

@@ -94,6 +94,8 @@ class Process:
         self.calls: dict[int, RelayedCall] = {}
         #: The number of the call that was sent to the process last.
         self.last = 0
+        #: The numbers of the calls that were taken back, until the process has said so, too.
+        self.withdrawn: set[int] = set()
         #: What the process has begun and done; None until it is started.
         self.ledger: Ledger | None = None
         #: Whether the call that runs takes long: nothing is sent ahead behind it.
@@ -113,12 +115,24 @@ class Process:
         return bool(self.queue)
 
     @property
+    def has_slot(self) -> bool:
+        """Whether its ledger can tell the next call from all that it may still come upon."""
+        oldest = min(self.withdrawn, default=self.last + 1)
+        if self.queue:
+            oldest = min(oldest, self.queue[0].inner)
+        return self.last + 1 - oldest < SLOTS
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a call can be sent to it to run at once."""
+        return not self.queue and self.has_slot
+
+    @property
     def has_room_ahead(self) -> bool:
         """Whether one more call may be sent to it behind the one that runs."""
         if not self.queue or self.ledger is None or self.is_slow or self.is_dead:
             return False
-        head = self.queue[0]
-        return head.stopping is None and self.last + 1 - head.inner < SLOTS
+        return self.queue[0].stopping is None and self.has_slot
 
     @property
     def title(self) -> str:

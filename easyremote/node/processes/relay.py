@@ -97,6 +97,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         assert process is not None and process.ledger is not None, "it was sent to a live process"
         if call.is_finished or not process.ledger.withdraw(call.inner):
             return False
+        process.withdrawn.add(call.inner)
         self._came_back(process, call)
         return True
 
@@ -147,10 +148,17 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             case Finished():
                 process.link.drop(message.payload)
                 process.link.send(Delivered((message.call,)))
-            case HandBack():  # they were withdrawn in the moment in which they were to begin
+            case HandBack():
                 for number in message.calls:
-                    if (back := process.calls.get(number)) is not None:
-                        self._handed_back(process, back)
+                    self._did_not_run(process, number)
+
+    def _did_not_run(self, process: Process, number: int) -> None:
+        """A process has come upon a call that was taken back from it."""
+        if number in process.withdrawn:
+            process.withdrawn.remove(number)
+            self._keeper.freed(process)
+        elif (call := process.calls.get(number)) is not None:
+            self._handed_back(process, call)  # it was to begin in the moment when it was taken back
 
     def _handed_back(self, process: Process, call: RelayedCall) -> None:
         if call.is_finished:  # by an outcome of the node's own

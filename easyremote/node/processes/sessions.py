@@ -125,7 +125,7 @@ class Sessions:
                 self._run_next(process)
 
     def freed(self, process: Process) -> None:
-        """A call came back from a process, which is free for the next one."""
+        """A process may be free for the next call: one came back from it."""
         self._run_next(process)
 
     # -- what `Stopping` asks ----------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Sessions:
     def _run_next(self, process: Process) -> None:
         """Send the first of the queue to the process, unless it has it already."""
         if not process.queue:
-            if not process.session and not process.is_dead:
+            if not process.session and not process.is_dead and process.is_free:
                 waiting = self.processes.pool(process.owner).waiting
                 if waiting:
                     self._enqueue(process, waiting.popleft())

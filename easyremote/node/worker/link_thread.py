@@ -115,9 +115,12 @@ class LinkThread:
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
         else:
-            self._open += 1
-            self.main.submit(Work(held, encoding, arguments))
-            self._watch()
+            self._submit(Work(held, encoding, arguments))
+
+    def _submit(self, work: Work) -> None:
+        self._open += 1
+        self._watch()
+        self.main.submit(work)
 
     # -- what the main thread says -----------------------------------------------------------------
 
@@ -143,7 +146,8 @@ class LinkThread:
     def _end(self, work: Work, outcome: Outcome | None) -> None:
         try:
             if outcome is None:
-                self._callee.hand_back([work.held])
+                if self._callee.not_run(work.held, work.number):
+                    self._submit(Work(work.held, work.encoding, work.arguments))
             else:
                 self._showing.end(work, outcome)
         except Exception as error:  # a mistake of ours: its caller hears of it
