@@ -9,31 +9,48 @@ import itertools
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.terminal.bars import shown_bars
 from easyremote.errors import CannotShip
+from easyremote.guarded import attribute
 from easyremote.protocol.builtins import HAVE, KEEP
-from easyremote.serialize.blobs import Packed
+from easyremote.protocol.requests import Blobs, NewBlob
+from easyremote.serialize.blobs import BLOB_MIN, Packed
 from easyremote.serialize.files import File
 from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
-    from easyremote.client.info import NodeInfo
+    from easyremote.client.job import RemoteJob
+    from easyremote.protocol.snapshot import NodeInfo
 
-__all__ = ["bring_blobs", "known_blobs", "node_for_blobs", "send_files"]
+__all__ = ["bring_blobs", "has_large", "known_blobs", "node_for_blobs", "send_files"]
 
 #: Hashes in one question for blobs, so that the question is a small message.
 _HASHES_AT_ONCE = 400
+#: In msgpack: no bytes, and the mark before the size of many bytes.
+_NO_BYTES, _BYTES = b"\xc4\x00", b"\xc6"
 _turn = itertools.count()
+
+
+def has_large(values: Iterable[object]) -> bool:
+    """Whether it is worth a thread to submit these values: they are sent before the call is."""
+    for value in values:
+        size = len(value) if isinstance(value, bytes) else attribute(value, "nbytes", 0)
+        if isinstance(size, int) and size >= BLOB_MIN:
+            return True
+    return False
 
 
 def known_blobs(executor: RemoteExecutor, node_id: str, hashes: Iterable[bytes]) -> set[bytes]:
     """The blobs among these that the node has already."""
     asked, known = list(hashes), set[bytes]()
     for start in range(0, len(asked), _HASHES_AT_ONCE):
-        body = b"".join(asked[start : start + _HASHES_AT_ONCE])
-        known.update(executor.start(HAVE, Dumped([body], len(body)), node_id=node_id).result())
+        question = Blobs(tuple(asked[start : start + _HASHES_AT_ONCE]))
+        job: RemoteJob[Blobs] = executor.ask(HAVE, question, node_id=node_id)
+        known.update(job.result().hashes)
     return known
 
 
@@ -45,13 +62,18 @@ def bring_blobs(executor: RemoteExecutor, packed: Packed, node_id: str) -> set[b
     pieces = packed.by_hash()
     known = known_blobs(executor, node_id, pieces)
     sent = {
-        hash_: executor.start(
-            KEEP, Dumped([piece], piece.nbytes), node_id=node_id, session=hash_.hex()
-        )
+        hash_: executor.start(KEEP, _new_blob(hash_, piece), node_id=node_id, encoding="msgpack")
         for hash_, piece in pieces.items()
         if hash_ not in known
     }
     return known | {hash_ for hash_, job in sent.items() if job.result()}
+
+
+def _new_blob(hash_: bytes, piece: memoryview) -> Dumped:
+    """A `NewBlob`, of which the data is not copied."""
+    head = msgspec.msgpack.encode(NewBlob(hash_, memoryview(b"")))
+    head = head[: -len(_NO_BYTES)] + _BYTES + piece.nbytes.to_bytes(4, "big")
+    return Dumped([head, piece], len(head) + piece.nbytes)
 
 
 def node_for_blobs(nodes: Iterable[NodeInfo]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from easyremote import remote
+from easyremote.client import shipping
 from easyremote.client.client import Client
 from easyremote.errors import CallLost
 from easyremote.node.blob_store import BlobStore
@@ -40,7 +42,7 @@ def sent(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
 
     def noting(function: str, *args: Any, **options: Any) -> Any:
         if function == KEEP:
-            found.append(options["session"])
+            found.append(function)
         return start(function, *args, **options)
 
     monkeypatch.setattr(client, "start", noting)
@@ -142,6 +144,32 @@ def test_a_remote_function_called_awaited_and_mapped_sends_it_once(
     assert at(array, 1) == array[1]
     assert asyncio.run(at.aio(array, 2)) == array[2]
     assert list(at.map([array] * 4, range(4))) == list(array[:4])
+
+
+def test_an_event_loop_goes_on_while_a_large_argument_is_sent(
+    gateway: Gateway, client: Client, array: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASYREMOTE_HOME", str(gateway.home))
+    there = threading.Event()
+    bring = shipping.bring_blobs
+
+    def held_up(*args: Any) -> set[bytes]:
+        assert there.wait(LIMIT), "the event loop stood still"
+        return bring(*args)
+
+    monkeypatch.setattr("easyremote.client.executor.bring_blobs", held_up)
+
+    @remote(node_id="gpu-node")
+    def at(array: np.ndarray[Any, Any], index: int) -> float:
+        return float(array[index])
+
+    async def main() -> float:
+        called = asyncio.create_task(at.aio(array, index=2))
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(there.set)
+        return await called
+
+    assert asyncio.run(main()) == array[2]
 
 
 def test_a_callback_that_submits_does_not_wait_for_the_thread_that_it_is_on(
