@@ -44,7 +44,7 @@ def is_installed_file(path: str) -> bool:
     if "site-packages" in parts or "dist-packages" in parts:
         return True
     # Not the realpath of the file: a module of the user's that is a link stays the user's.
-    return os.path.abspath(path).startswith(_installed_folders())
+    return os.path.join(os.path.abspath(path), "").startswith(_installed_folders())
 
 
 def is_own(module: ModuleType) -> bool:
