@@ -42,6 +42,8 @@ class Names:
     mutates: frozenset[str] = frozenset()
     #: Those of ``reads`` that the cell assigns itself on some path, so it can run without them.
     optional: frozenset[str] = frozenset()
+    #: Module, attribute ("" for the module itself, "*" for all) and name that is bound to it.
+    imports: tuple[tuple[str, str, str], ...] = ()
 
 
 def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
@@ -63,7 +65,8 @@ def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
     flow.code(cell)
     reads = frozenset(n for n in _ours(flow.reads) if n not in _BUILTINS or n in shadowed)
     writes = _ours(flow.writes)
-    return Names(reads, writes, reads & flow.mutates, (reads & writes) - flow.needed)
+    optional = (reads & writes) - flow.needed
+    return Names(reads, writes, reads & flow.mutates, optional, tuple(flow.imports))
 
 
 def _ours(found: Iterable[str]) -> frozenset[str]:

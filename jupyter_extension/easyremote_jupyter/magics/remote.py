@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import builtins
 import re
-import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -34,6 +33,7 @@ from easyremote.events import Value
 from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
 from easyremote_jupyter.capture.local_modules import local_modules
 from easyremote_jupyter.capture.names import Names, names
+from easyremote_jupyter.here.imports import bind as bind_imports
 from easyremote_jupyter.jobs import CellJob, Jobs
 from easyremote_jupyter.magics.cells import is_empty, refuse_nested
 from easyremote_jupyter.magics.dry_run import show_plan
@@ -49,6 +49,7 @@ from easyremote_jupyter.output.display import (
 )
 from easyremote_jupyter.places.origin import origin
 from easyremote_jupyter.places.places import Place, Places
+from easyremote_jupyter.places.seeds import states
 from easyremote_jupyter.widgets.widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
@@ -172,7 +173,6 @@ The variables that it reads are sent along; those that it assigns come back.
             feed=lambda: easyremote.connect().watch(),
             say=partial(self._widgets.receive, place.session),
         )
-        touched = {*needs.variables, *found.writes, *found.mutates}
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:
                 answer = place.run(request, needs.variables, found.optional, options, output, space)
@@ -183,12 +183,12 @@ The variables that it reads are sent along; those that it assigns come back.
                 if (left := place.collect()) is None:
                     place.held.forget()
                 else:
-                    self._bind(place, left, touched, options)
+                    self._bind(place, left, needs, found, options)
                 raise
             except (EasyRemoteError, KeyboardInterrupt):
                 place.held.forget()
                 raise
-        return self._bind(place, answer, touched, options), output.result
+        return self._bind(place, answer, needs, found, options), output.result
 
     def _request(
         self, options: Options, code: str, found: Names, needs: Shipment
@@ -210,6 +210,8 @@ The variables that it reads are sent along; those that it assigns come back.
             "modules": modules,
             "files": files,
             "writes": sorted(found.writes | found.mutates),
+            "imported": found.imports,
+            "seeds": states(),
             "no_input": self._no_input(options),
             "background": options.background is not None,
             # The output of a background job is not published under this cell.
@@ -255,11 +257,11 @@ The variables that it reads are sent along; those that it assigns come back.
                         place.end()
 
         def settle() -> Any:
-            touched = {*needs.variables, *found.writes, *found.mutates}
             if not came:
                 place.held.forget()
                 return None
-            return self._bind(place, came[0], touched, options).get("value")
+            came[0].pop("seeds", None)  # the cells here have gone on with their own numbers
+            return self._bind(place, came[0], needs, found, options).get("value")
 
         panel.draw(update=False)
         cell.start(run, settle, panel.tell_end)
@@ -279,7 +281,12 @@ The variables that it reads are sent along; those that it assigns come back.
     # -- what comes back
 
     def _bind(
-        self, place: Place, answer: dict[str, Any], touched: set[str], options: Options
+        self,
+        place: Place,
+        answer: dict[str, Any],
+        needs: Shipment,
+        found: Names,
+        options: Options,
     ) -> dict[str, Any]:
         """Bind the variables that came back; returns the answer, with ``value`` if there is one."""
         space = self.shell.user_ns
@@ -288,11 +295,13 @@ The variables that it reads are sent along; those that it assigns come back.
         answer = answer | ({"value": values.pop("")} if "" in values else {})
         for name, value in values.items():
             space[renames.get(name, name)] = value
-        for name, module in answer["imports"].items():
-            if (
-                module in sys.modules
-            ):  # not imported here: that could take long, and nobody asked for it
-                space[renames.get(name, name)] = sys.modules[module]
+        bind_imports(
+            space,
+            {renames.get(name, name): module for name, module in answer["imports"].items()},
+            answer["imported"],
+            found.imports,
+        )
+        touched = {*needs.variables, *found.writes, *found.mutates}
         place.held.note((touched | set(values)).difference(answer["gone"]), space)
         kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
         if kept and not options.quiet:

@@ -24,11 +24,13 @@ from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
 from easyremote.serialize.functions import home
+from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
 from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
 
 __all__ = ["Place", "Places"]
@@ -44,6 +46,7 @@ class Place:
     session: Session
     held: Held = field(default_factory=Held)
     modules: Sent = field(default_factory=Sent)
+    seeds: Seeds = field(default_factory=Seeds)
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
@@ -119,9 +122,10 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output)
         modules = self.modules.wire(request["modules"], self.held.process, output.notice)
+        seeds = {"seeds": self.seeds.missing(request["seeds"], self.held.process)}
         kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
-            request | shipped | modules,
+            request | shipped | modules | seeds,
             timeout=options.timeout,
             queue_timeout=options.queue_timeout,
             hold=options.hold or kept,
@@ -144,6 +148,8 @@ class Place:
         self.there.update(name for name in values if name)
         self.held.process = answer["process"]
         self.modules.arrived(answer["process"])
+        if "seeds" in answer:
+            self.seeds.came(answer["seeds"], answer["process"])
         self.held.drop(answer["gone"])
         self.there.difference_update(answer["gone"])
         for name, why in troubles.items():
@@ -210,6 +216,14 @@ class Places:
         if key not in self._places:
             self._places[key] = Place(Session(client, node_id, session or None))
         return self._places[key]
+
+    def of(self, where: Whereabouts) -> Place | None:
+        """The place whose process holds a value; None where that process has ended."""
+        for place in self._places.values():
+            session = place.session
+            if where == (session.node_id, session.name, place.held.process):
+                return place
+        return None
 
     def names(self) -> list[str]:
         """The named sessions that this notebook has used, as ``node/session``."""
