@@ -75,6 +75,7 @@ class Shell:
         self._modules = Modules()
         self._environment = Environment(_say)
         self._generators = Generators()
+        self._beside = workplace.Beside()
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
 
@@ -92,6 +93,9 @@ class Shell:
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
             ``files``: name, digest and size of those that lie in the session's folder then.
+            ``beside``: files beside the notebook that the cell names: ``files`` (name and content
+            of those that have changed), ``folders``, ``removed``; None where no files go back.
+            Left out, nothing of that is looked at.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
             ``imported``: what its import statements say, see `imported`.
             ``seeds``: states of the global generators of random numbers, see `Generators`; left
@@ -110,6 +114,7 @@ class Shell:
             ``imported``: functions and classes by name that are to be imported, not sent: the
             module of each, and its name there.
             ``seeds``: the states of generators that the cell has used.
+            ``written``: see `workplace.Beside.changed`.
             The rest is that of `Parcel.answer`.
 
         Raises
@@ -134,8 +139,7 @@ class Shell:
         except BlobMissing:
             return {"process": self._process, "missing": True}
         self._import(request.get("imports", {}), request.get("submodules", ()))
-        for name, digest, size in request.get("files", ()):
-            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+        self._take_files(request)
         request["seeds"] = self._seed(request.get("seeds"))
         value = self._execute(request)
         limits = Limits(*request.get("limits", ()))
@@ -149,6 +153,7 @@ class Shell:
             "gone": self.variables.gone(request.get("writes", ())),
             "imported": by_name,
             "seeds": request["seeds"](),
+            "written": self._written(request),
             **parcel.answer(),
         }
 
@@ -203,6 +208,22 @@ class Shell:
                 raise remote_error(
                     "ModuleNotFoundError", f"The cell uses {name or module!r}, {missing}"
                 ) from None
+
+    def _take_files(self, request: dict[str, Any]) -> None:
+        beside = request.get("beside") or {}
+        came = [(name, arrived(name, *content)) for name, content in beside.get("files", ())]
+        self._beside.take(came, beside.get("folders", ()))
+        self._beside.remove(beside.get("removed", ()))
+        for name, digest, size in request.get("files", ()):
+            self._beside.give_way(name)
+            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+
+    def _written(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the cell has written beside it, where the sender wants that."""
+        if "beside" not in request:
+            return {}
+        written = self._beside.changed()
+        return {} if request["beside"] is None else written
 
     def _seed(self, states: dict[str, bytes] | None) -> Callable[[], dict[str, bytes]]:
         """Set the generators of random numbers; returns what tells which ones have gone on."""
@@ -265,8 +286,8 @@ class Shell:
         limits = Limits(*request.get("limits", ()))
         parcel, by_name = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
         gone = self.variables.gone(request.get("writes", ()))
-        seeds = request["seeds"]()
-        return {"gone": gone, "imported": by_name, "seeds": seeds, **parcel.answer()}
+        more = {"seeds": request["seeds"](), "written": self._written(request)}
+        return {"gone": gone, "imported": by_name, **more, **parcel.answer()}
 
 
 class _Uninterrupted:

@@ -31,6 +31,7 @@ from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
 from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
+from easyremote_jupyter.capture.files import texts_in
 from easyremote_jupyter.capture.local_modules import local_modules
 from easyremote_jupyter.capture.names import Names, names
 from easyremote_jupyter.here.imports import bind as bind_imports
@@ -47,6 +48,7 @@ from easyremote_jupyter.output.display import (
     show_notice,
     show_result,
 )
+from easyremote_jupyter.places.beside import named_beside
 from easyremote_jupyter.places.origin import origin
 from easyremote_jupyter.places.places import Place, Places
 from easyremote_jupyter.places.seeds import states
@@ -139,7 +141,10 @@ The variables that it reads are sent along; those that it assigns come back.
         needs = self._needs(found, options)
         if options.dry_run:
             with one_line_errors():
-                show_plan(place, needs, named_files(options.files).values(), found, options)
+                files = named_files(options.files)
+                if options.beside:
+                    files |= named_beside(texts_in(code, needs.variables, ()))[0]
+                show_plan(place, needs, files.values(), found, options)
             return {}, None
         before = place.process
         try:
@@ -199,6 +204,7 @@ The variables that it reads are sent along; those that it assigns come back.
             requirements = [*options.requirements, *of_script(code)]
             modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
             files = named_files(options.files)
+        texts = texts_in(code, needs.variables, modules) if options.beside else set()
         return {
             "code": code,
             "count": self.shell.displayhook.prompt_count,  # of the cell that runs
@@ -209,6 +215,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "requirements": requirements,
             "modules": modules,
             "files": files,
+            "beside": named_beside(texts - files.keys()),
             "writes": sorted(found.writes | found.mutates),
             "imported": found.imports,
             "seeds": states(),

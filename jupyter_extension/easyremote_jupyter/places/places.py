@@ -29,6 +29,7 @@ from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
+from easyremote_jupyter.places.beside import Beside
 from easyremote_jupyter.places.held import Held
 from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
@@ -47,6 +48,7 @@ class Place:
     held: Held = field(default_factory=Held)
     modules: Sent = field(default_factory=Sent)
     seeds: Seeds = field(default_factory=Seeds)
+    beside: Beside = field(default_factory=Beside)
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
@@ -111,9 +113,13 @@ class Place:
         trusts_blobs: bool,
         output: Watcher,
     ) -> RemoteJob[dict[str, Any]]:
+        named, folders = request["beside"]
+        self.beside.drop(request["files"])
+        files = self.beside.missing(named, self.held.process, all_sizes=options.force_push)
         try:
             shipped = load(
                 *(self.session, self.held, variables, request["files"], options, output),
+                beside=files,
                 trusts_blobs=trusts_blobs,
             )
         except CannotShip:
@@ -122,6 +128,12 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output)
         modules = self.modules.wire(request["modules"], self.held.process, output.notice)
+        beside = {
+            "files": [(name, file.content) for name, file in files.items()],
+            "folders": folders,
+            "removed": self.beside.removed(),
+        }
+        shipped["beside"] = beside if options.beside else None
         seeds = {"seeds": self.seeds.missing(request["seeds"], self.held.process)}
         kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
@@ -148,6 +160,8 @@ class Place:
         self.there.update(name for name in values if name)
         self.held.process = answer["process"]
         self.modules.arrived(answer["process"])
+        self.beside.arrived(answer["process"])
+        self.beside.came(answer.get("written", {}), self.session.node_id, show_notice)
         if "seeds" in answer:
             self.seeds.came(answer["seeds"], answer["process"])
         self.held.drop(answer["gone"])

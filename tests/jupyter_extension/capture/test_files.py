@@ -1,0 +1,61 @@
+"""The texts of a cell that may be paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from easyremote_jupyter.capture.files import texts_in
+from easyremote_jupyter.capture.local_modules import Package
+
+
+@pytest.mark.parametrize(
+    ("code", "paths"),
+    [
+        ("open('a.csv')", "a.csv"),
+        ("open('data/' + 'a.csv')", "data/a.csv"),
+        ("Path('data') / 'a.csv'", "data/a.csv"),
+        ("Path('data') / 'b' / 'a.csv'", "data/b data/b/a.csv"),
+        ("os.path.join('data', 'b', 'a.csv')", "data/b/a.csv"),
+        ("join('data', 'a.csv')", "data/a.csv"),
+        ("pathlib.Path('data', 'a.csv')", "data/a.csv"),
+        ("Path('data').joinpath('a.csv')", "data/a.csv"),
+        ("d = 'data'\nf'{d}/a.csv'", "data/a.csv"),
+        ("d = Path('data')\nopen(d / 'a.csv')", "data/a.csv"),
+        ("open(folder / 'a.csv'), open(name)", "here/a.csv b.csv"),
+        ("for n in ['a.csv', 'b.csv']: open(n)", "a.csv b.csv"),
+        ("def f():\n    return open('a.csv')", "a.csv"),
+        ("!head -3 a.csv", "a.csv"),
+        ("%run script.py --data a.csv", "script.py a.csv"),
+        ("%%time\nopen('a.csv')", "a.csv"),
+        ("%%bash\nwc 'a b.csv' c.csv", "c.csv"),
+        ("f'{x}/a.csv'", ""),
+        ("x + 'a.csv'", "a.csv"),
+        ("f'{d:>3}'", ""),
+        ("this is not Python", ""),
+    ],
+)
+def test_paths_are_found_where_they_can_be_told(code: str, paths: str) -> None:
+    found = texts_in(code, {"folder": Path("here"), "name": "b.csv", "n": 3}, ())
+    assert set(paths.split()) <= found
+    assert not any("{" in text for text in found)
+
+
+def test_functions_classes_and_modules_are_looked_through() -> None:
+    space: dict[str, object] = {"__name__": "__main__"}
+    exec(
+        "def f():\n    def g(): return 'inner.csv'\n    return g, 'outer.csv'\n"
+        "class A:\n    def m(self): return 'method.csv'\n"
+        "    @staticmethod\n    def s(): return 's.csv'\n"
+        "    @property\n    def p(self): return 'p.csv'",
+        space,
+    )
+    module = Package("m", {"m.py": b"path = 'data' + '/x.csv'", "n.py": b"not Python at all"})
+    found = texts_in("f(); A()", {"f": space["f"], "A": space["A"]}, [module])
+    assert {"inner.csv", "outer.csv", "method.csv", "s.csv", "p.csv", "data/x.csv"} <= found
+
+
+def test_what_is_no_path_is_left_out() -> None:
+    long, lines = "x" * 2000, "a\nb"
+    assert texts_in(f"{long!r}, {lines!r}, '', 1, b'x'", {}, ()) == set()
