@@ -23,6 +23,7 @@ from easyremote.client.roster import Roster
 from easyremote.client.shipping import dump_shipped, send_files
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import Closed, UsageError
+from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
@@ -269,6 +270,32 @@ class RemoteExecutor(Executor):
                     job.cancel()
         if wait:
             futures.wait(jobs)
+
+    # -- what EasyRemote itself is asked -----------------------------------------------------------
+
+    def ask(
+        self,
+        function: str,
+        request: object = None,
+        *,
+        node_id: str = "",
+        session: str = "",
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        stream: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a builtin; ``protocol/builtins.py`` says what it takes and answers."""
+        body = pack(request)
+        return self.start(
+            function,
+            Dumped([body], len(body)),
+            node_id=node_id,
+            session=session,
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            encoding="msgpack",
+            stream=stream,
+        )
 
     # -- the one door ------------------------------------------------------------------------------
 

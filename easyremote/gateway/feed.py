@@ -11,7 +11,6 @@ themselves only while somebody watches.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import msgspec
 
@@ -28,6 +27,7 @@ from easyremote.protocol.messages import (
     Cancel,
     Event,
     Finished,
+    Function,
     Message,
     Payload,
     Resources,
@@ -36,6 +36,7 @@ from easyremote.protocol.messages import (
     Submit,
     Watch,
 )
+from easyremote.protocol.snapshot import FunctionInfo, GatewayInfo, GpuInfo, NodeInfo, Snapshot
 
 #: Seconds between two snapshots.
 INTERVAL = 1.0
@@ -87,7 +88,7 @@ class GatewayFeed:
 
     def _asked(self, client: ClientLink, message: Submit) -> bool:
         if message.function == NODES:
-            self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
+            self._answer(client, message, self._snapshot(client, self._functions()))
         elif message.function == PING:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
@@ -181,21 +182,23 @@ class GatewayFeed:
             if node.link is not None:
                 node.link.send(Watch(on))
 
-    def _functions(self) -> list[dict[str, Any]]:
-        return [
-            {"node_id": node.node_id, **msgspec.structs.asdict(function)}
+    def _functions(self) -> tuple[FunctionInfo, ...]:
+        return tuple(
+            _describe_function(node, function)
             for node in self._nodes
             for name, function in sorted(node.functions.items())
             if node.online and not is_builtin(name)
-        ]
+        )
 
-    def _snapshot(self, client: ClientLink) -> dict[str, Any]:
+    def _snapshot(self, client: ClientLink, functions: tuple[FunctionInfo, ...] = ()) -> Snapshot:
         now = time.monotonic()
-        return {
-            "gateway": {"version": easyremote.__version__},
-            "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
-        }
+        jobs = jobs_of(self._calls.table, self._calls.recent, client.principal, now)
+        return Snapshot(
+            tuple(_describe_node(node, now) for node in self._nodes),
+            GatewayInfo(easyremote.__version__),
+            *jobs,
+            functions,
+        )
 
 
 def _call_id(text: str) -> bytes:
@@ -205,29 +208,34 @@ def _call_id(text: str) -> bytes:
         return b""
 
 
-def _describe_node(node: Node, now: float) -> dict[str, Any]:
+def _describe_function(node: Node, function: Function) -> FunctionInfo:
+    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:]}
+    return FunctionInfo(node.node_id, **told)
+
+
+def _describe_node(node: Node, now: float) -> NodeInfo:
     online = node.online
     machine = (node.resources or node.machine if online else None) or Resources(0.0, 0, 0, 0)
     is_measured = machine is node.resources
-    return {
-        "node_id": node.node_id,
-        "state": "online" if online else "offline",
-        "since": now - node.since,
-        "python": node.versions.get("python", ""),
-        "version": node.versions.get("easyremote", ""),
-        "functions": sorted(name for name in node.functions if not is_builtin(name)),
-        "runs_code": CELL in node.functions,
-        "running": sum(count for name, count in node.active.items() if is_work(name)),
-        "slots": node.slots,
-        "installs": node.said.installs,
-        "session_idle": node.said.session_idle or None,
-        "processes": node.said.processes or None,
-        "cpu": machine.cpu if is_measured else None,
-        "cores": machine.cores or None,
-        "memory_used": machine.memory_used if is_measured else None,
-        "memory_total": machine.memory_total or None,
-        "gpus": [msgspec.structs.asdict(gpu) for gpu in machine.gpus],
-        "received": machine.received if machine.received >= 0 else None,
-        "sent": machine.sent if machine.sent >= 0 else None,
-        "labels": list(node.said.labels),
-    }
+    return NodeInfo(
+        node_id=node.node_id,
+        state="online" if online else "offline",
+        since=now - node.since,
+        python=node.versions.get("python", ""),
+        version=node.versions.get("easyremote", ""),
+        functions=tuple(sorted(name for name in node.functions if not is_builtin(name))),
+        runs_code=CELL in node.functions,
+        running=sum(count for name, count in node.active.items() if is_work(name)),
+        slots=node.slots,
+        installs=node.said.installs,
+        session_idle=node.said.session_idle or None,
+        processes=node.said.processes or None,
+        cpu=machine.cpu if is_measured else None,
+        cores=machine.cores or None,
+        memory_used=machine.memory_used if is_measured else None,
+        memory_total=machine.memory_total or None,
+        gpus=tuple(GpuInfo(**msgspec.structs.asdict(gpu)) for gpu in machine.gpus),
+        received=machine.received if machine.received >= 0 else None,
+        sent=machine.sent if machine.sent >= 0 else None,
+        labels=tuple(node.said.labels),
+    )

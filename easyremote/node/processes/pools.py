@@ -17,6 +17,7 @@ from easyremote.node.blob_store import remove_blobs
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process
+from easyremote.protocol.requests import SessionInfo
 
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
@@ -88,17 +89,14 @@ class Processes:
         if process in self._pools.get(process.owner, ()):
             self._pools[process.owner].remove(process)
 
-    def sessions_of(self, owner: str) -> list[dict[str, object]]:
-        """The sessions of an owner: name, whether a cell runs, how many wait, seconds unused.
-
-        ``origin`` is where the newest cell came from.
-        """
+    def sessions_of(self, owner: str) -> tuple[SessionInfo, ...]:
+        """The sessions of an owner."""
         now = time.monotonic()
-        return [
+        return tuple(
             _described(process, now)
             for process in self._sessions.values()
             if process.owner == owner
-        ]
+        )
 
     def end_idle(self, now: float) -> None:
         """End processes that nobody has used for long."""
@@ -123,12 +121,12 @@ class Processes:
         return process
 
 
-def _described(process: Process, now: float) -> dict[str, object]:
+def _described(process: Process, now: float) -> SessionInfo:
     uses = sum(call.is_use for call in process.queue)
-    return {
-        "session": process.session,
-        "busy": uses > 0,
-        "waiting": max(uses - 1, 0),
-        "idle": 0.0 if uses else now - process.last_used,
-        "origin": process.origin,
-    }
+    return SessionInfo(
+        session=process.session,
+        busy=uses > 0,
+        waiting=max(uses - 1, 0),
+        idle=0.0 if uses else now - process.last_used,
+        origin=process.origin,
+    )

@@ -15,7 +15,7 @@ import os
 import time
 from collections import OrderedDict, deque
 
-from easyremote.errors import EasyRemoteError
+from easyremote.errors import EasyRemoteError, ProtocolError
 from easyremote.node.blob_store import BlobStore
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import NodePolicy
@@ -36,12 +36,13 @@ from easyremote.protocol.builtins import (
     SEND,
     SESSIONS,
     VARIABLES,
+    open_request,
 )
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import Message
+from easyremote.protocol.requests import Blobs, WidgetAnswer
+from easyremote.protocol.requests import Sessions as SessionList
 
-#: Bytes of a hash.
-HASH_SIZE = 32
 #: How many past calls OUTPUT and INPUT can still find.
 KNOWN_CALLS = 1000
 
@@ -84,7 +85,7 @@ class Sessions:
 
     def place(self, call: RelayedCall) -> None:
         """Give a call to its session's process, or to one of its owner's pool."""
-        if call.encoding not in BUILTINS[call.function].takes:
+        if call.encoding != BUILTINS[call.function].encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
         elif (at_once := self._at_once.get(call.function)) is not None:
@@ -160,7 +161,7 @@ class Sessions:
         if self.processes.has_session(call.owner, call.session):
             return None
         if call.function == COMM:
-            return plain_outcome({"is_open": False})  # its widgets went with it
+            return plain_outcome(WidgetAnswer(is_open=False))  # its widgets went with it
         if call.function == VARIABLES:
             text = f"Node {self._node_id!r} has no such session any more."
             return failure("not-found", text, may_have_run=False)
@@ -193,14 +194,16 @@ class Sessions:
         self.calls.finish(call, failure("not-found", text, may_have_run=False))
 
     def _answer_have(self, call: RelayedCall) -> None:
-        hashes = bytes(call.arguments)
-        starts = range(0, len(hashes), HASH_SIZE)
-        store = BlobStore(call.owner, os.getpid())
-        known = store.known(hashes[start : start + HASH_SIZE] for start in starts)
-        self.calls.finish(call, plain_outcome(known))
+        try:
+            asked: Blobs = open_request(HAVE, call.arguments)
+        except ProtocolError as error:
+            self.calls.finish(call, failure("protocol", str(error), may_have_run=False))
+            return
+        known = BlobStore(call.owner, os.getpid()).known(asked.hashes)
+        self.calls.finish(call, plain_outcome(Blobs(tuple(known))))
 
     def _answer_sessions(self, call: RelayedCall) -> None:
-        self.calls.finish(call, plain_outcome(self.processes.sessions_of(call.owner)))
+        self.calls.finish(call, plain_outcome(SessionList(self.processes.sessions_of(call.owner))))
 
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new process."""

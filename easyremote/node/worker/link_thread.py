@@ -12,21 +12,17 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any
-
-import msgspec
 
 from easyremote.errors import ProtocolError
 from easyremote.node.worker.file_calls import FILE_CALLS, FileCalls
 from easyremote.node.worker.main_thread import MainThread
 from easyremote.node.worker.showing import Showing, Work
-from easyremote.protocol.builtins import BUILTINS, INPUT, OUTPUT
+from easyremote.protocol.builtins import BUILTINS, INPUT, OUTPUT, open_request
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import failure, plain_outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import load
 from easyremote.transport.connection import Connection
 from easyremote.transport.loop import new_event_loop
 from easyremote.transport.pipe import PipeChannel
@@ -90,18 +86,18 @@ class LinkThread:
 
     def _start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
         builtin = BUILTINS.get(held.function)
-        if builtin is None or encoding not in builtin.takes:
+        if builtin is None or encoding != builtin.encoding:
             text = f"A process runs no {held.function[:80]!r} with arguments in {encoding[:80]!r}."
             self._callee.finish(held, failure("protocol", text, may_have_run=False))
         elif held.function == OUTPUT:
-            self._showing.replay(held, _opened(encoding, arguments))
+            self._showing.replay(held, open_request(OUTPUT, arguments))
         elif held.function == INPUT:
-            answered = self.main.answer(_opened(encoding, arguments))
+            answered = self.main.answer(open_request(INPUT, arguments))
             self._callee.finish(held, plain_outcome(answered))
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
         else:
-            work = Work(held, encoding, arguments)
+            work = Work(held, arguments)
             self._loop.call_later(STARTED_AFTER, self._showing.begin, work)
             self.main.submit(work)
 
@@ -112,12 +108,3 @@ class LinkThread:
     def window_opened(self, held: LocalCall) -> None:
         self.main.room.set()
         self._showing.window_opened(held)
-
-
-def _opened(encoding: str, arguments: Buffer) -> Any:
-    if encoding != "msgpack":
-        return load(arguments)
-    try:
-        return msgspec.msgpack.decode(arguments)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"they are no msgpack ({error})") from None

@@ -19,8 +19,6 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobStore
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
@@ -28,9 +26,17 @@ from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.showing import Showing, Work
-from easyremote.protocol.builtins import CELL, COMM, SESSION, VARIABLES
+from easyremote.protocol.builtins import (
+    BUILTINS,
+    CELL,
+    COMM,
+    SESSION,
+    VARIABLES,
+    open_request,
+)
 from easyremote.protocol.callee import Callee
 from easyremote.protocol.held import Outcome, failure, plain_outcome
+from easyremote.protocol.requests import InputReply
 from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 
@@ -79,9 +85,9 @@ class MainThread:
         """Run a call after those that came before."""
         self._queue.put(work)
 
-    def answer(self, answer: tuple[int, str, str]) -> bool:
+    def answer(self, reply: InputReply) -> bool:
         """Give what runs the answer to what it asks; False if it does not ask that."""
-        return self._shell is not None and self._shell.stdin.answer(*answer)
+        return self._shell is not None and self._shell.stdin.answer(reply)
 
     # -- on the main thread ------------------------------------------------------------------------
 
@@ -114,7 +120,7 @@ class MainThread:
             # An interrupt that came while this process started waits for its first call.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             value = run(work)
-            if work.encoding == "msgpack":
+            if BUILTINS[held.function].encoding == "msgpack":
                 return plain_outcome(value)
         except KeyboardInterrupt as error:
             return error_outcome(error)
@@ -189,11 +195,11 @@ class MainThread:
 
     def _run_plainly(self, work: Work) -> object:
         self._running = "it"
-        return self._get_shell().variables.serve_plain(msgspec.msgpack.decode(work.take()))
+        return self._get_shell().variables.serve_plain(open_request(VARIABLES, work.take()))
 
     def _run_comm(self, work: Work) -> object:
         self._running = "it"
-        return self._get_shell().receive_comm(load(work.take()))
+        return self._get_shell().receive_comm(open_request(COMM, work.take()))
 
     def _run_function(self, work: Work) -> object:
         function, args, kwargs = load(work.take())

@@ -36,6 +36,7 @@ from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.stdin import NOBODY, Stdin
 from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables, remote_error
 from easyremote.progress import end_bars, publish_to
+from easyremote.protocol.requests import WidgetAnswer, WidgetMessage
 from easyremote.serialize.classes import live_in
 from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
@@ -157,33 +158,22 @@ class Shell:
             **parcel.answer(),
         }
 
-    def receive_comm(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Hand a message of the front end to a widget.
-
-        Parameters
-        ----------
-        request
-            See `Comms.receive`. ``process``: in which process the widget was made.
-
-        Returns
-        -------
-        dict
-            ``is_open``: whether the widget is there.
-        """
-        if request["process"] != self._process:
-            return {"is_open": False}
+    def receive_comm(self, request: WidgetMessage) -> WidgetAnswer:
+        """Hand a message of the front end to a widget."""
+        if request.process != self._process:
+            return WidgetAnswer(is_open=False)
         self.stdin.refusal = "a widget's callback runs beside the notebook's cells"
-        self._comms.parent = request["parent"]
+        self._comms.parent = request.parent
         self._uninterrupted.install()
         is_open, error = True, None
         try:
-            is_open = self._comms.receive(request)
+            is_open = self._comms.receive(request.event)
         except BaseException as raised:  # noqa: B036 - whatever a callback raises is shown
             error = raised
             self._ip.showtraceback()
         end_bars(error)
         self._capture.flush()
-        return {"is_open": is_open}
+        return WidgetAnswer(is_open)
 
     def _receive(self, request: dict[str, Any]) -> list[str]:
         if "packed" not in request:

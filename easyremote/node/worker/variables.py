@@ -15,9 +15,13 @@ import types
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
+
 from easyremote.errors import CannotReturn, CannotShip, NotFound, RemoteError
 from easyremote.guarded import attribute
 from easyremote.node.worker.packages import installed
+from easyremote.protocol.requests import DeleteVariable, ListVariables, VariablesRequest
+from easyremote.protocol.requests import Variables as PlainVariables
 from easyremote.serialize.blobs import Packed, Wire, pack, unpack
 from easyremote.serialize.refs import HELD
 from easyremote.serialize.values import Buffer
@@ -174,14 +178,14 @@ class Variables:
         args = unpack(arguments, self._blob)["args"]
         return {"process": self._process, **_OPERATIONS[operation](self, *args)}
 
-    def serve_plain(self, request: object) -> dict[str, Any]:
-        """Answer who does not unpickle what a session says: ``["list"]``, ``["delete", NAME]``."""
+    def serve_plain(self, request: VariablesRequest) -> PlainVariables:
+        """Answer who does not unpickle what a session says."""
         match request:
-            case ["list"]:
-                return self.list()
-            case ["delete", str(name)]:
-                return self.delete([name])
-        raise NotFound(f"A session has no plain answer to {request!r}.")
+            case ListVariables():
+                return msgspec.convert(self.list(), PlainVariables)
+            case DeleteVariable(name):
+                self.delete([name])
+                return PlainVariables({})
 
     def list(self) -> dict[str, Any]:
         shown = {
