@@ -7,6 +7,9 @@ from typing import Any
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext easyremote_jupyter``: register the magics."""
+    from easyremote.client.client import connect_soon
+
+    connect_soon()  # beside what follows, because both take a while
     from easyremote_jupyter.here.reads import LocalReads
     from easyremote_jupyter.here.values import Values
     from easyremote_jupyter.jobs import Jobs

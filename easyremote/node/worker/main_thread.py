@@ -37,6 +37,7 @@ from easyremote.protocol.builtins import (
 from easyremote.protocol.callee import Callee
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.requests import InputReply
+from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 
@@ -69,6 +70,7 @@ class MainThread:
         self._shell: Shell | None = None
         #: Whose calls these are; a process has one owner.
         self._owner = ""
+        self._blobs: BlobStore | None = None
         self._capture: Capture | None = None
         #: What runs, for messages.
         self._running = ""
@@ -90,6 +92,13 @@ class MainThread:
         return self._shell is not None and self._shell.stdin.answer(reply)
 
     # -- on the main thread ------------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """Make the shell before the first cell, and do once what takes long the first time."""
+        try:
+            self._get_shell().warm_up()
+        except Exception:  # the first cell meets it again, and tells its user
+            traceback.print_exc(file=sys.__stderr__)
 
     def run(self) -> None:
         """Run calls, for ever."""
@@ -165,8 +174,13 @@ class MainThread:
             from easyremote.node.worker.shell import Shell
 
             workplace.enter()
-            self._shell = Shell(self._showing.emit, BlobStore(self._owner, os.getppid()).get)
+            self._shell = Shell(self._showing.emit, self._blob)
         return self._shell
+
+    def _blob(self, hash_: bytes, sent: Buffer | None) -> Buffer:
+        if self._blobs is None:  # with the first blob comes a call, which tells whose it is
+            self._blobs = BlobStore(self._owner, os.getppid())
+        return self._blobs.get(hash_, sent)
 
     def _tell_of_late_output(self) -> None:
         for call_id, size in self._showing.take_late():

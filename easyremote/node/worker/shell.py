@@ -80,6 +80,11 @@ class Shell:
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
 
+    def warm_up(self) -> None:
+        """Do once what takes long the first time, with a cell that leaves nothing."""
+        self._ip.run_cell("None", silent=True)
+        self._capture.flush()
+
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one cell.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import posixpath
+import re
 import shlex
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ __all__ = ["texts_in"]
 _JOINING = frozenset({"Path", "PosixPath", "PurePath", "join", "joinpath"})
 #: A longer text is none of a path.
 _LENGTH_MAX = 1000
+#: A cell without one of these has no text in it.
+_MARKS = re.compile("[\"'!%]")
 
 
 def texts_in(cell: str, variables: Mapping[str, object], modules: Iterable[Package]) -> set[str]:
@@ -47,17 +50,22 @@ def texts_in(cell: str, variables: Mapping[str, object], modules: Iterable[Packa
 
 
 def _of_code(cell: str, variables: Mapping[str, object]) -> set[str]:
-    transformer: Any = TransformerManager  # it has no types
-    try:
-        tree = ast.parse(transformer().transform_cell(cell))
-    except (SyntaxError, ValueError):
-        return set()  # the node says so
     known = {
         name: os.fspath(value)
         for name, value in variables.items()
         if isinstance(value, str | PurePath)
     }
-    return _texts(tree, known) | {text for text in known.values() if _may_be_path(text)}
+    found = {text for text in known.values() if _may_be_path(text)}
+    return found | _of_tree(cell, known) if _MARKS.search(cell) else found
+
+
+def _of_tree(cell: str, known: Mapping[str, str]) -> set[str]:
+    transformer: Any = TransformerManager  # it has no types
+    try:
+        tree = ast.parse(transformer().transform_cell(cell))
+    except (SyntaxError, ValueError):
+        return set()  # the node says so
+    return _texts(tree, known)
 
 
 @lru_cache(maxsize=1024)
