@@ -102,6 +102,8 @@ class Beside:
         self._known: dict[str, Content] = {}
         #: How each file looked after the last cell.
         self._seen: dict[str, tuple[int, ...]] = {}
+        #: The folders that the caller has; their names end with a slash.
+        self._folders: set[str] = set()
 
     def take(self, files: Iterable[tuple[str, File]], folders: Iterable[str]) -> None:
         """Put files that came into the folder; make the folders that the caller has.
@@ -113,6 +115,7 @@ class Beside:
         """
         for name in folders:
             _inside(_outputs().parent, f"{name}/any").parent.mkdir(parents=True, exist_ok=True)
+            self._note_folders(f"{name}/any")
         for name, came in files:
             path = _inside(_outputs().parent, name)
             if path.is_symlink():
@@ -121,6 +124,10 @@ class Beside:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(came, path)
             self._known[name], self._seen[name] = came.content, _marks(path)
+            self._note_folders(name)
+
+    def _note_folders(self, name: str) -> None:
+        self._folders |= {f"{parent}/" for parent in PurePosixPath(name).parents}
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files that the caller has removed."""
@@ -139,11 +146,13 @@ class Beside:
     def changed(self) -> dict[str, dict[str, Any]]:
         """What was written since the last cell, by name, and what was removed.
 
-        ``digest``: empty for what was removed. ``size``. ``data``: the content; None where it is
-        too large to go back unasked: then the file is in ``outputs/``, too.
+        ``digest``: empty for what was removed, and for a folder. ``size``. ``data``: the content;
+        None where it is too large to go back unasked: then the file is in ``outputs/``, too.
         """
         left, found = BACK_OF_CELL_MAX, dict[str, dict[str, Any]]()
         now = dict(_beside(_outputs().parent, ""))
+        for name in self._new_folders(now):
+            found[name] = {"digest": b"", "size": 0, "data": None}
         for name, path in now.items():
             marks = _marks(path)
             if self._seen.get(name) == marks:
@@ -161,12 +170,25 @@ class Beside:
             if not fits:
                 _offer(name, path)
             found[name] = {"digest": content.digest, "size": content.size, "data": data}
-        for name in [name for name in self._known if name not in now]:
+        for name in self._removed(now):
+            found[name] = {"digest": b"", "size": 0, "data": None}
+        return found
+
+    def _new_folders(self, now: dict[str, Path]) -> list[str]:
+        """Take the folders out of what is there now; those that the caller does not have."""
+        folders = {name for name in now if name.endswith("/")}
+        for name in folders:
+            del now[name]
+        new, self._folders = folders - self._folders, folders
+        return sorted(new)
+
+    def _removed(self, now: dict[str, Path]) -> list[str]:
+        gone = [name for name in self._known if name not in now]
+        for name in gone:
             del self._known[name]
             self._seen.pop(name, None)
-            if not (_outputs().parent / name).is_symlink():  # it came by another way
-                found[name] = {"digest": b"", "size": 0, "data": None}
-        return found
+        # A link came by another way.
+        return [name for name in gone if not (_outputs().parent / name).is_symlink()]
 
     def _has_changed(self, name: str, path: Path) -> bool:
         return path.is_file() and _content(path) != self._known.get(name)
@@ -201,6 +223,7 @@ def _beside(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
         if entry.name.startswith(".") or entry.name in _NOT_BESIDE or entry.is_symlink():
             continue
         if entry.is_dir():
+            yield f"{prefix}{entry.name}/", Path(entry)
             yield from _beside(Path(entry), f"{prefix}{entry.name}/")
         elif entry.is_file():
             yield f"{prefix}{entry.name}", Path(entry)

@@ -50,6 +50,8 @@ class Flow(ast.NodeVisitor):
         self.mutates: set[str] = set()
         #: Those of `reads` that were read while nothing in the cell could have bound them.
         self.needed: set[str] = set()
+        #: Names that ``with`` binds: of use inside their block.
+        self.blocks: set[str] = set()
         #: Module, attribute ("" for the module itself, "*" for all) and name that is bound to it.
         self.imports: list[tuple[str, str, str]] = []
         self._state: _State = frozenset()
@@ -166,6 +168,9 @@ class Flow(ast.NodeVisitor):
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         self._all(node.items)
+        self.blocks |= {
+            item.optional_vars.id for item in node.items if isinstance(item.optional_vars, ast.Name)
+        }
         if any(_last_name(item.context_expr) in _SWALLOWING for item in node.items):
             self._perhaps(*node.body)
         else:

@@ -42,6 +42,8 @@ class Names:
     mutates: frozenset[str] = frozenset()
     #: Those of ``reads`` that the cell assigns itself on some path, so it can run without them.
     optional: frozenset[str] = frozenset()
+    #: Names that ``with`` binds: of use inside their block.
+    blocks: frozenset[str] = frozenset()
     #: Module, attribute ("" for the module itself, "*" for all) and name that is bound to it.
     imports: tuple[tuple[str, str, str], ...] = ()
 
@@ -66,7 +68,8 @@ def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
     reads = frozenset(n for n in _ours(flow.reads) if n not in _BUILTINS or n in shadowed)
     writes = _ours(flow.writes)
     optional = (reads & writes) - flow.needed
-    return Names(reads, writes, reads & flow.mutates, optional, tuple(flow.imports))
+    blocks, imports = frozenset(flow.blocks), tuple(flow.imports)
+    return Names(reads, writes, reads & flow.mutates, optional, blocks, imports)
 
 
 def _ours(found: Iterable[str]) -> frozenset[str]:

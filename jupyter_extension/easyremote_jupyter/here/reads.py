@@ -17,7 +17,7 @@ from typing import Any
 from IPython.core.completer import CompletionContext, SimpleMatcherResult, context_matcher
 
 from easyremote.client.refs import RemoteRef
-from easyremote_jupyter.capture.closure import closure
+from easyremote_jupyter.capture.closure import closure, evaluated
 from easyremote_jupyter.capture.flow import Flow
 from easyremote_jupyter.here.imports import DeferredModule, DeferredName
 
@@ -75,6 +75,8 @@ class LocalReads(ast.NodeTransformer):
             if isinstance(module := self._space.get(name), DeferredModule):
                 _load(module)
         needed = closure(reads, self._space).variables
+        if texts := evaluated(ast.unparse(tree), needed.values()):
+            needed = closure({*reads, *texts}, self._space).variables
         for value in needed.values():
             if isinstance(value, DeferredName):
                 _load(value)

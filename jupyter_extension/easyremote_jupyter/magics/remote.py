@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import re
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,9 +31,10 @@ from easyremote.client.files.sending import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
-from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
-from easyremote_jupyter.capture.files import texts_in
-from easyremote_jupyter.capture.local_modules import local_modules
+from easyremote.serialize.files import File
+from easyremote_jupyter.capture.closure import Shipment, closure, evaluated, named_submodules
+from easyremote_jupyter.capture.files import paths_in
+from easyremote_jupyter.capture.local_modules import Package, local_modules
 from easyremote_jupyter.capture.names import Names, names
 from easyremote_jupyter.here.imports import bind as bind_imports
 from easyremote_jupyter.jobs import CellJob, Jobs
@@ -138,12 +140,11 @@ The variables that it reads are sent along; those that it assigns come back.
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
-        needs = self._needs(found, options)
+        needs = self._needs(code, found, options)
         if options.dry_run:
             with one_line_errors():
                 files = named_files(options.files)
-                if options.beside:
-                    files |= named_beside(texts_in(code, needs.variables, ()))[0]
+                files |= self._beside(options, code, needs, ())[0]
                 show_plan(place, needs, files.values(), found, options)
             return {}, None
         before = place.process
@@ -155,13 +156,16 @@ The variables that it reads are sent along; those that it assigns come back.
             if options.fresh or before != place.process:
                 self._widgets.close(place.process if options.fresh else before)
 
-    def _needs(self, found: Names, options: Options) -> Shipment:
+    def _needs(self, code: str, found: Names, options: Options) -> Shipment:
         space = self.shell.user_ns
         for name in options.inputs:
             if name not in space:
                 raise UsageError(f"-i {name}: there is no variable of that name here")
-        reads = found.reads if options.auto_in else frozenset()
-        return closure({*reads, *options.inputs}, space, hidden=self.shell.user_ns_hidden)
+        reads = {*(found.reads if options.auto_in else ()), *options.inputs}
+        hidden = self.shell.user_ns_hidden
+        needs = closure(reads, space, hidden=hidden)
+        texts = evaluated(code, needs.variables.values()) if options.auto_in else set()
+        return closure({*reads, *texts}, space, hidden=hidden) if texts else needs
 
     def _run_at(
         self, place: Place, options: Options, code: str, found: Names, needs: Shipment
@@ -204,7 +208,7 @@ The variables that it reads are sent along; those that it assigns come back.
             requirements = [*options.requirements, *of_script(code)]
             modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
             files = named_files(options.files)
-        texts = texts_in(code, needs.variables, modules) if options.beside else set()
+            beside = self._beside(options, code, needs, modules)
         return {
             "code": code,
             "count": self.shell.displayhook.prompt_count,  # of the cell that runs
@@ -215,7 +219,7 @@ The variables that it reads are sent along; those that it assigns come back.
             "requirements": requirements,
             "modules": modules,
             "files": files,
-            "beside": named_beside(texts - files.keys()),
+            "beside": beside,
             "writes": sorted(found.writes | found.mutates),
             "imported": found.imports,
             "seeds": states(),
@@ -225,6 +229,17 @@ The variables that it reads are sent along; those that it assigns come back.
             "parent": "" if options.background is not None else self._widgets.parent(),
             "origin": origin(self.shell),
         }
+
+    def _beside(
+        self, options: Options, code: str, needs: Shipment, modules: Iterable[Package]
+    ) -> tuple[dict[str, File], list[str]]:
+        """The files beside the notebook that go along, and folders that the cell may need."""
+        if not options.beside:
+            return {}, []
+        files, folders = named_beside(paths_in(code, needs.variables, modules))
+        for name in named_files(options.files):
+            files.pop(name, None)
+        return files, folders
 
     def _no_input(self, options: Options) -> str:
         """Why the cell can't ask for input; empty where it can."""
@@ -241,7 +256,7 @@ The variables that it reads are sent along; those that it assigns come back.
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
-        needs = self._needs(found, options)
+        needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)
         space, came = self.shell.user_ns, list[dict[str, Any]]()
         cell = CellJob(options.background or "", place.session.node_id)
@@ -310,15 +325,23 @@ The variables that it reads are sent along; those that it assigns come back.
         )
         touched = {*needs.variables, *found.writes, *found.mutates}
         place.held.note((touched | set(values)).difference(answer["gone"]), space)
-        kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
+        kept = {
+            name: what
+            for name, what in answer["kept"].items()
+            if _is_news(name, what, found.blocks)
+        }
         if kept and not options.quiet:
             show_notice(_kept(kept, place.session.node_id))
         return answer
 
 
-def _is_news(name: str, what: dict[str, Any]) -> bool:
-    """Whether to say that a value stays there. A widget does, but it works here."""
-    return bool(name) and "is_widget" not in what
+def _is_news(name: str, what: dict[str, Any], blocks: Container[str]) -> bool:
+    """Whether to say that a value stays there.
+
+    A widget does, but it works here. A file that ``with`` has opened and closed is of no more use.
+    """
+    is_over = name in blocks and not what["size"]
+    return bool(name) and "is_widget" not in what and not is_over
 
 
 def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:

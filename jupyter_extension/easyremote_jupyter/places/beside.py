@@ -8,9 +8,11 @@ its place, but never over a file that has changed here since the session knew it
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,32 +20,59 @@ from easyremote.client.files.fetching import safe_target
 from easyremote.client.refs import size_text
 from easyremote.errors import CannotShip, UsageError
 from easyremote.serialize.files import File
+from easyremote_jupyter.capture.files import Paths
 
 __all__ = ["Beside", "named_beside"]
 
-#: Bytes of a file above which it goes along only if it is asked for.
+#: Bytes of files above which they go along only if they are asked for.
 UNASKED_MAX = 100_000_000
+#: Files that one pattern may stand for.
+LISTED_MAX = 1000
 
 
-def named_beside(texts: Iterable[str]) -> tuple[dict[str, File], list[str]]:
-    """The files below the current folder among what may be paths, and the folders that they name.
+def named_beside(paths: Paths) -> tuple[dict[str, File], list[str]]:
+    """The files below the current folder that a cell names, and the folders that it may need.
 
     Returns
     -------
     dict, list
-        Files by their names, as a session has them; the folders in which a file could be written.
+        Files by their names, as a session has them; folders.
+
+    Raises
+    ------
+    UsageError
+        The cell lists a folder with very many files.
     """
     files, folders = dict[str, File](), set[str]()
-    for text in texts:
+    for text in filter(_is_below, paths.texts):
         pure = PurePath(text)
-        if pure.is_absolute() or ".." in pure.parts or text.startswith("~") or not pure.parts:
-            continue
         with contextlib.suppress(OSError, ValueError):  # it can be the name of no file
             if os.path.isfile(pure):
                 files[pure.as_posix()] = File(pure)
             if len(pure.parts) > 1 and os.path.isdir(pure.parent):
                 folders.add(pure.parent.as_posix())
-    return files, sorted(folders)
+    for pattern in filter(_is_below, paths.patterns):
+        # As in a shell, a pattern does not mean what is hidden.
+        found = list(islice(glob.iglob(pattern, recursive=True), LISTED_MAX + 1))
+        if len(found) > LISTED_MAX:
+            raise UsageError(
+                f"The cell lists {pattern}: more than {LISTED_MAX:,} files. Nothing was sent. Send "
+                "an archive of them with --file, or add --no-files to go without."
+            )
+        for pure in map(PurePath, found):
+            if os.path.isfile(pure):
+                files[pure.as_posix()] = File(pure)
+            elif pure.parts and "__pycache__" not in pure.parts:
+                folders.add(pure.as_posix())
+        if os.path.isdir(parent := os.path.dirname(pattern)):
+            folders.add(PurePath(parent).as_posix())
+    return files, sorted(folders - {"."})
+
+
+def _is_below(text: str) -> bool:
+    pure = PurePath(text)
+    leads_out = pure.is_absolute() or ".." in pure.parts or text.startswith("~")
+    return bool(pure.parts) and not leads_out
 
 
 class Beside:
@@ -84,12 +113,13 @@ class Beside:
                 digest = file.content.digest
                 if digest not in (self._known.get(name), self._only_there.get(name)):
                     found[name] = file
-        large = [name for name, file in found.items() if file.content.size > UNASKED_MAX]
-        if large and not all_sizes:
-            name, size = large[0], size_text(found[large[0]].content.size)
+        sizes = {name: file.content.size for name, file in found.items()}
+        if sum(sizes.values()) > UNASKED_MAX and not all_sizes:
+            name = max(sizes, key=sizes.__getitem__)
+            others = f", and {len(sizes) - 1} more" if len(sizes) > 1 else ""
             raise UsageError(
-                f"The cell names {name}, a file of {size}. Nothing was sent. Add --file {name} or "
-                "--force-push to send it, or --no-files to go without."
+                f"The cell names {name}, a file of {size_text(sizes[name])}{others}. Nothing was "
+                f"sent. Add --file {name} or --force-push to send it, or --no-files to go without."
             )
         self._on_the_way = {name: file.content.digest for name, file in found.items()}
         return found
@@ -110,6 +140,10 @@ class Beside:
     ) -> None:
         """Put here what a cell has written; `say` is told what was not."""
         for name, what in written.items():
+            if name.endswith("/"):
+                with contextlib.suppress(OSError, UsageError):  # a file here has its name
+                    safe_target(Path(), name.rstrip("/")).mkdir(parents=True, exist_ok=True)
+                continue
             before = self._known.get(name)
             if not what["digest"]:
                 self._known.pop(name, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from easyremote_jupyter.capture.files import texts_in
+from easyremote_jupyter.capture.files import Paths, paths_in
 from easyremote_jupyter.capture.local_modules import Package
 
 
@@ -37,7 +37,7 @@ from easyremote_jupyter.capture.local_modules import Package
     ],
 )
 def test_paths_are_found_where_they_can_be_told(code: str, paths: str) -> None:
-    found = texts_in(code, {"folder": Path("here"), "name": "b.csv", "n": 3}, ())
+    found = paths_in(code, {"folder": Path("here"), "name": "b.csv", "n": 3}, ()).texts
     assert set(paths.split()) <= found
     assert not any("{" in text for text in found)
 
@@ -52,10 +52,41 @@ def test_functions_classes_and_modules_are_looked_through() -> None:
         space,
     )
     module = Package("m", {"m.py": b"path = 'data' + '/x.csv'", "n.py": b"not Python at all"})
-    found = texts_in("f(); A()", {"f": space["f"], "A": space["A"]}, [module])
+    found = paths_in("f(); A()", {"f": space["f"], "A": space["A"]}, [module]).texts
     assert {"inner.csv", "outer.csv", "method.csv", "s.csv", "p.csv", "data/x.csv"} <= found
 
 
 def test_what_is_no_path_is_left_out() -> None:
     long, lines = "x" * 2000, "a\nb"
-    assert texts_in(f"{long!r}, {lines!r}, '', 1, b'x'", {}, ()) == set()
+    assert paths_in(f"{long!r}, {lines!r}, '', 1, b'x'", {}, ()) == Paths()
+
+
+@pytest.mark.parametrize(
+    ("code", "pattern"),
+    [
+        ("os.listdir('data')", "data/*"),
+        ("os.listdir()", "./*"),
+        ("os.listdir('.')", "./*"),
+        ("listdir('data')", "data/*"),
+        ("os.walk('data')", "data/**"),
+        ("glob.glob('data/*.csv')", "data/*.csv"),
+        ("glob('*.csv')", "*.csv"),
+        ("list(Path('data').glob('*.csv'))", "data/*.csv"),
+        ("Path('data').rglob('*.csv')", "data/**/*.csv"),
+        ("(Path('a') / 'b').iterdir()", "a/b/*"),
+        ("d = 'data'\nos.listdir(d)", "data/*"),
+        ("os.listdir(x)", None),
+        ("x.glob('*.csv')", "*.csv"),
+        ("'*', print('*')", None),
+    ],
+)
+def test_patterns_are_found_where_a_folder_is_listed(code: str, pattern: str | None) -> None:
+    expected = set() if pattern is None else {pattern}
+    assert paths_in(code, {}, ()).patterns == expected
+
+
+def test_a_function_that_lists_a_folder_is_looked_through() -> None:
+    space: dict[str, object] = {"__name__": "__main__"}
+    exec("import os, glob\ndef f(): return os.listdir('data')\ndef g(): glob.glob('*.csv')", space)
+    found = paths_in("f(); g()", {"f": space["f"], "g": space["g"]}, ())
+    assert found.patterns == {"data/*", "*.csv"}

@@ -136,6 +136,38 @@ def test_a_dry_run_names_the_file(notebook: Notebook, data: Path) -> None:
     assert "births.csv" in ran.stdout
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nsorted(os.listdir('data'))",
+        "import glob\nsorted(glob.glob('data/*.csv'))",
+        "from pathlib import Path\nsorted(map(str, Path('data').iterdir()))",
+        "from pathlib import Path\nsorted(map(str, Path('data').rglob('*')))",
+        "import os\nsorted((root, sorted(files)) for root, _, files in os.walk('data'))",
+        "import os\ndef f():\n    return sorted(os.listdir('data'))\nf()",
+        "import os\n[open(f'data/{n}').read() for n in os.listdir('data') if n[-3:] == 'csv']",
+    ],
+)
+def test_a_folder_that_a_cell_lists_is_there_with_its_files(
+    notebook: Notebook, data: Path, code: str
+) -> None:
+    Path("data/second.csv").write_text("x")
+    Path("data/sub").mkdir()
+    Path("data/sub/third.csv").write_text("y")
+    Path("data/empty").mkdir()
+    assert notebook.run(f"%%R\n{code}").value == notebook.run(code).value
+
+
+def test_a_folder_of_very_many_files_is_not_listed_there(
+    notebook: Notebook, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "LISTED_MAX", 2)
+    for number in range(3):
+        Path(f"data/{number}").touch()
+    ran = notebook.run("%%R\nimport os\nlen(os.listdir('data'))", fails=True)
+    assert "The cell lists data/*: more than 2 files. Nothing was sent." in str(ran.error)
+
+
 # -- what comes back
 
 
@@ -148,6 +180,7 @@ WRITING = {
     "shell": "!echo hello > out.txt",
     "folder": "import os, pathlib\nos.makedirs('new/inner')\n"
     "pathlib.Path('new/inner/out.txt').write_text('z')",
+    "empty folder": "import os\nos.makedirs('new/empty')\nopen('out.txt', 'x').close()",
     "rename": "import os, pathlib\npathlib.Path('first.txt').touch()\n"
     "os.rename('first.txt', 'out.txt')",
     "computed": "import pathlib\nfor i in range(2): pathlib.Path(f'out{i}.txt').write_text(str(i))",
@@ -164,9 +197,9 @@ def test_what_a_cell_writes_comes_back(
         os.chdir(folder)
         ran = new_notebook(target).run(f"%%R\n{WRITING[how]}")
         assert ran.stderr == ""
-        return {(str(path), path.stat().st_mode) for path in Path().rglob("*") if path.is_file()}
+        return {(str(path), path.stat().st_mode) for path in Path().rglob("*")}
 
-    assert written(f"gpu-node -s w{how}") == written(None)
+    assert written(f"gpu-node -s w{WRITING[how].__hash__()}") == written(None)
 
 
 def test_it_replaces_the_file_that_the_cell_was_sent(notebook: Notebook, data: Path) -> None:

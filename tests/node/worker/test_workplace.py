@@ -123,8 +123,10 @@ def test_what_came_is_a_copy_and_only_changes_of_it_go_back() -> None:
     assert beside.changed() == {}
     Path("b.csv").write_text("changed")
     Path("new.txt").write_text("new")
+    Path("made/inner").mkdir(parents=True)
     found = beside.changed()
-    assert {name: what["data"] for name, what in found.items()} == {
+    assert [name for name in found if name.endswith("/")] == ["made/", "made/inner/"]
+    assert {name: what["data"] for name, what in found.items() if what["digest"]} == {
         "b.csv": b"changed",
         "new.txt": b"new",
     }
@@ -174,7 +176,8 @@ def test_large_files_stay_and_can_be_fetched(monkeypatch: pytest.MonkeyPatch) ->
     for name in "abc":
         Path(name).write_text(name * 6)
     found = beside.changed()
-    assert [name for name, what in found.items() if what["data"] is None] == ["c", "sub/large"]
+    large = [name for name, what in found.items() if what["digest"] and what["data"] is None]
+    assert large == ["c", "sub/large"]
     assert names() == [("c", False), ("sub/large", False)]
     Path("sub/large").write_text("y" * 12)
     assert beside.changed().keys() == {"sub/large"}
