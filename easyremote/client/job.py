@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sys
 import threading
@@ -18,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from easyremote.client.connection import Line, Waiting
+from easyremote.client.connection import Line, Waiting, new_call_id
 from easyremote.client.outcome import (
     accepted_encodings,
     answer_type,
@@ -172,7 +171,7 @@ class RemoteJob(Future[T], Generic[T]):
 
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
-        call_id = os.urandom(16)
+        call_id = new_call_id()
         told = RemoteJob[bool](self._line, INPUT, call_id, "msgpack")
         body = pack(InputReply(number, text, error))
         submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
@@ -196,7 +195,13 @@ class RemoteJob(Future[T], Generic[T]):
         return self.done() and isinstance(self._outcome()[1], CallCancelled)
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
+        yield from asyncio.wrap_future(self)
+        # A StopIteration that was raised there would end the line above as if it were the value;
+        # raised here, in a generator, it is a RuntimeError, as in any coroutine.
+        value, error = self._outcome()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what the user's function returned
 
     def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.

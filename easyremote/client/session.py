@@ -16,13 +16,13 @@ from easyremote.client.client import Client
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
+from easyremote.client.shipping import known_blobs
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
 from easyremote.events import CommClose, CommMessage, Stream
 from easyremote.protocol.builtins import (
     CELL,
     COMM,
     END,
-    HAVE,
     OUTPUT,
     RESTART,
     SESSION,
@@ -30,7 +30,6 @@ from easyremote.protocol.builtins import (
     VARIABLES,
 )
 from easyremote.protocol.requests import (
-    Blobs,
     CallStatus,
     Replay,
     Sessions,
@@ -45,8 +44,6 @@ from easyremote.serialize.values import dump
 
 #: Seconds that a session has to end when it is asked to.
 END_LIMIT = 15.0
-#: Hashes in one question for blobs, so that the question is a small message.
-_HASHES_AT_ONCE = 400
 
 #: Takes how many bytes of an answer have come, and how many it has.
 Arrived = Callable[[int, int], object]
@@ -139,12 +136,7 @@ class Session:
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
         """The blobs among these that the node has already."""
-        asked, known = list(hashes), set[bytes]()
-        for start in range(0, len(asked), _HASHES_AT_ONCE):
-            question = Blobs(tuple(asked[start : start + _HASHES_AT_ONCE]))
-            job: RemoteJob[Blobs] = self._client.ask(HAVE, question, node_id=self.node_id)
-            known.update(job.result().hashes)
-        return known
+        return known_blobs(self._client, self.node_id, hashes)
 
     def ask(
         self,

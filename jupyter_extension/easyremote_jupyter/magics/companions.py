@@ -20,8 +20,8 @@ from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError
 from easyremote_jupyter.jobs import Jobs
 from easyremote_jupyter.magics.options import Options, parse
-from easyremote_jupyter.output.display import one_line_errors
 from easyremote_jupyter.output.node_table import NodeTable, watch_nodes
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.places.attachment import Attachment
 from easyremote_jupyter.places.places import Places
 from easyremote_jupyter.widgets.widgets import Widgets
