@@ -122,8 +122,7 @@ def pickle_call(
     """Turn the arguments of a call into a pickle and its big buffers, as `dump_call` does."""
     try:
         if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
-            data = pickle.dumps((args, kwargs), 5)  # most calls: quick
-            return Dumped([data], len(data))
+            return pickle.dumps((args, kwargs), 5), []  # most calls: quick
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
             args = tuple([_shielded(value, known) for value in args])
