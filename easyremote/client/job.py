@@ -179,6 +179,13 @@ class RemoteJob(Future[T], Generic[T]):
         return told
 
     @property
+    def received(self) -> tuple[int, int]:
+        """How many bytes of its value are here, and how many it has; (0, 0) before the first."""
+        outstanding = self.outstanding
+        answer = None if outstanding is None else outstanding.answer
+        return (0, 0) if answer is None else answer.progress
+
+    @property
     def is_connected(self) -> bool:
         """Whether the gateway is in reach at this moment; the call goes on meanwhile."""
         return self._line.is_open
