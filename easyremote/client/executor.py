@@ -372,9 +372,14 @@ def check_names(function: str, node_id: str) -> None:
         )
     if not isinstance(node_id, str):
         raise UsageError(f"node_id is a text, not {node_id!r}.")
-    for name, what in ((function, "a function's name"), (node_id, "a node's id")):
-        if len(name) > NAME_LIMIT or not name.isprintable():
-            raise UsageError(f"{name[:40]!r} can't be {what}.")
+    _check_name(function, "a function's name")
+    _check_name(node_id, "a node's id")
+
+
+@functools.lru_cache  # the same names come again and again
+def _check_name(name: str, what: str) -> None:
+    if len(name) > NAME_LIMIT or not name.isprintable():
+        raise UsageError(f"{name[:40]!r} can't be {what}.")
 
 
 def _hold(hold: float | None, *, is_stream: bool) -> float:

@@ -188,7 +188,13 @@ class RemoteJob(Future[T], Generic[T]):
         return self.done() and isinstance(self._outcome()[1], CallCancelled)
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
+        yield from asyncio.wrap_future(self)
+        # A StopIteration that was raised there would end the line above as if it were the value;
+        # raised here, in a generator, it is a RuntimeError, as in any coroutine.
+        value, error = self._outcome()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what the user's function returned
 
     def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.

@@ -37,7 +37,8 @@ OUT_OF_BAND_MIN = 4096
 ALIGNMENT = 64
 
 #: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str})
+_ATOMS = _PLAIN | {bytes}
 _LOOKED_INTO = 8
 
 _TAG = 0x01
@@ -120,6 +121,8 @@ def pickle_call(
 ) -> tuple[bytes, list[memoryview]]:
     """Turn the arguments of a call into a pickle and its big buffers, as `dump_call` does."""
     try:
+        if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
+            return pickle.dumps((args, kwargs), 5), []  # most calls: quick
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
             args = tuple([_shielded(value, known) for value in args])

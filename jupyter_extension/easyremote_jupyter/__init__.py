@@ -16,10 +16,12 @@ def load_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.job_magics import JobMagics
     from easyremote_jupyter.magics.remote import RemoteMagics
     from easyremote_jupyter.magics.variable_magics import VariableMagics
+    from easyremote_jupyter.output.tracebacks import install
     from easyremote_jupyter.places.places import Places
     from easyremote_jupyter.widgets.widgets import Widgets
 
     unload_ipython_extension(ipython)
+    install(ipython)
     places, jobs, widgets = Places(), Jobs(), Widgets(ipython)
     ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
     ipython.register_magics(JobMagics(ipython, jobs))
@@ -37,7 +39,9 @@ def unload_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours
+    from easyremote_jupyter.output.tracebacks import uninstall
 
+    uninstall(ipython)
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
     for callback in list(ipython.events.callbacks["pre_run_cell"]):

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from easyremote.errors import CannotReturn, CannotShip, NotFound, RemoteError
+from easyremote.errors import CannotReturn, CannotShip, NotFound
 from easyremote.guarded import attribute
+from easyremote.node.outcomes import remote_error
 from easyremote.node.worker.packages import installed
 from easyremote.protocol.requests import DeleteVariable, ListVariables, VariablesRequest
 from easyremote.protocol.requests import Variables as PlainVariables
@@ -248,9 +249,7 @@ class Variables:
             ours = error.__traceback__
             trace = ours and ours.tb_next and ours.tb_next.tb_next
             lines = traceback.format_exception(type(error), error, trace)
-            raise RemoteError(
-                str(error), type_name=type(error).__name__, remote_traceback="".join(lines)
-            ) from None
+            raise remote_error(error, "".join(lines)) from None
         parcel = Parcel(self, Limits())
         parcel.add("", value)
         return parcel.answer()
@@ -359,8 +358,3 @@ def _size(value: object, limit: float) -> int:
 def _rough_size(value: object) -> int:
     size = attribute(value, "nbytes")
     return size if isinstance(size, int) else sys.getsizeof(value, 0)
-
-
-def remote_error(type_name: str, message: str) -> RemoteError:
-    """An error of a cell that we found ourselves."""
-    return RemoteError(message, type_name=type_name, remote_traceback=f"{type_name}: {message}")

@@ -21,7 +21,8 @@ from easyremote.events import Display, Event, InputRequest, Value
 from easyremote.protocol.requests import CallStatus
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
 from easyremote_jupyter.magics.options import seconds, split_words
-from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
+from easyremote_jupyter.output.display import Output, show_notice
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.output.watch import watch
 
 __all__ = ["JobMagics", "make_parser"]
