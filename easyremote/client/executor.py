@@ -349,6 +349,7 @@ class RemoteExecutor(Executor):
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(line, function, call_id, encoding)
+        job.node_id = node_id
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]
