@@ -26,13 +26,32 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting"]
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting", "new_call_id"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0
 #: Seconds between two looks at the deadlines.
 TICK = 0.25
 _STARTED = time.monotonic()
+
+
+#: Random ids for the calls to come. To draw them one by one would let go of the GIL for each call,
+#: and the I/O thread would take it: a third of what a call costs its client.
+_ids: list[bytes] = []
+
+
+def new_call_id() -> bytes:
+    """The id of a new call: 16 random bytes."""
+    while True:
+        try:
+            return _ids.pop()
+        except IndexError:
+            drawn = os.urandom(16 * 256)
+            _ids.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))
+
+
+if hasattr(os, "register_at_fork"):  # a child that had the same ids would take the parent's calls
+    os.register_at_fork(after_in_child=_ids.clear)
 
 
 class Waiting(Sink, Protocol):
@@ -197,6 +216,8 @@ class GatewayConnection:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._line: Line | None = None
+        #: A line for which nobody has waited yet. If it has failed, that may be long ago.
+        self._begun: Line | None = None
         self._lock = threading.Lock()
         self.is_closed = False
 
@@ -208,6 +229,11 @@ class GatewayConnection:
             return 0
         return line.opened_count
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether the caller may wait for an answer: not on the thread that brings answers."""
+        return not io_thread().is_current
+
     def line(self) -> Line:
         """The line of this process, dialled where there is none.
 
@@ -217,9 +243,17 @@ class GatewayConnection:
             What stands in the way.
         """
         line = self._line
-        if line is None or line.error is not None or line.pid != os.getpid():
+        is_begun = line is self._begun  # nobody has looked yet what became of it
+        if line is None or is_begun or line.error is not None or line.pid != os.getpid():
             return self._dial()
         return line
+
+    def begin(self) -> None:
+        """Begin to dial, so that the first call has a line; nobody waits for it."""
+        with self._lock:
+            if self._line is None and not self.is_closed:
+                self._line = self._begun = Line(self.settings)
+                self._line.dial()
 
     def close(self) -> None:
         """Close it for good. Safe to repeat."""
@@ -233,7 +267,11 @@ class GatewayConnection:
         with self._lock:
             if self.is_closed:
                 raise Closed("This Client is closed. Make a new one: easyremote.Client().")
-            line = self._line
+            line, begun = self._line, self._begun
+            self._begun = None
+            if line is not None and line is begun and line.error is not None:
+                line.stop()
+                line = None
             if line is None or line.pid != os.getpid():
                 line = self._line = Line(self.settings)
                 line.dial()

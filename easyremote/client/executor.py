@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Executor
@@ -17,17 +16,19 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from easyremote.client.connection import GatewayConnection
+from easyremote.client.connection import GatewayConnection, new_call_id
 from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.roster import Roster
-from easyremote.client.shipping import dump_shipped, send_files
+from easyremote.client.shipping import bring_blobs, node_for_blobs, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.errors import Closed, UsageError
+from easyremote.client.targets import check_names
+from easyremote.errors import Closed
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import Dumped, dump_call
+from easyremote.serialize.blobs import BLOB_MIN
+from easyremote.serialize.values import Dumped, dump, dump_call
 from easyremote.times import check_seconds
 
 __all__ = ["KEEP", "RemoteExecutor"]
@@ -35,8 +36,6 @@ __all__ = ["KEEP", "RemoteExecutor"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Characters that a function's name or a node's id has at the most.
-NAME_LIMIT = 1000
 #: As ``hold``: the call goes on until it is over, whoever is gone.
 KEEP = -1.0
 #: Seconds that a shipped generator goes on without its client: it holds a process that waits.
@@ -180,10 +179,17 @@ class RemoteExecutor(Executor):
         CannotShip
             The function or an argument can't travel; the message names it.
         """
+        from easyremote.serialize.calls import pack_call  # with it come `inspect` and `dis`
+
         node_id = node_id or self._node_id
-        dumped, files = dump_shipped(function, args, kwargs, python=self.python_of(node_id))
-        if files:
-            send_files(self, files, node_id)
+        packed = pack_call(function, args, kwargs, python=self.python_of(node_id))
+        if packed.files:
+            send_files(self, packed.files, node_id)
+        dumped = packed.dumped()
+        if dumped.size >= BLOB_MIN and self._connection.may_wait:
+            node_id = node_id or node_for_blobs(self._roster.nodes())
+            if node_id and (there := bring_blobs(self, packed, node_id)):
+                dumped = dump(packed.wire(there))
         return self.start(
             CALL, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
         )
@@ -330,7 +336,7 @@ class RemoteExecutor(Executor):
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
-        call_id = os.urandom(16)
+        call_id = new_call_id()
         submit = Submit(
             *(0, call_id, node_id, function, Payload(), session),
             timeout=_in_seconds(timeout, "timeout") or self._timeout,
@@ -342,31 +348,12 @@ class RemoteExecutor(Executor):
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(line, function, call_id, encoding)
+        job.node_id = node_id
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]
         line.submit(job.sink, submit, parts, dumped.size)
         return job
-
-
-def check_names(function: str, node_id: str) -> None:
-    """Refuse names that can't be sent.
-
-    Raises
-    ------
-    UsageError
-        One of the two is no text, too long, or has characters that nobody can read.
-    """
-    if not isinstance(function, str):
-        raise UsageError(
-            f"A registered function is called by its name, a text, not by {function!r}. To send "
-            "a function itself: client.submit(function, ...)."
-        )
-    if not isinstance(node_id, str):
-        raise UsageError(f"node_id is a text, not {node_id!r}.")
-    for name, what in ((function, "a function's name"), (node_id, "a node's id")):
-        if len(name) > NAME_LIMIT or not name.isprintable():
-            raise UsageError(f"{name[:40]!r} can't be {what}.")
 
 
 def _hold(hold: float | None, *, is_stream: bool) -> float:

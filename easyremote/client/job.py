@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sys
 import threading
@@ -18,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from easyremote.client.connection import Line, Waiting
+from easyremote.client.connection import Line, Waiting, new_call_id
 from easyremote.client.outcome import (
     accepted_encodings,
     answer_type,
@@ -101,7 +100,7 @@ class RemoteJob(Future[T], Generic[T]):
         self.encoding = encoding
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
-        #: The node that runs it, once that is known.
+        #: The node that runs it, once that is known: it was named, or the call runs for a while.
         self.node_id = ""
 
     def __repr__(self) -> str:
@@ -172,12 +171,19 @@ class RemoteJob(Future[T], Generic[T]):
 
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
-        call_id = os.urandom(16)
+        call_id = new_call_id()
         told = RemoteJob[bool](self._line, INPUT, call_id, "msgpack")
         body = pack(InputReply(number, text, error))
         submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
         self._line.submit(told, submit, (body,), len(body))
         return told
+
+    @property
+    def received(self) -> tuple[int, int]:
+        """How many bytes of its value are here, and how many it has; (0, 0) before the first."""
+        outstanding = self.outstanding
+        answer = None if outstanding is None else outstanding.answer
+        return (0, 0) if answer is None else answer.progress
 
     @property
     def is_connected(self) -> bool:

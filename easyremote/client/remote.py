@@ -12,6 +12,7 @@ ways.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
@@ -20,6 +21,7 @@ from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overl
 
 from easyremote.client.client import Client, connect
 from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
@@ -105,6 +107,8 @@ class _Remote(Generic[P, R]):
 
     async def _start_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         await self._target.client().connect_async()
+        if self._target.is_shipped and has_large((*args, *kwargs.values())):
+            return await (await asyncio.to_thread(self._start, args, kwargs))
         return await self._start(args, kwargs)
 
 

@@ -16,13 +16,13 @@ from easyremote.client.client import Client
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
+from easyremote.client.shipping import known_blobs
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
 from easyremote.events import CommClose, CommMessage, Stream
 from easyremote.protocol.builtins import (
     CELL,
     COMM,
     END,
-    HAVE,
     OUTPUT,
     RESTART,
     SESSION,
@@ -30,7 +30,6 @@ from easyremote.protocol.builtins import (
     VARIABLES,
 )
 from easyremote.protocol.requests import (
-    Blobs,
     CallStatus,
     Replay,
     Sessions,
@@ -45,8 +44,9 @@ from easyremote.serialize.values import dump
 
 #: Seconds that a session has to end when it is asked to.
 END_LIMIT = 15.0
-#: Hashes in one question for blobs, so that the question is a small message.
-_HASHES_AT_ONCE = 400
+
+#: Takes how many bytes of an answer have come, and how many it has.
+Arrived = Callable[[int, int], object]
 
 _own_name = ""
 _own_pid = 0
@@ -136,17 +136,19 @@ class Session:
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
         """The blobs among these that the node has already."""
-        asked, known = list(hashes), set[bytes]()
-        for start in range(0, len(asked), _HASHES_AT_ONCE):
-            question = Blobs(tuple(asked[start : start + _HASHES_AT_ONCE]))
-            job: RemoteJob[Blobs] = self._client.ask(HAVE, question, node_id=self.node_id)
-            known.update(job.result().hashes)
-        return known
+        return known_blobs(self._client, self.node_id, hashes)
 
     def ask(
-        self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
+        self,
+        operation: str,
+        *args: Any,
+        process: str | None = None,
+        timeout: float | None = None,
+        arrived: Arrived | None = None,
     ) -> dict[str, Any]:
         """Ask for variables; see `easyremote.node.worker.variables.Variables.serve`.
+
+        While a large answer comes, `arrived` is told how many bytes are here, and how many it has.
 
         Raises
         ------
@@ -162,7 +164,7 @@ class Session:
             session=self.name,
             timeout=timeout,
         )
-        answer = _followed(job)
+        answer = _followed(job, arrived)
         if process not in (None, answer["process"]):
             raise NotFound(
                 f"The session on {self.node_id} has ended, and the value with it. Run the cell "
@@ -217,9 +219,9 @@ class Session:
                     troubles[name] = str(error)
         return values, troubles
 
-    def get_held(self, ref: RemoteRef, number: int) -> Any:
+    def get_held(self, ref: RemoteRef, number: int, arrived: Arrived | None = None) -> Any:
         """Bring a value that the node holds: `RemoteRef.get`."""
-        answer = self.ask("get_held", number, process=ref.where.process)
+        answer = self.ask("get_held", number, process=ref.where.process, arrived=arrived)
         return unpack(answer["packed"])[""]
 
     def use_held(
@@ -292,10 +294,12 @@ def replay(
     return client.ask(OUTPUT, Replay(follow, bars_only), node_id=node_id, session=call_id)
 
 
-def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
+def _followed(job: RemoteJob[dict[str, Any]], arrived: Arrived | None) -> dict[str, Any]:
     """Print what a job prints until it ends, and return its result; an interrupt stops it."""
     try:
-        for event in job.events(0.5):
+        for event in job.events(0.5 if arrived is None else 0.1):
+            if arrived is not None and any(job.received):
+                arrived(*job.received)
             if isinstance(event, Stream):
                 getattr(sys, event.name).write(event.text)
     except KeyboardInterrupt:

@@ -38,6 +38,8 @@ from easyremote.protocol.messages import (
 )
 from easyremote.protocol.snapshot import FunctionInfo, GatewayInfo, GpuInfo, NodeInfo, Snapshot
 
+#: What the gateway itself answers.
+_ANSWERED = frozenset({CANCEL, CHANGES, KILL, NODES, PING, WATCH})
 #: Seconds between two snapshots.
 INTERVAL = 1.0
 #: A watcher with so many snapshots unseen gets no more until it has seen some.
@@ -76,8 +78,9 @@ class GatewayFeed:
     def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for the feed; whether it was."""
         kind = type(message)
-        if kind is Submit:
-            return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
+        if kind is Submit and message.function in _ANSWERED:  # type: ignore[union-attr]
+            self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
+            return True
         if (self._watchers or self._followers) and kind in (Cancel, Seen):
             key = id(client), message.call  # type: ignore[union-attr]  # narrowed by `kind`
             watcher = self._watchers.get(key) or self._followers.get(key)
@@ -86,7 +89,7 @@ class GatewayFeed:
                 return True
         return False
 
-    def _asked(self, client: ClientLink, message: Submit) -> bool:
+    def _asked(self, client: ClientLink, message: Submit) -> None:
         if message.function == NODES:
             self._answer(client, message, self._snapshot(client, self._functions()))
         elif message.function == PING:
@@ -103,12 +106,9 @@ class GatewayFeed:
             if len(self._watchers) == 1:
                 self._tell_nodes(on=True)
             watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
-        elif message.function == CHANGES:
+        else:
             self._followers[id(client), message.call] = _Watcher(client, message.call)
             client.link.send(Started(message.call))
-        else:
-            return False
-        return True
 
     def _watches_much(self, client: ClientLink) -> bool:
         known = [*self._watchers.values(), *self._followers.values()]

@@ -71,6 +71,7 @@ END: Final = "$end"
 FILES: Final = "$files"
 HAVE: Final = "$have"
 INPUT: Final = "$input"
+KEEP: Final = "$keep"
 KILL: Final = "$kill"
 NODES: Final = "$nodes"
 OUTPUT: Final = "$output"
@@ -128,6 +129,11 @@ BUILTINS: Final[dict[str, Builtin]] = {
             *(HAVE, Answerer.SUPERVISOR, "Which of these blobs are on the node."),
             takes=requests.Blobs,
             answers=requests.Blobs,
+        ),
+        Builtin(
+            *(KEEP, Answerer.SUPERVISOR, "Keeps a blob; says whether there was room for it."),
+            takes=requests.NewBlob,
+            answers=bool,
         ),
         Builtin(
             *(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),

@@ -35,6 +35,16 @@ class Blobs(msgspec.Struct, frozen=True):
     hashes: tuple[Hash, ...]
 
 
+class NewBlob(msgspec.Struct, frozen=True):
+    """A part of a value, which the node keeps for calls to come.
+
+    ``data`` is the last field, so that it can be sent from where it lies.
+    """
+
+    hash: Hash
+    data: memoryview
+
+
 class SessionInfo(msgspec.Struct, frozen=True):
     """A session of the caller's.
 

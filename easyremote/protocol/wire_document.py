@@ -102,6 +102,7 @@ _LIMITS = (
 )
 
 _TYPES = {int: "int", float: "float", bool: "bool", str: "str", bytes: "bin"}
+_TYPES |= {memoryview: "bin"}
 _TYPES |= {NoneType: "nil", object: "anything", Any: "anything"}
 
 _FRAMES = """\

@@ -54,10 +54,12 @@ def is_own(module: ModuleType) -> bool:
         return True
     if name.partition(".")[0] in _ALWAYS_THERE:
         return False
-    path = getattr(module, "__file__", None)
+    # Not by getattr, which would import a module that is imported at its first use only.
+    own = getattr(module, "__dict__", {})
+    path = own.get("__file__")
     if isinstance(path, str):
         return not is_installed_file(path)
-    spec = getattr(module, "__spec__", None)
+    spec = own.get("__spec__")
     # Modules without a file: builtin, frozen and namespace modules have a spec, others have none.
     return spec is None
 

@@ -24,8 +24,8 @@ from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
 from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
-__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
-__all__ += ["pickle_names", "unpickle"]
+__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_atom", "joined", "load"]
+__all__ += ["load_call", "pickle_call", "pickle_names", "split", "unpickle"]
 
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
@@ -37,7 +37,8 @@ OUT_OF_BAND_MIN = 4096
 ALIGNMENT = 64
 
 #: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str})
+_ATOMS = _PLAIN | {bytes}
 _LOOKED_INTO = 8
 
 _TAG = 0x01
@@ -106,13 +107,28 @@ def dump_call(
     CannotShip
         An argument can't travel; the message names it.
     """
+    data, buffers = pickle_call(args, kwargs, function=function, name=name, python=python)
+    return joined(data, buffers) if buffers else Dumped([data], len(data))
+
+
+def pickle_call(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    function: Callable[..., Any] | None = None,
+    name: str | None = None,
+    python: Version | None = None,
+) -> tuple[bytes, list[memoryview]]:
+    """Turn the arguments of a call into a pickle and its big buffers, as `dump_call` does."""
     try:
+        if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
+            return pickle.dumps((args, kwargs), 5), []  # most calls: quick
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
             args = tuple([_shielded(value, known) for value in args])
         if kwargs and not _SHIELDED.isdisjoint(map(type, kwargs.values())):
             kwargs = {key: _shielded(value, known) for key, value in kwargs.items()}
-        return _dump((args, kwargs), python)
+        return _pickled((args, kwargs), python)
     except Exception as error:  # any: a __reduce__ is the user's code
         from easyremote.serialize.culprits import arguments
 
@@ -130,7 +146,7 @@ def dump_names(variables: Mapping[str, object], *, python: Version | None = None
         A variable can't travel; the message names it.
     """
     parts = pickle_names(variables, python=python)
-    return _joined(*parts) if parts[1] else Dumped([parts[0]], len(parts[0]))
+    return joined(*parts) if parts[1] else Dumped([parts[0]], len(parts[0]))
 
 
 def pickle_names(
@@ -167,13 +183,7 @@ def load(data: Buffer) -> Any:
     ProtocolError
         The bytes are no payload, or not a whole one.
     """
-    view = memoryview(data).cast("B")
-    if not len(view):
-        raise ProtocolError("A payload is empty; the peer that sent it is broken.")
-    if view[0] == _PICKLE_START:
-        return unpickle(view, [])
-    body, buffers = _split(view)
-    return unpickle(body, buffers)
+    return unpickle(*split(data))
 
 
 def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -201,7 +211,7 @@ def _dump(value: Any, python: Version | None) -> Dumped:
     data, buffers = _pickled(value, python)
     if not buffers:
         return Dumped([data], len(data))
-    return _joined(data, buffers)
+    return joined(data, buffers)
 
 
 def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
@@ -233,7 +243,15 @@ def _is_flat(value: Any) -> bool:
     return kind is dict and not value
 
 
-def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:
+def is_atom(value: Any) -> bool:
+    """Whether a value needs nothing of `by_value`, and shares nothing with any other."""
+    if type(value) is tuple and len(value) <= _LOOKED_INTO:
+        return all(map(is_atom, value))
+    return type(value) in _ATOMS
+
+
+def joined(data: Buffer, buffers: list[memoryview]) -> Dumped:
+    """The payload of a pickle and its big buffers."""
     sizes = [raw.nbytes << 1 | (not raw.readonly) for raw in buffers]
     head = _HEADER.pack(_TAG, len(buffers), len(data)) + struct.pack(f"<{len(sizes)}Q", *sizes)
     parts: list[Buffer] = [head, data]
@@ -246,7 +264,19 @@ def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:
     return Dumped(parts, position)
 
 
-def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
+def split(data: Buffer) -> tuple[memoryview, list[Buffer]]:
+    """The pickle of a payload, and its big buffers.
+
+    Raises
+    ------
+    ProtocolError
+        The bytes are no payload, or not a whole one.
+    """
+    view = memoryview(data).cast("B")
+    if not len(view):
+        raise ProtocolError("A payload is empty; the peer that sent it is broken.")
+    if view[0] == _PICKLE_START:
+        return view, []
     try:
         tag, count, pickled = _HEADER.unpack_from(view)
         sizes = struct.unpack_from(f"<{count}Q", view, _HEADER.size) if tag == _TAG else ()

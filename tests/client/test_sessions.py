@@ -12,7 +12,7 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallTimeout, NotFound, ProtocolError
 from easyremote.protocol.requests import DeleteVariable, ListVariables, SessionInfo, Variables
-from easyremote.serialize.values import dump
+from easyremote.serialize.calls import pack_call
 from tests.processes import Gateway, until_there, wait_until
 
 REQUEST: dict[str, Any] = {"count": 1, "writes": ["x", "a"], "modules": {}}
@@ -99,7 +99,7 @@ def test_another_key_sees_none_of_them(client: Client, gateway: Gateway) -> None
 
 
 def test_a_pickle_that_answers_a_plain_question_is_not_opened(client: Client) -> None:
-    dumped = dump((_one, (), {}))
+    dumped = pack_call(_one, (), {}, python=None).dumped()
     job = client.start("$call", dumped, node_id="gpu-node", timeout=60)
     wait([job], 60)
     job.function = "$sessions"  # it answers in a pickle, as a node that lies would

@@ -19,17 +19,19 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
+from easyremote.generators import Generators
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.folders import own_folder
 from easyremote.node.outcomes import remote_error
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
 from easyremote.node.worker.environment import Environment
-from easyremote.node.worker.modules import Modules, ModulesMissing
+from easyremote.node.worker.modules import Modules, ModulesMissing, imported
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.stdin import NOBODY, Stdin
 from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables
@@ -74,8 +76,15 @@ class Shell:
         self._comms = Comms(emit, self._process)
         self._modules = Modules()
         self._environment = Environment(_say)
+        self._generators = Generators()
+        self._beside = workplace.Beside()
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
+
+    def warm_up(self) -> None:
+        """Do once what takes long the first time, with a cell that leaves nothing."""
+        self._ip.run_cell("None", silent=True)
+        self._capture.flush()
 
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one cell.
@@ -91,7 +100,13 @@ class Shell:
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
             ``files``: name, digest and size of those that lie in the session's folder then.
+            ``beside``: files beside the notebook that the cell names: ``files`` (name and content
+            of those that have changed), ``folders``, ``removed``; None where no files go back.
+            Left out, nothing of that is looked at.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
+            ``imported``: what its import statements say, see `imported`.
+            ``seeds``: states of the global generators of random numbers, see `Generators`; left
+            out where the sender wants none back.
             ``parent``: the id of the message that runs the cell, for `Comms`.
             ``origin``: which cell of the sender's it is; nothing here depends on it.
 
@@ -103,6 +118,10 @@ class Shell:
             with ``missing`` where a blob isn't here. ``has_value``: whether the cell ended with an
             expression's value. ``overwritten``: the names whose values had changed here, unseen.
             ``gone``: names that the sender may take to be here, but aren't.
+            ``imported``: functions and classes by name that are to be imported, not sent: the
+            module of each, and its name there.
+            ``seeds``: the states of generators that the cell has used.
+            ``written``: see `workplace.Beside.changed`.
             The rest is that of `Parcel.answer`.
 
         Raises
@@ -127,11 +146,11 @@ class Shell:
         except BlobMissing:
             return {"process": self._process, "missing": True}
         self._import(request.get("imports", {}), request.get("submodules", ()))
-        for name, digest, size in request.get("files", ()):
-            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+        self._take_files(request)
+        request["seeds"] = self._seed(request.get("seeds"))
         value = self._execute(request)
         limits = Limits(*request.get("limits", ()))
-        parcel = self._parcel(request, request.pop("changed"), limits)
+        parcel, by_name = self._parcel(request, request.pop("changed"), limits)
         if value is not None:
             parcel.add("", value)
         return {
@@ -139,6 +158,9 @@ class Shell:
             "has_value": value is not None,
             "overwritten": overwritten,
             "gone": self.variables.gone(request.get("writes", ())),
+            "imported": by_name,
+            "seeds": request["seeds"](),
+            "written": self._written(request),
             **parcel.answer(),
         }
 
@@ -180,6 +202,29 @@ class Shell:
                 text = f"The cell uses {name or module!r}, {missing}"
                 raise _module_missing(text, error) from None
 
+    def _take_files(self, request: dict[str, Any]) -> None:
+        beside = request.get("beside") or {}
+        came = [(name, arrived(name, *content)) for name, content in beside.get("files", ())]
+        self._beside.take(came, beside.get("folders", ()))
+        self._beside.remove(beside.get("removed", ()))
+        for name, digest, size in request.get("files", ()):
+            self._beside.give_way(name)
+            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+
+    def _written(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the cell has written beside it, where the sender wants that."""
+        if "beside" not in request:
+            return {}
+        written = self._beside.changed()
+        return {} if request["beside"] is None else written
+
+    def _seed(self, states: dict[str, bytes] | None) -> Callable[[], dict[str, bytes]]:
+        """Set the generators of random numbers; returns what tells which ones have gone on."""
+        if states is None:
+            return dict
+        self._generators.set(states)
+        return partial(self._generators.changed, self._generators.states())
+
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
         ip, before = self._ip, dict(self._ip.user_ns)
@@ -206,16 +251,23 @@ class Shell:
             ip.emit(ip.kept_error)
         return value
 
-    def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
+    def _parcel(
+        self, request: dict[str, Any], changed: list[str], limits: Limits
+    ) -> tuple[Parcel, dict[str, tuple[str, str]]]:
+        """What goes back by value, and what goes back as an import."""
+        space = self._ip.user_ns
+        taken = imported(request.get("imported", ()), space)
+        by_name = {name: origin for name, origin in taken.items() if callable(space[name])}
         match request.get("outputs", "auto"):
             case "auto":
-                return self.variables.offer(request.get("writes", ()), limits)
+                names = {*request.get("writes", ()), *taken} - by_name.keys()
+                return self.variables.offer(names, limits), by_name
             case "*":
-                return self.variables.offer(changed, limits)
+                return self.variables.offer(set(changed) - by_name.keys(), limits), by_name
             case "none":
-                return self.variables.offer((), limits)
+                return self.variables.offer((), limits), {}
             case names:
-                return self.variables.bring(names)
+                return self.variables.bring(names), {}
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
         """The variables that a failed cell had assigned before it failed."""
@@ -223,8 +275,10 @@ class Shell:
         if not isinstance(outputs, str):
             outputs = [name for name in outputs if name in request["changed"]]
         limits = Limits(*request.get("limits", ()))
-        parcel = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
-        return {"gone": self.variables.gone(request.get("writes", ())), **parcel.answer()}
+        parcel, by_name = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
+        gone = self.variables.gone(request.get("writes", ()))
+        more = {"seeds": request["seeds"](), "written": self._written(request)}
+        return {"gone": gone, "imported": by_name, **more, **parcel.answer()}
 
 
 class _Uninterrupted:

@@ -35,8 +35,18 @@ class Work:
     held: LocalCall
     arguments: Buffer
     record: Record = field(default_factory=Record)
+    #: When the main thread began it, on the monotonic clock.
+    began: float = 0.0
     #: Whether its caller was told that it started, and reads its record.
     has_begun: bool = False
+    #: For the main thread: whether its end is still to be told. For the link's: whether it was.
+    is_open: bool = True
+    is_over: bool = False
+    #: Its number on the link when it came.
+    number: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.number = self.held.call
 
     def take(self) -> Buffer:
         """The arguments, for whoever lets go of them as soon as they are loaded: they are large."""
@@ -167,11 +177,16 @@ class Showing:
 
     def end(self, work: Work, outcome: Outcome) -> None:
         """Send what is left of a call's events, then its outcome."""
-        self.begin(work)
         record = work.record
         with self._lock:
             events = record.buffer.take_all()
             record.outcome, self._carrier = outcome, None
+        if not events and not work.has_begun:  # the common case: its outcome says it all
+            with self._lock:
+                self._records.add(work.held.call_id, record)
+            self._callee.finish(work.held, outcome)
+            return
+        self.begin(work)
         if events:
             record.write(events)
         self._pump(record)

@@ -202,7 +202,10 @@ def _imported_by_file(content: bytes) -> frozenset[str]:
 
 def _of_value(value: object) -> Iterator[str]:
     """The module that defines a value, and the modules that a function imports when it runs."""
-    kind = value if isinstance(value, type | types.FunctionType) else type(value)
+    # Wrappers, and what stands for a function or class, may have a module of their own.
+    says_so = "__module__" in (attribute(value, "__dict__") or ())
+    is_its_own = says_so or isinstance(value, type | types.FunctionType)
+    kind = value if is_its_own else type(value)
     name = str(getattr(kind, "__module__", "") or "").partition(".")[0]
     if name not in ("", "builtins", "__main__"):
         yield name

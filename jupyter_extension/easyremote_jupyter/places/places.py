@@ -24,11 +24,14 @@ from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
 from easyremote.serialize.functions import home
+from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
+from easyremote_jupyter.places.beside import Beside
 from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
 
 __all__ = ["Place", "Places"]
@@ -44,6 +47,8 @@ class Place:
     session: Session
     held: Held = field(default_factory=Held)
     modules: Sent = field(default_factory=Sent)
+    seeds: Seeds = field(default_factory=Seeds)
+    beside: Beside = field(default_factory=Beside)
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
@@ -108,9 +113,13 @@ class Place:
         trusts_blobs: bool,
         output: Watcher,
     ) -> RemoteJob[dict[str, Any]]:
+        named, folders = request["beside"]
+        self.beside.drop(request["files"])
+        files = self.beside.missing(named, self.held.process, all_sizes=options.force_push)
         try:
             shipped = load(
                 *(self.session, self.held, variables, request["files"], options, output),
+                beside=files,
                 trusts_blobs=trusts_blobs,
             )
         except CannotShip:
@@ -119,9 +128,16 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output)
         modules = self.modules.wire(request["modules"], self.held.process, output.notice)
+        beside = {
+            "files": [(name, file.content) for name, file in files.items()],
+            "folders": folders,
+            "removed": self.beside.removed(),
+        }
+        shipped["beside"] = beside if options.beside else None
+        seeds = {"seeds": self.seeds.missing(request["seeds"], self.held.process)}
         kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
-            request | shipped | modules,
+            request | shipped | modules | seeds,
             timeout=options.timeout,
             queue_timeout=options.queue_timeout,
             hold=options.hold or kept,
@@ -144,6 +160,10 @@ class Place:
         self.there.update(name for name in values if name)
         self.held.process = answer["process"]
         self.modules.arrived(answer["process"])
+        self.beside.arrived(answer["process"])
+        self.beside.came(answer.get("written", {}), self.session.node_id, show_notice)
+        if "seeds" in answer:
+            self.seeds.came(answer["seeds"], answer["process"])
         self.held.drop(answer["gone"])
         self.there.difference_update(answer["gone"])
         for name, why in troubles.items():
@@ -210,6 +230,14 @@ class Places:
         if key not in self._places:
             self._places[key] = Place(Session(client, node_id, session or None))
         return self._places[key]
+
+    def of(self, where: Whereabouts) -> Place | None:
+        """The place whose process holds a value; None where that process has ended."""
+        for place in self._places.values():
+            session = place.session
+            if where == (session.node_id, session.name, place.held.process):
+                return place
+        return None
 
     def names(self) -> list[str]:
         """The named sessions that this notebook has used, as ``node/session``."""

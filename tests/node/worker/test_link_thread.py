@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from easyremote.node.ledger import Ledger, memory_file
 from easyremote.node.worker.link_thread import LinkThread
 from easyremote.protocol.builtins import (
     BUILTINS,
@@ -32,7 +33,7 @@ class Thread:
     """The thread, without a thread: the test brings the messages."""
 
     def __init__(self) -> None:
-        self.made = LinkThread()
+        self.made = LinkThread(Ledger(memory_file()))
         self.link: Link = open_link()
         self.made._callee.attach(self.link)
 
