@@ -100,7 +100,7 @@ class RemoteJob(Future[T], Generic[T]):
         self.encoding = encoding
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
-        #: The node that runs it, once that is known.
+        #: The node that runs it, once that is known: it was named, or the call runs for a while.
         self.node_id = ""
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
 from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
-__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_flat", "joined", "load"]
+__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_atom", "joined", "load"]
 __all__ += ["load_call", "pickle_call", "pickle_names", "split", "unpickle"]
 
 Buffer = bytes | bytearray | memoryview
@@ -224,7 +224,7 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         buffers.append(plain_view(raw))
         return False
 
-    if is_flat(value):
+    if _is_flat(value):
         return pickle.dumps(value, 5), buffers
     try:
         return by_value.dumps(value, stays_in_band, python), buffers
@@ -233,16 +233,21 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         return by_value.dumps(value, stays_in_band, python, with_dill=True), buffers
 
 
-def is_flat(value: Any) -> bool:
+def _is_flat(value: Any) -> bool:
     """Whether nothing in a value can need `by_value`; only what is small is looked into."""
     kind = type(value)
     if kind in _ATOMS:
         return True
     if kind is tuple and len(value) <= _LOOKED_INTO:
-        return all(map(is_flat, value))
-    if kind is dict and len(value) <= _LOOKED_INTO:
-        return all(map(is_flat, value)) and all(map(is_flat, value.values()))
-    return False
+        return all(map(_is_flat, value))
+    return kind is dict and not value
+
+
+def is_atom(value: Any) -> bool:
+    """Whether a value needs nothing of `by_value`, and shares nothing with any other."""
+    if type(value) is tuple and len(value) <= _LOOKED_INTO:
+        return all(map(is_atom, value))
+    return type(value) in _ATOMS
 
 
 def joined(data: Buffer, buffers: list[memoryview]) -> Dumped:

@@ -46,8 +46,9 @@ from easyremote_jupyter.magics.requirements import of_script
 from easyremote_jupyter.output.background import Panel
 from easyremote_jupyter.output.display import (
     Output,
+    draw_value,
+    keep_value,
     show_notice,
-    show_result,
 )
 from easyremote_jupyter.output.tracebacks import one_line_errors, show_error
 from easyremote_jupyter.places.beside import named_beside
@@ -119,8 +120,8 @@ The variables that it reads are sent along; those that it assigns come back.
             else:
                 self.shell.showtraceback()
             return None
-        if value is not None:
-            show_result(self.shell, value, answer)
+        if value is not None and "value" in answer:
+            keep_value(self.shell, answer["value"])
         return None
 
     # -- the line
@@ -185,6 +186,8 @@ The variables that it reads are sent along; those that it assigns come back.
             title=f"In[{request['count']}]",
             feed=lambda: easyremote.connect().watch(),
             say=partial(self._widgets.receive, place.session),
+            # The value of `%remote` is that of the line.
+            draw=partial(draw_value, self.shell) if options.outputs != "none" else None,
         )
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:

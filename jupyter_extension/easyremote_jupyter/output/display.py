@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
 
+from IPython.core.displayhook import CapturingDisplayHook
+
 from easyremote.events import (
     ClearOutput,
     Comm,
@@ -35,7 +37,7 @@ from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, wid
 from easyremote_jupyter.output.header import Header
 from easyremote_jupyter.output.pace import Pace, pieces
 
-__all__ = ["Output", "Publisher", "show_notice", "show_result"]
+__all__ = ["Output", "Publisher", "draw_value", "keep_value", "show_notice"]
 
 #: Seconds without the gateway before the user is told.
 AWAY_LIMIT = 1.0
@@ -99,6 +101,8 @@ class Output:
         Where it goes; None for the cell that runs here.
     say
         Takes what widgets say; None where nobody listens.
+    draw
+        Draws the value of the last expression, at once: what comes after it is shown below it.
     """
 
     def __init__(
@@ -113,7 +117,9 @@ class Output:
         feed: Callable[[], Any] | None = None,
         publisher: Publisher | None = None,
         say: Callable[[Comm], None] | None = None,
+        draw: Callable[[Value], None] | None = None,
     ) -> None:
+        self._draw = draw
         self._publisher = publisher or _OfCell(shell)
         self._say = say
         #: The Output widgets that catch what the cell shows.
@@ -128,7 +134,7 @@ class Output:
         self._header: Header | None = None
         self._away_since: float | None = None
         self._told_away = False
-        #: The event of the last expression's value, for `show_result`.
+        #: The event of the last expression's value, for `keep_value`.
         self.result: Value | None = None
 
     # -- for `watch`
@@ -162,7 +168,7 @@ class Output:
         """Publish one event."""
         match event:
             case Value():
-                self.result = event
+                self._take_value(event)
             case Progress() if self._bars is not None:
                 self._bars.update(event)
             case Stream() if not self._is_quiet:
@@ -206,6 +212,12 @@ class Output:
             self._header.finish()
 
     # -- inside
+
+    def _take_value(self, event: Value) -> None:
+        self.result = event
+        if self._draw is not None:
+            self._wait(len(json.dumps(event.data, ensure_ascii=False).encode()))
+            self._draw(event)
 
     def _write(self, name: str, text: str) -> None:
         if self._bars is not None:
@@ -266,19 +278,26 @@ def _catch_no_more(comm_id: str) -> CommMessage:
     return CommMessage(comm_id, data)
 
 
-def show_result(shell: Any, event: Value, answer: dict[str, Any]) -> None:
-    """Show the value of a cell's last expression as the node drew it, and keep it as ``_``."""
+def draw_value(shell: Any, event: Value) -> None:
+    """Show the value of a cell's last expression as the node drew it."""
     hook: Any = shell.displayhook
-    if sys.displayhook != hook:  # %%capture has put its own there, which draws by itself
-        sys.displayhook(answer.get("value"))
-        return
-    hook.start_displayhook()
-    hook.write_output_prompt()
-    hook.write_format_data(event.data, event.metadata)
-    if "value" in answer:
-        hook.update_user_ns(answer["value"])
-        hook.fill_exec_result(answer["value"])
-    hook.finish_displayhook()
+    if isinstance(sys.displayhook, CapturingDisplayHook):  # in %%capture
+        sys.displayhook.outputs.append({"data": event.data, "metadata": event.metadata})
+    elif sys.displayhook == hook:
+        hook.start_displayhook()
+        hook.write_output_prompt()
+        hook.write_format_data(event.data, event.metadata)
+        hook.finish_displayhook()
+
+
+def keep_value(shell: Any, value: object) -> None:
+    """Keep the value that `draw_value` has drawn as ``_``, and as the cell's result."""
+    hook: Any = shell.displayhook
+    if sys.displayhook == hook:
+        hook.update_user_ns(value)
+        hook.fill_exec_result(value)
+    elif not isinstance(sys.displayhook, CapturingDisplayHook):
+        sys.displayhook(value)  # the user's own
 
 
 def show_notice(text: str) -> None:
