@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["DIFFERENCES", "Difference"]
+__all__ = ["DIFFERENCES", "Difference", "table"]
 
 
 class Difference(NamedTuple):
@@ -82,3 +82,9 @@ DIFFERENCES: dict[str, Difference] = {
         is_said=False,
     ),
 }
+
+
+def table() -> str:
+    """The differences for people: the last part of ``notebooks/06-as-if.ipynb``."""
+    rows = [f"| {each.what} | {each.why} | {each.instead} |" for each in DIFFERENCES.values()]
+    return "\n".join(["| what differs | why | instead |", "|---|---|---|", *rows])

@@ -34,6 +34,7 @@ from easyremote.events import (
 )
 from easyremote_jupyter.jobs import Entry, Jobs
 from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, widget_bars
+from easyremote_jupyter.output.caught import Caught, error_content
 from easyremote_jupyter.output.header import Header
 from easyremote_jupyter.output.pace import Pace, pieces
 
@@ -124,6 +125,9 @@ class Output:
         self._say = say
         #: The Output widgets that catch what the cell shows.
         self._catching: set[str] = set()
+        kernel = getattr(shell, "kernel", None)
+        has_user = getattr(kernel, "_allow_stdin", True) or publisher is not None
+        self._caught = None if has_user or say is None else Caught(say)
         self._is_terminal = not hasattr(shell, "kernel")
         self._is_quiet = quiet
         self._bars = self._make_bars("none" if quiet else progress)
@@ -165,7 +169,11 @@ class Output:
         self._mind_connection(job.is_connected)
 
     def show(self, event: Event) -> None:
-        """Publish one event."""
+        """Publish one event, if no widget catches it."""
+        if self._caught is None or not self._caught.take(event):
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case Value():
                 self._take_value(event)
@@ -206,6 +214,8 @@ class Output:
             self._bars.finish(failed)
         for name in ("stdout", "stderr"):
             self._write(name, "")  # the line that has begun
+        if self._caught is not None:
+            self._caught.finish()
         for comm_id in list(self._catching):  # its process has died in the middle
             self.show(_catch_no_more(comm_id))
         if self._header is not None:
@@ -265,12 +275,6 @@ class Output:
             self._publisher.publish(data, {}, transient=transient, update=update)
 
         return publish
-
-
-def error_content(event: ErrorShown) -> dict[str, Any]:
-    """An error with the fields of Jupyter's ``error`` message."""
-    lines = event.traceback.splitlines()
-    return {"ename": event.ename, "evalue": event.evalue, "traceback": lines}
 
 
 def _catch_no_more(comm_id: str) -> CommMessage:
