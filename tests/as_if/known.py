@@ -36,6 +36,14 @@ DIFFERENCES: dict[str, Difference] = {
         instead="Use it in later cells on the same node, or `name.eval(...)` from here.",
         pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
     ),
+    "is over": Difference(
+        what="A pool or a file that a remote cell has opened and closed with `with` stays on the "
+        "node: here its name is a RemoteRef, and no line says so.",
+        why="It is part of the process that made it; and it is closed, so nobody needs it.",
+        instead="Use what the block has made.",
+        pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
+        is_said=False,
+    ),
     "cannot go": Difference(
         what="A lock, a connection, an open file or a generator made here can't be used by a cell "
         "on a node: the cell is refused before it runs, and the error names the variable.",
