@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from easyremote.serialize.refs import Whereabouts, send_ref
+from easyremote.serialize.refs import Elsewhere, Whereabouts, send_ref
 
 if TYPE_CHECKING:
     from easyremote.client.session import Session
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteRef", "size_text"]
 
 
-class RemoteRef:
+class RemoteRef(Elsewhere):
     """A value on a node.
 
     Made by `Session`; ``size`` is in bytes, 0 for what can't travel.

@@ -24,7 +24,7 @@ from easyremote.serialize.files import File, collected
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, Version, pickle_names, unpickle
 
-__all__ = ["BLOB_MIN", "Packed", "Wire", "hash_of", "pack", "unpack"]
+__all__ = ["BLOB_MIN", "Beside", "Packed", "Wire", "hash_of", "pack", "unpack"]
 
 #: Smaller pieces are sent without a question whether they are there.
 BLOB_MIN = 1_000_000
@@ -37,7 +37,7 @@ _CHUNK = 4 << 20
 _THREADS = min(4, os.cpu_count() or 1)
 
 #: A hash (empty for a piece that is no blob) and the bytes (None where the other side has them).
-#: The bytes are `_Beside` on this side and a memoryview on the other.
+#: The bytes are `Beside` on this side and a memoryview on the other.
 Piece = tuple[bytes, Any]
 #: What travels, in plain types, so that any pickler takes it. The first piece is the pickle.
 Wire = list[Piece]
@@ -74,15 +74,15 @@ class Packed:
         found: Wire = []
         for piece in self.pieces:
             hash_ = hash_of(piece) if piece.nbytes >= BLOB_MIN else b""
-            found.append((hash_, None if hash_ in known else _Beside(piece)))
+            found.append((hash_, None if hash_ in known else Beside(piece)))
         return found
 
     def plain_wire(self) -> Wire:
         """The pieces for a side that keeps no blobs: none has a hash."""
-        return [(b"", _Beside(piece)) for piece in self.pieces]
+        return [(b"", Beside(piece)) for piece in self.pieces]
 
 
-class _Beside:
+class Beside:
     """Memory that travels beside the pickle that names it.
 
     A PickleBuffer exists only while the pickle is made. CPython 3.11 crashes when the garbage
@@ -126,11 +126,16 @@ def unpack(wire: Wire, blob: Callable[[bytes, Buffer | None], Buffer] | None = N
         Returns the memory of a blob, given its hash and the bytes that came (None: they were not
         sent, because this side has them). Needed only where pieces were left out.
     """
-    pieces = [
+    first, *others = received(wire, blob)
+    return unpickle(first, others)
+
+
+def received(wire: Wire, blob: Callable[[bytes, Buffer | None], Buffer] | None) -> list[Buffer]:
+    """The pieces of what came, each in memory of this side; ``blob`` as of `unpack`."""
+    return [
         blob(hash_, piece) if hash_ and blob is not None else memoryview(piece)
         for hash_, piece in wire
     ]
-    return unpickle(pieces[0], pieces[1:])
 
 
 _hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()

@@ -15,9 +15,10 @@ The C pickler does the work; `by_value` tells it how to store what the other sid
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
@@ -25,7 +26,7 @@ from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
 __all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
-__all__ += ["pickle_names", "unpickle"]
+__all__ += ["Pickled", "pickle_graph", "pickle_names", "unpickle", "unpickle_graph"]
 
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
@@ -43,6 +44,10 @@ _LOOKED_INTO = 8
 _TAG = 0x01
 _HEADER = struct.Struct("<B3xIQ")
 _PICKLE_START = 0x80
+#: A pickle that loads None, and before it fills the memo with what `persistent_load` returns.
+_PROTOCOL = pickle.PROTO + b"\x05"
+_REFERENCE = pickle.NONE + pickle.BINPERSID + pickle.MEMOIZE + pickle.POP
+_END = pickle.NONE + pickle.STOP
 _PADDING = bytes(ALIGNMENT)
 
 
@@ -54,6 +59,21 @@ class Dumped(NamedTuple):
     parts: list[Buffer]
     #: The sum of their lengths, in bytes.
     size: int
+
+
+class Pickled(NamedTuple):
+    """A pickle that `pickle_graph` has made."""
+
+    data: bytes
+    buffers: list[memoryview]
+    #: Its memo holds all objects that the pickle refers to; the copy of `unpickle_graph` has the
+    #: same numbers.
+    pickler: by_value.ByValuePickler
+
+    def memo(self) -> dict[int, tuple[int, Any]]:
+        """By id: the number and the object."""
+        found: dict[int, tuple[int, Any]] = self.pickler.memo.copy()
+        return found
 
 
 def dump(value: object, *, python: Version | None = None) -> Dumped:
@@ -152,6 +172,31 @@ def pickle_names(
         raise _cannot_ship(suspects, python, error) from error
 
 
+def pickle_graph(
+    variables: Mapping[str, object],
+    beside: object,
+    known: by_value.Known | None = None,
+    *,
+    python: Version | None = None,
+) -> Pickled:
+    """Pickle variables and something beside them; what is `known` is referred to, not copied.
+
+    `unpickle_graph` gives the dict of variables and the other thing back.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel; the message names it.
+    """
+    big: dict[int, Any] = {}
+    try:
+        shielded = {name: _shielded(value, big) for name, value in variables.items()}
+        return _by_value((shielded, beside), python, known)
+    except Exception as error:  # any: a __reduce__ is the user's code
+        suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
+        raise _cannot_ship(suspects, python, error) from error
+
+
 def load(data: Buffer) -> Any:
     """Make the value again.
 
@@ -205,6 +250,12 @@ def _dump(value: Any, python: Version | None) -> Dumped:
 
 
 def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
+    if _is_flat(value):
+        return pickle.dumps(value, 5), []
+    return _by_value(value, python, None)[:2]
+
+
+def _by_value(value: Any, python: Version | None, known: by_value.Known | None) -> Pickled:
     buffers: list[memoryview] = []
 
     def stays_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -214,13 +265,12 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         buffers.append(plain_view(raw))
         return False
 
-    if _is_flat(value):
-        return pickle.dumps(value, 5), buffers
     try:
-        return by_value.dumps(value, stays_in_band, python), buffers
+        data, pickler = by_value.dumps(value, stays_in_band, python, known=known)
     except (TypeError, AttributeError, pickle.PicklingError):
         buffers.clear()
-        return by_value.dumps(value, stays_in_band, python, with_dill=True), buffers
+        data, pickler = by_value.dumps(value, stays_in_band, python, with_dill=True, known=known)
+    return Pickled(data, buffers, pickler)
 
 
 def _is_flat(value: Any) -> bool:
@@ -270,8 +320,39 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
 
 def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
     """Make a value again from a pickle and its big buffers; raises as `load` does."""
+    return _rebuilt(lambda: pickle.loads(body, buffers=buffers))
+
+
+def unpickle_graph(
+    body: Buffer, buffers: Sequence[Buffer], known: Sequence[object]
+) -> tuple[Any, dict[int, Any]]:
+    """What `pickle_graph` was given, and all objects that it refers to, by their numbers.
+
+    Parameters
+    ----------
+    known
+        The objects of this side, in the order of their numbers.
+    """
+    # The loader's memo can't be set; it is filled by a pickle of references to these objects.
+    start = _PROTOCOL + _REFERENCE * len(known) + _END
+    unpickler = _Loader(io.BytesIO(b"".join((start, body))), buffers=buffers)
+    unpickler.following = iter(known)
+    unpickler.load()
+    return _rebuilt(unpickler.load), unpickler.memo.copy()
+
+
+class _Loader(pickle.Unpickler):
+    """Loads the known objects first."""
+
+    following: Iterator[object]
+
+    def persistent_load(self, _: object) -> object:
+        return next(self.following)
+
+
+def _rebuilt(make: Callable[[], Any]) -> Any:
     try:
-        return pickle.loads(body, buffers=buffers)
+        return make()
     except (EasyRemoteError, MemoryError):
         raise
     except ModuleNotFoundError as error:

@@ -20,10 +20,11 @@ def load_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.widgets.widgets import Widgets
 
     unload_ipython_extension(ipython)
-    places, jobs, widgets = Places(), Jobs(), Widgets(ipython)
+    places, jobs, widgets = Places(ipython.user_ns), Jobs(), Widgets(ipython)
     ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
+    ipython.events.register("post_run_cell", places.prune)
     ipython.register_magics(Companions(ipython, places, jobs, widgets))
     ipython.register_magics(VariableMagics(ipython, places))
     ipython.register_magics(EnvironmentMagics(ipython, places))
@@ -37,12 +38,14 @@ def unload_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours
+    from easyremote_jupyter.places.places import Places
 
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
-    for callback in list(ipython.events.callbacks["pre_run_cell"]):
-        if isinstance(getattr(callback, "__self__", None), Jobs):
-            ipython.events.unregister("pre_run_cell", callback)
+    for event in ("pre_run_cell", "post_run_cell"):
+        for callback in list(ipython.events.callbacks[event]):
+            if isinstance(getattr(callback, "__self__", None), Jobs | Places):
+                ipython.events.unregister(event, callback)
     companions = ipython.magics_manager.registry.get("Companions")
     if companions is not None:
         companions.close()

@@ -37,6 +37,7 @@ from easyremote.progress import end_bars, publish_to
 from easyremote.serialize.classes import live_in
 from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
+from easyremote.serialize.graph.graph import Stale
 
 __all__ = ["Shell"]
 
@@ -82,7 +83,9 @@ class Shell:
         ----------
         request
             ``code``: the source. ``count``: the notebook's number for it. ``packed``: names and
-            values to set before. ``imports``: names and modules to import before. ``released``:
+            values to set before. ``shared``: what belongs to it, as `Graph.hear` takes it; left out
+            where ``packed`` is variables only. ``names``: the caller's variables that the cell may
+            change. ``imports``: names and modules to import before. ``released``:
             numbers of values that nobody refers to any more. ``outputs``: the names that must come
             back, ``"*"`` for all that the cell changed, ``"none"``, or ``"auto"``: those of
             ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
@@ -98,9 +101,11 @@ class Shell:
         dict
             ``process``: which process this is. If that isn't the one that was meant, nothing else,
             and nothing was run: what the sender doesn't send because it is there, isn't. Likewise
-            with ``missing`` where a blob isn't here. ``has_value``: whether the cell ended with an
+            with ``missing`` where a blob isn't here, and with ``stale`` where the caller's graph is
+            another one. ``has_value``: whether the cell ended with an
             expression's value. ``overwritten``: the names whose values had changed here, unseen.
-            ``gone``: names that the sender may take to be here, but aren't.
+            ``gone``: names that the sender may take to be here, but aren't. ``deleted``: those that
+            the cell has deleted.
             The rest is that of `Parcel.answer`.
 
         Raises
@@ -124,6 +129,8 @@ class Shell:
             overwritten = self._receive(request)
         except BlobMissing:
             return {"process": self._process, "missing": True}
+        except Stale:
+            return {"process": self._process, "stale": True}
         self._import(request.get("imports", {}), request.get("submodules", ()))
         for name, digest, size in request.get("files", ()):
             named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
@@ -136,9 +143,13 @@ class Shell:
             "process": self._process,
             "has_value": value is not None,
             "overwritten": overwritten,
-            "gone": self.variables.gone(request.get("writes", ())),
+            **self._gone(request),
             **parcel.answer(),
         }
+
+    def _gone(self, request: dict[str, Any]) -> dict[str, Any]:
+        gone = self.variables.gone(request.get("writes", ()), _key(request))
+        return {"gone": gone, "deleted": request["deleted"]}
 
     def receive_comm(self, request: dict[str, Any]) -> dict[str, Any]:
         """Hand a message of the front end to a widget.
@@ -173,7 +184,9 @@ class Shell:
             return []
         try:
             # Nothing else may hold on to that memory.
-            return self.variables.receive(request.pop("packed"), request.get("released", ()))
+            return self.variables.receive(
+                request.pop("packed"), request.get("shared"), request.get("released", ())
+            )
         except ModuleNotFoundError as error:
             raise remote_error(
                 "ModuleNotFoundError",
@@ -210,6 +223,7 @@ class Shell:
         self._capture.flush()
         # Names only: the values must not be kept alive here.
         request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
+        request["deleted"] = [n for n in before if n not in ip.user_ns and not n.startswith("_")]
         self.variables.left = lambda: self._left(request) if error is not None else {}
         if isinstance(error, SystemExit):
             raise remote_error("SystemExit", _NO_EXIT)
@@ -221,15 +235,19 @@ class Shell:
         return value
 
     def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
+        key = _key(request)
+        touched = request.get("names", ())
         match request.get("outputs", "auto"):
             case "auto":
-                return self.variables.offer(request.get("writes", ()), limits)
+                return self.variables.offer(
+                    {*touched, *request.get("writes", ()), *changed}, limits, key
+                )
             case "*":
-                return self.variables.offer(changed, limits)
+                return self.variables.offer({*touched, *changed}, limits, key)
             case "none":
-                return self.variables.offer((), limits)
+                return self.variables.offer((), limits, key)
             case names:
-                return self.variables.bring(names)
+                return self.variables.bring(names, key)
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
         """The variables that a failed cell had assigned before it failed."""
@@ -238,7 +256,7 @@ class Shell:
             outputs = [name for name in outputs if name in request["changed"]]
         limits = Limits(*request.get("limits", ()))
         parcel = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
-        return {"gone": self.variables.gone(request.get("writes", ())), **parcel.answer()}
+        return {**self._gone(request), **parcel.answer()}
 
 
 class _Uninterrupted:
@@ -300,6 +318,12 @@ def _as_text(value: object) -> str:
 def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
     missing = object()
     return not name.startswith("_") and before.get(name, missing) is not value
+
+
+def _key(request: dict[str, Any]) -> str | None:
+    """What the caller calls the graph that it shares; None where it shares none."""
+    key: str | None = request.get("shared", {}).get("key")
+    return key
 
 
 def _error(type_name: str, message: str, traceback: str = "") -> RemoteError:

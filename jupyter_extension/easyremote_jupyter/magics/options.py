@@ -23,7 +23,7 @@ from easyremote_jupyter.magics.requirements import parse_with
 __all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split"]
 __all__ += ["split_words"]
 
-Outputs = dict[str, str] | Literal["auto", "none", "*"]
+Outputs = dict[str, str] | Literal["auto", "*"]
 
 _WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
 

@@ -8,10 +8,8 @@ kernels.
 
 from __future__ import annotations
 
-import builtins
 import re
 import sys
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +31,7 @@ from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
 from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
 from easyremote_jupyter.capture.local_modules import local_modules
-from easyremote_jupyter.capture.names import Names, names
+from easyremote_jupyter.capture.names import OF_EVERY_SHELL, Names, names
 from easyremote_jupyter.jobs import CellJob, Jobs
 from easyremote_jupyter.magics.cells import is_empty, refuse_nested
 from easyremote_jupyter.magics.dry_run import show_plan
@@ -47,6 +45,8 @@ from easyremote_jupyter.output.display import (
     show_notice,
     show_result,
 )
+from easyremote_jupyter.output.watch import Watcher
+from easyremote_jupyter.places.held import Held
 from easyremote_jupyter.places.origin import origin
 from easyremote_jupyter.places.places import Place, Places
 from easyremote_jupyter.widgets.widgets import Widgets
@@ -77,7 +77,7 @@ class RemoteMagics(Magics):
             options = parse(self._expanded(head))
             refuse_nested(code, first_line=2)
         if cell is None:
-            answer, _ = self._run(replace(options, outputs="none"), code)
+            answer, _ = self._run(options, code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # With the magic's line, so that tracebacks have the line numbers of the notebook.
@@ -155,7 +155,12 @@ The variables that it reads are sent along; those that it assigns come back.
             if name not in space:
                 raise UsageError(f"-i {name}: there is no variable of that name here")
         reads = found.reads if options.auto_in else frozenset()
-        return closure({*reads, *options.inputs}, space, hidden=self.shell.user_ns_hidden)
+        return closure({*reads, *options.inputs}, space, hidden=self._hidden())
+
+    def _hidden(self) -> set[str]:
+        """The names that every shell has by itself, but those that mean something else here."""
+        space, hidden = self.shell.user_ns, self.shell.user_ns_hidden
+        return {name for name, value in hidden.items() if space.get(name) is value}
 
     def _run_at(
         self, place: Place, options: Options, code: str, found: Names, needs: Shipment
@@ -172,23 +177,35 @@ The variables that it reads are sent along; those that it assigns come back.
             feed=lambda: easyremote.connect().watch(),
             say=partial(self._widgets.receive, place.session),
         )
-        touched = {*needs.variables, *found.writes, *found.mutates}
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:
-                answer = place.run(request, needs.variables, found.optional, options, output, space)
+                answer = self._answer(place, request, found, needs, options, output, place.held)
             except (RemoteError, CallTimeout) as error:
                 if not error.may_have_run:
                     raise
                 # The variables that the cell assigned before it failed come back, too.
-                if (left := place.collect()) is None:
+                if (left := place.collect(place.held)) is None:
                     place.held.forget()
                 else:
-                    self._bind(place, left, touched, options)
+                    self._bind(place, left, options, place.held)
                 raise
             except (EasyRemoteError, KeyboardInterrupt):
                 place.held.forget()
                 raise
-        return self._bind(place, answer, touched, options), output.result
+        return self._bind(place, answer, options, place.held), output.result
+
+    def _answer(
+        self,
+        place: Place,
+        request: dict[str, Any],
+        found: Names,
+        needs: Shipment,
+        options: Options,
+        output: Watcher,
+        held: Held,
+    ) -> dict[str, Any]:
+        space = self.shell.user_ns
+        return place.run(request, needs.variables, found.optional, options, output, space, held)
 
     def _request(
         self, options: Options, code: str, found: Names, needs: Shipment
@@ -238,28 +255,24 @@ The variables that it reads are sent along; those that it assigns come back.
         cell = CellJob(options.background or "", place.session.node_id)
         title = f"In[{request['count']}]"
         say = partial(self._widgets.receive, place.session)
+        held = Held()  # it runs beside others: it shares no objects with them
         panel = Panel(self.shell, cell, self._jobs, title, say)
 
         def run() -> None:
             with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:
                 try:
-                    came.append(
-                        place.run(request, needs.variables, found.optional, options, panel, space)
-                    )
+                    came.append(self._answer(place, request, found, needs, options, panel, held))
                 except (RemoteError, CallTimeout) as error:
                     if error.may_have_run:
-                        came.extend(filter(None, [place.collect()]))
+                        came.extend(filter(None, [place.collect(held)]))
                     raise
                 finally:
                     if options.fresh:
                         place.end()
 
         def settle() -> Any:
-            touched = {*needs.variables, *found.writes, *found.mutates}
-            if not came:
-                place.held.forget()
-                return None
-            return self._bind(place, came[0], touched, options).get("value")
+            place.held.forget()
+            return self._bind(place, came[0], options, held).get("value") if came else None
 
         panel.draw(update=False)
         cell.start(run, settle, panel.tell_end)
@@ -269,8 +282,8 @@ The variables that it reads are sent along; those that it assigns come back.
         return None
 
     def _names(self, code: str) -> Names:
-        hidden, space = self.shell.user_ns_hidden, self.shell.user_ns
-        shadowed = {name for name in vars(builtins) if name in space and name not in hidden}
+        space, hidden = self.shell.user_ns, self._hidden()
+        shadowed = {name for name in OF_EVERY_SHELL if name in space and name not in hidden}
         try:
             return names(code, shadowed=shadowed)
         except SyntaxError:
@@ -279,12 +292,12 @@ The variables that it reads are sent along; those that it assigns come back.
     # -- what comes back
 
     def _bind(
-        self, place: Place, answer: dict[str, Any], touched: set[str], options: Options
+        self, place: Place, answer: dict[str, Any], options: Options, held: Held
     ) -> dict[str, Any]:
         """Bind the variables that came back; returns the answer, with ``value`` if there is one."""
         space = self.shell.user_ns
         renames = options.outputs if isinstance(options.outputs, dict) else {}
-        values = place.open(answer, space, options)
+        values = place.open(answer, space, options, held)
         answer = answer | ({"value": values.pop("")} if "" in values else {})
         for name, value in values.items():
             space[renames.get(name, name)] = value
@@ -293,7 +306,8 @@ The variables that it reads are sent along; those that it assigns come back.
                 module in sys.modules
             ):  # not imported here: that could take long, and nobody asked for it
                 space[renames.get(name, name)] = sys.modules[module]
-        place.held.note((touched | set(values)).difference(answer["gone"]), space)
+        for name in answer["deleted"]:
+            space.pop(name, None)
         kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
         if kept and not options.quiet:
             show_notice(_kept(kept, place.session.node_id))
