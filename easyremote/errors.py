@@ -21,18 +21,19 @@
     └── InternalError              a mistake in EasyRemote itself
 
 An error has a wire code (``code``), tells whether the call may have run (``may_have_run``), and
-survives both pickling and the wire. Remote exceptions are never unpickled: a type's name, its
-message and its traceback travel, and the class is rebuilt for builtins only.
-``tests/test_errors.py`` proves both.
+survives both pickling and the wire. Remote exceptions are never unpickled: `easyremote.raised`
+makes them again of plain values. ``tests/test_errors.py`` proves both.
 """
 
 from __future__ import annotations
 
 import builtins
-import functools
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from typing import Any, ClassVar
+
+from easyremote import raised
+from easyremote.packing import sendable
 
 __all__ = [
     "Busy",
@@ -59,6 +60,7 @@ __all__ = [
 
 #: The details that classes below declare, which a peer may set, and what they may be.
 _FIELDS: Mapping[str, tuple[type, ...]] = {
+    "exception": (),  # of `easyremote.raised`: never an attribute
     "exit_code": (int, type(None)),
     "may_have_run": (bool,),
     "remote_traceback": (str,),
@@ -88,6 +90,9 @@ class EasyRemoteError(Exception):
     def __init__(self, message: str, /, **details: Any) -> None:
         super().__init__(message)
         self.message = message
+        self._take(details)
+
+    def _take(self, details: dict[str, Any]) -> None:
         self.details = details
         for name, value in details.items():
             if name in _FIELDS:
@@ -101,7 +106,7 @@ class EasyRemoteError(Exception):
         return self.message
 
     def __reduce__(self) -> Any:
-        return from_wire, (self.code, self.message, self.details)
+        return from_wire, to_wire(self)
 
 
 class UsageError(EasyRemoteError):
@@ -178,17 +183,33 @@ class CallError(EasyRemoteError):
 class RemoteError(CallError):
     """The function (or cell) raised on the node.
 
-    Where the remote exception is a builtin, the error is that builtin as well::
+    The error is what was raised there as well: of a builtin class, or of a class that is loaded
+    here by the same name, with its arguments, fields, notes and causes::
 
         try:
-            divide(1, 0)
-        except ZeroDivisionError as error:
-            print(error.remote_traceback)
+            read("a.csv")
+        except FileNotFoundError as error:
+            print(error.filename, error.remote_traceback)
+
+    Its class is a subclass of that one. An argument that is no plain value is replaced by an object
+    with the same repr.
     """
 
     code = "raised"
     type_name: str = "Exception"
     remote_traceback: str = ""
+    #: The message: a class of the user's can have a ``message`` of its own.
+    _text: str
+
+    def __init_subclass__(cls) -> None:
+        """Do nothing: a hook of the user's class is not for the class that is made of it."""
+
+    def __init__(self, message: str, /, **details: Any) -> None:
+        self._text = message
+        super().__init__(message, **details)
+
+    def __str__(self) -> str:
+        return self._text
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of our own frames: the node's traceback."""
@@ -246,44 +267,43 @@ def _codes(cls: type[EasyRemoteError]) -> dict[str, type[EasyRemoteError]]:
 
 
 _BY_CODE = _codes(EasyRemoteError)
-#: Characters of the name of a class that is rebuilt, and how many such classes are kept.
-_NAME_LIMIT = 200
-_CLASSES_KEPT = 1000
-
-
-@functools.lru_cache(maxsize=_CLASSES_KEPT)
-def _remote_error_class(type_name: str) -> type[RemoteError]:
-    """The class for a remote exception: its name, and the builtin of that name as a base."""
-    if not type_name.isidentifier() or len(type_name) > _NAME_LIMIT:
-        return RemoteError
-    builtin = getattr(builtins, type_name, None)
-    is_builtin = isinstance(builtin, type) and issubclass(builtin, Exception)
-    bases: tuple[type, ...] = (RemoteError,)
-    if isinstance(builtin, type) and is_builtin and builtin is not Exception:
-        bases = (RemoteError, builtin)
-    members = {
-        "__module__": "builtins" if is_builtin else __name__,
-        "__doc__": RemoteError.__doc__,
-        "__str__": EasyRemoteError.__str__,
-    }
-    try:
-        return type(type_name, bases, members)
-    except TypeError:  # a builtin whose memory layout can't be combined with ours
-        return type(type_name, (RemoteError,), members)
 
 
 def to_wire(error: EasyRemoteError) -> tuple[str, str, dict[str, Any]]:
     """The code, message and details with which `from_wire` makes the same error again."""
-    return error.code, error.message, error.details
+    # A class of the user's can have a ``code`` and a ``message`` of its own.
+    code = RemoteError.code if isinstance(error, RemoteError) else error.code
+    return code, str(error), error.details
 
 
 def from_wire(code: str, message: str, details: Mapping[str, Any]) -> EasyRemoteError:
     """Make the error that `to_wire` described; an unknown code (a newer peer's) is a plain one."""
     cls = _BY_CODE.get(code, EasyRemoteError)
     if cls is RemoteError:
-        cls = _remote_error_class(str(details.get("type_name", "Exception")))
-    try:
-        return cls(message, **details)
-    except (TypeError, ValueError, AttributeError):
-        # A builtin base can refuse our arguments (UnicodeDecodeError wants five).
-        return RemoteError(message, **details)
+        return _raised(message, dict(details))
+    return cls(message, **details)
+
+
+def _raised(message: str, details: dict[str, Any]) -> RemoteError:
+    """What was raised on the node, made again."""
+    type_name = str(details.get("type_name", "Exception"))
+    module = "builtins" if hasattr(builtins, type_name) else __name__
+    alone = {"class": [[module, type_name]], "args": [message]}
+    for record in (details.get("exception", alone), alone):
+        try:
+            error = raised.rebuilt(RemoteError, record, _of_another)
+        except Exception:  # a peer can send anything
+            continue
+        assert isinstance(error, RemoteError)
+        text = raised.text_in(record)
+        error._text = text if sendable(text) == message else message
+        vars(error).setdefault("message", message)
+        error._take(details)
+        return error
+    return RemoteError(message, **details)
+
+
+def _of_another(record: Mapping[str, Any]) -> RemoteError:
+    """The cause of one that was raised, or a member of a group."""
+    type_name = str(record["class"][0][1]).rpartition(".")[2]
+    return _raised(raised.text_in(record), {"type_name": type_name, "exception": record})

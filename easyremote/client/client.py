@@ -15,12 +15,11 @@ from typing import Any, NamedTuple, cast
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection
 from easyremote.client.executor import RemoteExecutor
-from easyremote.client.info import FunctionInfo as FunctionInfo
-from easyremote.client.info import NodeInfo as NodeInfo
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.protocol.builtins import CANCEL, KILL, PING, WATCH
-from easyremote.serialize.values import Dumped
+from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
+from easyremote.protocol.snapshot import NodeInfo as NodeInfo
 
 __all__ = ["Client", "connect"]
 
@@ -153,12 +152,12 @@ class Client(RemoteExecutor):
     def ping(self) -> float:
         """Seconds that the gateway takes to answer a call that asks for nothing."""
         began = time.monotonic()
-        self.start(PING, Dumped([], 0), timeout=CONNECT_LIMIT).result()
+        self.ask(PING, timeout=CONNECT_LIMIT).result()
         return time.monotonic() - began
 
     def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
-        stream = self.start(WATCH, Dumped([], 0), stream=True)
+        stream = self.ask(WATCH, stream=True)
         return cast(RemoteStream[dict[str, Any]], stream)  # a stream was asked for
 
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
@@ -177,9 +176,7 @@ class Client(RemoteExecutor):
             Whether it was told to stop; False where it is over, or not known.
         """
         function = KILL if kill else CANCEL
-        stopped: bool = self.start(
-            function, Dumped([], 0), session=call_id, timeout=CONNECT_LIMIT
-        ).result()
+        stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()
         return stopped
 
 

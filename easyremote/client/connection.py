@@ -26,13 +26,32 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting"]
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting", "new_call_id"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0
 #: Seconds between two looks at the deadlines.
 TICK = 0.25
 _STARTED = time.monotonic()
+
+
+#: Random ids for the calls to come. To draw them one by one would let go of the GIL for each call,
+#: and the I/O thread would take it: a third of what a call costs its client.
+_ids: list[bytes] = []
+
+
+def new_call_id() -> bytes:
+    """The id of a new call: 16 random bytes."""
+    while True:
+        try:
+            return _ids.pop()
+        except IndexError:
+            drawn = os.urandom(16 * 256)
+            _ids.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))
+
+
+if hasattr(os, "register_at_fork"):  # a child that had the same ids would take the parent's calls
+    os.register_at_fork(after_in_child=_ids.clear)
 
 
 class Waiting(Sink, Protocol):
@@ -207,6 +226,11 @@ class GatewayConnection:
         if line is None or not line.is_open or line.pid != os.getpid():
             return 0
         return line.opened_count
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the caller may wait for an answer: not on the thread that brings answers."""
+        return not io_thread().is_current
 
     def line(self) -> Line:
         """The line of this process, dialled where there is none.

@@ -14,8 +14,8 @@ from typing import Literal
 
 from easyremote import config
 from easyremote.client.client import Client
-from easyremote.client.info import NodeInfo
 from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound
+from easyremote.protocol.snapshot import NodeInfo
 
 __all__ = ["Finding", "diagnose"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Executor
@@ -17,16 +16,18 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from easyremote.client.connection import GatewayConnection
+from easyremote.client.connection import GatewayConnection, new_call_id
 from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.roster import Roster
-from easyremote.client.shipping import dump_shipped, send_files
+from easyremote.client.shipping import bring_blobs, node_for_blobs, send_files
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import Closed, UsageError
+from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import Dumped, dump_call
+from easyremote.serialize.blobs import BLOB_MIN
+from easyremote.serialize.values import Dumped, dump, dump_call
 from easyremote.times import check_seconds
 
 __all__ = ["KEEP", "RemoteExecutor"]
@@ -179,10 +180,17 @@ class RemoteExecutor(Executor):
         CannotShip
             The function or an argument can't travel; the message names it.
         """
+        from easyremote.serialize.calls import pack_call  # with it come `inspect` and `dis`
+
         node_id = node_id or self._node_id
-        dumped, files = dump_shipped(function, args, kwargs, python=self.python_of(node_id))
-        if files:
-            send_files(self, files, node_id)
+        packed = pack_call(function, args, kwargs, python=self.python_of(node_id))
+        if packed.files:
+            send_files(self, packed.files, node_id)
+        dumped = packed.dumped()
+        if dumped.size >= BLOB_MIN and self._connection.may_wait:
+            node_id = node_id or node_for_blobs(self._roster.nodes())
+            if node_id and (there := bring_blobs(self, packed, node_id)):
+                dumped = dump(packed.wire(there))
         return self.start(
             CALL, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
         )
@@ -270,6 +278,32 @@ class RemoteExecutor(Executor):
         if wait:
             futures.wait(jobs)
 
+    # -- what EasyRemote itself is asked -----------------------------------------------------------
+
+    def ask(
+        self,
+        function: str,
+        request: object = None,
+        *,
+        node_id: str = "",
+        session: str = "",
+        timeout: float | None = None,
+        queue_timeout: float | None = None,
+        stream: bool = False,
+    ) -> RemoteJob[Any]:
+        """Submit a call of a builtin; ``protocol/builtins.py`` says what it takes and answers."""
+        body = pack(request)
+        return self.start(
+            function,
+            Dumped([body], len(body)),
+            node_id=node_id,
+            session=session,
+            timeout=timeout,
+            queue_timeout=queue_timeout,
+            encoding="msgpack",
+            stream=stream,
+        )
+
     # -- the one door ------------------------------------------------------------------------------
 
     def start(
@@ -303,7 +337,7 @@ class RemoteExecutor(Executor):
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
-        call_id = os.urandom(16)
+        call_id = new_call_id()
         submit = Submit(
             *(0, call_id, node_id, function, Payload(), session),
             timeout=_in_seconds(timeout, "timeout") or self._timeout,
@@ -337,9 +371,14 @@ def check_names(function: str, node_id: str) -> None:
         )
     if not isinstance(node_id, str):
         raise UsageError(f"node_id is a text, not {node_id!r}.")
-    for name, what in ((function, "a function's name"), (node_id, "a node's id")):
-        if len(name) > NAME_LIMIT or not name.isprintable():
-            raise UsageError(f"{name[:40]!r} can't be {what}.")
+    _check_name(function, "a function's name")
+    _check_name(node_id, "a node's id")
+
+
+@functools.lru_cache  # the same names come again and again
+def _check_name(name: str, what: str) -> None:
+    if len(name) > NAME_LIMIT or not name.isprintable():
+        raise UsageError(f"{name[:40]!r} can't be {what}.")
 
 
 def _hold(hold: float | None, *, is_stream: bool) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sys
 import threading
@@ -18,19 +17,21 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-from easyremote.client.connection import Line, Waiting
+from easyremote.client.connection import Line, Waiting, new_call_id
 from easyremote.client.outcome import (
     accepted_encodings,
+    answer_type,
     check_encoding,
     load_outcome,
 )
 from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
 from easyremote.events import Event, Stream, decode
+from easyremote.packing import pack
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL, INPUT
 from easyremote.protocol.messages import Payload, Submit
+from easyremote.protocol.requests import InputReply
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.values import dump
 from easyremote.times import check_seconds
 
 __all__ = ["RemoteJob", "map_calls"]
@@ -170,11 +171,11 @@ class RemoteJob(Future[T], Generic[T]):
 
     def answer(self, number: int, text: str, error: str = "") -> RemoteJob[bool]:
         """Answer what its cell asks (an ``input_request``), or say why there is no answer."""
-        call_id = os.urandom(16)
-        told = RemoteJob[bool](self._line, INPUT, call_id)
-        dumped = dump((number, text, error))
+        call_id = new_call_id()
+        told = RemoteJob[bool](self._line, INPUT, call_id, "msgpack")
+        body = pack(InputReply(number, text, error))
         submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
-        self._line.submit(told, submit, dumped.parts, dumped.size)
+        self._line.submit(told, submit, (body,), len(body))
         return told
 
     @property
@@ -187,7 +188,13 @@ class RemoteJob(Future[T], Generic[T]):
         return self.done() and isinstance(self._outcome()[1], CallCancelled)
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self).__await__()
+        yield from asyncio.wrap_future(self)
+        # A StopIteration that was raised there would end the line above as if it were the value;
+        # raised here, in a generator, it is a RuntimeError, as in any coroutine.
+        value, error = self._outcome()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what the user's function returned
 
     def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.
@@ -300,7 +307,8 @@ class RemoteJob(Future[T], Generic[T]):
                 finished: Any = super().result()  # what finish() sets, now at the latest
                 code, encoding, body = finished
                 accepted, name = self._accepted, self._shown_name
-                self._loaded = load_outcome(code, encoding, body, accepted, name)
+                kind = answer_type(self.function)
+                self._loaded = load_outcome(code, encoding, body, accepted, name, kind)
             return self._loaded
 
     @property

@@ -13,20 +13,19 @@ from typing import Any, TypeVar
 import msgspec
 
 from easyremote.errors import EasyRemoteError, ProtocolError, from_wire
-from easyremote.protocol.builtins import BUILTINS, is_builtin
+from easyremote.protocol.builtins import BUILTINS, Pickled, is_builtin
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 
-__all__ = ["accepted_encodings", "check_encoding", "checked", "load_error", "load_outcome"]
-__all__ += ["load_value"]
+__all__ = ["accepted_encodings", "answer_type", "check_encoding", "checked", "load_error"]
+__all__ += ["load_outcome", "load_value"]
 
 T = TypeVar("T")
 
 #: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _PLAIN = ("msgpack",)
-_OF_BUILTINS = {name: row.answers for name, row in BUILTINS.items()}
 _OF_REGISTERED = {"pickle5": ("pickle5",), "json": ("json",), "msgpack": _PLAIN}
 
 
@@ -38,12 +37,19 @@ def accepted_encodings(function: str, asked_in: str) -> tuple[str, ...]:
     function
         The name of what is called.
     asked_in
-        The encoding of its arguments. A registered function answers in the same one. A builtin
-        answers as its row says, and plainly where it was asked plainly.
+        The encoding of its arguments. A registered function answers in the same one, a builtin
+        as its row says.
     """
-    if is_builtin(function) and asked_in == "pickle5":
-        return _OF_BUILTINS.get(function, _PLAIN)
+    if is_builtin(function):
+        row = BUILTINS.get(function)
+        return _PLAIN if row is None else (row.encoding,)
     return _OF_REGISTERED[asked_in]
+
+
+def answer_type(function: str) -> Any:
+    """The type in which a call must be answered: that of a builtin's row, else any."""
+    row = BUILTINS.get(function)
+    return Any if row is None or row.answers is Pickled else row.answers
 
 
 def check_encoding(encoding: str, accepted: tuple[str, ...], what: str) -> None:
@@ -62,8 +68,8 @@ def check_encoding(encoding: str, accepted: tuple[str, ...], what: str) -> None:
         )
 
 
-def load_value(encoding: str, body: Buffer) -> Any:
-    """Make a value of bytes whose encoding was checked.
+def load_value(encoding: str, body: Buffer, kind: Any = Any) -> Any:
+    """Make a value of bytes whose encoding was checked; ``kind``: the type that plain ones have.
 
     Raises
     ------
@@ -74,9 +80,12 @@ def load_value(encoding: str, body: Buffer) -> Any:
     """
     if encoding == "pickle5":
         return load(body)
-    decode = msgspec.json.decode if encoding == "json" else msgspec.msgpack.decode
     try:
-        return decode(body)
+        if encoding == "json":
+            return msgspec.json.decode(body)
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"An answer is not what was asked for: {error}.") from None
     except _UNREADABLE as error:
         raise ProtocolError(f"An answer in {encoding} can't be read: {error}.") from None
 
@@ -104,7 +113,7 @@ def checked(answer: object, kind: type[T]) -> T:
 
 
 def load_outcome(
-    code: str, encoding: str, body: Buffer, accepted: tuple[str, ...], what: str
+    code: str, encoding: str, body: Buffer, accepted: tuple[str, ...], what: str, kind: Any = Any
 ) -> tuple[Any, EasyRemoteError | None]:
     """The value of a call and None, or None and its error.
 
@@ -118,12 +127,14 @@ def load_outcome(
         As of `accepted_encodings`.
     what
         The call, for messages.
+    kind
+        As of `load_value`.
     """
     if code:
         return None, load_error(body)
     try:
         check_encoding(encoding, accepted, what)
-        return load_value(encoding, body), None
+        return load_value(encoding, body, kind), None
     except EasyRemoteError as error:
         return None, error
     except ModuleNotFoundError as missing:

@@ -12,14 +12,16 @@ ways.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
 from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
@@ -71,13 +73,25 @@ class _Remote(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], target: Target) -> None:
         wrapper: Any = self  # update_wrapper wants a callable; the subclasses are
-        functools.update_wrapper(wrapper, function)
+        functools.update_wrapper(wrapper, _body(function))
         self.__wrapped__ = function
         self._target = target
 
-    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the body here, for tests and comparisons."""
-        return self.__wrapped__(*args, **kwargs)
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Any: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        # A stub calls a function of the node's, which has no use for the instance.
+        if instance is None or not self._target.is_shipped:
+            return self
+        function: Any = self.__wrapped__
+        return type(self)(functools.partial(function, instance), self._target)
+
+    @property
+    def local(self) -> Callable[P, R]:
+        """The function itself: it runs the body here, for tests and comparisons."""
+        return self.__wrapped__
 
     def __repr__(self) -> str:
         return f"<remote function {self._target.name} on {self._target.node_id or 'any node'}>"
@@ -93,6 +107,8 @@ class _Remote(Generic[P, R]):
 
     async def _start_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         await self._target.client().connect_async()
+        if self._target.is_shipped and has_large((*args, *kwargs.values())):
+            return await (await asyncio.to_thread(self._start, args, kwargs))
         return await self._start(args, kwargs)
 
 
@@ -102,11 +118,11 @@ class RemoteFunction(_Remote[P, R]):
     Made by `remote`. Besides the plain call there are `submit`, `aio`, `map` and `local`.
     """
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         value: R = self._start(args, kwargs, snapshot=False).wait_as_if_here()
         return value
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
         """Start a call and return at once.
 
         Returns
@@ -116,7 +132,7 @@ class RemoteFunction(_Remote[P, R]):
         """
         return self._start(args, kwargs)
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it from async code."""
         value: R = await self._start_async(args, kwargs)
         return value
@@ -137,15 +153,15 @@ class RemoteFunction(_Remote[P, R]):
 class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
     """An async function that runs on a node; calling it returns an awaitable."""
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         value: R = await self._start_async(args, kwargs)
         return value
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> RemoteJob[R]:
         """As `RemoteFunction.submit`."""
         return self._start(args, kwargs)
 
-    async def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """The same as the plain call."""
         return await self(*args, **kwargs)
 
@@ -160,14 +176,14 @@ class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
     ``R`` is what the body returns (an iterator or an async iterator), ``T`` is an item.
     """
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
         return cast(RemoteStream[T], self._start(args, kwargs))  # a stream was asked for
 
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
+    def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
         """The same as the plain call, which does not wait either."""
         return self(*args, **kwargs)
 
-    def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+    def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         """The items, for ``async for``."""
         return aiter(self(*args, **kwargs))
 
@@ -179,6 +195,15 @@ class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
 
 def _unwrapped(function: Any) -> Any:
     return function
+
+
+def _body(function: Callable[..., Any]) -> Any:
+    """The function that a call runs: that of a partial, the ``__call__`` of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, type) or inspect.isroutine(function):
+        return function
+    return getattr(type(function), "__call__", function)  # noqa: B004 - its name, not whether it has one
 
 
 class _Decorator(Protocol):
@@ -283,10 +308,11 @@ def remote(
                 f"@remote goes on a function, not on {function!r}. Name a node with "
                 "@remote(node_id=...)."
             )
-        generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        body = _body(function)
+        generates = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
         target = Target(
             node_id=node_id or "",
-            name=function_name or function.__name__,
+            name=function_name or str(getattr(body, "__name__", "")),
             timeout=timeout,
             gateway=gateway,
             api_key=api_key,
@@ -295,7 +321,7 @@ def remote(
         )
         if target.streams:
             return RemoteGenerator(function, target)
-        if inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(body):
             return RemoteAsyncFunction(function, target)
         return RemoteFunction(function, target)
 

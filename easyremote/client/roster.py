@@ -11,12 +11,12 @@ import threading
 from typing import TYPE_CHECKING, Any, cast
 
 from easyremote.client.connection import CONNECT_LIMIT
-from easyremote.client.info import FunctionInfo, NodeInfo
+from easyremote.client.job import RemoteJob
 from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CHANGES, NODES
-from easyremote.serialize.values import Dumped
+from easyremote.protocol.snapshot import FunctionInfo, NodeInfo, Snapshot
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
@@ -54,21 +54,21 @@ class Roster:
 
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""
-        return checked(self.ask().get("nodes"), list[NodeInfo])
+        return list(self.ask().nodes)
 
     def ask_for_functions(self) -> list[FunctionInfo]:
         """Ask the gateway for the functions of all nodes online."""
-        return checked(self.ask().get("functions"), list[FunctionInfo])
+        return list(self.ask().functions)
 
-    def ask(self) -> dict[str, Any]:
+    def ask(self) -> Snapshot:
         """Ask the gateway for all that it tells of: nodes, functions, and the jobs of this key."""
-        job = self._executor.start(NODES, Dumped([], 0), timeout=CONNECT_LIMIT)
-        return checked(job.result(), dict[str, Any])
+        job: RemoteJob[Snapshot] = self._executor.ask(NODES, timeout=CONNECT_LIMIT)
+        return job.result()
 
     def _begin(self) -> RemoteStream[dict[str, Any]]:
         self._changes = None
         # The stream comes first, then the nodes: between the two nothing is missed.
-        started = self._executor.start(CHANGES, Dumped([], 0), stream=True)
+        started = self._executor.ask(CHANGES, stream=True)
         changes = cast(RemoteStream[dict[str, Any]], started)  # a stream was asked for
         connection = self._executor.connection
         self._nodes = {node.node_id: node for node in self.ask_for_nodes()}

@@ -13,34 +13,39 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import msgspec
-
 from easyremote.client.client import Client
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
+from easyremote.client.shipping import known_blobs
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
 from easyremote.events import CommClose, CommMessage, Stream
 from easyremote.protocol.builtins import (
     CELL,
     COMM,
     END,
-    HAVE,
     OUTPUT,
     RESTART,
     SESSION,
     SESSIONS,
     VARIABLES,
 )
+from easyremote.protocol.requests import (
+    CallStatus,
+    Replay,
+    Sessions,
+    Variables,
+    VariablesRequest,
+    WidgetAnswer,
+    WidgetMessage,
+)
 from easyremote.serialize.blobs import Packed, pack, unpack
 from easyremote.serialize.graph.graph import Graph, Look, Told
 from easyremote.serialize.refs import Whereabouts, going_to
-from easyremote.serialize.values import Dumped, dump
+from easyremote.serialize.values import dump
 
 #: Seconds that a session has to end when it is asked to.
 END_LIMIT = 15.0
-#: Hashes in one question for blobs, so that the question is a small message.
-_HASHES_AT_ONCE = 400
 
 _own_name = ""
 _own_pid = 0
@@ -102,14 +107,13 @@ class Session:
 
     def submit_comm(
         self, event: CommMessage | CommClose, *, process: str, parent: str
-    ) -> RemoteJob[dict[str, Any]]:
+    ) -> RemoteJob[WidgetAnswer]:
         """Hand a message to a widget there; see `easyremote.node.worker.shell.Shell.receive_comm`.
 
         It waits until the running cell ends. Its effects are events of the job, as those of a cell.
         """
-        request = msgspec.to_builtins(event, builtin_types=(bytes,))
-        request |= {"process": process, "parent": parent}
-        return self._client.start(COMM, dump(request), node_id=self.node_id, session=self.name)
+        message = WidgetMessage(event, process, parent)
+        return self._client.ask(COMM, message, node_id=self.node_id, session=self.name)
 
     @property
     def files(self) -> FilePeer:
@@ -158,12 +162,7 @@ class Session:
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
         """The blobs among these that the node has already."""
-        asked, known = list(hashes), set[bytes]()
-        for start in range(0, len(asked), _HASHES_AT_ONCE):
-            body = b"".join(asked[start : start + _HASHES_AT_ONCE])
-            question = Dumped([body], len(body))
-            known.update(self._client.start(HAVE, question, node_id=self.node_id).result())
-        return known
+        return known_blobs(self._client, self.node_id, hashes)
 
     def ask(
         self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
@@ -192,8 +191,8 @@ class Session:
             )
         return answer
 
-    def ask_plainly(self, *request: str, queue_timeout: float) -> dict[str, Any]:
-        """Ask for something that is answered without a pickle: ``"list"``, or ``"delete", NAME``.
+    def ask_plainly(self, request: VariablesRequest, *, queue_timeout: float) -> Variables:
+        """Ask for something that is answered without a pickle.
 
         The Jupyter server asks so: unpickling would run code of the node in it. The question waits
         until the running cell ends, at most `queue_timeout` seconds. It starts no session, and does
@@ -206,15 +205,13 @@ class Session:
         CallTimeout
             A cell still runs there, or the ``repr`` of a value does not end.
         """
-        body = msgspec.msgpack.encode(request)
-        job: RemoteJob[dict[str, Any]] = self._client.start(
+        job: RemoteJob[Variables] = self._client.ask(
             VARIABLES,
-            Dumped([body], len(body)),
+            request,
             node_id=self.node_id,
             session=self.name,
             timeout=queue_timeout + END_LIMIT,
             queue_timeout=queue_timeout,
-            encoding="msgpack",
         )
         return job.result()
 
@@ -289,30 +286,20 @@ class Session:
         return self._replace(RESTART)
 
     def _replace(self, how: str) -> bool:
-        job: RemoteJob[bool] = self._client.start(
-            how, Dumped([], 0), node_id=self.node_id, session=self.name, timeout=END_LIMIT
+        job: RemoteJob[bool] = self._client.ask(
+            how, node_id=self.node_id, session=self.name, timeout=END_LIMIT
         )
         return job.result()
 
 
-def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[list[dict[str, Any]]]:
-    """Ask a node for the sessions of this client's key, also of other processes.
-
-    Returns
-    -------
-    RemoteJob
-        Of a list of dicts. ``session``: its name. ``busy``: whether something runs in it.
-        ``waiting``: how many calls wait for their turn. ``idle``: seconds since its last use.
-        ``origin``: where its newest cell came from.
-    """
-    return client.start(
-        SESSIONS, Dumped([], 0), node_id=node_id, timeout=END_LIMIT, encoding="msgpack"
-    )
+def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[Sessions]:
+    """Ask a node for the sessions of this client's key, also of other processes."""
+    return client.ask(SESSIONS, node_id=node_id, timeout=END_LIMIT)
 
 
 def replay(
     client: Client, node_id: str, call_id: str, *, follow: bool = False, bars_only: bool = False
-) -> RemoteJob[dict[str, Any]]:
+) -> RemoteJob[CallStatus]:
     """Have a cell's output sent once more, as the events of the job that this returns.
 
     Parameters
@@ -328,10 +315,9 @@ def replay(
     Returns
     -------
     RemoteJob
-        Its result is the state of the cell: ``state`` (``queued``, ``running``, ``done``), and
-        ``error`` (code, message, details) where the cell has failed.
+        Its result is how the cell stands.
     """
-    return client.start(OUTPUT, dump((follow, bars_only)), node_id=node_id, session=call_id)
+    return client.ask(OUTPUT, Replay(follow, bars_only), node_id=node_id, session=call_id)
 
 
 def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from easyremote.client.info import NodeInfo
 from easyremote.errors import UsageError
+from easyremote.protocol.snapshot import NodeInfo
 
 __all__ = [
     "ANY",

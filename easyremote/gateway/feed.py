@@ -11,7 +11,6 @@ themselves only while somebody watches.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import msgspec
 
@@ -28,6 +27,7 @@ from easyremote.protocol.messages import (
     Cancel,
     Event,
     Finished,
+    Function,
     Message,
     Payload,
     Resources,
@@ -36,7 +36,10 @@ from easyremote.protocol.messages import (
     Submit,
     Watch,
 )
+from easyremote.protocol.snapshot import FunctionInfo, GatewayInfo, GpuInfo, NodeInfo, Snapshot
 
+#: What the gateway itself answers.
+_ANSWERED = frozenset({CANCEL, CHANGES, KILL, NODES, PING, WATCH})
 #: Seconds between two snapshots.
 INTERVAL = 1.0
 #: A watcher with so many snapshots unseen gets no more until it has seen some.
@@ -75,8 +78,9 @@ class GatewayFeed:
     def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for the feed; whether it was."""
         kind = type(message)
-        if kind is Submit:
-            return self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
+        if kind is Submit and message.function in _ANSWERED:  # type: ignore[union-attr]
+            self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
+            return True
         if (self._watchers or self._followers) and kind in (Cancel, Seen):
             key = id(client), message.call  # type: ignore[union-attr]  # narrowed by `kind`
             watcher = self._watchers.get(key) or self._followers.get(key)
@@ -85,9 +89,9 @@ class GatewayFeed:
                 return True
         return False
 
-    def _asked(self, client: ClientLink, message: Submit) -> bool:
+    def _asked(self, client: ClientLink, message: Submit) -> None:
         if message.function == NODES:
-            self._answer(client, message, self._snapshot(client) | {"functions": self._functions()})
+            self._answer(client, message, self._snapshot(client, self._functions()))
         elif message.function == PING:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
@@ -102,12 +106,9 @@ class GatewayFeed:
             if len(self._watchers) == 1:
                 self._tell_nodes(on=True)
             watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
-        elif message.function == CHANGES:
+        else:
             self._followers[id(client), message.call] = _Watcher(client, message.call)
             client.link.send(Started(message.call))
-        else:
-            return False
-        return True
 
     def _watches_much(self, client: ClientLink) -> bool:
         known = [*self._watchers.values(), *self._followers.values()]
@@ -181,21 +182,23 @@ class GatewayFeed:
             if node.link is not None:
                 node.link.send(Watch(on))
 
-    def _functions(self) -> list[dict[str, Any]]:
-        return [
-            {"node_id": node.node_id, **msgspec.structs.asdict(function)}
+    def _functions(self) -> tuple[FunctionInfo, ...]:
+        return tuple(
+            _describe_function(node, function)
             for node in self._nodes
             for name, function in sorted(node.functions.items())
             if node.online and not is_builtin(name)
-        ]
+        )
 
-    def _snapshot(self, client: ClientLink) -> dict[str, Any]:
+    def _snapshot(self, client: ClientLink, functions: tuple[FunctionInfo, ...] = ()) -> Snapshot:
         now = time.monotonic()
-        return {
-            "gateway": {"version": easyremote.__version__},
-            "nodes": [_describe_node(node, now) for node in self._nodes],
-            **jobs_of(self._calls.table, self._calls.recent, client.principal, now),
-        }
+        jobs = jobs_of(self._calls.table, self._calls.recent, client.principal, now)
+        return Snapshot(
+            tuple(_describe_node(node, now) for node in self._nodes),
+            GatewayInfo(easyremote.__version__),
+            *jobs,
+            functions,
+        )
 
 
 def _call_id(text: str) -> bytes:
@@ -205,29 +208,34 @@ def _call_id(text: str) -> bytes:
         return b""
 
 
-def _describe_node(node: Node, now: float) -> dict[str, Any]:
+def _describe_function(node: Node, function: Function) -> FunctionInfo:
+    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:]}
+    return FunctionInfo(node.node_id, **told)
+
+
+def _describe_node(node: Node, now: float) -> NodeInfo:
     online = node.online
     machine = (node.resources or node.machine if online else None) or Resources(0.0, 0, 0, 0)
     is_measured = machine is node.resources
-    return {
-        "node_id": node.node_id,
-        "state": "online" if online else "offline",
-        "since": now - node.since,
-        "python": node.versions.get("python", ""),
-        "version": node.versions.get("easyremote", ""),
-        "functions": sorted(name for name in node.functions if not is_builtin(name)),
-        "runs_code": CELL in node.functions,
-        "running": sum(count for name, count in node.active.items() if is_work(name)),
-        "slots": node.slots,
-        "installs": node.said.installs,
-        "session_idle": node.said.session_idle or None,
-        "processes": node.said.processes or None,
-        "cpu": machine.cpu if is_measured else None,
-        "cores": machine.cores or None,
-        "memory_used": machine.memory_used if is_measured else None,
-        "memory_total": machine.memory_total or None,
-        "gpus": [msgspec.structs.asdict(gpu) for gpu in machine.gpus],
-        "received": machine.received if machine.received >= 0 else None,
-        "sent": machine.sent if machine.sent >= 0 else None,
-        "labels": list(node.said.labels),
-    }
+    return NodeInfo(
+        node_id=node.node_id,
+        state="online" if online else "offline",
+        since=now - node.since,
+        python=node.versions.get("python", ""),
+        version=node.versions.get("easyremote", ""),
+        functions=tuple(sorted(name for name in node.functions if not is_builtin(name))),
+        runs_code=CELL in node.functions,
+        running=sum(count for name, count in node.active.items() if is_work(name)),
+        slots=node.slots,
+        installs=node.said.installs,
+        session_idle=node.said.session_idle or None,
+        processes=node.said.processes or None,
+        cpu=machine.cpu if is_measured else None,
+        cores=machine.cores or None,
+        memory_used=machine.memory_used if is_measured else None,
+        memory_total=machine.memory_total or None,
+        gpus=tuple(GpuInfo(**msgspec.structs.asdict(gpu)) for gpu in machine.gpus),
+        received=machine.received if machine.received >= 0 else None,
+        sent=machine.sent if machine.sent >= 0 else None,
+        labels=tuple(node.said.labels),
+    )

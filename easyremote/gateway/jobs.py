@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
-from typing import Any
 
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.recent import EndedCall, Recent
@@ -16,6 +15,7 @@ from easyremote.gateway.records import GatewayCall, Principal
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
 from easyremote.protocol.call import WAITING, CallState
+from easyremote.protocol.snapshot import EndedJobInfo, JobInfo
 
 #: How many calls one snapshot holds: nobody reads more, and each costs every watcher.
 LIMIT = 200
@@ -35,8 +35,10 @@ def _kind(function: str) -> str:
     return function or _UNKNOWN
 
 
-def jobs_of(table: CallTable, recent: Recent, principal: Principal, now: float) -> dict[str, Any]:
-    """Somebody's own calls for a snapshot: ``jobs``, how many ``more`` there are, and ``ended``."""
+def jobs_of(
+    table: CallTable, recent: Recent, principal: Principal, now: float
+) -> tuple[tuple[JobInfo, ...], int, tuple[EndedJobInfo, ...]]:
+    """Somebody's own calls for a snapshot: jobs, how many more there are, and those that ended."""
     calls = [
         call
         for call in table.by_id.values()
@@ -44,36 +46,36 @@ def jobs_of(table: CallTable, recent: Recent, principal: Principal, now: float) 
     ]
     shown = sorted(calls, key=lambda call: call.state in WAITING)[:LIMIT]
     places = _places(table, shown)
-    return {
-        "jobs": [_described(call, places.get(call.number), now) for call in shown],
-        "more": len(calls) - len(shown),
-        "ended": [_ended(each, now) for each in recent.of(principal.key_id)],
-    }
+    return (
+        tuple(_described(call, places.get(call.number), now) for call in shown),
+        len(calls) - len(shown),
+        tuple(_ended(each, now) for each in recent.of(principal.key_id)),
+    )
 
 
-def _described(call: GatewayCall, place: int | None, now: float) -> dict[str, Any]:
-    return {
-        "call_id": call.call_id.hex(),
-        "function": _kind(call.function),
-        "node_id": call.node.node_id if call.node else call.target[0] or None,
+def _described(call: GatewayCall, place: int | None, now: float) -> JobInfo:
+    return JobInfo(
+        call_id=call.call_id.hex(),
+        function=_kind(call.function),
+        node_id=call.node.node_id if call.node else call.target[0] or None,
         # People see expected calls as suspect: of both nobody knows how they stand.
-        "state": (CallState.SUSPECT if call.state is CallState.EXPECTED else call.state).value,
-        "seconds": now - (call.began or call.created),
-        "origin": call.origin,
-        "place": place,
-    }
+        state=(CallState.SUSPECT if call.state is CallState.EXPECTED else call.state).value,
+        seconds=now - (call.began or call.created),
+        origin=call.origin,
+        place=place,
+    )
 
 
-def _ended(call: EndedCall, now: float) -> dict[str, Any]:
-    return {
-        "call_id": call.call_id.hex(),
-        "function": _kind(call.function),
-        "node_id": call.node_id,
-        "origin": call.origin,
-        "code": call.code,
-        "seconds": call.seconds,
-        "ago": now - call.ended,
-    }
+def _ended(call: EndedCall, now: float) -> EndedJobInfo:
+    return EndedJobInfo(
+        call_id=call.call_id.hex(),
+        function=_kind(call.function),
+        node_id=call.node_id,
+        code=call.code,
+        seconds=call.seconds,
+        ago=now - call.ended,
+        origin=call.origin,
+    )
 
 
 def _places(table: CallTable, calls: list[GatewayCall]) -> dict[int, int]:

@@ -158,6 +158,7 @@ class Links:
         before = self._clients.pop((client.principal.key_id, instance), None)
         self._clients[client.principal.key_id, instance] = client
         if before is not None:
+            before.is_replaced = True
             self._leave(before)
             for peer in list(self._peers):
                 if peer.link is before.link:
@@ -165,13 +166,9 @@ class Links:
 
     def client_left(self, client: ClientLink, instance: bytes) -> None:
         """Forget a client's connection that is gone."""
-        if self.is_current(client, instance):
+        if not client.is_replaced:
             del self._clients[client.principal.key_id, instance]
             self._leave(client)
-
-    def is_current(self, client: ClientLink, instance: bytes) -> bool:
-        """Whether this is the newest connection of the client's process."""
-        return self._clients.get((client.principal.key_id, instance)) is client
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
@@ -214,7 +211,7 @@ class _Peer:
     def receive(self, message: Message, now: float) -> None:
         role = self._role
         if isinstance(role, ClientLink):
-            if not self._links.is_current(role, self._instance):
+            if role.is_replaced:
                 return
             if isinstance(message, GoingAway) and self.connection is not None:
                 self.connection.end("the gateway stops")

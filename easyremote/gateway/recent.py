@@ -45,6 +45,9 @@ ENDINGS = (
 )
 
 
+_CODE = frozenset({CELL, CALL})
+
+
 class Recent:
     """The last calls that are over, by owner."""
 
@@ -53,15 +56,15 @@ class Recent:
 
     def note(self, call: GatewayCall, event: CallEvent, now: float) -> None:
         """Hear that a call is over; a listener of the call table."""
-        seconds = call.seconds
-        is_code = call.function in (CELL, CALL)
-        is_function = seconds >= WORTH_KEEPING and not is_builtin(call.function)
-        if not call.owner or not (is_code or is_function):
+        seconds, function = call.seconds, call.function
+        if function not in _CODE and (seconds < WORTH_KEEPING or is_builtin(function)):
+            return
+        if not call.owner:
             return
         node_id = call.node.node_id if call.node is not None else call.target[0] or None
         ended = self._ended.setdefault(call.owner, OrderedDict())
         ended[call.call_id] = EndedCall(
-            call.call_id, call.function, node_id, call.origin, call.code, seconds, now
+            call.call_id, function, node_id, call.origin, call.code, seconds, now
         )
         if len(ended) > LENGTH:
             ended.popitem(last=False)

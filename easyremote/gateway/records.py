@@ -95,6 +95,8 @@ class ClientLink:
     calls: dict[int, GatewayCall] = field(default_factory=dict)
     #: When its RESUME came. The ages of calls that it sends again are counted from here.
     resumed: float = 0.0
+    #: Whether a newer connection of the client's process has taken over: nothing is heard here.
+    is_replaced: bool = False
 
     @property
     def is_full(self) -> bool:

@@ -71,7 +71,9 @@ class Scheduler:
 
     def remove(self, call: GatewayCall) -> None:
         """Take a call out of its queue. Safe to repeat."""
-        node_id, wanted = call.target[0], _wanted(call)
+        self._take_out(call, call.target[0], _wanted(call))
+
+    def _take_out(self, call: GatewayCall, node_id: str, wanted: Wanted) -> None:
         queues = self._queues.get(node_id, {})
         queue = queues.get(wanted)
         if queue is not None and queue.pop(call.number, None) is not None and not queue:
@@ -81,14 +83,20 @@ class Scheduler:
 
     def next_for(self, node: Node) -> GatewayCall | None:
         """Take the oldest call for which this node has room out of its queue."""
+        if not self._queues:
+            return None
         oldest: GatewayCall | None = None
+        place: tuple[str, Wanted] | None = None
         for node_id in (node.node_id, ""):
-            for queue in self._queues.get(node_id, {}).values():
+            queues = self._queues.get(node_id)
+            if queues is None:
+                continue
+            for wanted, queue in queues.items():
                 head = next(iter(queue.values()))
                 if (oldest is None or head.number < oldest.number) and node.has_room(head):
-                    oldest = head
-        if oldest is not None:
-            self.remove(oldest)
+                    oldest, place = head, (node_id, wanted)
+        if oldest is not None and place is not None:
+            self._take_out(oldest, *place)
         return oldest
 
     def check_invariants(self) -> None:

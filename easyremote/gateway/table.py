@@ -47,7 +47,10 @@ class CallTable:
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over: a node that comes back late is told to forget these calls.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
-        self._listeners: dict[CallEvent, list[Listener]] = {event: [] for event in CallEvent}
+        #: For each event that may happen in a state: the next state, and who hears of it.
+        self._steps: dict[tuple[CallState, CallEvent], tuple[CallState, list[Listener]]] = {
+            step: (state, []) for step, state in TRANSITIONS.items()
+        }
         #: Numbers rise from ``first``. Each gateway starts elsewhere, so that a number of an
         #: earlier gateway never means a call of this one.
         self._last = first
@@ -56,8 +59,10 @@ class CallTable:
 
     def listen(self, listener: Listener, events: Iterable[CallEvent]) -> None:
         """Have ``listener`` called with every call to which one of these events happens."""
-        for event in events:
-            self._listeners[event].append(listener)
+        heard = frozenset(events)
+        for (_, event), (_, listeners) in self._steps.items():
+            if event in heard:
+                listeners.append(listener)
 
     def add(
         self, call_id: bytes, owner: str, target: Target, state: CallState, now: float
@@ -72,16 +77,17 @@ class CallTable:
 
     def advance(self, call: GatewayCall, event: CallEvent, now: float) -> None:
         """The one door by which a call changes its state."""
-        state = TRANSITIONS.get((call.state, event))
-        if state is None:
+        step = self._steps.get((call.state, event))
+        if step is None:
             raise InternalError(
                 f"{call.title} is {call.state.value} and can't be {event.name}. "
                 f"{self.story(call)} Please report this."
             )
-        call.state = state
-        if len(call.story) < STORY:
-            call.story.append((event, now))
-        for tell in self._listeners[event]:
+        call.state, listeners = step
+        story = call.story
+        if len(story) < STORY:
+            story.append((event, now))
+        for tell in listeners:
             tell(call, event, now)
 
     def story(self, call: GatewayCall) -> str:

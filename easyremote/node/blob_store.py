@@ -1,9 +1,10 @@
-"""The blobs that a node keeps for its sessions: memory that every session of one owner can map.
+"""The blobs that a node keeps for its processes: memory that every process of one owner can map.
 
 A blob is a file named by its hash, in a folder of the owner in shared memory (``/dev/shm``). A
-session maps it privately: nothing is copied until something is written to, and what is written is
-the session's own. The least recently used go first; a session that has mapped one keeps it. What a
-node process leaves behind is cleared away by the next. ``tests/node/test_blob_store.py`` proves it.
+process maps it privately: nothing is copied until something is written to, and what is written is
+its own. The least recently used go first, and what nobody has used for `UNUSED` seconds; a process
+that has mapped one keeps it. What a node process leaves behind is cleared away by the next.
+``tests/node/test_blob_store.py`` proves it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import psutil
 
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["BlobMissing", "BlobStore", "remove_blobs", "remove_left_blobs"]
+__all__ = ["BlobMissing", "BlobStore", "remove_blobs", "remove_left_blobs", "remove_unused_blobs"]
 
 #: The share of the machine's memory that the blobs of one owner may take.
 MEMORY_SHARE = 0.25
+#: A blob that nobody used for so many seconds is removed.
+UNUSED = 600.0
 _SHARED_MEMORY = Path("/dev/shm")
 _PREFIX = "easyremote-blobs-"
 
@@ -52,8 +55,8 @@ class BlobStore:
         self._limit = limit
 
     def known(self, hashes: Iterable[bytes]) -> list[bytes]:
-        """Those that are here."""
-        return [hash_ for hash_ in hashes if self._path(hash_).exists()]
+        """Those that are here; they are about to be used."""
+        return [hash_ for hash_ in hashes if self._is_here(self._path(hash_))]
 
     def get(self, hash_: bytes, piece: Buffer | None) -> Buffer:
         """Memory with a blob's content, for one value alone.
@@ -69,7 +72,7 @@ class BlobStore:
             It isn't.
         """
         path = self._path(hash_)
-        if piece is not None and not self._keep(path, memoryview(piece)):
+        if piece is not None and not self.keep(hash_, piece):
             return piece  # too large to keep
         try:
             with path.open("rb") as file:
@@ -80,15 +83,17 @@ class BlobStore:
                 raise BlobMissing from None
             return piece
 
-    def _keep(self, path: Path, piece: memoryview) -> bool:
-        if path.exists():
+    def keep(self, hash_: bytes, piece: Buffer) -> bool:
+        """Keep a blob; False where it is too large for that."""
+        path = self._path(hash_)
+        if self._is_here(path):
             return True
         try:
             if not self._folder.parent.exists():
                 remove_left_blobs()
             for folder in (self._folder.parent, self._folder):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            if not self._is_ours() or not self._make_room(piece.nbytes):
+            if not self._is_ours() or not self._make_room(len(piece)):
                 return False
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
                 try:
@@ -99,6 +104,14 @@ class BlobStore:
                     os.unlink(file.name)
                     raise
         except OSError:  # full: a cache may fail
+            return False
+        return True
+
+    @staticmethod
+    def _is_here(path: Path) -> bool:
+        try:
+            os.utime(path)  # who asks for it is about to use it
+        except OSError:
             return False
         return True
 
@@ -133,6 +146,17 @@ class BlobStore:
 def remove_blobs(node: int) -> None:
     """Remove the blobs of a node process that ends."""
     shutil.rmtree(_folder(node), ignore_errors=True)
+
+
+def remove_unused_blobs(node: int, now: float) -> None:
+    """Remove the blobs of a node process that nobody has used for long.
+
+    Who has mapped one keeps it.
+    """
+    for path in _folder(node).glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # it was removed in this moment
+            if now - path.stat().st_mtime > UNUSED:
+                path.unlink()
 
 
 def remove_left_blobs() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from easyremote import raised
 from easyremote.errors import (
     CannotReturn,
     CannotShip,
@@ -93,19 +94,32 @@ def error_outcome(error: BaseException, *, node_id: str = "", skip: int = 1) -> 
 
     ``skip`` is how many frames at the start of the traceback are ours.
     """
-    if isinstance(error, EasyRemoteError):
-        code, message, details = to_wire(error)
-        return failure(code, message, **{"may_have_run": error.may_have_run, **details})
-    trace = error.__traceback__
-    for _ in range(skip):
-        trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
-    return failure(
-        RemoteError.code,
-        _shorten(text_of(error)),
+    if not isinstance(error, EasyRemoteError):
+        trace = error.__traceback__
+        for _ in range(skip):
+            trace = trace.tb_next if trace is not None and trace.tb_next is not None else trace
+        error = remote_error(error, _format(error, trace))
+        error.details |= {"node_id": node_id, "error_id": secrets.token_hex(4)}
+    code, message, details = to_wire(error)
+    return failure(code, message, **{"may_have_run": error.may_have_run, **details})
+
+
+def remote_error(error: BaseException, shown: str = "", message: str = "") -> RemoteError:
+    """What an error of the user's code is on the other side.
+
+    Parameters
+    ----------
+    shown
+        Its traceback, as people read it.
+    message
+        Its message, where it isn't the error's own.
+    """
+    message = message or raised.text_of(error)
+    return RemoteError(
+        _shorten(message),
         type_name=type(error).__name__,
-        remote_traceback=_shorten(_format(error, trace)),
-        node_id=node_id,
-        error_id=secrets.token_hex(4),
+        remote_traceback=_shorten(shown or f"{type(error).__name__}: {message}"),
+        exception=raised.described(error),
     )
 
 
@@ -122,14 +136,6 @@ def bad_arguments(error: TypeError, function: Callable[..., Any]) -> Outcome:
     )
 
 
-def text_of(error: BaseException) -> str:
-    """The message of an error of the user's; never fails."""
-    try:
-        return str(error)
-    except Exception as second:  # the user's __str__ raised; its error must not hide this one
-        return f"(its message can't be shown: __str__ raised {type(second).__name__})"
-
-
 def _format(error: BaseException, trace: TracebackType | None) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, trace))
@@ -143,5 +149,4 @@ def _shorten(text: str) -> str:
         half = TEXT_LIMIT // 2
         left_out = len(text) - TEXT_LIMIT
         text = f"{text[:half]}\n... {left_out} characters left out ...\n{text[-half:]}"
-    # Lone surrogates (from file names that are not UTF-8) can't be encoded for the wire.
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text

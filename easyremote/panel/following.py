@@ -130,7 +130,7 @@ class Following:
             try:
                 async for event in shown.events_async():
                     self._take(call_id, event)
-                state = (await shown)["state"]
+                state = (await shown).state
             finally:
                 shown.cancel()
         except EasyRemoteError as error:

@@ -20,6 +20,7 @@ from easyremote.errors import EasyRemoteError, GatewayUnreachable, RemoteError, 
 from easyremote.events import Display, Event, InputRequest, Stream, Value
 from easyremote.panel.following import Shown
 from easyremote.panel.messages import LogPage, Piece
+from easyremote.protocol.requests import CallStatus
 
 #: How many logs are kept.
 MAX_LOGS = 8
@@ -88,7 +89,7 @@ class Log:
 
     async def _run(self) -> None:
         try:
-            while (answer := await self._replay())["state"] == "queued":
+            while (answer := await self._replay()).state == "queued":
                 self._now("queued")
                 await asyncio.sleep(POLL)
         except GatewayUnreachable as error:
@@ -99,18 +100,18 @@ class Log:
             self._add("error", str(error))
             self._now("lost")
             return
-        if "error" in answer:
-            self._add("error", error_text(answer["error"]))
-        self._now("failed" if "error" in answer else "done")
+        if answer.error is not None:
+            self._add("error", error_text(answer.error))
+        self._now("failed" if answer.error is not None else "done")
 
-    async def _replay(self) -> Mapping[str, Any]:
+    async def _replay(self) -> CallStatus:
         shown = await self._follow()
         try:
             async for event in shown.events_async():
                 self._now("running")
                 for kind, text in texts(event):
                     self._add(kind, text)
-            answer: Mapping[str, Any] = await shown
+            answer: CallStatus = await shown
         finally:
             shown.cancel()
         return answer

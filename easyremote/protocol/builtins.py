@@ -1,15 +1,23 @@
 """The functions of EasyRemote itself: one row for each name that starts with ``$``.
 
-A row says who answers, whether a call of it is work that people see among their jobs, and in which
-encoding the answer comes. Every other module compares names through this table; the wire document
-shows it. ``tests/protocol/test_builtins.py`` proves it.
+A row says who answers, whether a call of it is work that people see among their jobs, and what its
+arguments and its answer are. Every other module compares names through this table; the wire
+document shows it. ``tests/protocol/test_builtins.py`` proves it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
+
+import msgspec
+
+from easyremote.errors import ProtocolError
+from easyremote.events import Event
+from easyremote.protocol import requests
+from easyremote.protocol.snapshot import NodeInfo, Snapshot
+from easyremote.protocol.streams import Buffer
 
 #: The first character of a builtin's name; no registered function may start with it.
 MARK: Final = "$"
@@ -28,6 +36,10 @@ class Answerer(Enum):
     BESIDE = "the process of another call"
 
 
+class Pickled:
+    """Contents that only the user's own code opens: neither gateway nor supervisor can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """One builtin function."""
@@ -38,11 +50,16 @@ class Builtin:
     doc: str
     #: How the list of jobs calls it; empty for a question, which no list shows.
     job: str = ""
-    #: The encodings in which it may be answered. Only user code answers in ``pickle5``.
-    answers: tuple[str, ...] = ("msgpack",)
-    #: The encodings in which its arguments may come. Only a session's process unpickles; who
-    #: answers in msgpack alone, decodes the arguments without pickle, whatever they are called.
-    takes: tuple[str, ...] = ("pickle5", "msgpack")
+    #: The types of its arguments, of its answer, and of each of its items if it shows some before
+    #: that; None for nothing.
+    takes: Any = None
+    answers: Any = None
+    shows: Any = None
+
+    @property
+    def encoding(self) -> str:
+        """The one encoding in which its arguments and its answer may come."""
+        return "pickle5" if self.takes is Pickled else "msgpack"
 
 
 CALL: Final = "$call"
@@ -54,6 +71,7 @@ END: Final = "$end"
 FILES: Final = "$files"
 HAVE: Final = "$have"
 INPUT: Final = "$input"
+KEEP: Final = "$keep"
 KILL: Final = "$kill"
 NODES: Final = "$nodes"
 OUTPUT: Final = "$output"
@@ -65,51 +83,88 @@ SESSIONS: Final = "$sessions"
 VARIABLES: Final = "$variables"
 WATCH: Final = "$watch"
 
-_PICKLED = ("pickle5", "msgpack")
+_PICKLED: Final[dict[str, Any]] = {"takes": Pickled, "answers": Pickled}
 
 BUILTINS: Final[dict[str, Builtin]] = {
     row.name: row
     for row in (
         Builtin(PING, Answerer.GATEWAY, "Answers nothing, at once."),
-        Builtin(NODES, Answerer.GATEWAY, "The nodes, their functions, and the caller's jobs."),
-        Builtin(WATCH, Answerer.GATEWAY, "The same once a second, until it is cancelled."),
-        Builtin(CHANGES, Answerer.GATEWAY, "Each node that comes, goes, or offers something else."),
-        Builtin(CANCEL, Answerer.GATEWAY, "Stops the call whose id is in ``session``."),
-        Builtin(KILL, Answerer.GATEWAY, "Stops that call and kills the process that runs it."),
         Builtin(
-            *(CELL, Answerer.SESSION, "Runs a cell.", "cell"),
-            answers=_PICKLED,
-            takes=("pickle5",),
+            *(NODES, Answerer.GATEWAY, "The nodes, their functions, and the caller's jobs."),
+            answers=Snapshot,
         ),
         Builtin(
-            *(CALL, Answerer.POOL, "Runs a shipped function.", "shipped"),
-            answers=_PICKLED,
-            takes=("pickle5",),
+            *(WATCH, Answerer.GATEWAY, "The same once a second, until it is cancelled."),
+            shows=Snapshot,
         ),
         Builtin(
-            *(SESSION, Answerer.SESSION, "Lists, gets, puts and deletes variables."),
-            job="variables",
-            answers=_PICKLED,
-            takes=("pickle5",),
+            *(CHANGES, Answerer.GATEWAY, "Each node that comes, goes, or offers something else."),
+            shows=NodeInfo,
+        ),
+        Builtin(
+            *(CANCEL, Answerer.GATEWAY, "Stops the call whose id is in ``session``."),
+            answers=bool,
+        ),
+        Builtin(
+            *(KILL, Answerer.GATEWAY, "Stops that call and kills the process that runs it."),
+            answers=bool,
+        ),
+        Builtin(CELL, Answerer.SESSION, "Runs a cell.", "cell", **_PICKLED),
+        Builtin(CALL, Answerer.POOL, "Runs a shipped function.", "shipped", **_PICKLED),
+        Builtin(
+            *(SESSION, Answerer.SESSION, "Lists, gets, puts and deletes variables.", "variables"),
+            **_PICKLED,
         ),
         Builtin(
             *(VARIABLES, Answerer.SESSION, "Lists and deletes variables; plain values only."),
-            takes=("msgpack",),
+            takes=requests.VariablesRequest,
+            answers=requests.Variables,
         ),
         Builtin(
-            *(COMM, Answerer.SESSION, "A message of the front end to a widget."),
-            job="widget",
-            answers=_PICKLED,
-            takes=("pickle5",),
+            *(COMM, Answerer.SESSION, "A message of the front end to a widget.", "widget"),
+            takes=requests.WidgetMessage,
+            answers=requests.WidgetAnswer,
         ),
-        Builtin(HAVE, Answerer.SUPERVISOR, "Which of these blobs are on the node."),
-        Builtin(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
-        Builtin(END, Answerer.SUPERVISOR, "Ends a session's process."),
-        Builtin(RESTART, Answerer.SUPERVISOR, "Ends a session's process and starts an empty one."),
-        Builtin(OUTPUT, Answerer.BESIDE, "What the call whose id is in ``session`` has shown."),
-        Builtin(INPUT, Answerer.BESIDE, "The answer to what that call asks its user."),
-        Builtin(SEND, Answerer.POOL, "Brings files to the node.", job="files"),
-        Builtin(FILES, Answerer.SESSION, "Lists and reads the files of a session.", job="files"),
+        Builtin(
+            *(HAVE, Answerer.SUPERVISOR, "Which of these blobs are on the node."),
+            takes=requests.Blobs,
+            answers=requests.Blobs,
+        ),
+        Builtin(
+            *(KEEP, Answerer.SUPERVISOR, "Keeps a blob; says whether there was room for it."),
+            takes=requests.NewBlob,
+            answers=bool,
+        ),
+        Builtin(
+            *(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
+            answers=requests.Sessions,
+        ),
+        Builtin(END, Answerer.SUPERVISOR, "Ends a session's process.", answers=bool),
+        Builtin(
+            *(RESTART, Answerer.SUPERVISOR, "Ends a session's process and starts an empty one."),
+            answers=bool,
+        ),
+        Builtin(
+            *(OUTPUT, Answerer.BESIDE, "What the call whose id is in ``session`` has shown."),
+            takes=requests.Replay,
+            answers=requests.CallStatus,
+            shows=Event,
+        ),
+        Builtin(
+            *(INPUT, Answerer.BESIDE, "The answer to what that call asks its user."),
+            takes=requests.InputReply,
+            answers=bool,
+        ),
+        Builtin(
+            *(SEND, Answerer.POOL, "Brings files to the node.", "files"),
+            takes=requests.SendRequest,
+            answers=requests.FileStates,
+        ),
+        Builtin(
+            *(FILES, Answerer.SESSION, "Lists and reads the files of a session.", "files"),
+            takes=requests.FilesRequest,
+            answers=requests.FilesAnswer,
+        ),
     )
 }
 
@@ -122,3 +177,17 @@ OF_NODES: Final = tuple(
 def is_builtin(function: str) -> bool:
     """Whether a function's name is one of ours, known in this version or not."""
     return function.startswith(MARK)
+
+
+def open_request(function: str, arguments: Buffer) -> Any:
+    """The arguments of a call of a builtin, in the types of its row.
+
+    Raises
+    ------
+    ProtocolError
+        They are something else.
+    """
+    try:
+        return msgspec.msgpack.decode(arguments, type=BUILTINS[function].takes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"The arguments of {function} can't be read: {error}.") from None

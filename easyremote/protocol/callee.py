@@ -16,7 +16,7 @@ from typing import Protocol
 
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.held import HeldCall, HeldCalls
-from easyremote.protocol.messages import Event, Started
+from easyremote.protocol.messages import Event, HandBack, Started
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer
 
@@ -73,6 +73,17 @@ class Callee(HeldCalls[LocalCall]):
         held.unseen_bytes += size
         self._send_event(held, held.last_event, parts, size, encoding)
 
+    def not_run(self, held: LocalCall, number: int) -> bool:
+        """A call that came under this number was taken back and did not run.
+
+        Returns whether it has come once more since then, under another number: then it has to run.
+        """
+        if held.call == number:
+            self.hand_back([held])
+            return False
+        self._send(HandBack((number,)))
+        return True
+
     # -- what the gateway says ---------------------------------------------------------------------
 
     def _start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
@@ -96,7 +107,7 @@ class Callee(HeldCalls[LocalCall]):
         if held.outcome is not None:
             self._send_outcome(held, held.outcome)
 
-    def _released(self, held: LocalCall) -> None:
+    def _released(self, calls: Sequence[LocalCall]) -> None:
         """Nobody else has to be told."""
 
     def _send_event(

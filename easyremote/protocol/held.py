@@ -151,8 +151,8 @@ class HeldCalls(ABC, Generic[C]):
         """Say all of a call that nobody has seen yet."""
 
     @abstractmethod
-    def _released(self, held: C) -> None:
-        """Nobody wants anything of this call any more."""
+    def _released(self, calls: Sequence[C]) -> None:
+        """Nobody wants anything of these calls any more."""
 
     # -- connections -------------------------------------------------------------------------------
 
@@ -183,6 +183,7 @@ class HeldCalls(ABC, Generic[C]):
                 if not held.is_finished:
                     self._stop(held, kill=False)
                 self._forget(held)
+                self._released([held])
 
     def receive(self, message: Message) -> None:
         """Handle a message of the gateway; a message about a call that is not here is ignored."""
@@ -327,10 +328,13 @@ class HeldCalls(ABC, Generic[C]):
             self.finish(held, failure("cancelled", text, may_have_run=False))
 
     def _delivered(self, message: Delivered) -> None:
+        over: list[C] = []
         for number in message.calls:
             held = self._by_number.get(number)
             if held is not None and held.state is CallState.FINISHED:
                 self._forget(held)
+                over.append(held)
+        self._released(over)
 
     def _bind(self, held: C, number: int) -> None:
         if self._by_number.get(held.call) is held:
@@ -373,4 +377,3 @@ class HeldCalls(ABC, Generic[C]):
         self._tombstones[held.call_id] = None
         if len(self._tombstones) > TOMBSTONES:
             self._tombstones.popitem(last=False)
-        self._released(held)

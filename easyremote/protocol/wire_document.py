@@ -12,12 +12,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from easyremote.protocol import frames, link, messages, streams
-from easyremote.protocol.builtins import BUILTINS
+from easyremote import events
+from easyremote.protocol import frames, link, messages, requests, snapshot, streams
+from easyremote.protocol.builtins import BUILTINS, Pickled
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.messages import (
     Attach,
@@ -100,6 +102,8 @@ _LIMITS = (
 )
 
 _TYPES = {int: "int", float: "float", bool: "bool", str: "str", bytes: "bin"}
+_TYPES |= {memoryview: "bin"}
+_TYPES |= {NoneType: "nil", object: "anything", Any: "anything"}
 
 _FRAMES = """\
 ## Records
@@ -201,15 +205,53 @@ def _builtins() -> Iterator[str]:
     yield "Their names start with `$`; no registered function's name does. A call of one is a call"
     yield "like any other. An answer in another encoding than those of its row is refused."
     yield ""
-    yield "| function | answered by | what it does | arguments | answer |"
-    yield "|---|---|---|---|---|"
+    yield "| function | answered by | what it does | arguments | events | answer |"
+    yield "|---|---|---|---|---|---|"
     for row in BUILTINS.values():
-        takes, answers = (
-            ", ".join(f"`{encoding}`" for encoding in encodings)
-            for encodings in (row.takes, row.answers)
-        )
+        takes, shows, answers = map(_contents, (row.takes, row.shows, row.answers))
         text = row.doc.replace("``", "`")
-        yield f"| `{row.name}` | {row.answered_by.value} | {text} | {takes} | {answers} |"
+        columns = (f"`{row.name}`", row.answered_by.value, text, takes, shows, answers)
+        yield f"| {' | '.join(columns)} |"
+    yield ""
+    yield "A pickle is opened by the user's own code only. All else is msgpack: a map by the names"
+    yield "of these fields, with the tag, where there is one, as `type`."
+    yield ""
+    for struct in (*_structs(requests), *_structs(snapshot)):
+        yield from _fields(struct)
+
+
+def _contents(kind: Any) -> str:
+    """What a builtin takes, shows or answers, in one cell of the table."""
+    if kind is None:
+        return ""
+    if kind is Pickled:
+        return "a pickle"
+    kinds = get_args(kind) or (kind,)
+    return "an event" if kind == events.Event else " or ".join(f"`{k.__name__}`" for k in kinds)
+
+
+def _structs(module: ModuleType) -> list[type[msgspec.Struct]]:
+    return [
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        and issubclass(kind, msgspec.Struct)
+        and kind.__module__ == module.__name__
+    ]
+
+
+def _fields(struct: type[msgspec.Struct]) -> Iterator[str]:
+    """A struct of a builtin's contents: its fields and their types."""
+    tag = struct.__struct_config__.tag
+    yield f"**{struct.__name__}**" + (f" (tag `{tag}`)" if tag is not None else "")
+    yield ""
+    yield _text(struct)
+    yield ""
+    types = get_type_hints(struct, include_extras=True)
+    for field in msgspec.structs.fields(struct):
+        default = "" if field.required else f", by default `{_default(field)}`"
+        yield f"- `{field.name}`: {_type(types[field.name])}{default}"
+    yield ""
 
 
 def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
@@ -272,6 +314,10 @@ def _type(hint: Any, many: str = "") -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is dict:
         return f"map of {many}{_type(arguments[0])} to {_type(arguments[1])}"
+    if origin is UnionType:
+        return " or ".join(_type(each) for each in arguments)
+    if origin is tuple and len(set(arguments)) > 1 and arguments[-1] is not Ellipsis:
+        return f"array of {', '.join(_type(each) for each in arguments)}"
     if origin is tuple:
         exactly = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
         return f"array of {many}{exactly}{_type(arguments[0])}"

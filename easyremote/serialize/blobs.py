@@ -22,7 +22,7 @@ from typing import Any
 
 from easyremote.serialize.files import File, collected
 from easyremote.serialize.pages import pages
-from easyremote.serialize.values import Buffer, Version, pickle_names, unpickle
+from easyremote.serialize.values import Buffer, Dumped, Version, joined, pickle_names, unpickle
 
 __all__ = ["BLOB_MIN", "Beside", "Packed", "Wire", "hash_of", "pack", "unpack"]
 
@@ -57,25 +57,38 @@ class Packed:
         return sum(piece.nbytes for piece in self.pieces)
 
     @cached_property
+    def _hashes(self) -> list[bytes]:
+        """The hash of each piece that is worth asking for, empty for the others."""
+        return [hash_of(piece) if piece.nbytes >= BLOB_MIN else b"" for piece in self.pieces]
+
+    @property
     def blobs(self) -> dict[bytes, int]:
         """The hash and size of each piece that is worth asking for."""
-        return {hash_of(p): p.nbytes for p in self.pieces if p.nbytes >= BLOB_MIN}
+        return {hash_: piece.nbytes for hash_, piece in self.by_hash().items()}
+
+    def by_hash(self) -> dict[bytes, memoryview]:
+        """The pieces that are worth asking for."""
+        return {hash_: p for hash_, p in zip(self._hashes, self.pieces, strict=True) if hash_}
 
     @cached_property
     def digest(self) -> bytes:
         """The same for the same content."""
         found = hashlib.blake2b(digest_size=16)
-        for piece in self.pieces:
-            found.update(hash_of(piece) if piece.nbytes >= BLOB_MIN else piece)
+        for hash_, piece in zip(self._hashes, self.pieces, strict=True):
+            found.update(hash_ or piece)
         return found.digest()
 
     def wire(self, known: Collection[bytes] = ()) -> Wire:
         """The pieces for a side that has the `known` blobs."""
-        found: Wire = []
-        for piece in self.pieces:
-            hash_ = hash_of(piece) if piece.nbytes >= BLOB_MIN else b""
-            found.append((hash_, None if hash_ in known else Beside(piece)))
-        return found
+        return [
+            (hash_, None if hash_ in known else Beside(piece))
+            for hash_, piece in zip(self._hashes, self.pieces, strict=True)
+        ]
+
+    def dumped(self) -> Dumped:
+        """The pieces as one payload, of which nothing is left out."""
+        data, *buffers = self.pieces
+        return joined(data, buffers) if buffers else Dumped([data], data.nbytes)
 
     def plain_wire(self) -> Wire:
         """The pieces for a side that keeps no blobs: none has a hash."""

@@ -91,7 +91,7 @@ def reduce_function(function: types.FunctionType, scope: Scope) -> Any:
 def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -> dict[str, Any]:
     used = {name: function.__globals__[name] for name in globals_of(function)}
     for name, value in used.items():
-        if attribute(value, "__wrapped__") is function and _is_ours(value):
+        if attribute(value, "__wrapped__") is function and is_ours(value):
             used[name] = function  # it calls itself: its body, not the stub that calls the node
     new = [cell for cell in cells.values() if not scope.has(cell)]
     return {
@@ -111,7 +111,8 @@ def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -
     }
 
 
-def _is_ours(value: Any) -> bool:
+def is_ours(value: Any) -> bool:
+    """Whether a value is of a type of EasyRemote, as a function under ``@remote`` is."""
     return type(value).__module__.partition(".")[0] == "easyremote"
 
 
@@ -134,36 +135,38 @@ def _annotations(function: types.FunctionType, scope: Scope) -> dict[str, Any]:
 
 
 def globals_of(function: types.FunctionType) -> list[str]:
+    """The globals that travel with a function: those that its code names, and that are there."""
     known = function.__globals__
     hidden = _MACHINERY | _IPYTHONS if "get_ipython" in known else _MACHINERY
-    return [name for name in _global_names(function.__code__) if name in known.keys() - hidden]
+    return [name for name in global_names(function.__code__) if name in known.keys() - hidden]
 
 
 @lru_cache(maxsize=4096)
-def _global_names(code: types.CodeType) -> tuple[str, ...]:
+def global_names(code: types.CodeType) -> tuple[str, ...]:
     """The globals that the code and the code inside it name, sorted: payloads must be the same."""
     # Not co_names: these hold attributes, too, and `x.data` must not send a global `data`.
     found = {
         instruction.argval
-        for each in _with_nested(code)
+        for each in nested(code)
         for instruction in dis.get_instructions(each)
         if instruction.opname in _NAMES_A_GLOBAL
     }
     return tuple(sorted(found))
 
 
-def _with_nested(code: types.CodeType) -> Iterator[types.CodeType]:
+def nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A function's code, and the code of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _with_nested(constant)
+            yield from nested(constant)
 
 
 def _module_parts(
     code: types.CodeType, values: Any, scope: Scope
 ) -> list[tuple[types.ModuleType, dict[str, Any]]]:
     """For each of the user's own modules among the values: the attributes that the code names."""
-    names = {name for each in _with_nested(code) for name in each.co_names}
+    names = {name for each in nested(code) for name in each.co_names}
     parts: list[tuple[types.ModuleType, dict[str, Any]]] = []
     waiting = [value for value in values if _is_own_module(value)]
     seen: set[types.ModuleType] = set()
@@ -184,7 +187,7 @@ def _submodules(code: types.CodeType, values: Iterable[Any]) -> list[str]:
 
     ``import xml`` alone doesn't load ``xml.etree``. cloudpickle finds them in the same way.
     """
-    words = {name for each in _with_nested(code) for name in each.co_names}
+    words = {name for each in nested(code) for name in each.co_names}
     return submodules((value for value in values if isinstance(value, types.ModuleType)), words)
 
 

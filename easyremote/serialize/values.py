@@ -15,18 +15,18 @@ The C pickler does the work; `by_value` tells it how to store what the other sid
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
 from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
-__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "load", "load_call"]
-__all__ += ["Pickled", "pickle_graph", "pickle_names", "unpickle", "unpickle_graph"]
+__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_flat", "joined", "load"]
+__all__ += ["load_call", "pickle_call", "pickle_names", "pickle_with", "rebuilt", "refusal"]
+__all__ += ["shielded", "split", "unpickle"]
 
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
@@ -38,16 +38,13 @@ OUT_OF_BAND_MIN = 4096
 ALIGNMENT = 64
 
 #: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
-_ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str})
+_ATOMS = _PLAIN | {bytes}
 _LOOKED_INTO = 8
 
 _TAG = 0x01
 _HEADER = struct.Struct("<B3xIQ")
 _PICKLE_START = 0x80
-#: A pickle that loads None, and before it fills the memo with what `persistent_load` returns.
-_PROTOCOL = pickle.PROTO + b"\x05"
-_REFERENCE = pickle.NONE + pickle.BINPERSID + pickle.MEMOIZE + pickle.POP
-_END = pickle.NONE + pickle.STOP
 _PADDING = bytes(ALIGNMENT)
 
 
@@ -59,21 +56,6 @@ class Dumped(NamedTuple):
     parts: list[Buffer]
     #: The sum of their lengths, in bytes.
     size: int
-
-
-class Pickled(NamedTuple):
-    """A pickle that `pickle_graph` has made."""
-
-    data: bytes
-    buffers: list[memoryview]
-    #: Its memo holds all objects that the pickle refers to; the copy of `unpickle_graph` has the
-    #: same numbers.
-    pickler: by_value.ByValuePickler
-
-    def memo(self) -> dict[int, tuple[int, Any]]:
-        """By id: the number and the object."""
-        found: dict[int, tuple[int, Any]] = self.pickler.memo.copy()
-        return found
 
 
 def dump(value: object, *, python: Version | None = None) -> Dumped:
@@ -95,9 +77,9 @@ def dump(value: object, *, python: Version | None = None) -> Dumped:
         Something in it can't travel; the message says what, where and why.
     """
     try:
-        return _dump(_shielded(value, {}), python)
+        return _dump(shielded(value, {}), python)
     except Exception as error:  # any: a __reduce__ is the user's code
-        raise _cannot_ship([("the value", "value", value)], python, error) from error
+        raise refusal([("the value", "value", value)], python, error) from error
 
 
 def dump_call(
@@ -126,17 +108,32 @@ def dump_call(
     CannotShip
         An argument can't travel; the message names it.
     """
+    data, buffers = pickle_call(args, kwargs, function=function, name=name, python=python)
+    return joined(data, buffers) if buffers else Dumped([data], len(data))
+
+
+def pickle_call(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    function: Callable[..., Any] | None = None,
+    name: str | None = None,
+    python: Version | None = None,
+) -> tuple[bytes, list[memoryview]]:
+    """Turn the arguments of a call into a pickle and its big buffers, as `dump_call` does."""
     try:
+        if _PLAIN.issuperset(map(type, args)) and _PLAIN.issuperset(map(type, kwargs.values())):
+            return pickle.dumps((args, kwargs), 5), []  # most calls: quick
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
-            args = tuple([_shielded(value, known) for value in args])
+            args = tuple([shielded(value, known) for value in args])
         if kwargs and not _SHIELDED.isdisjoint(map(type, kwargs.values())):
-            kwargs = {key: _shielded(value, known) for key, value in kwargs.items()}
-        return _dump((args, kwargs), python)
+            kwargs = {key: shielded(value, known) for key, value in kwargs.items()}
+        return _pickled((args, kwargs), python)
     except Exception as error:  # any: a __reduce__ is the user's code
         from easyremote.serialize.culprits import arguments
 
-        raise _cannot_ship(arguments(args, kwargs, function, name), python, error) from error
+        raise refusal(arguments(args, kwargs, function, name), python, error) from error
 
 
 def dump_names(variables: Mapping[str, object], *, python: Version | None = None) -> Dumped:
@@ -150,7 +147,7 @@ def dump_names(variables: Mapping[str, object], *, python: Version | None = None
         A variable can't travel; the message names it.
     """
     parts = pickle_names(variables, python=python)
-    return _joined(*parts) if parts[1] else Dumped([parts[0]], len(parts[0]))
+    return joined(*parts) if parts[1] else Dumped([parts[0]], len(parts[0]))
 
 
 def pickle_names(
@@ -165,36 +162,11 @@ def pickle_names(
     """
     known: dict[int, Any] = {}
     try:
-        shielded = {name: _shielded(value, known) for name, value in variables.items()}
-        return _pickled(shielded, python)
+        values = {name: shielded(value, known) for name, value in variables.items()}
+        return _pickled(values, python)
     except Exception as error:  # any: a __reduce__ is the user's code
         suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
-        raise _cannot_ship(suspects, python, error) from error
-
-
-def pickle_graph(
-    variables: Mapping[str, object],
-    beside: object,
-    known: by_value.Known | None = None,
-    *,
-    python: Version | None = None,
-) -> Pickled:
-    """Pickle variables and something beside them; what is `known` is referred to, not copied.
-
-    `unpickle_graph` gives the dict of variables and the other thing back.
-
-    Raises
-    ------
-    CannotShip
-        A variable can't travel; the message names it.
-    """
-    big: dict[int, Any] = {}
-    try:
-        shielded = {name: _shielded(value, big) for name, value in variables.items()}
-        return _by_value((shielded, beside), python, known)
-    except Exception as error:  # any: a __reduce__ is the user's code
-        suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
-        raise _cannot_ship(suspects, python, error) from error
+        raise refusal(suspects, python, error) from error
 
 
 def load(data: Buffer) -> Any:
@@ -212,13 +184,7 @@ def load(data: Buffer) -> Any:
     ProtocolError
         The bytes are no payload, or not a whole one.
     """
-    view = memoryview(data).cast("B")
-    if not len(view):
-        raise ProtocolError("A payload is empty; the peer that sent it is broken.")
-    if view[0] == _PICKLE_START:
-        return unpickle(view, [])
-    body, buffers = _split(view)
-    return unpickle(body, buffers)
+    return unpickle(*split(data))
 
 
 def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -229,15 +195,16 @@ def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise ProtocolError("A call's payload doesn't hold arguments; the peer that sent it is broken.")
 
 
-def _cannot_ship(
+def refusal(
     suspects: list[tuple[str, str, Any]], python: Version | None, error: Exception
 ) -> CannotShip:
+    """The error that names what can't travel: one of these texts, names and values."""
     if isinstance(error, MemoryError):
         raise error  # the machine's trouble, not the value's
     from easyremote.serialize.culprits import cannot_ship
 
     def attempt(value: Any) -> None:
-        _dump(_shielded(value, {}), python)
+        _dump(shielded(value, {}), python)
 
     return cannot_ship(suspects, attempt, error)
 
@@ -246,16 +213,19 @@ def _dump(value: Any, python: Version | None) -> Dumped:
     data, buffers = _pickled(value, python)
     if not buffers:
         return Dumped([data], len(data))
-    return _joined(data, buffers)
+    return joined(data, buffers)
 
 
 def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
-    if _is_flat(value):
+    if is_flat(value):
         return pickle.dumps(value, 5), []
-    return _by_value(value, python, None)[:2]
+    return pickle_with(value, python, None)[:2]
 
 
-def _by_value(value: Any, python: Version | None, known: by_value.Known | None) -> Pickled:
+def pickle_with(
+    value: Any, python: Version | None, known: by_value.Known | None
+) -> tuple[bytes, list[memoryview], by_value.ByValuePickler]:
+    """The pickle of a value, its big buffers, and the pickler, whose memo has what it has met."""
     buffers: list[memoryview] = []
 
     def stays_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -270,20 +240,23 @@ def _by_value(value: Any, python: Version | None, known: by_value.Known | None) 
     except (TypeError, AttributeError, pickle.PicklingError):
         buffers.clear()
         data, pickler = by_value.dumps(value, stays_in_band, python, with_dill=True, known=known)
-    return Pickled(data, buffers, pickler)
+    return data, buffers, pickler
 
 
-def _is_flat(value: Any) -> bool:
+def is_flat(value: Any) -> bool:
     """Whether nothing in a value can need `by_value`; only what is small is looked into."""
     kind = type(value)
     if kind in _ATOMS:
         return True
     if kind is tuple and len(value) <= _LOOKED_INTO:
-        return all(map(_is_flat, value))
-    return kind is dict and not value
+        return all(map(is_flat, value))
+    if kind is dict and len(value) <= _LOOKED_INTO:
+        return all(map(is_flat, value)) and all(map(is_flat, value.values()))
+    return False
 
 
-def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:
+def joined(data: Buffer, buffers: list[memoryview]) -> Dumped:
+    """The payload of a pickle and its big buffers."""
     sizes = [raw.nbytes << 1 | (not raw.readonly) for raw in buffers]
     head = _HEADER.pack(_TAG, len(buffers), len(data)) + struct.pack(f"<{len(sizes)}Q", *sizes)
     parts: list[Buffer] = [head, data]
@@ -296,7 +269,19 @@ def _joined(data: bytes, buffers: list[memoryview]) -> Dumped:
     return Dumped(parts, position)
 
 
-def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
+def split(data: Buffer) -> tuple[memoryview, list[Buffer]]:
+    """The pickle of a payload, and its big buffers.
+
+    Raises
+    ------
+    ProtocolError
+        The bytes are no payload, or not a whole one.
+    """
+    view = memoryview(data).cast("B")
+    if not len(view):
+        raise ProtocolError("A payload is empty; the peer that sent it is broken.")
+    if view[0] == _PICKLE_START:
+        return view, []
     try:
         tag, count, pickled = _HEADER.unpack_from(view)
         sizes = struct.unpack_from(f"<{count}Q", view, _HEADER.size) if tag == _TAG else ()
@@ -320,37 +305,11 @@ def _split(view: memoryview) -> tuple[memoryview, list[Buffer]]:
 
 def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
     """Make a value again from a pickle and its big buffers; raises as `load` does."""
-    return _rebuilt(lambda: pickle.loads(body, buffers=buffers))
+    return rebuilt(lambda: pickle.loads(body, buffers=buffers))
 
 
-def unpickle_graph(
-    body: Buffer, buffers: Sequence[Buffer], known: Sequence[object]
-) -> tuple[Any, dict[int, Any]]:
-    """What `pickle_graph` was given, and all objects that it refers to, by their numbers.
-
-    Parameters
-    ----------
-    known
-        The objects of this side, in the order of their numbers.
-    """
-    # The loader's memo can't be set; it is filled by a pickle of references to these objects.
-    start = _PROTOCOL + _REFERENCE * len(known) + _END
-    unpickler = _Loader(io.BytesIO(b"".join((start, body))), buffers=buffers)
-    unpickler.following = iter(known)
-    unpickler.load()
-    return _rebuilt(unpickler.load), unpickler.memo.copy()
-
-
-class _Loader(pickle.Unpickler):
-    """Loads the known objects first."""
-
-    following: Iterator[object]
-
-    def persistent_load(self, _: object) -> object:
-        return next(self.following)
-
-
-def _rebuilt(make: Callable[[], Any]) -> Any:
+def rebuilt(make: Callable[[], Any]) -> Any:
+    """What a pickle makes; its errors as those of `load`."""
     try:
         return make()
     except (EasyRemoteError, MemoryError):
@@ -385,7 +344,8 @@ class _Bytes:
 _SHIELDED = frozenset({bytes, memoryview})
 
 
-def _shielded(value: Any, known: dict[int, Any]) -> Any:
+def shielded(value: Any, known: dict[int, Any]) -> Any:
+    """What stands for a variable's value in a pickle; known ones by id."""
     kind = type(value)
     if kind is memoryview or (kind is bytes and len(value) >= OUT_OF_BAND_MIN):
         return known.setdefault(id(value), _Bytes(value))  # the same bytes twice are sent once

@@ -16,10 +16,12 @@ def load_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.job_magics import JobMagics
     from easyremote_jupyter.magics.remote import RemoteMagics
     from easyremote_jupyter.magics.variable_magics import VariableMagics
+    from easyremote_jupyter.output.tracebacks import install
     from easyremote_jupyter.places.places import Places
     from easyremote_jupyter.widgets.widgets import Widgets
 
     unload_ipython_extension(ipython)
+    install(ipython)
     places, jobs, widgets = Places(ipython.user_ns), Jobs(), Widgets(ipython)
     ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
     ipython.register_magics(JobMagics(ipython, jobs))
@@ -38,8 +40,10 @@ def unload_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours
+    from easyremote_jupyter.output.tracebacks import uninstall
     from easyremote_jupyter.places.places import Places
 
+    uninstall(ipython)
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
     for event in ("pre_run_cell", "post_run_cell"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from distributed import Client
 
+from tests.benchmarks.measure import add_one, total
 from tests.benchmarks.serving import Served, free_port, python, wait_for
 
 CALLS = 2_000
@@ -43,7 +44,9 @@ def _answers(address: str) -> bool:
 
 
 class connect:
-    """A client, as `tests.benchmarks.measure.Connection` describes."""
+    """A client, as `tests.benchmarks.measure.Connection` and `Tasks` describe."""
+
+    TASKS = 1_000
 
     def __init__(self, address: str) -> None:
         self._client = Client(address)
@@ -57,6 +60,17 @@ class connect:
     def echo(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         back: np.ndarray[Any, Any] = self._client.submit(_echo, array, pure=False).result()
         return back
+
+    def tasks(self, values: Iterable[int]) -> list[int]:
+        return [
+            job.result()
+            for job in [self._client.submit(add_one, each, pure=False) for each in values]
+        ]
+
+    def on_array(self, array: np.ndarray[Any, Any], count: int) -> list[float]:
+        there = self._client.scatter(array)
+        jobs = [self._client.submit(total, there, pure=False) for _ in range(count)]
+        return [job.result() for job in jobs]
 
     def close(self) -> None:
         self._client.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import ipyparallel
 import numpy as np
 
+from tests.benchmarks.measure import add_one, total
 from tests.benchmarks.serving import Served
 
 CALLS = 1_500
@@ -35,7 +36,9 @@ def serve() -> Iterator[Served]:
 
 
 class connect:
-    """A client, as `tests.benchmarks.measure.Connection` describes."""
+    """A client, as `tests.benchmarks.measure.Connection` and `Tasks` describe."""
+
+    TASKS = 1_000
 
     def __init__(self, address: str) -> None:
         self._client = ipyparallel.Cluster.from_file(address).connect_client_sync()
@@ -52,6 +55,13 @@ class connect:
     def echo(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         # What comes back is read only, as with Ray.
         return np.array(self._client[0].apply_sync(_echo, array), copy=True)
+
+    def tasks(self, values: Iterable[int]) -> list[int]:
+        return [job.get() for job in [self._view.apply_async(add_one, each) for each in values]]
+
+    def on_array(self, array: np.ndarray[Any, Any], count: int) -> list[float]:
+        jobs = [self._view.apply_async(total, array) for _ in range(count)]
+        return [job.get() for job in jobs]
 
     def cell(self) -> None:
         if self._shell is None:

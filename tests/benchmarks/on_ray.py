@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import ray
 
+from tests.benchmarks.measure import add_one, total
 from tests.benchmarks.serving import Served, line, python
 
 CALLS = 4_000
@@ -39,11 +40,14 @@ def serve() -> Iterator[Served]:
 
 
 class connect:
-    """A driver, as `tests.benchmarks.measure.Connection` describes."""
+    """A driver, as `tests.benchmarks.measure.Connection` and `Tasks` describe."""
+
+    TASKS = 2_000
 
     def __init__(self, address: str) -> None:
         ray.init(address=address, namespace="bench", log_to_driver=False, logging_level="ERROR")
         self._actor = ray.get_actor("bench")
+        self._add_one, self._total = ray.remote(add_one), ray.remote(total)
 
     def nothing(self) -> None:
         ray.get(self._actor.nothing.remote())
@@ -57,6 +61,15 @@ class connect:
     def echo(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         # What `get` gives is read only; a value that can be used as a local one is a copy of it.
         return np.array(ray.get(self._actor.echo.remote(array)), copy=True)
+
+    def tasks(self, values: Iterable[int]) -> list[int]:
+        done: list[int] = ray.get([self._add_one.remote(each) for each in values])
+        return done
+
+    def on_array(self, array: np.ndarray[Any, Any], count: int) -> list[float]:
+        there = ray.put(array)
+        done: list[float] = ray.get([self._total.remote(there) for _ in range(count)])
+        return done
 
     def close(self) -> None:
         ray.shutdown()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,13 +17,13 @@ import numpy as np
 from easyremote import Client, remote
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session
-from tests.benchmarks.measure import each
+from tests.benchmarks.measure import add_one, each, total
 from tests.benchmarks.serving import Served, cpu_share, line, python, resident_mb, wait_for
 
 CALLS = 20_000
 
 #: Calls of functions that are sent, which are slower than those of registered ones.
-SHIPPED = 1000
+SHIPPED = 10_000
 
 NODE = """
 from easyremote import ComputeNode
@@ -73,12 +73,16 @@ def nothing() -> None:
 def echo(value: int) -> int: ...
 
 
-def add_one(value: int) -> int:
+@remote
+def sent(value: int) -> int:
+    """A function with a body, which is sent."""
     return value + 1
 
 
 class connect:
-    """A client, as `tests.benchmarks.measure.Connection` describes."""
+    """A client, as `tests.benchmarks.measure.Connection` and `Tasks` describe."""
+
+    TASKS = SHIPPED
 
     def __init__(self, address: str) -> None:
         self._client = Client().connect()
@@ -98,6 +102,12 @@ class connect:
         back: np.ndarray[Any, Any] = self._client.execute("echo", array)
         return back
 
+    def tasks(self, values: Iterable[int]) -> list[int]:
+        return [job.result() for job in [self._client.submit(add_one, each) for each in values]]
+
+    def on_array(self, array: np.ndarray[Any, Any], count: int) -> list[float]:
+        return [job.result() for job in [self._client.submit(total, array) for _ in range(count)]]
+
     def cell(self) -> None:
         if self._shell is None:
             from IPython.core.interactiveshell import InteractiveShell
@@ -113,10 +123,12 @@ class connect:
         megabyte = np.zeros(1_000_000, dtype=np.uint8)
         far = each(lambda: self._client.execute("hundred_ms", megabyte), 20, 2)
         stub = each(nothing, 2000, 100)
+        called = each(lambda: sent(1), 1000, 100)
         return {
             "bare_cell_p50_ms": cells[150] * 1e3,
             "overhead": far[10] / 0.1 - 1,
             "stub_p50_ms": stub[1000] * 1e3,
+            "sent_p50_ms": called[500] * 1e3,
             **self._documented(),
         }
 
@@ -125,10 +137,8 @@ class connect:
         ways = {
             "stub_submit_s": (lambda: [nothing.submit() for _ in range(CALLS)], CALLS),
             "stub_map_s": (lambda: echo.map(range(CALLS)), CALLS),
-            "client_submit_s": (
-                lambda: [self._client.submit(add_one, value) for value in range(SHIPPED)],
-                SHIPPED,
-            ),
+            "sent_submit_s": (lambda: [sent.submit(each) for each in range(SHIPPED)], SHIPPED),
+            "sent_map_s": (lambda: sent.map(range(SHIPPED)), SHIPPED),
         }
         found = {}
         for name, (start, count) in ways.items():

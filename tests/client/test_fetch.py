@@ -212,8 +212,12 @@ def lying(
     """A node (by way of its gateway) that tells this of its files."""
 
     def answer(link: Link, message: Submit) -> Iterator[Message]:
-        operation = msgspec.msgpack.decode(message.payload.data)[0]
-        told = {"list": files, "describe": what, "read": piece}[operation]
+        operation = msgspec.msgpack.decode(message.payload.data)["type"]
+        told = {
+            "list": {"type": "files", "files": files},
+            "describe": {"type": "content", "content": what},
+            "read": {"type": "piece", "data": piece},
+        }[operation]
         body = msgspec.msgpack.encode(told)
         yield Finished(message.call, link.offer((body,), len(body), "msgpack"))
 
@@ -229,11 +233,11 @@ LIES: dict[str, tuple[Any, ...]] = {
     "a time that no clock shows": ([FILE | {"time": 1e300}],),
     "below nothing": ([FILE | {"size": -1}],),
     "no content": ([FILE], None),
-    "no digest": ([FILE], {"digest": b"", "size": 3}),
-    "a size below nothing": ([FILE], {"digest": DIGEST, "size": -3}),
-    "a size that no disk has": ([FILE], {"digest": DIGEST, "size": 2**62}),
-    "no bytes": ([FILE], {"digest": DIGEST, "size": 3}, 7),
-    "more than a piece": ([FILE], {"digest": DIGEST, "size": 3}, bytes(PIECE + 1)),
+    "no digest": ([FILE], (b"", 3)),
+    "a size below nothing": ([FILE], (DIGEST, -3)),
+    "a size that no disk has": ([FILE], (DIGEST, 2**62)),
+    "no bytes": ([FILE], (DIGEST, 3), 7),
+    "more than a piece": ([FILE], (DIGEST, 3), bytes(PIECE + 1)),
 }
 
 
@@ -256,7 +260,7 @@ def test_a_part_is_never_written_through_a_link(
     victim = tmp_path / "victim"
     victim.write_text("mine")
     Path(f".x.{DIGEST.hex()[:16]}.part").symlink_to(victim)
-    answer = lying([FILE], {"digest": DIGEST, "size": 3}, b"abc")
+    answer = lying([FILE], (DIGEST, 3), b"abc")
     with lying_gateway(answer) as gateway, gateway.client() as client:
         with pytest.raises(UsageError, match="x can't be written"):
             fetch(FilePeer(client, "n", "s"), ["x"], ".", overwrite=False, show=print)

@@ -17,6 +17,7 @@ from easyremote.client.client import Client
 from easyremote.client.files.sending import PIECE, FilePeer, missing, named_files, send
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError, UsageError
 from easyremote.events import Progress
+from easyremote.protocol.requests import AskForFiles, WritePiece
 from easyremote.serialize.files import File, file
 from tests.processes import LIMIT, Gateway, end, start_gateway, until_there, wait_until
 
@@ -253,7 +254,7 @@ def test_a_part_that_was_damaged_is_sent_anew(client: Client, gateway: Gateway) 
     path = made("damaged.bin", 2 * PIECE)
     peer = FilePeer(client, "gpu-node", "damaged")
     content = file(path).content
-    peer.start("$send", "write", *content, 0, bytes(PIECE)).result()
+    peer.send(WritePiece(content, 0, bytes(PIECE))).result()
     (away,) = missing(peer, [file(path)])
     assert away.there == PIECE
     send(peer, [away], lambda state: None)
@@ -265,7 +266,7 @@ def test_a_file_without_room_for_it_is_refused_before_it_is_sent(client: Client)
     path.touch()
     what = file(path).content._replace(size=10**15)
     with pytest.raises(UsageError, match="GB of disk free, and 1000000.0 GB are to come"):
-        FilePeer(client, "gpu-node", "room").start("$send", "have", [what]).result()
+        FilePeer(client, "gpu-node", "room").send(AskForFiles((what,))).result()
 
 
 def test_code_that_damages_a_file_costs_only_another_sending() -> None:

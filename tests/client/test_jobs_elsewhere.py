@@ -12,7 +12,9 @@ from easyremote.client.client import Client
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session, replay
 from easyremote.errors import CallCancelled, RemoteError
-from easyremote.events import Progress
+from easyremote.events import Event, Progress
+from easyremote.protocol.requests import CallStatus
+from easyremote.protocol.snapshot import EndedJobInfo, JobInfo
 from tests.processes import LIMIT, Gateway, wait_until
 
 BARS = """
@@ -37,9 +39,9 @@ def start(client: Client, code: str, session: str) -> RemoteJob[dict[str, Any]]:
     )
 
 
-def shown(client: Client) -> dict[str, dict[str, Any]]:
+def shown(client: Client) -> dict[str, JobInfo | EndedJobInfo]:
     answer = client._roster.ask()
-    return {job["call_id"]: job for job in [*answer["jobs"], *answer["ended"]]}
+    return {job.call_id: job for job in (*answer.jobs, *answer.ended)}
 
 
 def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
@@ -47,12 +49,12 @@ def test_a_cell_is_stopped_by_its_id_and_then_told_among_those_that_are_over(
 ) -> None:
     job = start(client, BARS, "stopped")
     assert next(job.events(LIMIT)) is not None
-    assert shown(elsewhere)[job.call_id]["origin"] == "kernel/cell"
+    assert shown(elsewhere)[job.call_id].origin == "kernel/cell"
     assert elsewhere.stop(job.call_id)
     with pytest.raises(RemoteError, match="KeyboardInterrupt|^$"):
         job.result(LIMIT)
     assert not elsewhere.stop(job.call_id)
-    wait_until(lambda: shown(elsewhere)[job.call_id].get("code") == "cancelled")
+    wait_until(lambda: getattr(shown(elsewhere)[job.call_id], "code", "") == "cancelled")
 
 
 def test_a_kill_ends_the_session_too(client: Client, elsewhere: Client) -> None:
@@ -79,9 +81,9 @@ def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
     job = start(client, BARS, "followed")
     assert next(job.events(LIMIT)) is not None
 
-    async def follow() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    async def follow() -> tuple[list[Event], CallStatus]:
         following = replay(elsewhere, "gpu-node", job.call_id, follow=True, bars_only=True)
-        seen = []
+        seen: list[Event] = []
         async with asyncio.timeout(LIMIT):
             async for event in following.events_async():
                 seen.append(event)
@@ -91,6 +93,9 @@ def test_the_bars_of_a_cell_are_followed_without_its_output_to_its_end(
 
     seen, answer = asyncio.run(follow())
     assert {type(event) for event in seen} == {Progress}
-    assert (seen[-1].desc, seen[-1].state) == ("outer", "failed")
-    code, _, details = answer["error"]
+    last = seen[-1]
+    assert isinstance(last, Progress)
+    assert (last.desc, last.state) == ("outer", "failed")
+    assert answer.error is not None
+    code, _, details = answer.error
     assert (code, details["type_name"]) == ("raised", "KeyboardInterrupt")

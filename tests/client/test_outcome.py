@@ -16,9 +16,11 @@ from easyremote.client.files.sending import FilePeer
 from easyremote.client.outcome import accepted_encodings
 from easyremote.client.session import Session, ask_for_sessions, replay
 from easyremote.errors import EasyRemoteError, ProtocolError, UsageError
+from easyremote.events import CommClose
 from easyremote.protocol.builtins import BUILTINS, Answerer
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Event, Finished, Message, Payload, Started, Submit
+from easyremote.protocol.requests import AskForFiles, ListFiles, ListVariables
 from tests.client.lying_gateway import lying_gateway
 from tests.processes import LIMIT
 
@@ -71,11 +73,16 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$sessions": lambda client: ask_for_sessions(client, "n").result(LIMIT),
     "$end": lambda client: Session(client, "n").end(),
     "$restart": lambda client: Session(client, "n").restart(),
-    "$variables": lambda client: Session(client, "n").ask_plainly("list", queue_timeout=1.0),
+    "$variables": lambda client: Session(client, "n").ask_plainly(
+        ListVariables(), queue_timeout=1.0
+    ),
+    "$comm": lambda client: (
+        Session(client, "n").submit_comm(CommClose("c"), process="p", parent="m").result(LIMIT)
+    ),
     "$output": lambda client: replay(client, "n", "ab").result(LIMIT),
     "$input": lambda client: replay(client, "n", "ab").answer(1, "text").result(LIMIT),
-    "$send": lambda client: FilePeer(client, "n", "").start("$send", "have", []).result(LIMIT),
-    "$files": lambda client: FilePeer(client, "n", "s").start("$files", "list").result(LIMIT),
+    "$send": lambda client: FilePeer(client, "n", "").send(AskForFiles(())).result(LIMIT),
+    "$files": lambda client: FilePeer(client, "n", "s").fetch(ListFiles()).result(LIMIT),
     "$unknown": lambda client: client.call("$unknown").result(LIMIT),
     "in plain values": lambda client: client.call_plain("add", {"a": 1}).result(LIMIT),
 }
@@ -94,7 +101,7 @@ def test_no_code_of_a_lying_gateway_runs_here(
 
 
 def test_these_are_all_the_builtins_that_user_code_does_not_answer() -> None:
-    plain = {name for name, row in BUILTINS.items() if row.answers == ("msgpack",)}
+    plain = {name for name, row in BUILTINS.items() if row.encoding == "msgpack"}
     assert plain == {name for name in QUESTIONS if name in BUILTINS}
     assert all(row.answered_by is not Answerer.GATEWAY for row in BUILTINS.values() if row.job)
 
@@ -120,8 +127,8 @@ def test_what_the_users_own_code_made_is_opened(client: Client, lies: Lies) -> N
     [
         ("add", "pickle5", ("pickle5",)),
         ("add", "json", ("json",)),
-        ("$cell", "pickle5", ("pickle5", "msgpack")),
-        ("$cell", "msgpack", ("msgpack",)),
+        ("$cell", "pickle5", ("pickle5",)),
+        ("$cell", "msgpack", ("pickle5",)),
         ("$nodes", "pickle5", ("msgpack",)),
         ("$new-in-2030", "pickle5", ("msgpack",)),
     ],
@@ -207,7 +214,7 @@ def test_a_bad_answer_fails_its_own_call_only(name: str) -> None:
 def test_what_is_no_event_is_not_shown(body: bytes) -> None:
     def answer(link: Link, message: Submit) -> Iterator[Message]:
         yield Event(message.call, 1, Payload("msgpack", len(body), body))
-        yield Finished(message.call, Payload("msgpack", 1, b"\x07"), events=1)
+        yield Finished(message.call, Payload("pickle5", 5, pickle.dumps(7, 5)), events=1)
 
     with lying_gateway(answer) as gateway, gateway.client() as client:
         job = Session(client, "n").submit_cell({})

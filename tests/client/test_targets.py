@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from easyremote.client.info import GpuInfo, NodeInfo
 from easyremote.client.targets import find_any, find_node, parse_where
 from easyremote.errors import UsageError
+from easyremote.protocol.snapshot import GpuInfo, NodeInfo
 
 
 def node(node_id: str, **facts: object) -> NodeInfo:

@@ -7,17 +7,19 @@ from typing import Any
 from easyremote.gateway.jobs import LIMIT, is_work, jobs_of
 from easyremote.gateway.permissions import principal_of
 from easyremote.protocol.messages import Resume
+from easyremote.protocol.snapshot import GatewayInfo, Snapshot
 from tests.gateway.desk import Desk
 
 
-def jobs(desk: Desk, owner: str = "alice") -> dict[str, Any]:
-    return jobs_of(
-        desk.calls.table, desk.calls.recent, principal_of(owner, owner, "client"), desk.now
+def jobs(desk: Desk, owner: str = "alice") -> Snapshot:
+    principal = principal_of(owner, owner, "client")
+    return Snapshot(
+        (), GatewayInfo(), *jobs_of(desk.calls.table, desk.calls.recent, principal, desk.now)
     )
 
 
-def column(shown: dict[str, Any], *names: str) -> list[tuple[Any, ...]]:
-    return [tuple(job[name] for name in names) for job in shown["jobs"]]
+def column(shown: Snapshot, *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(job, name) for name in names) for job in shown.jobs]
 
 
 def test_the_place_in_the_queue_counts_whoever_waits_for_the_same() -> None:
@@ -64,7 +66,7 @@ def test_of_very_many_jobs_those_that_run_are_shown_and_the_rest_is_counted() ->
     client.submit("$cell")
     shown = jobs(desk)
     assert column(shown, "function", "state")[:2] == [("f", "dispatched"), ("cell", "dispatched")]
-    assert (len(shown["jobs"]), shown["more"]) == (LIMIT, 11)
+    assert (len(shown.jobs), shown.more) == (LIMIT, 11)
 
 
 def test_questions_about_other_calls_are_no_jobs_and_no_work() -> None:
@@ -83,9 +85,9 @@ def test_what_is_over_tells_how_long_ago() -> None:
     node.finish(node.start())
     desk.pass_time(30.0)
     shown = jobs(desk)
-    assert shown["jobs"] == []
-    (ended,) = shown["ended"]
-    assert (ended["function"], ended["code"], ended["ago"]) == ("cell", "", 30.0)
+    assert shown.jobs == ()
+    (ended,) = shown.ended
+    assert (ended.function, ended.code, ended.ago) == ("cell", "", 30.0)
 
 
 def test_a_call_that_may_run_on_a_node_that_is_away_is_shown_as_suspect() -> None:

@@ -27,6 +27,7 @@ def send(event):
     channel.write(json.dumps(event, default=lambda value: repr(value)[:10_000]) + "\\n")
     channel.flush()
 from easyremote.node.worker.shell import Shell
+from easyremote.protocol.requests import WidgetMessage
 from easyremote.serialize.blobs import pack
 from easyremote.serialize.graph.graph import Graph
 from easyremote.serialize.values import dump, load
@@ -37,9 +38,11 @@ send({"type": "ready"})
 for line in iter(requests.readline, ""):
     try:
         request = json.loads(line)
-        if "comm_id" in request:
-            request["buffers"] = [bytes(buffer) for buffer in request["buffers"]]
-            send({"type": "answer", **shell.receive_comm(request)})
+        if "event" in request:
+            said = request["event"]
+            said["buffers"] = [bytes(buffer) for buffer in said.get("buffers", ())]
+            message = msgspec.convert(request, WidgetMessage)
+            send({"type": "answer", "is_open": shell.receive_comm(message).is_open})
             continue
         if "variables" in request:
             request["packed"] = travel(pack(request["variables"]).wire())
@@ -109,9 +112,10 @@ class Session:
         self, event: dict[str, Any], data: dict[str, Any], interrupt_at: str = "", **request: Any
     ) -> Ran:
         """Say something to the widget whose ``comm_open`` this was."""
-        known = {"comm_id": event["comm_id"], "process": event["process"], "data": data}
-        usual = {"type": "comm_msg", "parent": "m1", "metadata": {}, "buffers": []}
-        return self._ask({**usual, **known, **request}, interrupt_at)
+        said = {"type": "comm_msg", "comm_id": event["comm_id"], "data": data}
+        said |= {name: request.pop(name) for name in ("type", "buffers") if name in request}
+        asked = {"event": said, "process": event["process"], "parent": "m1", **request}
+        return self._ask(asked, interrupt_at)
 
     def _ask(self, request: dict[str, Any], interrupt_at: str = "") -> Ran:
         os.write(self.requests, json.dumps(request).encode() + b"\n")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from easyremote.node.blob_store import BlobMissing, BlobStore, remove_blobs
+from easyremote.node.blob_store import (
+    UNUSED,
+    BlobMissing,
+    BlobStore,
+    remove_blobs,
+    remove_unused_blobs,
+)
 
 ONE, TWO, THREE = b"1" * 32, b"2" * 32, b"3" * 32
 
@@ -75,3 +82,23 @@ def test_what_a_killed_node_left_is_cleared_away(node: int) -> None:
     mine.get(ONE, b"content")
     assert BlobStore("me", gone.pid).known([ONE]) == []
     assert mine.known([ONE]) == [ONE]
+
+
+def test_what_nobody_has_used_for_long_is_removed_and_stays_where_it_is_in_use(node: int) -> None:
+    store = BlobStore("me", node)
+    one = store.get(ONE, b"content")
+    remove_unused_blobs(node, time.time() + UNUSED / 2)
+    assert store.known([ONE]) == [ONE]
+    remove_unused_blobs(node, time.time() + 2 * UNUSED)
+    assert store.known([ONE]) == []
+    assert bytes(one) == b"content"
+    remove_unused_blobs(node, time.time())  # there is nothing, not even a folder
+
+
+def test_a_blob_that_is_asked_for_is_about_to_be_used(node: int) -> None:
+    store = BlobStore("me", node, limit=250)
+    store.keep(ONE, b"1" * 100)
+    store.keep(TWO, b"2" * 100)
+    assert store.known([ONE]) == [ONE]
+    store.keep(THREE, b"3" * 100)
+    assert store.known([ONE, TWO, THREE]) == [ONE, THREE]

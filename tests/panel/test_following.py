@@ -13,6 +13,7 @@ from easyremote.errors import CallLost, NotFound
 from easyremote.events import Progress, Stream
 from easyremote.panel.following import MAX_BARS, Following
 from easyremote.panel.messages import JobRow
+from easyremote.protocol.requests import CallStatus
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(10)]
 
@@ -31,7 +32,7 @@ class FakeJob:
 
     def __init__(self) -> None:
         self.script: asyncio.Queue[Any] = asyncio.Queue()
-        self.answer: dict[str, Any] | Exception = {"state": "done"}
+        self.answer: CallStatus | Exception = CallStatus("done")
         self.is_cancelled = False
 
     async def events_async(self) -> AsyncIterator[dict[str, Any]]:
@@ -151,7 +152,7 @@ async def test_a_job_that_is_no_more_is_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "times"),
-    [({"state": "queued"}, 2), ({"state": "done"}, 1), (NotFound("no"), 1), (CallLost("no"), 1)],
+    [(CallStatus("queued"), 2), (CallStatus("done"), 1), (NotFound("no"), 1), (CallLost("no"), 1)],
 )
 async def test_only_one_that_had_not_begun_is_asked_again(answer: Any, times: int) -> None:
     world = World()

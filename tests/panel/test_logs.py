@@ -13,6 +13,7 @@ from easyremote.errors import GatewayUnreachable, NotFound
 from easyremote.events import ClearOutput, Display, InputRequest, Progress, Stream, StreamName
 from easyremote.panel import logs as logs_module
 from easyremote.panel.logs import MAX_LOGS, PAGE_LENGTH, Log, Logs
+from easyremote.protocol.requests import CallStatus
 from tests.panel.test_following import FakeJob
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(10)]
@@ -90,7 +91,7 @@ async def test_figures_are_named_colours_are_left_out_and_bars_are_no_lines(
 
 async def test_a_log_ends_with_the_nodes_traceback(log: Log, job: FakeJob) -> None:
     details = {"type_name": "ValueError", "remote_traceback": "Cell In[3], line 1\nValueError: no"}
-    job.answer = {"state": "done", "error": ("raised", "no", details)}
+    job.answer = CallStatus("done", ("raised", "no", details))
     job.script.put_nowait(None)
     page = await log.page("", 0, PATIENCE)
     assert (shown(page), page.state) == ([("error", details["remote_traceback"])], "failed")
@@ -107,11 +108,11 @@ async def test_a_job_that_waits_is_asked_again(
     log: Log, job: FakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs_module, "POLL", 0.01)
-    job.answer = {"state": "queued"}
+    job.answer = CallStatus("queued")
     job.script.put_nowait(None)
     while (await log.page("", 0, 0.001)).state != "queued":
         pass
-    job.answer = {"state": "done"}
+    job.answer = CallStatus("done")
     job.script.put_nowait(text("my turn\n"))
     job.script.put_nowait(None)
     assert shown(await log.page("", 0, PATIENCE)) == [("stdout", "my turn\n")]

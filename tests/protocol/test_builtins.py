@@ -6,8 +6,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from easyremote.errors import ProtocolError
 from easyremote.gateway.feed import GatewayFeed
 from easyremote.protocol import builtins
 from easyremote.protocol.builtins import (
@@ -16,7 +18,9 @@ from easyremote.protocol.builtins import (
     OF_NODES,
     Answerer,
     Builtin,
+    Pickled,
     is_builtin,
+    open_request,
 )
 from easyremote.protocol.messages import Payload, Submit
 from tests.gateway.desk import Desk
@@ -87,10 +91,23 @@ def test_a_row_says_what_a_reader_of_the_wire_needs(row: Builtin) -> None:
     assert is_builtin(row.name)
     assert row.doc[0].isupper()
     assert row.doc.endswith(".")
-    assert row.answers
-    assert set(row.answers) | set(row.takes) <= {"pickle5", "msgpack", "json"}
+    assert (row.takes is Pickled) == (row.answers is Pickled)
     if row.answered_by in (Answerer.GATEWAY, Answerer.SUPERVISOR):
-        assert row.answers == ("msgpack",), "only user code answers in pickle5"
+        assert row.encoding == "msgpack", "only user code is pickled"
+    for kind in (row.takes, row.answers, row.shows):
+        if kind is not Pickled:
+            msgspec.msgpack.Decoder(kind)  # it is a type that can be read
+
+
+@pytest.mark.parametrize(
+    "row",
+    [row for row in BUILTINS.values() if row.takes not in (None, Pickled)],
+    ids=lambda row: row.name,
+)
+def test_what_is_no_request_of_a_row_is_refused(row: Builtin) -> None:
+    for bad in (b"", b"\xc1", b"\xc0", b"\x07", b"\x91\x01", b"\xa1\xff"):
+        with pytest.raises(ProtocolError, match="can't be read"):
+            open_request(row.name, bad)
 
 
 def test_a_name_that_this_version_does_not_know_is_a_builtins_all_the_same() -> None:

@@ -527,3 +527,21 @@ def test_handing_back_without_a_connection_says_nothing() -> None:
     running.callee.hand_back([held])
     assert running.sent() == []
     assert len(running.callee) == 0
+
+
+def test_a_call_that_was_taken_back_is_given_back_and_runs_if_it_has_come_once_more() -> None:
+    running = Running()
+    running.tell(Dispatch(1, b"a" * 16, 1, "f", INLINE))
+    ((held, _),) = running.runner.started
+    assert not running.callee.not_run(held, 1)
+    assert running.sent() == [HandBack((1,))]
+    running.tell(Dispatch(2, b"a" * 16, 1, "f", INLINE))  # as a new one
+    _, (again, _) = running.runner.started
+    running.tell(Dispatch(3, b"a" * 16, 1, "f", INLINE))  # before it was come upon
+    assert len(running.runner.started) == 2
+    assert running.callee.not_run(again, 2)
+    assert running.sent() == [HandBack((2,))]
+    running.callee.finish(again, VALUE)
+    (said,) = running.sent()
+    assert isinstance(said, Finished)
+    assert said.call == 3

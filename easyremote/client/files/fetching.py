@@ -14,9 +14,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple, TypeVar
 
 from easyremote.client.files.sending import (
     AHEAD,
@@ -28,20 +26,26 @@ from easyremote.client.files.sending import (
     printable,
 )
 from easyremote.client.job import RemoteJob
-from easyremote.client.outcome import checked
 from easyremote.client.refs import size_text
 from easyremote.client.targets import did_you_mean
-from easyremote.errors import NotFound, UsageError
-from easyremote.protocol.builtins import FILES
+from easyremote.errors import NotFound, ProtocolError, UsageError
+from easyremote.protocol.requests import (
+    DescribeFile,
+    FileDescription,
+    FileList,
+    FilePiece,
+    FilesAnswer,
+    ListFiles,
+    ReadPiece,
+)
 from easyremote.serialize.files import Content, File
 
 __all__ = ["RemoteFile", "fetch", "listed"]
 
+T = TypeVar("T")
 
 #: How a part of a file is opened: never through a link that somebody has put there.
 _OPEN_PART = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-#: Bytes of a file at the most: larger ones are no files of this decade.
-SIZE_LIMIT = 10**15
 
 
 class RemoteFile(NamedTuple):
@@ -54,26 +58,6 @@ class RemoteFile(NamedTuple):
     #: The time at which it was written or sent, in seconds since 1970 by the node's clock.
     time: float
     is_sent: bool
-
-
-class _Listed(msgspec.Struct):
-    """A file as the node tells of it."""
-
-    name: bytes
-    size: Annotated[int, msgspec.Meta(ge=0)]
-    #: At most the last second of the year 9999.
-    time: Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
-    is_sent: bool
-
-
-_Piece = Annotated[bytes, msgspec.Meta(max_length=PIECE)]
-
-
-class _Described(msgspec.Struct):
-    """What is in a file, as the node tells it."""
-
-    digest: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-    size: Annotated[int, msgspec.Meta(ge=0, le=SIZE_LIMIT)]
 
 
 class _Wanted(NamedTuple):
@@ -90,9 +74,10 @@ def listed(peer: FilePeer, timeout: float | None = None) -> list[RemoteFile]:
     NotFound
         There is no such session.
     """
-    answer = checked(peer.start(FILES, "list").result(timeout), list[_Listed])
+    answer = _checked(peer.fetch(ListFiles()).result(timeout), FileList)
     return [
-        RemoteFile(os.fsdecode(each.name), each.size, each.time, each.is_sent) for each in answer
+        RemoteFile(os.fsdecode(each.name), each.size, each.time, each.is_sent)
+        for each in answer.files
     ]
 
 
@@ -130,7 +115,7 @@ def fetch(
         raise UsageError(f"{folder} is no folder.")
     names = _matching(patterns, [each.name for each in listed(peer) if not each.is_sent])
     targets = {name: _target(folder, name) for name in names}
-    asked = {name: peer.start(FILES, "describe", os.fsencode(name)) for name in names}
+    asked = {name: peer.fetch(DescribeFile(os.fsencode(name))) for name in names}
     wanted = [_Wanted(name, _content(asked[name]), targets[name]) for name in names]
     missing = [each for each in wanted if not _is_here(each, overwrite)]
     for each in missing:
@@ -180,9 +165,8 @@ def _is_special_on_windows(name: str) -> bool:
     return any(c in name for c in '\\:*?"<>|') or path.is_reserved() or bool(path.anchor)
 
 
-def _content(asked: RemoteJob[Any]) -> Content:
-    described = checked(asked.result(), _Described)
-    return Content(described.digest, described.size)
+def _content(asked: RemoteJob[FilesAnswer]) -> Content:
+    return Content(*_checked(asked.result(), FileDescription).content)
 
 
 def _is_here(wanted: _Wanted, overwrite: bool) -> bool:
@@ -233,13 +217,20 @@ def _fetch(peer: FilePeer, wanted: _Wanted, show: Show) -> None:
 
 
 def _pieces(peer: FilePeer, name: str, start: int, size: int) -> Iterator[bytes]:
-    under_way: deque[RemoteJob[bytes]] = deque()
+    under_way: deque[RemoteJob[FilesAnswer]] = deque()
     for offset in range(start, size, PIECE):
-        under_way.append(peer.start(FILES, "read", os.fsencode(name), offset, PIECE))
+        under_way.append(peer.fetch(ReadPiece(os.fsencode(name), offset, PIECE)))
         if len(under_way) == AHEAD:
-            yield checked(under_way.popleft().result(), _Piece)
+            yield _checked(under_way.popleft().result(), FilePiece).data
     while under_way:
-        yield checked(under_way.popleft().result(), _Piece)
+        yield _checked(under_way.popleft().result(), FilePiece).data
+
+
+def _checked(answer: FilesAnswer, kind: type[T]) -> T:
+    """The answer in the type that belongs to the request."""
+    if not isinstance(answer, kind):
+        raise ProtocolError("A node answered another question about files than was asked.")
+    return answer
 
 
 def _take(part: Path, wanted: _Wanted) -> None:

@@ -11,17 +11,23 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-import msgspec
-
-from easyremote.client.outcome import checked
 from easyremote.client.refs import size_text
 from easyremote.errors import ProtocolError, UsageError
 from easyremote.events import Progress
-from easyremote.protocol.builtins import SEND
+from easyremote.protocol.builtins import FILES, SEND
+from easyremote.protocol.requests import (
+    PIECE_LIMIT,
+    AskForFiles,
+    FilesAnswer,
+    FilesRequest,
+    FileState,
+    FileStates,
+    SendRequest,
+    WritePiece,
+)
 from easyremote.serialize.files import Content, File
-from easyremote.serialize.values import Dumped
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
@@ -31,7 +37,7 @@ __all__ = ["Away", "FilePeer", "TransferInterrupted", "bar", "missing", "name_th
 __all__ += ["named_files", "printable", "send"]
 
 #: Bytes of one piece, and how many are on their way at a time.
-PIECE = 4_000_000
+PIECE = PIECE_LIMIT
 AHEAD = 3
 #: Bytes above which a transfer has a bar.
 SHOWN_MIN = 1_000_000
@@ -42,13 +48,6 @@ ATTEMPTS = 3
 Show = Callable[[Progress], object]
 
 
-class _State(NamedTuple):
-    """How many bytes of a file are on the node, and whether that is all of it."""
-
-    there: Annotated[int, msgspec.Meta(ge=0)]
-    is_whole: bool
-
-
 class FilePeer(NamedTuple):
     """The holder of files on a node: a session, or the store of this key where none is named."""
 
@@ -56,11 +55,13 @@ class FilePeer(NamedTuple):
     node_id: str
     session: str
 
-    def start(self, function: str, *request: Any) -> RemoteJob[Any]:
-        """Ask the peer; see `easyremote.node.worker.file_calls` for the requests."""
-        body = msgspec.msgpack.encode(request)
-        dumped = Dumped([body], len(body))
-        return self.executor.start(function, dumped, node_id=self.node_id, session=self.session)
+    def send(self, request: SendRequest) -> RemoteJob[FileStates]:
+        """Bring a file, or ask for those that came before."""
+        return self.executor.ask(SEND, request, node_id=self.node_id, session=self.session)
+
+    def fetch(self, request: FilesRequest) -> RemoteJob[FilesAnswer]:
+        """Ask for the files of the session."""
+        return self.executor.ask(FILES, request, node_id=self.node_id, session=self.session)
 
 
 class Away(NamedTuple):
@@ -130,7 +131,7 @@ def missing(peer: FilePeer, files: Iterable[File]) -> list[Away]:
     contents = {file.content: file for file in files}
     if not contents:
         return []
-    states = checked(peer.start(SEND, "have", list(contents)).result(), list[_State])
+    states = peer.send(AskForFiles(tuple(contents))).result().states
     if len(states) != len(contents):
         raise ProtocolError("A node told of other files than those that it was asked about.")
     return [
@@ -184,15 +185,22 @@ def _states(
     peer: FilePeer, opened: BinaryIO, content: Content, there: int
 ) -> Iterator[tuple[int, bool]]:
     """Send the rest of a file; after each piece, how much of it the node has."""
-    under_way: deque[RemoteJob[Any]] = deque()
+    under_way: deque[RemoteJob[FileStates]] = deque()
     for offset in range(there, max(content.size, 1), PIECE):  # one piece for no bytes
         opened.seek(offset)
         data = opened.read(min(PIECE, content.size - offset))
-        under_way.append(peer.start(SEND, "write", *content, offset, data))
+        under_way.append(peer.send(WritePiece(content, offset, data)))
         if len(under_way) == AHEAD:
-            yield checked(under_way.popleft().result(), _State)
+            yield _state(under_way.popleft())
     while under_way:
-        yield checked(under_way.popleft().result(), _State)
+        yield _state(under_way.popleft())
+
+
+def _state(written: RemoteJob[FileStates]) -> FileState:
+    states = written.result().states
+    if len(states) != 1:
+        raise ProtocolError("A node told of other files than the one that it was sent.")
+    return states[0]
 
 
 def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:

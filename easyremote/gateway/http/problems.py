@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from easyremote.errors import EasyRemoteError
+from easyremote.errors import EasyRemoteError, to_wire
 
 #: The HTTP status of each error code.
 STATUS = {
@@ -53,9 +53,10 @@ def problem(
 
 def problem_of(error: EasyRemoteError) -> web.Response:
     """The problem document of one of our errors."""
+    code, message, details = to_wire(error)
     return problem(
-        STATUS.get(error.code, 500),
-        error.code,
-        error.message,
-        may_have_run=bool(error.details.get("may_have_run", error.may_have_run)),
+        STATUS.get(code, 500),
+        code,
+        message,
+        may_have_run=bool(details.get("may_have_run", error.may_have_run)),
     )

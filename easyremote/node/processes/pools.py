@@ -10,16 +10,51 @@ import asyncio
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from easyremote.node.blob_store import remove_blobs
+from easyremote.node.blob_store import remove_blobs, remove_unused_blobs
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
-from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process
+from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.protocol.messages import INLINE_LIMIT
+from easyremote.protocol.requests import SessionInfo
 
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
+#: Functions quicker than this are sent ahead, so that no process waits for the next one.
+QUICK = 0.002
+#: The weight of the newest call in the mean running time.
+SMOOTHING = 0.1
+
+
+class Pool:
+    """The processes of one owner for shipped functions, and the calls that wait for one.
+
+    Attributes
+    ----------
+    mean_seconds
+        How long a function runs there; None before the first has run. The newest count most.
+    """
+
+    def __init__(self) -> None:
+        self.processes: list[Process] = []
+        self.waiting: deque[RelayedCall] = deque()
+        self.mean_seconds: float | None = None
+
+    def ran(self, seconds: float) -> None:
+        """A function took so long; the mean follows."""
+        before = seconds if self.mean_seconds is None else self.mean_seconds
+        self.mean_seconds = before + SMOOTHING * (seconds - before)
+
+    def ahead(self, call: RelayedCall) -> Process | None:
+        """The process that may get a call ahead, behind quick ones; None where it has to wait."""
+        is_quick = self.mean_seconds is not None and self.mean_seconds < QUICK
+        if not is_quick or len(call.arguments) > INLINE_LIMIT:
+            return None
+        best = min(self.processes, key=lambda process: len(process.queue), default=None)
+        return best if best is not None and best.has_room_ahead else None
 
 
 class Processes:
@@ -40,11 +75,25 @@ class Processes:
         self._policy = policy
         self._environment = {} if policy.allow_install else {INSTALL_VARIABLE: "no"}
         self._sessions: dict[tuple[str, str], Process] = {}
-        self._pools: dict[str, list[Process]] = {}
+        self._pools: dict[str, Pool] = {}
 
     def __iter__(self) -> Iterator[Process]:
-        pooled = [process for pool in self._pools.values() for process in pool]
+        pooled = [process for pool in self._pools.values() for process in pool.processes]
         return iter([*self._sessions.values(), *pooled])
+
+    def pool(self, owner: str) -> Pool:
+        """The pool of an owner."""
+        pool = self._pools.get(owner)
+        if pool is None:
+            pool = self._pools[owner] = Pool()
+        return pool
+
+    def waiting(self) -> list[RelayedCall]:
+        """Take out all calls that wait for a process of a pool."""
+        calls = [call for pool in self._pools.values() for call in pool.waiting]
+        for pool in self._pools.values():
+            pool.waiting.clear()
+        return calls
 
     def has_session(self, owner: str, session: str) -> bool:
         """Whether there is such a session here."""
@@ -63,20 +112,16 @@ class Processes:
 
     def free(self, owner: str) -> Process | None:
         """An idle process of the pool, started where one may be; None if all are busy."""
-        pool = self._pools.setdefault(owner, [])
-        found = next((process for process in pool if not process.is_busy), None)
+        pool = self.pool(owner).processes
+        found = next((process for process in pool if process.is_free), None)
         if found is None and len(pool) < self._policy.processes:
             found = self._start(owner, "")
             pool.append(found)
         return found
 
-    def has_pool(self, owner: str) -> bool:
-        """Whether any process of the pool is here."""
-        return bool(self._pools.get(owner))
-
     def any_pooled(self, owner: str) -> Process:
         """A process of the pool, idle or busy."""
-        pool = self._pools.setdefault(owner, [])
+        pool = self.pool(owner).processes
         if not pool:
             pool.append(self._start(owner, ""))
         return pool[0]
@@ -85,27 +130,25 @@ class Processes:
         """Forget a process that has ended."""
         if self._sessions.get((process.owner, process.session)) is process:
             del self._sessions[process.owner, process.session]
-        if process in self._pools.get(process.owner, ()):
-            self._pools[process.owner].remove(process)
+        if process in self.pool(process.owner).processes:
+            self.pool(process.owner).processes.remove(process)
 
-    def sessions_of(self, owner: str) -> list[dict[str, object]]:
-        """The sessions of an owner: name, whether a cell runs, how many wait, seconds unused.
-
-        ``origin`` is where the newest cell came from.
-        """
+    def sessions_of(self, owner: str) -> tuple[SessionInfo, ...]:
+        """The sessions of an owner."""
         now = time.monotonic()
-        return [
+        return tuple(
             _described(process, now)
             for process in self._sessions.values()
             if process.owner == owner
-        ]
+        )
 
     def end_idle(self, now: float) -> None:
-        """End processes that nobody has used for long."""
+        """End processes that nobody has used for long, and remove such blobs."""
         for process in self:
             limit = self._policy.session_idle if process.session else POOL_IDLE
             if not process.is_busy and not process.calls and now - process.last_used > limit:
                 process.signal(signal.SIGTERM)
+        remove_unused_blobs(os.getpid(), time.time())
 
     async def close(self) -> None:
         """End all processes, and remove what they left."""
@@ -123,12 +166,12 @@ class Processes:
         return process
 
 
-def _described(process: Process, now: float) -> dict[str, object]:
+def _described(process: Process, now: float) -> SessionInfo:
     uses = sum(call.is_use for call in process.queue)
-    return {
-        "session": process.session,
-        "busy": uses > 0,
-        "waiting": max(uses - 1, 0),
-        "idle": 0.0 if uses else now - process.last_used,
-        "origin": process.origin,
-    }
+    return SessionInfo(
+        session=process.session,
+        busy=uses > 0,
+        waiting=max(uses - 1, 0),
+        idle=0.0 if uses else now - process.last_used,
+        origin=process.origin,
+    )

@@ -17,11 +17,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
+from easyremote.node.ledger import SLOTS, Ledger, memory_file
 from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.held import HeldCall, Outcome
 from easyremote.protocol.link import Link
@@ -47,8 +49,9 @@ class RelayedCall(HeldCall):
     process: Process | None = None
     #: Its number on the process's link; 0 until the process has it.
     inner: int = 0
-    #: Whether the process has said FINISHED.
+    #: Whether the process has said FINISHED, and how many seconds the call ran.
     is_done: bool = False
+    seconds: float = 0.0
     #: Why it has to stop: its outcome, instead of the interrupt that the process reports.
     stopping: Outcome | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
@@ -64,6 +67,18 @@ class RelayedCall(HeldCall):
         process = self.process
         return bool(self.inner and process and process.queue and process.queue[0] is self)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its process has begun it, as the ledger says; for functions only."""
+        ledger = self.process.ledger if self.process is not None else None
+        return ledger is not None and ledger.has_begun(self.inner)
+
+    @property
+    def runs(self) -> bool:
+        """Whether an interrupt of its process meets it; for functions only."""
+        ledger = self.process.ledger if self.process is not None else None
+        return self.has_turn if ledger is None else bool(self.inner) and ledger.runs(self.inner)
+
 
 class Process:
     """One process that runs shipped code, and its link."""
@@ -77,6 +92,16 @@ class Process:
         #: The call that runs, then the calls that wait for their turn.
         self.queue: deque[RelayedCall] = deque()
         self.calls: dict[int, RelayedCall] = {}
+        #: The number of the call that was sent to the process last.
+        self.last = 0
+        #: The numbers of the calls that were taken back, until the process has said so, too.
+        self.withdrawn: set[int] = set()
+        #: What the process has begun and done; None until it is started.
+        self.ledger: Ledger | None = None
+        #: Whether the call that runs takes long: nothing is sent ahead behind it.
+        self.is_slow = False
+        #: Looks whether it does, while calls were sent ahead.
+        self.watched: asyncio.TimerHandle | None = None
         self.last_used = time.monotonic()
         #: The origin of the newest call that named one.
         self.origin = ""
@@ -88,6 +113,26 @@ class Process:
     @property
     def is_busy(self) -> bool:
         return bool(self.queue)
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether its ledger can tell the next call from all that it may still come upon."""
+        oldest = min(self.withdrawn, default=self.last + 1)
+        if self.queue:
+            oldest = min(oldest, self.queue[0].inner)
+        return self.last + 1 - oldest < SLOTS
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a call can be sent to it to run at once."""
+        return not self.queue and self.has_slot
+
+    @property
+    def has_room_ahead(self) -> bool:
+        """Whether one more call may be sent to it behind the one that runs."""
+        if not self.queue or self.ledger is None or self.is_slow or self.is_dead:
+            return False
+        return self.queue[0].stopping is None and self.has_slot
 
     @property
     def title(self) -> str:
@@ -117,22 +162,25 @@ class Process:
         OSError, RuntimeError
             The system has no process, descriptor or thread left for it.
         """
-        ours, theirs = socket.socketpair()
-        try:
+        with ExitStack() as if_it_fails, ExitStack() as given:
+            ours, theirs = socket.socketpair()
+            if_it_fails.callback(ours.close)
+            given.callback(theirs.close)
+            file = memory_file()
+            given.callback(os.close, file)
+            ledger = Ledger(file)
+            if_it_fails.callback(ledger.close)
+            descriptors = theirs.fileno(), file
             self.popen = await asyncio.to_thread(
                 _start_uninterrupted,
-                [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                [sys.executable, "-m", "easyremote.node.worker", *map(str, descriptors)],
+                pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 env={**_environment(), **self._environment},
                 start_new_session=True,
             )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self._socket = ours
+            if_it_fails.pop_all()
+        self._socket, self.ledger = ours, ledger
         for number in self._early:
             self.signal(number)
         self.link.open(time.monotonic())

@@ -10,22 +10,28 @@ Which process a call goes to, and when, is decided by a `Keeper`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from easyremote.node.processes.process import Process, RelayedCall
-from easyremote.protocol.builtins import BUILTINS, FILES, Answerer
-from easyremote.protocol.call import CallEvent, advance
+from easyremote.protocol.builtins import BUILTINS, CALL, FILES, Answerer
+from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.held import HeldCalls, Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
+    INLINE_LIMIT,
     Attach,
     Delivered,
     Dispatch,
     Event,
     Finished,
+    HandBack,
     Message,
     Seen,
     Started,
+    decode,
 )
 from easyremote.protocol.streams import Buffer
 
@@ -47,6 +53,9 @@ class Keeper(Protocol):
     def left(self, call: RelayedCall) -> None:
         """A call waits and runs no more; its process is free for the next one."""
 
+    def freed(self, process: Process) -> None:
+        """A call came back from a process, which is free for the next one."""
+
 
 class RelayedCalls(HeldCalls[RelayedCall]):
     """All calls that a node passes on."""
@@ -54,7 +63,6 @@ class RelayedCalls(HeldCalls[RelayedCall]):
     def __init__(self, keeper: Keeper) -> None:
         super().__init__(RelayedCall)
         self._keeper = keeper
-        self._last = 0
         #: By owner and session: the calls from the first whose arguments are not whole yet on.
         self._in_order: dict[tuple[str, str], deque[RelayedCall]] = {}
 
@@ -62,17 +70,43 @@ class RelayedCalls(HeldCalls[RelayedCall]):
 
     def pass_to(self, process: Process, call: RelayedCall) -> None:
         """Send a call to a process; it runs there as soon as it is whole there."""
-        self._last += 1
-        call.state = advance(call.state, CallEvent.STARTED)
-        call.process, call.inner = process, self._last
+        self.send_ahead(process, call)
+        self.begins(call)
+
+    def send_ahead(self, process: Process, call: RelayedCall) -> None:
+        """Send a call to a process that runs another one; it runs after that."""
+        process.last += 1
+        call.process, call.inner = process, process.last
         process.calls[call.inner] = call
-        arguments, call.arguments = call.arguments, b""  # the process has them now
-        payload = process.link.offer((arguments,), len(arguments), call.encoding)
+        payload = process.link.offer((call.arguments,), len(call.arguments), call.encoding)
         process.link.send(
             Dispatch(
                 call.inner, call.call_id, 0, call.function, payload, call.session, 0.0, call.owner
             )
         )
+
+    def begins(self, call: RelayedCall) -> None:
+        """A call that was sent is the one that its process runs now."""
+        call.state = advance(call.state, CallEvent.STARTED)
+        if len(call.arguments) > INLINE_LIMIT:
+            call.arguments = b""  # the process has them; small ones may have to be sent once more
+
+    def take_back(self, call: RelayedCall) -> bool:
+        """Take a call that was sent ahead back; False where its process may have begun it."""
+        process = call.process
+        assert process is not None and process.ledger is not None, "it was sent to a live process"
+        if call.is_finished or not process.ledger.withdraw(call.inner):
+            return False
+        process.withdrawn.add(call.inner)
+        self._came_back(process, call)
+        return True
+
+    def _came_back(self, process: Process, call: RelayedCall) -> None:
+        del process.calls[call.inner]
+        process.queue.remove(call)
+        call.process, call.inner = None, 0
+        if call.state is CallState.RUNNING:
+            call.state = advance(advance(call.state, CallEvent.HANDED_BACK), CallEvent.DISPATCHED)
 
     def finish(self, held: RelayedCall, outcome: Outcome) -> None:
         """End a call with an outcome of the node's own. A second outcome is dropped."""
@@ -114,10 +148,34 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             case Finished():
                 process.link.drop(message.payload)
                 process.link.send(Delivered((message.call,)))
+            case HandBack():
+                for number in message.calls:
+                    self._did_not_run(process, number)
+
+    def _did_not_run(self, process: Process, number: int) -> None:
+        """A process has come upon a call that was taken back from it."""
+        if number in process.withdrawn:
+            process.withdrawn.remove(number)
+            self._keeper.freed(process)
+        elif (call := process.calls.get(number)) is not None:
+            self._handed_back(process, call)  # it was to begin in the moment when it was taken back
+
+    def _handed_back(self, process: Process, call: RelayedCall) -> None:
+        if call.is_finished:  # by an outcome of the node's own
+            call.is_done = True
+            self._keeper.left(call)
+            return
+        self._came_back(process, call)
+        self._keeper.freed(process)
+        if call.stopping is not None:
+            self.finish(call, call.stopping)
+        else:
+            self._keeper.place(call)
 
     def _finished(self, process: Process, call: RelayedCall, message: Finished) -> None:
         is_news = not call.is_finished
-        call.is_done = True
+        call.is_done, call.seconds = True, message.seconds
+        call.arguments = b""
         if is_news:
             call.state = advance(call.state, CallEvent.FINISHED)
             call.last_event = message.events
@@ -143,8 +201,23 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             if is_news and call.outcome is not None:
                 self._send_outcome(call, call.outcome)
         if self._by_id.get(call.call_id) is not call:  # nobody wants it any more
-            self._released(call)
+            self._released([call])
         self._keeper.left(call)
+
+    def hear_last(self, process: Process) -> None:
+        """Take the outcomes that a process which has died had no time to send."""
+        if process.ledger is None:
+            return
+        for number, call in list(process.calls.items()):
+            written = process.ledger.outcome(number)
+            if not written or call.function != CALL or call.is_done:
+                continue
+            try:
+                message = decode(written)
+            except msgspec.DecodeError:  # the user's code wrote into our memory
+                continue
+            if isinstance(message, Finished) and not message.payload.stream:
+                self._finished(process, call, message)
 
     # -- what the gateway says ---------------------------------------------------------------------
 
@@ -204,8 +277,12 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         elif held.process is not None and held.inner:
             held.process.link.send(Attach(held.inner))
 
-    def _released(self, held: RelayedCall) -> None:
-        # A process that still runs the call stays busy until it says FINISHED.
-        if held.process is not None and held.is_done:
-            held.process.link.send(Delivered((held.inner,)))
-            held.process.calls.pop(held.inner, None)
+    def _released(self, calls: Sequence[RelayedCall]) -> None:
+        confirmed: dict[Process, list[int]] = {}
+        for held in calls:
+            # A process that still runs the call stays busy until it says FINISHED.
+            if held.process is not None and held.is_done:
+                held.process.calls.pop(held.inner, None)
+                confirmed.setdefault(held.process, []).append(held.inner)
+        for process, numbers in confirmed.items():
+            process.link.send(Delivered(tuple(numbers)))

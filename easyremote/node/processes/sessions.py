@@ -13,13 +13,13 @@ import asyncio
 import logging
 import os
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
-from easyremote.errors import EasyRemoteError
+from easyremote.errors import EasyRemoteError, ProtocolError
 from easyremote.node.blob_store import BlobStore
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import NodePolicy
-from easyremote.node.processes.pools import Processes
+from easyremote.node.processes.pools import Pool, Processes
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.stopping import Stopping
@@ -31,19 +31,24 @@ from easyremote.protocol.builtins import (
     FILES,
     HAVE,
     INPUT,
+    KEEP,
     OUTPUT,
     RESTART,
     SEND,
     SESSIONS,
     VARIABLES,
+    open_request,
 )
+from easyremote.protocol.call import CallState
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import Message
+from easyremote.protocol.requests import Blobs, NewBlob, WidgetAnswer
+from easyremote.protocol.requests import Sessions as SessionList
 
-#: Bytes of a hash.
-HASH_SIZE = 32
 #: How many past calls OUTPUT and INPUT can still find.
 KNOWN_CALLS = 1000
+#: A function that runs for so many seconds holds up what was sent ahead behind it.
+SLOW = 0.01
 
 _log = logging.getLogger("easyremote.node")
 
@@ -63,9 +68,7 @@ class Sessions:
         self._node_id = node_id
         self.processes = Processes(self._serve, policy)
         self.calls = RelayedCalls(self)
-        self._stopping = Stopping(node_id, self.calls.finish)
-        #: The calls that wait for a process of their owner's pool.
-        self._waiting: dict[str, deque[RelayedCall]] = {}
+        self._stopping = Stopping(node_id, self)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
         #: The builtins whose calls wait in no queue.
@@ -73,6 +76,7 @@ class Sessions:
             END: self._end_session,
             RESTART: self._end_session,
             HAVE: self._answer_have,
+            KEEP: self._keep_blob,
             SESSIONS: self._answer_sessions,
             OUTPUT: self._place_beside,
             INPUT: self._place_beside,
@@ -84,7 +88,7 @@ class Sessions:
 
     def place(self, call: RelayedCall) -> None:
         """Give a call to its session's process, or to one of its owner's pool."""
-        if call.encoding not in BUILTINS[call.function].takes:
+        if call.encoding != BUILTINS[call.function].encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
         elif (at_once := self._at_once.get(call.function)) is not None:
@@ -103,19 +107,53 @@ class Sessions:
     def left(self, call: RelayedCall) -> None:
         """A call waits and runs no more; its process is free for the next one."""
         self._stopping.left(call)
-        waiting = self._waiting.get(call.owner, ())
-        if call in waiting:
-            self._waiting[call.owner].remove(call)
         process = call.process
-        if process is not None and call in process.queue:
+        if process is None:
+            waiting = self.processes.pool(call.owner).waiting
+            if call in waiting:
+                waiting.remove(call)
+        elif call in process.queue:
+            if process.queue[0] is call:
+                process.is_slow = False
             process.queue.remove(call)
             _note_use(process, call)
-            self._run_next(process)
+            if call.is_done and call.function == CALL:
+                pool = self.processes.pool(call.owner)
+                pool.ran(call.seconds)
+                self._run_next(process)
+                self._send_ahead(pool)
+            else:
+                self._run_next(process)
+
+    def freed(self, process: Process) -> None:
+        """A process may be free for the next call: one came back from it."""
+        self._run_next(process)
+
+    # -- what `Stopping` asks ----------------------------------------------------------------------
+
+    def finish(self, call: RelayedCall, outcome: Outcome) -> None:
+        """End a call with an outcome of the node's own."""
+        self.calls.finish(call, outcome)
+
+    def withdraw(self, call: RelayedCall) -> bool:
+        """Take a call back from its process; False where it has begun there, or may have."""
+        process = call.process
+        if process is None or process.ledger is None or not self.calls.take_back(call):
+            return False
+        self._run_next(process)
+        return True
+
+    def clear(self, process: Process) -> None:
+        """Take back what was sent ahead to a process and has not begun there; it waits again."""
+        pool = self.processes.pool(process.owner)
+        back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
+        pool.waiting.extendleft(reversed(back))
+        while pool.waiting and (free := self.processes.free(process.owner)) is not None:
+            self._enqueue(free, pool.waiting.popleft())
 
     def hand_back(self) -> None:
         """Return the calls that wait for a process and will get none here any more."""
-        waiting = [call for calls in self._waiting.values() for call in calls]
-        self._waiting.clear()
+        waiting = self.processes.waiting()
         for call in waiting:
             self._stopping.left(call)
         self.calls.hand_back(waiting)
@@ -126,11 +164,44 @@ class Sessions:
         free = self.processes.free(call.owner)
         if free is not None:
             self._enqueue(free, call)
-        else:
-            self._waiting.setdefault(call.owner, deque()).append(call)
-            self._stopping.waits(call)
+            return
+        pool = self.processes.pool(call.owner)
+        pool.waiting.append(call)
+        self._stopping.waits(call)
+        self._send_ahead(pool)
+
+    def _send_ahead(self, pool: Pool) -> None:
+        """Send what waits to processes that are busy with quick functions."""
+        while pool.waiting and (process := pool.ahead(pool.waiting[0])) is not None:
+            call = pool.waiting.popleft()
+            self._note_place(process, call)
+            self.calls.send_ahead(process, call)
+            if process.watched is None:
+                self._watch(process)
+
+    def _watch(self, process: Process) -> None:
+        """See to it that nothing waits behind a function that turns out to be slow."""
+
+        def look() -> None:
+            process.watched = None
+            if len(process.queue) < 2:
+                return
+            if process.queue[0] is head:
+                process.is_slow = True
+                self.clear(process)
+            else:
+                self._watch(process)
+
+        head = process.queue[0]
+        process.watched = asyncio.get_running_loop().call_later(SLOW, look)
 
     def _enqueue(self, process: Process, call: RelayedCall) -> None:
+        self._note_place(process, call)
+        self._run_next(process)
+        if not call.inner:
+            self._stopping.waits(call)
+
+    def _note_place(self, process: Process, call: RelayedCall) -> None:
         call.process = process
         self._known[call.owner, call.call_id.hex()] = process
         if len(self._known) > KNOWN_CALLS:
@@ -138,29 +209,30 @@ class Sessions:
         process.queue.append(call)
         process.origin = call.origin or process.origin
         _note_use(process, call)
-        self._run_next(process)
-        if not call.inner:
-            self._stopping.waits(call)
 
     def _run_next(self, process: Process) -> None:
         """Send the first of the queue to the process, unless it has it already."""
-        if process.queue:
-            call = process.queue[0]
-            if not call.inner:
-                self._stopping.left(call)  # it waits no more
+        if not process.queue:
+            if not process.session and not process.is_dead and process.is_free:
+                waiting = self.processes.pool(process.owner).waiting
+                if waiting:
+                    self._enqueue(process, waiting.popleft())
+            return
+        call = process.queue[0]
+        if call.state is CallState.DISPATCHED and not process.is_dead:
+            self._stopping.left(call)  # it waits no more
+            if call.inner:
+                self.calls.begins(call)
+            else:
                 self.calls.pass_to(process, call)
-                self._stopping.began(call)
-        elif not process.session and not process.is_dead:
-            waiting = self._waiting.get(process.owner)
-            if waiting:
-                self._enqueue(process, waiting.popleft())
+            self._stopping.began(call)
 
     def _without_session(self, call: RelayedCall) -> Outcome | None:
         """The outcome of a call that starts no session, where there is none."""
         if self.processes.has_session(call.owner, call.session):
             return None
         if call.function == COMM:
-            return plain_outcome({"is_open": False})  # its widgets went with it
+            return plain_outcome(WidgetAnswer(is_open=False))  # its widgets went with it
         if call.function == VARIABLES:
             text = f"Node {self._node_id!r} has no such session any more."
             return failure("not-found", text, may_have_run=False)
@@ -193,14 +265,32 @@ class Sessions:
         self.calls.finish(call, failure("not-found", text, may_have_run=False))
 
     def _answer_have(self, call: RelayedCall) -> None:
-        hashes = bytes(call.arguments)
-        starts = range(0, len(hashes), HASH_SIZE)
+        try:
+            asked: Blobs = open_request(HAVE, call.arguments)
+        except ProtocolError as error:
+            self.calls.finish(call, failure("protocol", str(error), may_have_run=False))
+            return
+        known = BlobStore(call.owner, os.getpid()).known(asked.hashes)
+        self.calls.finish(call, plain_outcome(Blobs(tuple(known))))
+
+    def _keep_blob(self, call: RelayedCall) -> None:
+        """Keep a blob, in a thread: a large one takes its time. Answer whether it is kept."""
+        try:
+            new: NewBlob = open_request(KEEP, call.arguments)
+        except ProtocolError as error:
+            self.calls.finish(call, failure("protocol", str(error), may_have_run=False))
+            return
+
+        def kept(done: asyncio.Future[bool]) -> None:
+            self.calls.finish(call, plain_outcome(not done.cancelled() and done.result()))
+
+        call.arguments = b""
         store = BlobStore(call.owner, os.getpid())
-        known = store.known(hashes[start : start + HASH_SIZE] for start in starts)
-        self.calls.finish(call, plain_outcome(known))
+        keeping = asyncio.get_running_loop().run_in_executor(None, store.keep, new.hash, new.data)
+        keeping.add_done_callback(kept)
 
     def _answer_sessions(self, call: RelayedCall) -> None:
-        self.calls.finish(call, plain_outcome(self.processes.sessions_of(call.owner)))
+        self.calls.finish(call, plain_outcome(SessionList(self.processes.sessions_of(call.owner))))
 
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new process."""
@@ -253,8 +343,10 @@ class Sessions:
         self.processes.remove(process)
         outcome = self._stopping.no_process(error)
         calls = [*process.queue, *(call for call in process.calls.values() if not call.has_turn)]
-        if not process.session and not self.processes.has_pool(process.owner):
-            calls += self._waiting.pop(process.owner, ())  # nobody else would take them
+        pool = self.processes.pool(process.owner)
+        if not process.session and not pool.processes:
+            calls += pool.waiting  # nobody else would take them
+            pool.waiting.clear()
         process.queue.clear()
         for call in calls:
             self.calls.lost(process, call, outcome)
@@ -263,7 +355,13 @@ class Sessions:
         """The process ended: its calls fail, what waited for it gets a new one."""
         process.is_dead = True
         self.processes.remove(process)
+        self.calls.hear_last(process)
         waiting = [call for call in process.queue if not call.inner]
+        waiting += [
+            call
+            for call in list(process.queue)
+            if call.inner and call.state is CallState.DISPATCHED and self.calls.take_back(call)
+        ]
         process.queue.clear()
         for call in list(process.calls.values()):
             outcome = self._stopping.crash(call, exit_code)
@@ -271,10 +369,14 @@ class Sessions:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)
         if not process.session:
-            waiting += self._waiting.pop(process.owner, ())
+            pool = self.processes.pool(process.owner)
+            waiting += pool.waiting
+            pool.waiting.clear()
         for call in waiting:
             call.process = None
             self.place(call)
+        if process.ledger is not None:
+            process.ledger.close()
 
 
 def _note_use(process: Process, call: RelayedCall) -> None:

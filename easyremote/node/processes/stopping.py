@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from typing import Protocol
 
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.protocol.builtins import CALL, CELL
@@ -18,6 +19,20 @@ from easyremote.protocol.messages import Cancel
 
 #: Seconds between an interrupt and SIGTERM, where the interrupt does not help.
 INTERRUPT_TIMEOUT = 5.0
+_CANCELLED = "The function was cancelled while it ran."
+
+
+class Keeper(Protocol):
+    """What knows which process has which call."""
+
+    def finish(self, call: RelayedCall, outcome: Outcome) -> None:
+        """End a call that no process runs."""
+
+    def withdraw(self, call: RelayedCall) -> bool:
+        """Take a call back from its process; False where it has begun there, or may have."""
+
+    def clear(self, process: Process) -> None:
+        """Take back all calls but the first from a process."""
 
 
 class Stopping:
@@ -27,13 +42,13 @@ class Stopping:
     ----------
     node_id
         For messages.
-    finish
-        Ends a call that no process has yet.
+    keeper
+        Ends and takes back calls that no process runs yet.
     """
 
-    def __init__(self, node_id: str, finish: Callable[[RelayedCall, Outcome], None]) -> None:
+    def __init__(self, node_id: str, keeper: Keeper) -> None:
         self._node_id = node_id
-        self._finish = finish
+        self._keeper = keeper
 
     def waits(self, call: RelayedCall) -> None:
         """A call waits for its turn: see to it that it does not wait too long."""
@@ -58,19 +73,36 @@ class Stopping:
     def stop(self, call: RelayedCall, *, kill: bool) -> None:
         """Cancel a call: take it out of its queue, interrupt it, or kill its process."""
         process = call.process
-        if process is None or not call.inner:
+        if process is None or not call.inner or self._is_withdrawn(call):
             text = "It was cancelled before it ran."
-            self._finish(call, failure("cancelled", text, may_have_run=False))
+            self._keeper.finish(call, failure("cancelled", text, may_have_run=False))
+        elif call.function == CALL:
+            text = "It was cancelled, and its process killed." if kill else _CANCELLED
+            self._interrupt(call, failure("cancelled", text), kill=kill)
         elif not call.has_turn:  # a question that its process answers beside what runs
             process.link.send(Cancel(call.inner))
         elif kill:
             call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
             process.signal(signal.SIGKILL)
         else:
-            if call.function == CALL:
-                call.stopping = failure("cancelled", "The function was cancelled while it ran.")
-                self._escalate(call)
             process.signal(signal.SIGINT)
+
+    def _is_withdrawn(self, call: RelayedCall) -> bool:
+        return call.function == CALL and self._keeper.withdraw(call)
+
+    def _interrupt(self, call: RelayedCall, why: Outcome, *, kill: bool = False) -> None:
+        """Interrupt a function, or kill its process; no other function must be hit by that."""
+        process = call.process
+        assert process is not None, "a process has it"
+        self._keeper.clear(process)
+        if not call.runs:
+            return  # it has just ended: its outcome is on its way
+        call.stopping = why
+        if kill:
+            process.signal(signal.SIGKILL)
+        else:
+            process.signal(signal.SIGINT)
+            self._escalate(call)
 
     def end(self, process: Process, why: str, then: Callable[[], None]) -> None:
         """End a process with what it runs; ``then`` is called when it has ended."""
@@ -97,6 +129,7 @@ class Stopping:
         return failure(
             "crashed",
             f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
+            may_have_run=call.function != CALL or call.has_begun,
             exit_code=exit_code,
         )
 
@@ -111,18 +144,22 @@ class Stopping:
         )
 
     def _waited_too_long(self, call: RelayedCall) -> None:
-        if not call.inner and not call.is_finished:
+        if not call.is_finished and (not call.inner or self._is_withdrawn(call)):
             busy = f"all processes of {self._node_id!r} are busy."
             if call.function == CELL:
                 busy = f"another cell runs in this session of {self._node_id!r}."
             text = f"No turn came in time: {busy} It did not run."
-            self._finish(call, failure("timeout", text, may_have_run=False))
+            self._keeper.finish(call, failure("timeout", text, may_have_run=False))
 
     def _ran_too_long(self, call: RelayedCall, limit: float) -> None:
         what = "The cell" if call.function == CELL else "The function"
-        call.stopping = failure("timeout", f"{what} ran longer than {limit:g} s; stopped.")
-        self._signal(call, signal.SIGINT)
-        self._escalate(call)
+        why = failure("timeout", f"{what} ran longer than {limit:g} s; stopped.")
+        if call.function == CALL:
+            self._interrupt(call, why)
+        else:
+            call.stopping = why
+            self._signal(call, signal.SIGINT)
+            self._escalate(call)
 
     def _escalate(self, call: RelayedCall) -> None:
         """If the interrupt does not help: SIGTERM, then SIGKILL."""
@@ -134,5 +171,6 @@ class Stopping:
         ]
 
     def _signal(self, call: RelayedCall, number: int) -> None:
-        if call.process is not None and call.has_turn:
+        is_meant = call.runs if call.function == CALL else call.has_turn
+        if call.process is not None and is_meant:
             call.process.signal(number)

@@ -1,4 +1,4 @@
-"""A process for shipped code: ``python -m easyremote.node.worker FD``.
+"""A process for shipped code: ``python -m easyremote.node.worker FD LEDGER``.
 
 Its main thread runs calls (``main_thread.py``), a second one serves the link to the supervisor
 (``link_thread.py``). ``tests/client/test_remote.py`` proves it.
@@ -7,11 +7,13 @@ Its main thread runs calls (``main_thread.py``), a second one serves the link to
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
 import sys
 import threading
 
+from easyremote.node.ledger import Ledger
 from easyremote.node.worker.link_thread import LinkThread
 
 
@@ -23,12 +25,14 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve the socket pair whose descriptor is the argument."""
+    """Serve the socket pair whose descriptor is the first argument; the second is the ledger's."""
     _die_with_parent()
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
+    ledger = Ledger(int(sys.argv[2]))
+    os.close(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    link = LinkThread()
+    link = LinkThread(ledger)
     threading.Thread(target=link.serve, args=(sock,), name="link", daemon=True).start()
     sys.argv = [""]
     link.main.run()

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from easyremote.events import Event
+from easyremote.events import CommClose, CommMessage, Event
 
 __all__ = ["Comms"]
 
@@ -52,27 +52,20 @@ class Comms:
         said = {"type": kind, "comm_id": comm_id, "buffers": copies, **_plain(content), **process}
         self._emit(msgspec.convert(said, Event))
 
-    def receive(self, request: dict[str, Any]) -> bool:
-        """Hand a message of the front end to its comm; False where that is closed.
-
-        Parameters
-        ----------
-        request
-            ``type``: ``comm_msg`` or ``comm_close``. ``parent``: the message's id. ``comm_id``,
-            ``data``, ``metadata``, ``buffers``: what it says.
-        """
-        comm = self._comms.get(request["comm_id"])
+    def receive(self, said: CommMessage | CommClose) -> bool:
+        """Hand a message of the front end to its comm; False where that is closed."""
+        comm = self._comms.get(said.comm_id)
         if comm is None:
             return False
         message = {
-            "header": {"msg_id": request["parent"], "msg_type": request["type"]},
-            "metadata": request["metadata"],
-            "content": {"comm_id": request["comm_id"], "data": request["data"]},
-            "buffers": [memoryview(buffer) for buffer in request["buffers"]],
+            "header": {"msg_id": self.parent, "msg_type": said.__struct_config__.tag},
+            "metadata": said.metadata,
+            "content": {"comm_id": said.comm_id, "data": said.data},
+            "buffers": [memoryview(buffer) for buffer in said.buffers],
         }
-        if request["type"] == "comm_close":
+        if isinstance(said, CommClose):
             comm._closed = True
-            del self._comms[request["comm_id"]]
+            del self._comms[said.comm_id]
             comm.handle_close(message)
         else:
             comm.handle_msg(message)

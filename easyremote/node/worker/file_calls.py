@@ -10,16 +10,27 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
-
-import msgspec
 
 from easyremote.node.outcomes import error_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
-from easyremote.protocol.builtins import FILES, SEND
+from easyremote.protocol.builtins import FILES, SEND, open_request
 from easyremote.protocol.callee import LocalCall
 from easyremote.protocol.held import Outcome, plain_outcome
+from easyremote.protocol.requests import (
+    AskForFiles,
+    DescribeFile,
+    FileDescription,
+    FileList,
+    FilePiece,
+    FilesAnswer,
+    FilesRequest,
+    FileStates,
+    ListFiles,
+    ReadPiece,
+    SendRequest,
+    WritePiece,
+)
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.files import Content
 
@@ -53,25 +64,23 @@ class FileCalls:
         while True:
             held, arguments = self._queue.get()
             try:
-                operation, *args = msgspec.msgpack.decode(arguments)
-                serve = _sending(held.owner) if held.function == SEND else _OF_A_SESSION
-                outcome = plain_outcome(serve[operation](*args))
+                request = open_request(held.function, arguments)
+                outcome = plain_outcome(_answer(request, held.owner))
             except Exception as error:  # it goes to who asked
                 outcome = error_outcome(error)
             del arguments  # it is large
             self._finish(held, outcome)
 
 
-def _sending(owner: str) -> dict[str, Callable[..., Any]]:
-    store = FileStore(owner)
-    return {
-        "have": lambda contents: store.have([Content(*each) for each in contents]),
-        "write": lambda digest, size, *piece: store.write(Content(digest, size), *piece),
-    }
-
-
-_OF_A_SESSION: dict[str, Callable[..., Any]] = {
-    "list": workplace.listing,
-    "describe": workplace.describe,
-    "read": workplace.read,
-}
+def _answer(request: SendRequest | FilesRequest, owner: str) -> FileStates | FilesAnswer:
+    match request:
+        case AskForFiles(contents):
+            return FileStates(tuple(FileStore(owner).have([Content(*each) for each in contents])))
+        case WritePiece(content, offset, data):
+            return FileStates((FileStore(owner).write(Content(*content), offset, data),))
+        case ListFiles():
+            return FileList(workplace.listing())
+        case DescribeFile(name):
+            return FileDescription(workplace.describe(name))
+        case ReadPiece(name, offset, size):
+            return FilePiece(workplace.read(name, offset, size))

@@ -25,7 +25,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Instance, Type
 
 from easyremote.events import ClearOutput, Display, DisplayUpdate, ErrorShown, Value
-from easyremote.node.outcomes import text_of
+from easyremote.raised import text_of
 
 _page_hook: Any = page.as_hook
 _OURS = os.path.join(os.path.dirname(__file__), "")

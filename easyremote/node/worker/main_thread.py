@@ -12,25 +12,35 @@ import inspect
 import os
 import queue
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from easyremote.errors import CallLost
 from easyremote.events import Stream, StreamName
-from easyremote.node.blob_store import BlobStore
+from easyremote.node.blob_store import BlobMissing, BlobStore
+from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.showing import Showing, Work
-from easyremote.protocol.builtins import CELL, COMM, SESSION, VARIABLES
+from easyremote.protocol.builtins import (
+    BUILTINS,
+    CALL,
+    CELL,
+    COMM,
+    SESSION,
+    VARIABLES,
+    open_request,
+)
 from easyremote.protocol.callee import Callee
-from easyremote.protocol.held import Outcome, failure, plain_outcome
+from easyremote.protocol.held import Outcome, plain_outcome
+from easyremote.protocol.messages import INLINE_LIMIT, Finished, Payload, encode
+from easyremote.protocol.requests import InputReply
+from easyremote.protocol.streams import Buffer
+from easyremote.serialize.calls import Functions
 from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 
@@ -38,6 +48,10 @@ if TYPE_CHECKING:  # IPython takes a third of a second; a shipped function does 
     from easyremote.node.worker.shell import Shell
 
 __all__ = ["MainThread"]
+
+
+#: A call that is over with its outcome, None where it did not run, and what to do then.
+Ended = tuple[Work, Outcome | None, Callable[[], object]]
 
 
 class MainThread:
@@ -49,22 +63,38 @@ class MainThread:
         Holds the calls.
     showing
         Takes what they show.
+    ledger
+        Where functions are noted that begin and end.
     on_link
         Runs something on the link's thread.
+    post
+        Takes the end of a call.
     """
 
-    def __init__(self, callee: Callee, showing: Showing, on_link: Callable[..., object]) -> None:
+    def __init__(
+        self,
+        callee: Callee,
+        showing: Showing,
+        ledger: Ledger,
+        on_link: Callable[..., object],
+        post: Callable[[Ended], None],
+    ) -> None:
         self._callee = callee
         self._showing = showing
+        self._ledger = ledger
         self._on_link = on_link
+        self._post = post
         self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
         #: Is set when one more item of a generator may be welcome.
         self.room = threading.Event()
         self._shell: Shell | None = None
-        #: Whose calls these are; a process has one owner.
-        self._owner = ""
+        self._functions = Functions()
+        self._takes_interrupts = False
+        #: Of whom these calls are; a process has one owner.
+        self._blobs: BlobStore | None = None
         self._capture: Capture | None = None
-        #: What runs, for messages.
+        #: What runs; and its name, for messages.
+        self.running: Work | None = None
         self._running = ""
         self._in_shell = {
             CELL: self._run_cell,
@@ -79,9 +109,9 @@ class MainThread:
         """Run a call after those that came before."""
         self._queue.put(work)
 
-    def answer(self, answer: tuple[int, str, str]) -> bool:
+    def answer(self, reply: InputReply) -> bool:
         """Give what runs the answer to what it asks; False if it does not ask that."""
-        return self._shell is not None and self._shell.stdin.answer(*answer)
+        return self._shell is not None and self._shell.stdin.answer(reply)
 
     # -- on the main thread ------------------------------------------------------------------------
 
@@ -92,17 +122,26 @@ class MainThread:
                 work = self._queue.get()
             except KeyboardInterrupt:
                 continue  # it was meant for a call that has just ended
+            is_function = work.held.function == CALL
             try:
+                if is_function and not self._ledger.begin(work.number):
+                    self._post((work, None, _nothing))  # its supervisor has taken it back
+                    continue
                 outcome = self._run(work)
             except KeyboardInterrupt as error:
                 outcome = error_outcome(error)  # it came just after the user's code
-            self._end(work, outcome)
+            while work.is_open:
+                try:
+                    self._end(work, outcome)
+                except KeyboardInterrupt:
+                    continue  # as above
 
     def _run(self, work: Work) -> Outcome:
         held, record = work.held, work.record
-        began = time.monotonic()
-        if not self._owner:
-            self._owner = held.owner
+        began = work.began = time.monotonic()
+        self.running = work
+        if self._blobs is None:
+            self._blobs = BlobStore(held.owner, os.getppid())
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
         self._showing.call_begins(record)
@@ -111,10 +150,9 @@ class MainThread:
         if held.function == CELL:
             self._tell_of_late_output()
         try:
-            # An interrupt that came while this process started waits for its first call.
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            self._take_interrupts()
             value = run(work)
-            if work.encoding == "msgpack":
+            if BUILTINS[held.function].encoding == "msgpack":
                 return plain_outcome(value)
         except KeyboardInterrupt as error:
             return error_outcome(error)
@@ -124,26 +162,46 @@ class MainThread:
             self._showing.call_ended(record)
         return value_outcome(value, "pickle5", self._running, time.monotonic() - began)
 
+    def _take_interrupts(self) -> None:
+        """An interrupt that came while this process started has waited for its first call."""
+        if not self._takes_interrupts:
+            self._takes_interrupts = True
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
     def _end(self, work: Work, outcome: Outcome) -> None:
         if self._capture is not None:
             self._capture.flush()
         if self._showing.is_fork:
             os._exit(1 if outcome.code else 0)  # the cell's other process goes on
+        self.running = None
+        written = self._written(work, outcome)
+        if written:
+            self._ledger.end(work.number, written)
+            self._post((work, outcome, _nothing))
+            work.is_open = False
+            return
         done = threading.Event()
-
-        def end() -> None:
-            try:
-                self._showing.end(work, outcome)
-            except Exception as error:  # a mistake of ours: its caller hears of it
-                traceback.print_exc(file=sys.__stderr__)
-                text = f"What {self._running} showed can't be sent: {error!r}."
-                self._callee.finish(work.held, failure("internal", text))
-            finally:
-                done.set()
-
-        self._on_link(end)
+        self._post((work, outcome, done.set))
         while not done.wait(0.5):
             pass  # bounded by the link's thread, which ends the process when it ends
+        work.is_open = False
+        if work.held.function == CALL:
+            self._ledger.end(work.number)
+
+    def _written(self, work: Work, outcome: Outcome) -> bytes:
+        """The outcome of a function as its supervisor finds it if this process dies now.
+
+        Empty where it is not kept: then the next call has to wait until this one's outcome is sent.
+        """
+        is_quiet = not work.has_begun and not work.record.buffer.has_events
+        if work.held.function != CALL or not is_quiet or outcome.size > INLINE_LIMIT:
+            return b""
+        payload = Payload(outcome.encoding, outcome.size, b"".join(outcome.parts))
+        finished = Finished(
+            work.number, payload, outcome.code, outcome.may_have_run, outcome.seconds
+        )
+        written = encode(finished)
+        return written if self._ledger.holds(written) else b""
 
     def _prepare(self, function: str) -> Callable[[Work], object]:
         """What runs such a call; it has taken over the process's output."""
@@ -159,8 +217,12 @@ class MainThread:
             from easyremote.node.worker.shell import Shell
 
             workplace.enter()
-            self._shell = Shell(self._showing.emit, BlobStore(self._owner, os.getppid()).get)
+            self._shell = Shell(self._showing.emit, self._blob)
         return self._shell
+
+    def _blob(self, hash_: bytes, piece: Buffer | None) -> Buffer:
+        assert self._blobs is not None, "a call has begun"
+        return self._blobs.get(hash_, piece)
 
     def _tell_of_late_output(self) -> None:
         for call_id, size in self._showing.take_late():
@@ -189,14 +251,21 @@ class MainThread:
 
     def _run_plainly(self, work: Work) -> object:
         self._running = "it"
-        return self._get_shell().variables.serve_plain(msgspec.msgpack.decode(work.take()))
+        return self._get_shell().variables.serve_plain(open_request(VARIABLES, work.take()))
 
     def _run_comm(self, work: Work) -> object:
         self._running = "it"
-        return self._get_shell().receive_comm(load(work.take()))
+        return self._get_shell().receive_comm(open_request(COMM, work.take()))
 
     def _run_function(self, work: Work) -> object:
-        function, args, kwargs = load(work.take())
+        try:
+            function, args, kwargs = self._functions.open(work.take(), self._blob)
+        except BlobMissing:
+            raise CallLost(
+                "A large argument had to make room on its node before the function's turn came. "
+                "The function did not run; submit it again.",
+                may_have_run=False,
+            ) from None
         self._running = f"{getattr(function, '__name__', 'the function')}()"
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
@@ -231,6 +300,10 @@ class MainThread:
 
         self._on_link(send)
         sent.wait()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 async def _await(value: Any) -> Any:

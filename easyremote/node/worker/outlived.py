@@ -38,8 +38,9 @@ class Outlived(Generic[T]):
 
     def call_ended(self, call: T) -> None:
         """Threads that this call started, and that still work, belong to it."""
-        frames = sys._current_frames()
-        for thread in set(threading.enumerate()) - self._before:
+        started = set(threading.enumerate()) - self._before
+        frames = sys._current_frames() if started else {}
+        for thread in started:
             frame = frames.get(thread.ident or 0)
             if isinstance(thread, threading.Timer) or not _is_idle(frame):
                 self._calls[thread] = call

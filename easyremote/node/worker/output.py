@@ -102,6 +102,11 @@ class OutputBuffer:
             case _:
                 self._show(event)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether there is anything to take."""
+        return bool(self._pending or self._tail or self._progress or self._left_out)
+
     def next_flush(self, now: float) -> float | None:
         """When to call `take` next; None while there is nothing to take."""
         due = [self._last_flush + FLUSH_INTERVAL] if self._pending else []

@@ -73,6 +73,8 @@ class _Pipe:
 
     def flush(self) -> None:
         """In a child: write an unfinished line as well."""
+        if not self._line:
+            return
         line, self._line = self._line, ""
         data = memoryview(line.encode("utf-8", "replace"))
         while data:
@@ -153,14 +155,18 @@ class Capture:
         sys.stdout = _Stream(out, [err], 1)
         sys.stderr = _Stream(err, [out], 2)
         threading.Thread(target=self._read, name="output", daemon=True).start()
+        self._poll = select.poll()
         for pipe in self._pipes:
+            self._poll.register(pipe.read_end, select.POLLIN)
             os.register_at_fork(after_in_child=pipe.forked)
 
     def flush(self) -> None:
         """Publish what C code and ended children have written."""
         _LIBC.fflush(None)
+        has_come = {descriptor for descriptor, _ in self._poll.poll(0)}
         for pipe in self._pipes:
-            pipe.drain()
+            if pipe.read_end in has_come:
+                pipe.drain()
             pipe.flush()
 
     def _read(self) -> None:

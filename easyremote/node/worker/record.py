@@ -78,6 +78,11 @@ class Record:
         """Whether a reader has room. The events of a call that is over are always logged."""
         return self.outcome is not None or any(r.held.window_is_open for r in self.readers)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its call has ended, and nobody reads it any more."""
+        return self.outcome is not None and not self.readers
+
     def write(self, events: list[Event]) -> None:
         """Log events that left the buffer."""
         seen = min((reader.version for reader in self.readers), default=self._version)
@@ -145,17 +150,23 @@ class Records:
 
     def __init__(self) -> None:
         self._records: OrderedDict[bytes, Record] = OrderedDict()
+        #: What all of them hold, as it was when it was counted, and after how many calls it is due
+        #: again: most calls print nothing, and come by the thousand.
+        self._bytes = self._bytes_due = 0
 
     def add(self, call_id: bytes, record: Record) -> None:
         """Keep a record. Old records whose calls are over are dropped to make room."""
         self._records[call_id] = record
-        size = sum(each.size for each in self._records.values())
-        for key, old in list(self._records.items()):
-            if len(self._records) <= CALLS and size <= TOTAL_LIMIT:
+        self._bytes_due -= 1
+        if self._bytes_due <= 0:
+            self._bytes_due = CALLS // 2
+            self._bytes = sum(each.size for each in self._records.values())
+        while len(self._records) > CALLS or self._bytes > TOTAL_LIMIT:
+            over = (key for key, old in self._records.items() if old.is_over)
+            key = next(over, None)
+            if key is None:
                 break
-            if old.outcome is not None and not old.readers:
-                size -= old.size
-                del self._records[key]
+            self._bytes -= self._records.pop(key).size
 
     def find(self, prefix: str) -> Record | None:
         """The newest record whose id, in hexadecimal, begins with ``prefix``."""

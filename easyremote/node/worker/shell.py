@@ -25,15 +25,17 @@ from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.folders import own_folder
-from easyremote.node.outcomes import text_of
+from easyremote.node.outcomes import remote_error
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
 from easyremote.node.worker.environment import Environment
 from easyremote.node.worker.modules import Modules, ModulesMissing
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.stdin import NOBODY, Stdin
-from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables, remote_error
+from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables
 from easyremote.progress import end_bars, publish_to
+from easyremote.protocol.requests import WidgetAnswer, WidgetMessage
+from easyremote.raised import text_of
 from easyremote.serialize.classes import live_in
 from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
@@ -151,33 +153,22 @@ class Shell:
         gone = self.variables.gone(request.get("writes", ()), _key(request))
         return {"gone": gone, "deleted": request["deleted"]}
 
-    def receive_comm(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Hand a message of the front end to a widget.
-
-        Parameters
-        ----------
-        request
-            See `Comms.receive`. ``process``: in which process the widget was made.
-
-        Returns
-        -------
-        dict
-            ``is_open``: whether the widget is there.
-        """
-        if request["process"] != self._process:
-            return {"is_open": False}
+    def receive_comm(self, request: WidgetMessage) -> WidgetAnswer:
+        """Hand a message of the front end to a widget."""
+        if request.process != self._process:
+            return WidgetAnswer(is_open=False)
         self.stdin.refusal = "a widget's callback runs beside the notebook's cells"
-        self._comms.parent = request["parent"]
+        self._comms.parent = request.parent
         self._uninterrupted.install()
         is_open, error = True, None
         try:
-            is_open = self._comms.receive(request)
+            is_open = self._comms.receive(request.event)
         except BaseException as raised:  # noqa: B036 - whatever a callback raises is shown
             error = raised
             self._ip.showtraceback()
         end_bars(error)
         self._capture.flush()
-        return {"is_open": is_open}
+        return WidgetAnswer(is_open)
 
     def _receive(self, request: dict[str, Any]) -> list[str]:
         if "packed" not in request:
@@ -188,10 +179,8 @@ class Shell:
                 request.pop("packed"), request.get("shared"), request.get("released", ())
             )
         except ModuleNotFoundError as error:
-            raise remote_error(
-                "ModuleNotFoundError",
-                f"A variable of the cell needs {error.name!r}, which is not installed on the node.",
-            ) from None
+            missing = f"needs {error.name!r}, which is not installed on the node."
+            raise _module_missing(f"A variable of the cell {missing}", error) from None
 
     def _import(self, imports: dict[str, str], submodules: Iterable[str]) -> None:
         for name, module in [*imports.items(), *(("", each) for each in submodules)]:
@@ -201,9 +190,8 @@ class Shell:
                     self._ip.user_ns[name] = imported
             except ModuleNotFoundError as error:
                 missing = f"but {error.name!r} is not installed on the node."
-                raise remote_error(
-                    "ModuleNotFoundError", f"The cell uses {name or module!r}, {missing}"
-                ) from None
+                text = f"The cell uses {name or module!r}, {missing}"
+                raise _module_missing(text, error) from None
 
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
@@ -225,11 +213,9 @@ class Shell:
         request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
         request["deleted"] = [n for n in before if n not in ip.user_ns and not n.startswith("_")]
         self.variables.left = lambda: self._left(request) if error is not None else {}
-        if isinstance(error, SystemExit):
-            raise remote_error("SystemExit", _NO_EXIT)
         if error is not None:
             shown = ip.kept_error.traceback if ip.kept_error else ""
-            raise _error(type(error).__name__, text_of(error), shown)
+            raise _as_remote(error, shown)
         if ip.kept_error is not None:  # of a %run, say: the cell went on
             ip.emit(ip.kept_error)
         return value
@@ -326,13 +312,15 @@ def _key(request: dict[str, Any]) -> str | None:
     return key
 
 
-def _error(type_name: str, message: str, traceback: str = "") -> RemoteError:
-    text = traceback or f"{type_name}: {message}"
-    return RemoteError(
-        _CELL_FILE.sub(r"Cell In[\2]", message),
-        type_name=type_name,
-        remote_traceback=_CELL_FILE.sub(r"Cell In[\2]", text),
-    )
+def _as_remote(error: BaseException, shown: str) -> RemoteError:
+    if isinstance(error, SystemExit):
+        shown = f"SystemExit: {text_of(error)}\n{_NO_EXIT}"
+    message = _CELL_FILE.sub(r"Cell In[\2]", text_of(error))
+    return remote_error(error, _CELL_FILE.sub(r"Cell In[\2]", shown), message)
+
+
+def _module_missing(text: str, error: ModuleNotFoundError) -> RemoteError:
+    return remote_error(ModuleNotFoundError(text, name=error.name, path=error.path))
 
 
 def _ipython(emit: Callable[[Event], None]) -> Any:

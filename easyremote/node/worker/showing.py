@@ -22,6 +22,7 @@ from easyremote.protocol.builtins import OUTPUT
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.held import Outcome, failure, plain_outcome
+from easyremote.protocol.requests import CallStatus, Replay
 from easyremote.protocol.streams import Buffer
 
 __all__ = ["Showing", "Work"]
@@ -32,11 +33,20 @@ class Work:
     """One call for the main thread."""
 
     held: LocalCall
-    encoding: str
     arguments: Buffer
     record: Record = field(default_factory=Record)
+    #: When the main thread began it, on the monotonic clock.
+    began: float = 0.0
     #: Whether its caller was told that it started, and reads its record.
     has_begun: bool = False
+    #: For the main thread: whether its end is still to be told. For the link's: whether it was.
+    is_open: bool = True
+    is_over: bool = False
+    #: Its number on the link when it came.
+    number: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.number = self.held.call
 
     def take(self) -> Buffer:
         """The arguments, for whoever lets go of them as soon as they are loaded: they are large."""
@@ -167,23 +177,28 @@ class Showing:
 
     def end(self, work: Work, outcome: Outcome) -> None:
         """Send what is left of a call's events, then its outcome."""
-        self.begin(work)
         record = work.record
         with self._lock:
             events = record.buffer.take_all()
             record.outcome, self._carrier = outcome, None
+        if not events and not work.has_begun:  # the common case: its outcome says it all
+            with self._lock:
+                self._records.add(work.held.call_id, record)
+            self._callee.finish(work.held, outcome)
+            return
+        self.begin(work)
         if events:
             record.write(events)
         self._pump(record)
 
-    def replay(self, held: LocalCall, how: tuple[bool, bool]) -> None:
+    def replay(self, held: LocalCall, how: Replay) -> None:
         """Send what another call has shown and, if wanted, what it will show until its end."""
         record = self._records.find(held.session)
         self._callee.started(held)
         if record is None:
-            self._callee.finish(held, plain_outcome({"state": "queued"}))
+            self._callee.finish(held, plain_outcome(CallStatus("queued")))
             return
-        reader = Reader(held, *how)
+        reader = Reader(held, how.follow, how.bars_only)
         record.readers.append(reader)
         self._reading[held] = record, reader
         self._pump(record)
@@ -241,10 +256,11 @@ class Showing:
             assert outcome is not None, "its own reader follows it to the end"
             self._callee.finish(reader.held, outcome)
             return
-        answer: dict[str, object] = {"state": "running" if outcome is None else "done"}
+        error = None
         if outcome is not None and outcome.code:
-            answer["error"] = unpack_error(b"".join(map(bytes, outcome.parts)))
-        self._callee.finish(reader.held, plain_outcome(answer))
+            error = unpack_error(b"".join(map(bytes, outcome.parts)))
+        status = CallStatus("running" if outcome is None else "done", error)
+        self._callee.finish(reader.held, plain_outcome(status))
 
 
 def _print_plainly(event: Event) -> None:

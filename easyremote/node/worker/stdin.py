@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 
 from easyremote.events import InputRequest
+from easyremote.protocol.requests import InputReply
 
 __all__ = ["NOBODY", "Stdin"]
 
@@ -36,7 +37,7 @@ class Stdin:
     def __init__(self, emit: Callable[[InputRequest], None]) -> None:
         self._emit = emit
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, queue.SimpleQueue[tuple[str, str]]] = {}
+        self._waiting: dict[int, queue.SimpleQueue[InputReply]] = {}
         #: Why nobody can be asked; empty where somebody can.
         self.refusal = NOBODY
 
@@ -52,14 +53,14 @@ class Stdin:
     def getpass(self, prompt: str = "Password: ", stream: object = None, **how: object) -> str:
         return self._ask(str(prompt), is_secret=True)
 
-    def answer(self, number: int, text: str, error: str) -> bool:
+    def answer(self, reply: InputReply) -> bool:
         """Give the answer to a question, or say why there is none; False if nobody waits for it.
 
         Called on any thread.
         """
-        waiting = self._waiting.pop(number, None)
+        waiting = self._waiting.pop(reply.number, None)
         if waiting is not None:
-            waiting.put((text, error))
+            waiting.put(reply)
         return waiting is not None
 
     def _ask(self, prompt: str, *, is_secret: bool) -> str:
@@ -69,9 +70,9 @@ class Stdin:
         waiting = self._waiting[number] = queue.SimpleQueue()
         try:
             self._emit(InputRequest(number, prompt, is_secret))
-            text, error = waiting.get()  # an interrupt of the cell ends it
+            reply = waiting.get()  # an interrupt of the cell ends it
         finally:
             self._waiting.pop(number, None)
-        if error:
-            raise EOFError(f"A cell on a node can't ask for input: {error}. {_HINT}")
-        return text
+        if reply.error:
+            raise EOFError(f"A cell on a node can't ask for input: {reply.error}. {_HINT}")
+        return reply.text

@@ -17,10 +17,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from easyremote.errors import CannotReturn, CannotShip, NotFound, RemoteError
+import msgspec
+
+from easyremote.errors import CannotReturn, CannotShip, NotFound
 from easyremote.guarded import attribute
 from easyremote.node.blob_store import BlobMissing
+from easyremote.node.outcomes import remote_error
 from easyremote.node.worker.packages import installed
+from easyremote.protocol.requests import DeleteVariable, ListVariables, VariablesRequest
+from easyremote.protocol.requests import Variables as PlainVariables
 from easyremote.serialize.blobs import Packed, Wire, pack, unpack
 from easyremote.serialize.graph.graph import Graph, Stale, Told
 from easyremote.serialize.graph.limits import Limits, tell_within
@@ -217,14 +222,14 @@ class Variables:
         args = unpack(arguments, self._blob)["args"]
         return {"process": self._process, **_OPERATIONS[operation](self, *args)}
 
-    def serve_plain(self, request: object) -> dict[str, Any]:
-        """Answer who does not unpickle what a session says: ``["list"]``, ``["delete", NAME]``."""
+    def serve_plain(self, request: VariablesRequest) -> PlainVariables:
+        """Answer who does not unpickle what a session says."""
         match request:
-            case ["list"]:
-                return self.list()
-            case ["delete", str(name)]:
-                return self.delete([name])
-        raise NotFound(f"A session has no plain answer to {request!r}.")
+            case ListVariables():
+                return msgspec.convert(self.list(), PlainVariables)
+            case DeleteVariable(name):
+                self.delete([name])
+                return PlainVariables({})
 
     def list(self) -> dict[str, Any]:
         shown = {
@@ -289,9 +294,7 @@ class Variables:
             ours = error.__traceback__
             trace = ours and ours.tb_next and ours.tb_next.tb_next
             lines = traceback.format_exception(type(error), error, trace)
-            raise RemoteError(
-                str(error), type_name=type(error).__name__, remote_traceback="".join(lines)
-            ) from None
+            raise remote_error(error, "".join(lines)) from None
         parcel = Parcel(self, Limits(), Graph())
         parcel.add("", value)
         return parcel.answer()
@@ -388,8 +391,3 @@ def _held(number: int) -> Any:
 def _rough_size(value: object) -> int:
     size = attribute(value, "nbytes")
     return size if isinstance(size, int) else sys.getsizeof(value, 0)
-
-
-def remote_error(type_name: str, message: str) -> RemoteError:
-    """An error of a cell that we found ourselves."""
-    return RemoteError(message, type_name=type_name, remote_traceback=f"{type_name}: {message}")

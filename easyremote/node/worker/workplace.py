@@ -11,17 +11,15 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from easyremote.errors import NotFound, UsageError
 from easyremote.node.folders import own_folder
-from easyremote.serialize.files import File
+from easyremote.protocol.requests import FileInfo
+from easyremote.serialize.files import Content, File
 
 __all__ = ["describe", "enter", "listing", "place", "read"]
 
 OUTPUTS = "outputs"
-#: Bytes of one piece at the most.
-PIECE_MAX = 16_000_000
 
 
 def enter() -> None:
@@ -51,18 +49,18 @@ def place(name: str, came: str) -> str:
     return str(path)
 
 
-def listing() -> list[dict[str, Any]]:
-    """What is in ``outputs/``, and what was sent: name (bytes), size, time, whether it was sent."""
+def listing() -> tuple[FileInfo, ...]:
+    """What is in ``outputs/``, and what was sent."""
     sent = {path.name: path for path in sorted(own_folder("files").glob("*/*"), key=_came)}
     found = [_entry(name, path, is_sent=True) for name, path in sorted(sent.items())]
     for path in _files(_outputs()):
         with contextlib.suppress(FileNotFoundError):  # it is being worked with
             name = path.relative_to(_outputs()).as_posix()
             found.append(_entry(name, path, is_sent=False))
-    return found
+    return tuple(found)
 
 
-def describe(name: bytes) -> dict[str, Any]:
+def describe(name: bytes) -> Content:
     """What is in an output.
 
     Raises
@@ -70,15 +68,14 @@ def describe(name: bytes) -> dict[str, Any]:
     NotFound
         There is none of that name.
     """
-    content = File(_output(name)).content
-    return {"digest": content.digest, "size": content.size}
+    return File(_output(name)).content
 
 
 def read(name: bytes, offset: int, size: int) -> bytes:
     """A piece of an output; empty at its end."""
     with open(_output(name), "rb") as opened:
         opened.seek(offset)
-        return opened.read(min(size, PIECE_MAX))
+        return opened.read(size)
 
 
 def _outputs() -> Path:
@@ -115,11 +112,7 @@ def _came(path: Path) -> float:
     return path.lstat().st_mtime
 
 
-def _entry(name: str, path: Path, *, is_sent: bool) -> dict[str, Any]:
+def _entry(name: str, path: Path, *, is_sent: bool) -> FileInfo:
     stat = path.stat()
-    return {
-        "name": os.fsencode(name),
-        "size": stat.st_size,
-        "time": _came(path) if is_sent else stat.st_mtime,
-        "is_sent": is_sent,
-    }
+    time = _came(path) if is_sent else stat.st_mtime
+    return FileInfo(os.fsencode(name), stat.st_size, time, is_sent)

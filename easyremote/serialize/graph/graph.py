@@ -24,11 +24,12 @@ from easyremote.serialize.files import File, collected
 from easyremote.serialize.graph.apply import apply
 from easyremote.serialize.graph.changes import ATOMS, Change, comparison
 from easyremote.serialize.graph.look import Look
+from easyremote.serialize.graph.pickles import Pickled, pickle_graph, unpickle_graph
 from easyremote.serialize.graph.shared import thing, to_share
 from easyremote.serialize.graph.table import Table
 from easyremote.serialize.memory import is_array
 from easyremote.serialize.refs import Elsewhere
-from easyremote.serialize.values import Buffer, Pickled, Version, pickle_graph, unpickle_graph
+from easyremote.serialize.values import Buffer, Version
 
 __all__ = ["Graph", "Look", "Stale", "Told"]
 

@@ -22,10 +22,10 @@ from typing import Any
 from easyremote.serialize.by_value import Known
 from easyremote.serialize.functions import Cell
 from easyremote.serialize.graph.changes import ATOMS
+from easyremote.serialize.graph.pickles import Pickled
 from easyremote.serialize.memory import Memories
 from easyremote.serialize.modules import travels_by_reference
 from easyremote.serialize.refs import Elsewhere
-from easyremote.serialize.values import Pickled
 
 __all__ = ["known", "thing", "to_share"]
 

@@ -159,10 +159,13 @@ class Flow(ast.NodeVisitor):
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         self._all(node.items)
+        start = self._state
         if any(_last_name(item.context_expr) in _SWALLOWING for item in node.items):
             self._perhaps(*node.body)
         else:
             self._all(node.body)
+        if self._state is None:  # of a body that raises at its end: any manager may swallow that
+            self._state = start
 
     visit_AsyncWith = visit_With
 

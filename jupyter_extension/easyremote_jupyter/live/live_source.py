@@ -13,14 +13,14 @@ import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from easyremote.client.client import Client
-from easyremote.client.info import FunctionInfo
 from easyremote.client.session import ask_for_sessions
 from easyremote.errors import EasyRemoteError
 from easyremote.panel.feed import PanelFeed
 from easyremote.panel.messages import JobBars, Snapshot, Unavailable
+from easyremote.protocol.requests import SessionInfo
+from easyremote.protocol.snapshot import FunctionInfo
 
 __all__ = ["Live", "LiveSource"]
 
@@ -44,7 +44,7 @@ class Live:
     bars: dict[str, JobBars] = field(default_factory=dict)
     functions: list[FunctionInfo] = field(default_factory=list)
     #: The sessions, each with its node; see `ask_for_sessions`.
-    sessions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    sessions: list[tuple[str, SessionInfo]] = field(default_factory=list)
 
 
 class LiveSource:
@@ -119,5 +119,5 @@ class LiveSource:
         found = []
         for node_id, answer in asked.items():
             with contextlib.suppress(EasyRemoteError):  # the node has just gone away
-                found += [(node_id, each) for each in answer.result()]
+                found += [(node_id, each) for each in answer.result().sessions]
         self._live.sessions = found

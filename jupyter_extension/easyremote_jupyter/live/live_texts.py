@@ -109,7 +109,7 @@ def _functions(live: Live) -> Section:
 def _sessions(live: Live) -> Section:
     """The sessions of this key, which keep variables."""
     rows = [
-        (node_id, what["session"], "busy" if what["busy"] else f"idle {elapsed(what['idle'])}")
+        (node_id, what.session, "busy" if what.busy else f"idle {elapsed(what.idle)}")
         for node_id, what in live.sessions
     ]
     return Section("Sessions", ("Node", "Session", ""), rows, "No sessions yet: a cell starts one.")

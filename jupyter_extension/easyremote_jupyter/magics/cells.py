@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.inputtransformer2 import TransformerManager, leading_indent
 
 from easyremote.errors import UsageError
 
-__all__ = ["ATTACHED_MAGIC", "CellTransformer", "is_empty", "refuse_nested"]
+__all__ = ["ATTACHED_MAGIC", "CellTransformer", "dedented", "is_empty", "refuse_nested"]
 
 #: The cell magic that runs a cell on the attached node. People don't type it.
 ATTACHED_MAGIC = "remote_attached"
@@ -57,6 +57,17 @@ class CellTransformer:
         if _COMPANION.search(source):
             return lines
         return [f"%%{ATTACHED_MAGIC}\n", *lines]
+
+
+def dedented(source: str) -> str:
+    """A cell without the indentation of its first line, which IPython removes from plain cells.
+
+    The numbers of its lines stay as they are.
+    """
+    lines = source.splitlines(keepends=True)
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    untyped: Any = leading_indent
+    return "".join([*lines[:first], *untyped(lines[first:])])
 
 
 def is_empty(source: str) -> bool:

@@ -21,8 +21,8 @@ from easyremote.errors import EasyRemoteError
 from easyremote_jupyter.jobs import Jobs
 from easyremote_jupyter.live.live_panel import LivePanel
 from easyremote_jupyter.magics.options import Options, parse
-from easyremote_jupyter.output.display import one_line_errors
 from easyremote_jupyter.output.node_table import NodeTable, watch_nodes
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.places.attachment import Attachment
 from easyremote_jupyter.places.places import Places
 from easyremote_jupyter.widgets.widgets import Widgets

@@ -25,9 +25,9 @@ from IPython.core.completer import (
 )
 
 import easyremote
-from easyremote.client.info import NodeInfo
 from easyremote.client.targets import ANY, FACTS
 from easyremote.errors import EasyRemoteError
+from easyremote.protocol.snapshot import NodeInfo
 from easyremote_jupyter.magics.options import PARSER
 from easyremote_jupyter.places.places import Places
 

@@ -14,8 +14,8 @@ from IPython.core.magic import line_magic, magics_class
 from easyremote.node.worker.packages import installed
 from easyremote_jupyter.magics.options import parse
 from easyremote_jupyter.magics.place_magics import PlaceMagics
-from easyremote_jupyter.output.display import one_line_errors
 from easyremote_jupyter.output.tables import html_table, text_table
+from easyremote_jupyter.output.tracebacks import one_line_errors
 
 __all__ = ["EnvironmentMagics", "EnvironmentTable"]
 

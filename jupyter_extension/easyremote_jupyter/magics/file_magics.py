@@ -20,8 +20,9 @@ from easyremote.errors import NotFound, UsageError
 from easyremote_jupyter.magics.job_magics import make_parser
 from easyremote_jupyter.magics.options import parse, parse_target, split_words
 from easyremote_jupyter.magics.place_magics import PlaceMagics
-from easyremote_jupyter.output.display import Output, one_line_errors
+from easyremote_jupyter.output.display import Output
 from easyremote_jupyter.output.tables import html_table, text_table
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.places.places import Place
 
 __all__ = ["FileMagics", "FileTable"]

@@ -18,9 +18,11 @@ from easyremote.client.job import RemoteJob
 from easyremote.client.session import replay
 from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 from easyremote.events import Display, Event, InputRequest, Value
+from easyremote.protocol.requests import CallStatus
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
 from easyremote_jupyter.magics.options import seconds, split_words
-from easyremote_jupyter.output.display import Output, one_line_errors, show_notice
+from easyremote_jupyter.output.display import Output, show_notice
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.output.watch import watch
 
 __all__ = ["JobMagics", "make_parser"]
@@ -159,7 +161,7 @@ class JobMagics(Magics):
 
     def _show(self, node_id: str, call_id: str, *, follow: bool) -> None:
         while True:
-            job: RemoteJob[dict[str, Any]] = replay(
+            job: RemoteJob[CallStatus] = replay(
                 easyremote.connect(), node_id, call_id, follow=follow
             )
             output = _Replay(self.shell)
@@ -168,21 +170,21 @@ class JobMagics(Magics):
                 answer = job.result()
             finally:
                 output.finish()
-            if answer["state"] != "queued" or not follow:
+            if answer.state != "queued" or not follow:
                 break
             time.sleep(_POLL)
         self._tell(node_id, call_id, answer)
 
-    def _tell(self, node_id: str, call_id: str, answer: dict[str, Any]) -> None:
+    def _tell(self, node_id: str, call_id: str, answer: CallStatus) -> None:
         """Say what the output does not show: that the job goes on, or its error."""
-        if answer["state"] == "running":
+        if answer.state == "running":
             show_notice(
                 f"The job still runs. Follow it to its end: %remote_job {call_id[:8]} --follow"
             )
-        elif answer["state"] == "queued":
+        elif answer.state == "queued":
             show_notice("It waits for its turn.")
-        elif "error" in answer:
-            code, message, details = answer["error"]
+        elif answer.error is not None:
+            code, message, details = answer.error
             error = from_wire(code, message, {**details, "node_id": node_id})
             if isinstance(error, RemoteError):
                 lines = error._render_traceback_()

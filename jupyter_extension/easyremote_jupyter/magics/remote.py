@@ -33,7 +33,7 @@ from easyremote_jupyter.capture.closure import Shipment, closure, named_submodul
 from easyremote_jupyter.capture.local_modules import local_modules
 from easyremote_jupyter.capture.names import OF_EVERY_SHELL, Names, names
 from easyremote_jupyter.jobs import CellJob, Jobs
-from easyremote_jupyter.magics.cells import is_empty, refuse_nested
+from easyremote_jupyter.magics.cells import dedented, is_empty, refuse_nested
 from easyremote_jupyter.magics.dry_run import show_plan
 from easyremote_jupyter.magics.missing import missing_file_hint, missing_module_hint
 from easyremote_jupyter.magics.options import HELP, Options, parse, split
@@ -41,10 +41,10 @@ from easyremote_jupyter.magics.requirements import of_script
 from easyremote_jupyter.output.background import Panel
 from easyremote_jupyter.output.display import (
     Output,
-    one_line_errors,
     show_notice,
     show_result,
 )
+from easyremote_jupyter.output.tracebacks import one_line_errors, show_error
 from easyremote_jupyter.output.watch import Watcher
 from easyremote_jupyter.places.held import Held
 from easyremote_jupyter.places.origin import origin
@@ -72,6 +72,7 @@ class RemoteMagics(Magics):
     @output_can_be_silenced
     def remote(self, line: str, cell: str | None = None) -> object:
         # The docstring is set below, because it holds the options.
+        cell = None if cell is None else dedented(cell)
         with one_line_errors():
             head, code = self._split(line) if cell is None else (line, cell)
             options = parse(self._expanded(head))
@@ -105,10 +106,13 @@ The variables that it reads are sent along; those that it assigns come back.
             if options.background is not None and not options.dry_run:
                 return self._start(options, code)
             answer, value = self._run(options, code)
-        except EasyRemoteError:
+        except EasyRemoteError as error:
             if options.raise_error:
                 raise
-            self.shell.showtraceback()
+            if isinstance(error, RemoteError):
+                show_error(self.shell, type(error), error, error.__traceback__)
+            else:
+                self.shell.showtraceback()
             return None
         if value is not None:
             show_result(self.shell, value, answer)

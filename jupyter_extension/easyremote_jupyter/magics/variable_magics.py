@@ -13,8 +13,9 @@ from IPython.core.magic import line_magic, magics_class
 from easyremote.client.refs import size_text
 from easyremote_jupyter.magics.options import Options, parse, parse_target, split_words
 from easyremote_jupyter.magics.place_magics import PlaceMagics
-from easyremote_jupyter.output.display import Output, one_line_errors
+from easyremote_jupyter.output.display import Output
 from easyremote_jupyter.output.tables import html_table, text_table
+from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.places.places import Place
 from easyremote_jupyter.places.shipping import load
 

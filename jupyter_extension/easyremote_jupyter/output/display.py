@@ -15,9 +15,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
 
-from IPython.core.error import UsageError as IPythonUsageError
-
-from easyremote.errors import EasyRemoteError, RemoteError, UsageError
 from easyremote.events import (
     ClearOutput,
     Comm,
@@ -38,7 +35,7 @@ from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, wid
 from easyremote_jupyter.output.header import Header
 from easyremote_jupyter.output.pace import Pace, pieces
 
-__all__ = ["Output", "Publisher", "one_line_errors", "show_notice", "show_result"]
+__all__ = ["Output", "Publisher", "show_notice", "show_result"]
 
 #: Seconds without the gateway before the user is told.
 AWAY_LIMIT = 1.0
@@ -267,49 +264,6 @@ def error_content(event: ErrorShown) -> dict[str, Any]:
 def _catch_no_more(comm_id: str) -> CommMessage:
     data = {"method": "update", "state": {"msg_id": ""}, "buffer_paths": []}
     return CommMessage(comm_id, data)
-
-
-class _RemoteInterrupt(KeyboardInterrupt):
-    """A KeyboardInterrupt that shows where the cell was on the node."""
-
-    def __init__(self, error: RemoteError) -> None:
-        super().__init__()
-        self._lines = error._render_traceback_()
-
-    def _render_traceback_(self) -> list[str]:
-        return self._lines
-
-
-_RemoteInterrupt.__name__ = _RemoteInterrupt.__qualname__ = "KeyboardInterrupt"
-
-
-@contextlib.contextmanager
-def one_line_errors(node_id: str = "", hint: Callable[[RemoteError], str] | None = None) -> Any:
-    """Let errors of EasyRemote be shown without the frames of our own code.
-
-    Parameters
-    ----------
-    node_id
-        Where the cell runs, for its tracebacks.
-    hint
-        Makes a line to show below a traceback, or nothing.
-    """
-    try:
-        yield
-    except RemoteError as error:
-        error.details.setdefault("node_id", node_id)
-        if error.type_name == "KeyboardInterrupt":
-            raise _RemoteInterrupt(error) from None
-        line = hint(error) if hint is not None else ""
-        if line:
-            error.remote_traceback = f"{error.remote_traceback.rstrip()}\n{line}"
-        raise
-    except UsageError as error:
-        raise IPythonUsageError(str(error)) from None
-    except EasyRemoteError as error:
-        line = f"{type(error).__name__}: {error}"
-        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]  # IPython looks for it
-        raise
 
 
 def show_result(shell: Any, event: Value, answer: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from IPython.display import display
 
 from easyremote.client.client import Client
-from easyremote.client.info import NodeInfo
+from easyremote.protocol.snapshot import NodeInfo
 from easyremote_jupyter.output.tables import html_table, text_table
 
 __all__ = ["NodeTable", "watch_nodes"]

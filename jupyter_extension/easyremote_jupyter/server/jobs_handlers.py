@@ -72,7 +72,7 @@ class JobErrorHandler(GatewayHandler):
                 told = await (await replay(client, node_id, call_id, follow=False, bars_only=True))
             except EasyRemoteError as error:
                 raise web.HTTPError(404, str(error)) from None
-        self.answer(ErrorText(error_text(told["error"]) if "error" in told else ""))
+        self.answer(ErrorText(error_text(told.error) if told.error is not None else ""))
 
 
 class JobStopHandler(GatewayHandler):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from jupyter_server.auth.decorator import authorized
+from msgspec.structs import asdict
 from tornado import web
 
 from easyremote.errors import CallTimeout, EasyRemoteError, NotFound
@@ -29,6 +30,7 @@ from easyremote.panel.messages import (
     Variable,
     VariableList,
 )
+from easyremote.protocol.requests import DeleteVariable, ListVariables
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
 
 if TYPE_CHECKING:
@@ -108,7 +110,9 @@ class VariableDeleteHandler(_SessionHandler):
         try:
             await self.on_session(
                 wanted,
-                lambda session: session.ask_plainly("delete", wanted.name, queue_timeout=PATIENCE),
+                lambda session: session.ask_plainly(
+                    DeleteVariable(wanted.name), queue_timeout=PATIENCE
+                ),
             )
         except CallTimeout:
             text = f"{wanted.name} stays: something runs in the session. Try again when it is over."
@@ -135,9 +139,10 @@ class SessionReplaceHandler(_SessionHandler):
 
 
 def _variables(session: RemoteSession) -> list[Variable]:
-    told = session.ask_plainly("list", queue_timeout=PATIENCE)["variables"]
+    told = session.ask_plainly(ListVariables(), queue_timeout=PATIENCE).variables
     return [
-        msgspec.convert({"name": name, **what}, Variable) for name, what in sorted(told.items())
+        msgspec.convert({"name": name, **asdict(what)}, Variable)
+        for name, what in sorted(told.items())
     ]
 
 
@@ -149,6 +154,6 @@ async def _sessions_on(client: Client, node_id: str) -> list[SessionRow] | None:
         async with asyncio.timeout(ANSWER_LIMIT):
             # In a thread, because it may have to wait for the connection.
             told = await (await asyncio.to_thread(ask_for_sessions, client, node_id))
-        return [msgspec.convert({"node_id": node_id, **each}, SessionRow) for each in told]
+        return [SessionRow(node_id, **asdict(each)) for each in told.sessions]
     except (EasyRemoteError, TimeoutError, msgspec.ValidationError):
         return None

@@ -103,7 +103,7 @@ class Widgets:
         try:
             said.job = session.submit_comm(said.event, process=said.process, parent=said.parent)
             watch(said.job, output)
-            is_open = said.job.result()["is_open"]
+            is_open = said.job.result().is_open
         except EasyRemoteError as error:
             reply.write("stderr", f"{type(error).__name__}: {error}\n")
         else:

@@ -74,6 +74,7 @@ SNIPPETS: list[tuple[str, str, str]] = [
     ("with a as b, b as c:\n    pass", "a", "b c"),
     ("with suppress(E):\n    x = 1\nx", "suppress E x", "x"),
     ("with contextlib.suppress(E):\n    x = 1\nx", "contextlib E x", "x"),
+    ("with managed(a):\n    raise E\nb", "managed a E b", ""),
     # imports
     ("import numpy as np\nnp.zeros(n)", "n", "np"),
     ("import os.path\nos", "", "os"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from easyremote.client.info import FunctionInfo
 from easyremote.panel.messages import (
     Bar,
     EndedJob,
@@ -13,6 +12,8 @@ from easyremote.panel.messages import (
     NodeRow,
     Snapshot,
 )
+from easyremote.protocol.requests import SessionInfo
+from easyremote.protocol.snapshot import FunctionInfo
 from easyremote_jupyter.live.live_source import Live
 from easyremote_jupyter.live.live_texts import folds, head, page_html, page_text
 
@@ -35,7 +36,7 @@ def live() -> Live:
     bar = Bar("x", 0, MARKUP, 3, "it", 2.0, "running", 4)
     shown.bars = {jobs[0].call_id: JobBars([bar], 1)}
     shown.functions = [FunctionInfo("b", "add", "Adds.\nMore.", "(a, b)")]
-    shown.sessions = [("b", {"session": "fit", "busy": False, "waiting": 0, "idle": 70.0})]
+    shown.sessions = [("b", SessionInfo("fit", busy=False, waiting=0, idle=70.0))]
     return shown
 
 

@@ -11,8 +11,8 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from easyremote.client.info import NodeInfo
 from easyremote.errors import GatewayUnreachable
+from easyremote.protocol.snapshot import NodeInfo
 from easyremote_jupyter.magics.completion import Known, NodeCache, complete, is_ours, matcher
 from tests.jupyter_extension.conftest import Kernel
 from tests.processes import LIMIT

@@ -11,7 +11,8 @@ from IPython.utils.capture import RichOutput, capture_output
 
 from easyremote.errors import CannotShip, GatewayUnreachable, NodeOffline, RemoteError
 from easyremote.events import Display, Progress, Stream, Value
-from easyremote_jupyter.output.display import Output, one_line_errors, show_result
+from easyremote_jupyter.output.display import Output, show_result
+from easyremote_jupyter.output.tracebacks import one_line_errors
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_the_front_end_is_told_which_session_is_the_kernels_own(
     kernel.run("%%remote gpu-node\nmine = 1")
     asked = "from easyremote.client.session import ask_for_sessions\nimport easyremote\n"
     asked += "print(ask_for_sessions(easyremote.connect(), 'gpu-node').result())"
-    assert f"'session': '{front_end.session}'" in kernel.run(asked).text()
+    assert f"session='{front_end.session}'" in kernel.run(asked).text()
 
 
 def test_what_a_cell_attaches_the_front_end_is_told(front_end: FrontEnd) -> None:

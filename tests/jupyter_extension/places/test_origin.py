@@ -10,7 +10,7 @@ from tests.processes import wait_until
 
 
 def origins(client: Client) -> list[str]:
-    return [job["origin"] for job in client._roster.ask()["ended"]]
+    return [job.origin for job in client._roster.ask().ended]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from easyremote.node.processes import process as module
 from easyremote.node.processes.process import Process
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import Dispatch, Event, Finished, Message, Payload
-from easyremote.serialize.values import dump, load
+from easyremote.serialize.calls import pack_call
+from easyremote.serialize.values import load
 from tests.processes import LIMIT
 
 pytestmark = pytest.mark.asyncio
@@ -35,7 +36,8 @@ class Served:
         self._news.set()
 
     def call(self, number: int, function: Any, *args: object) -> None:
-        body = b"".join(bytes(part) for part in dump((function, args, {})).parts)
+        packed = pack_call(function, args, {}, python=None)
+        body = b"".join(bytes(part) for part in packed.dumped().parts)
         payload = Payload("pickle5", len(body), body)
         message = Dispatch(number, bytes([number]) * 16, 0, CALL, payload, owner="alice")
         self.process.link.send(message)

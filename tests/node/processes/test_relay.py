@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from easyremote.node.ledger import SLOTS, Ledger, memory_file
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
+from easyremote.protocol.builtins import CALL
 from easyremote.protocol.call import CallState
 from easyremote.protocol.held import failure
 from easyremote.protocol.link import Link
@@ -21,6 +28,7 @@ from easyremote.protocol.messages import (
     Seen,
     Started,
     StreamStop,
+    encode,
 )
 from tests.protocol.wires import deliver, open_link, sent_by
 
@@ -34,6 +42,7 @@ class Node:
         self.placed: list[RelayedCall] = []
         self.stopped: list[tuple[RelayedCall, bool]] = []
         self.over: list[RelayedCall] = []
+        self.free: list[Process] = []
         self.calls = RelayedCalls(self)
         self.process = Process("alice", "s", {})
         self.process.link.open(0.0)
@@ -48,6 +57,9 @@ class Node:
 
     def left(self, call: RelayedCall) -> None:
         self.over.append(call)
+
+    def freed(self, process: Process) -> None:
+        self.free.append(process)
 
     def dispatch(
         self,
@@ -115,10 +127,10 @@ def test_a_call_goes_to_its_process_under_a_number_of_its_own_and_back() -> None
         "alice",
     )
     assert sent.payload == Payload("pickle5", 3, b"abc")
-    assert call.arguments == b""
     said = node.process_says(Started(call.inner), event(call.inner), value(call.inner, 1))
     assert said == [Started(7), event(7), Finished(7, value(0).payload, fence=7, events=1)]
     assert node.over == [call]
+    assert call.arguments == b""
     node.calls.receive(Seen(7, 1))
     node.calls.receive(Delivered((7,)))
     assert node.to_process() == [Seen(call.inner, 1), Delivered((call.inner,))]
@@ -326,3 +338,94 @@ def test_after_a_new_connection_what_waited_behind_lost_arguments_goes() -> None
     node.dispatch(2)
     node.reconnect()
     assert placed_numbers(node) == [2]
+
+
+@pytest.fixture
+def crowded() -> Iterator[tuple[Node, list[RelayedCall], Ledger]]:
+    """A process that runs one call, has three more, and writes what it does into a ledger."""
+    node = Node()
+    file = memory_file()
+    node.process.ledger, theirs = Ledger(file), Ledger(file)
+    os.close(file)
+    for number in range(1, 5):
+        node.dispatch(number, session="")
+    calls = list(node.placed)
+    for call in calls:
+        node.process.queue.append(call)
+        node.calls.send_ahead(node.process, call)
+    node.calls.begins(calls[0])
+    theirs.begin(calls[0].inner)
+    node.to_process()
+    node.placed.clear()
+    yield node, calls, theirs
+    theirs.close()
+    node.process.ledger.close()
+
+
+def test_what_has_not_begun_can_be_taken_back_and_sent_once_more(
+    crowded: tuple[Node, list[RelayedCall], Ledger],
+) -> None:
+    node, (first, second, third, _), ledger = crowded
+    assert not node.calls.take_back(first)
+    number = second.inner
+    assert node.calls.take_back(second)
+    assert (second.process, second.inner, second.state) == (None, 0, CallState.DISPATCHED)
+    assert not ledger.begin(number)
+    assert ledger.begin(third.inner)
+    assert not node.calls.take_back(third)
+    node.calls.send_ahead(node.process, second)
+    assert ledger.begin(second.inner)
+    (sent,) = node.to_process()
+    assert isinstance(sent, Dispatch)
+    assert (sent.call, sent.payload) == (second.inner, Payload("pickle5", 3, b"abc"))
+
+
+def test_the_slot_of_a_call_that_was_taken_back_is_free_when_its_process_has_come_upon_it(
+    crowded: tuple[Node, list[RelayedCall], Ledger],
+) -> None:
+    node, (_, second, third, fourth), _ = crowded
+    numbers = [call.inner for call in (second, third, fourth)]
+    assert all(node.calls.take_back(call) for call in (second, third, fourth))
+    node.process.queue.clear()
+    node.process.last = numbers[0] + SLOTS - 2
+    assert node.process.is_free
+    node.process.last += 1
+    assert not node.process.is_free
+    node.process_says(HandBack((numbers[0],)))
+    assert node.free == [node.process]
+    assert node.process.is_free
+    assert node.placed == []
+
+
+def test_a_call_that_was_taken_back_as_it_was_to_begin_is_placed_once_more(
+    crowded: tuple[Node, list[RelayedCall], Ledger],
+) -> None:
+    node, (_, second, third, _), ledger = crowded
+    for call in (second, third):
+        assert ledger.begin(call.inner)
+        assert not node.calls.take_back(call)
+    node.calls.begins(second)
+    third.stopping = failure("cancelled", "it was cancelled", may_have_run=False)
+    said = node.process_says(HandBack((second.inner, third.inner)))
+    assert node.placed == [second]
+    assert (second.inner, second.state) == (0, CallState.DISPATCHED)
+    assert [(each.call, each.code) for each in said if isinstance(each, Finished)] == [
+        (3, "cancelled")
+    ]
+
+
+def test_outcomes_that_a_dead_process_had_no_time_to_send_are_taken_from_its_ledger(
+    crowded: tuple[Node, list[RelayedCall], Ledger],
+) -> None:
+    node, calls, ledger = crowded
+    for call in calls:
+        call.function = CALL
+    ledger.end(calls[0].inner, encode(value(calls[0].inner)))
+    ledger.begin(calls[1].inner)
+    ledger.end(calls[1].inner, b"what the function of a user has spoiled")
+    ledger.begin(calls[2].inner)
+    node.calls.hear_last(node.process)
+    said = [each for each in sent_by(node.link) if isinstance(each, Finished)]
+    assert said == [Finished(1, value(0).payload, fence=1)]
+    assert [call.is_finished for call in calls] == [True, False, False, False]
+    assert node.over == [calls[0]]

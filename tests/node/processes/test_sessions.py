@@ -18,6 +18,7 @@ from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.messages import Payload, Submit
+from easyremote.protocol.requests import SessionInfo
 from tests.gateway.raw import hello, raw
 from tests.processes import LIMIT, Gateway, end, wait_until
 
@@ -31,7 +32,7 @@ def run_cell(client: Client, name: str, code: str = "x = 1") -> Any:
 
 
 def names(client: Client) -> set[str]:
-    return {each["session"] for each in ask_for_sessions(client, "gpu-node").result(LIMIT)}
+    return {each.session for each in ask_for_sessions(client, "gpu-node").result(LIMIT).sessions}
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def test_a_cell_that_is_cancelled_while_it_waits_did_not_run(
     session = Session(client, "gpu-node", "cancelled")
     first = session.submit_cell(REQUEST | {"code": wait})
     second = session.submit_cell(REQUEST | {"code": f"open({str(ran)!r}, 'w')"})
-    wait_until(lambda: described(client, "cancelled")["waiting"] == 1)
+    wait_until(lambda: described(client, "cancelled").waiting == 1)
     second.cancel()
     error = second.exception(LIMIT)
     assert isinstance(error, CallError | EasyRemoteError)
@@ -154,11 +155,11 @@ def test_a_cell_that_is_cancelled_while_it_waits_did_not_run(
     assert not ran.exists()
 
 
-def described(client: Client, name: str) -> dict[str, Any]:
+def described(client: Client, name: str) -> SessionInfo:
     (found,) = (
         each
-        for each in ask_for_sessions(client, "gpu-node").result(LIMIT)
-        if each["session"] == name
+        for each in ask_for_sessions(client, "gpu-node").result(LIMIT).sessions
+        if each.session == name
     )
     return found
 

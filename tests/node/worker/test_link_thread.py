@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from easyremote.node.ledger import Ledger, memory_file
 from easyremote.node.worker.link_thread import LinkThread
 from easyremote.protocol.builtins import (
     BUILTINS,
@@ -22,6 +23,7 @@ from easyremote.protocol.builtins import (
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Dispatch, Finished, Payload
+from easyremote.protocol.requests import InputReply, Replay
 from tests.protocol.wires import open_link, sent_by
 
 ANSWERED = [CELL, COMM, FILES, INPUT, OUTPUT, SEND, SESSION, VARIABLES, "$call"]
@@ -31,7 +33,7 @@ class Thread:
     """The thread, without a thread: the test brings the messages."""
 
     def __init__(self) -> None:
-        self.made = LinkThread()
+        self.made = LinkThread(Ledger(memory_file()))
         self.link: Link = open_link()
         self.made._callee.attach(self.link)
 
@@ -53,7 +55,7 @@ def thread() -> Iterator[Thread]:
 
 @pytest.mark.parametrize("function", ANSWERED)
 def test_an_encoding_that_a_builtin_does_not_take_is_refused(thread: Thread, function: str) -> None:
-    assert "json" not in BUILTINS[function].takes
+    assert BUILTINS[function].encoding != "json"
     code, text = thread.say(function, b"{}", "json")
     assert (code, text) == ("protocol", f"A process runs no {function!r} with arguments in 'json'.")
 
@@ -64,11 +66,11 @@ def test_what_no_process_answers_is_refused(thread: Thread, function: str) -> No
     assert code == "protocol"
 
 
-@pytest.mark.parametrize("encoding", ["pickle5", "msgpack"])
+@pytest.mark.parametrize("asked", [b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa6follow\x07"])
 def test_a_question_that_can_not_be_read_ends_itself_and_not_the_process(
-    thread: Thread, encoding: str
+    thread: Thread, asked: bytes
 ) -> None:
-    code, text = thread.say(OUTPUT, b"\xc1 neither", encoding)
+    code, text = thread.say(OUTPUT, asked, "msgpack")
     assert (code, "arguments of $output()" in text) == ("protocol", True)
 
 
@@ -79,12 +81,12 @@ def test_a_mistake_of_ours_ends_its_call_and_not_the_process(
         raise RuntimeError("a mistake")
 
     monkeypatch.setattr(thread.made.main, "answer", broken)
-    code, text = thread.say(INPUT, msgspec.msgpack.encode((1, "yes", "")), "msgpack")
+    code, text = thread.say(INPUT, msgspec.msgpack.encode(InputReply(1, "yes")), "msgpack")
     assert (code, "a mistake" in text) == ("internal", True)
     assert "RuntimeError: a mistake" in capfd.readouterr().err
 
 
-def test_a_question_may_come_in_msgpack(thread: Thread) -> None:
-    assert thread.say(OUTPUT, msgspec.msgpack.encode((False, False)), "msgpack") == ("", "")
+def test_a_question_is_answered(thread: Thread) -> None:
+    assert thread.say(OUTPUT, msgspec.msgpack.encode(Replay()), "msgpack") == ("", "")
     thread.link = open_link()
     thread.made._callee.attach(thread.link)

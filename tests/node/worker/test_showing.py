@@ -19,6 +19,7 @@ from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.held import failure, plain_outcome
 from easyremote.protocol.messages import Dispatch, Finished, Payload, Seen, Started
 from easyremote.protocol.messages import Event as EventMessage
+from easyremote.protocol.requests import CallStatus, Replay
 from easyremote.protocol.streams import Buffer
 from tests.processes import LIMIT
 from tests.protocol.wires import open_link, sent_by
@@ -74,7 +75,7 @@ class Process:
 
     def begins(self, number: int) -> Work:
         """A cell begins to run."""
-        work = Work(self.dispatch(number), "pickle5", b"")
+        work = Work(self.dispatch(number), b"")
         self.showing.call_begins(work.record)
         return work
 
@@ -156,7 +157,7 @@ def test_what_is_printed_after_the_end_is_kept_with_its_call_and_counted(process
     assert (2, text("late\n")) not in process.said()
     assert process.showing.take_late() == [((bytes([1]) * 16).hex(), 5)]
     assert process.showing.take_late() == []
-    process.showing.replay(process.dispatch(3, OUTPUT, (bytes([1]) * 16).hex()), (False, False))
+    process.showing.replay(process.dispatch(3, OUTPUT, (bytes([1]) * 16).hex()), Replay())
     assert (3, text("late\n")) in process.said()
 
 
@@ -165,7 +166,9 @@ def test_a_call_can_be_followed_from_elsewhere_up_to_its_end(process: Process) -
     process.showing.begin(work)
     process.showing.emit(text("one\n"))
     process.loop.run()
-    process.showing.replay(process.dispatch(2, OUTPUT, (bytes([1]) * 16).hex()), (True, False))
+    process.showing.replay(
+        process.dispatch(2, OUTPUT, (bytes([1]) * 16).hex()), Replay(follow=True)
+    )
     process.said()
     process.showing.emit(text("two\n"))
     process.showing.end(work, failure("raised", "no"))
@@ -182,7 +185,7 @@ def test_who_follows_no_longer_gets_an_end_and_no_more_events(process: Process) 
     work = process.begins(1)
     process.showing.begin(work)
     held = process.dispatch(2, OUTPUT, (bytes([1]) * 16).hex())
-    process.showing.replay(held, (True, False))
+    process.showing.replay(held, Replay(follow=True))
     process.showing.stop_following(held)
     process.showing.stop_following(held)
     process.said()
@@ -193,8 +196,8 @@ def test_who_follows_no_longer_gets_an_end_and_no_more_events(process: Process) 
 
 def test_a_job_that_is_not_here_waits_somewhere(process: Process) -> None:
     held = process.dispatch(2, OUTPUT, "ffff")
-    process.showing.replay(held, (True, False))
-    assert held.outcome == plain_outcome({"state": "queued"})
+    process.showing.replay(held, Replay(follow=True))
+    assert held.outcome == plain_outcome(CallStatus("queued"))
 
 
 def test_what_widgets_say_between_calls_goes_with_the_next_call_that_carries_it(

@@ -8,6 +8,7 @@ import pytest
 
 from easyremote.events import InputRequest
 from easyremote.node.worker.stdin import NOBODY, Stdin
+from easyremote.protocol.requests import InputReply
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def stdin(asked: list[InputRequest]) -> Stdin:
     def emit(event: InputRequest) -> None:
         asked.append(event)
         reply = ("", "no terminal") if event.prompt == "?" else (f"to {event.prompt}", "")
-        threading.Thread(target=made.answer, args=(event.number, *reply)).start()
+        threading.Thread(target=made.answer, args=(InputReply(event.number, *reply),)).start()
 
     made = Stdin(emit)
     made.refusal = ""
@@ -47,4 +48,4 @@ def test_where_nobody_can_be_asked_it_fails_at_once(asked: list[InputRequest]) -
 
 
 def test_an_answer_that_nobody_waits_for_is_told(stdin: Stdin) -> None:
-    assert not stdin.answer(99, "late", "")
+    assert not stdin.answer(InputReply(99, "late"))

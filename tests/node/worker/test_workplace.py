@@ -32,13 +32,13 @@ def came(name: str, text: str = "sent") -> str:
 
 
 def names() -> list[tuple[str, bool]]:
-    return [(os.fsdecode(each["name"]), each["is_sent"]) for each in workplace.listing()]
+    return [(os.fsdecode(each.name), each.is_sent) for each in workplace.listing()]
 
 
 def test_a_session_works_in_a_folder_of_its_own_with_empty_outputs(folder: Path) -> None:
     assert folder == own_folder("work")
     assert os.listdir() == ["outputs"] and os.listdir("outputs") == []
-    assert workplace.listing() == []
+    assert workplace.listing() == ()
 
 
 def test_a_file_that_came_lies_under_its_name_and_the_next_takes_its_place() -> None:
@@ -71,9 +71,9 @@ def test_outputs_are_listed_with_size_and_time_and_read_in_pieces() -> None:
     Path("outputs/plots/a.png").write_bytes(b"0123456789")
     Path("beside.txt").write_text("no output")
     (entry,) = workplace.listing()
-    assert entry["name"] == b"plots/a.png" and entry["size"] == 10
-    assert entry["time"] == Path("outputs/plots/a.png").stat().st_mtime
-    assert workplace.describe(b"plots/a.png")["size"] == 10
+    assert entry.name == b"plots/a.png" and entry.size == 10
+    assert entry.time == Path("outputs/plots/a.png").stat().st_mtime
+    assert workplace.describe(b"plots/a.png").size == 10
     assert workplace.read(b"plots/a.png", 3, 4) == b"3456"
     assert workplace.read(b"plots/a.png", 20, 4) == b""
 
@@ -104,4 +104,4 @@ def test_odd_names_are_listed_and_read() -> None:
 
 def test_outputs_that_were_removed_are_none() -> None:
     os.rmdir("outputs")
-    assert workplace.listing() == []
+    assert workplace.listing() == ()

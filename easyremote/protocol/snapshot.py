@@ -1,6 +1,8 @@
-"""What a gateway tells of its nodes and their functions, as plain values.
+"""What a gateway tells of its nodes, their functions and a key's own calls.
 
-``tests/client/test_client.py`` proves it.
+``$nodes`` answers with a `Snapshot`, ``$watch`` shows one a second, and ``$changes`` shows a
+`NodeInfo` for each node that changes. ``tests/gateway/test_feed.py`` and
+``tests/client/test_client.py`` prove it.
 """
 
 from __future__ import annotations
@@ -69,3 +71,57 @@ class FunctionInfo(msgspec.Struct, frozen=True):
     auth_required: bool = False
     tags: tuple[str, ...] = ()
     parameters: str = ""
+
+
+class JobInfo(msgspec.Struct, frozen=True):
+    """A call that waits or runs.
+
+    ``function``: its name; ``cell`` and the like for what EasyRemote itself is asked. ``seconds``
+    since it was sent or began. ``origin``: the place that it came from. ``place``: in its queue,
+    from 1.
+    """
+
+    call_id: str
+    function: str
+    node_id: str | None
+    state: str
+    seconds: float
+    origin: str = ""
+    place: int | None = None
+
+
+class EndedJobInfo(msgspec.Struct, frozen=True):
+    """A call that is over.
+
+    ``code`` of its error, empty where there was none. ``seconds`` that it ran, ``ago`` in seconds
+    since it ended.
+    """
+
+    call_id: str
+    function: str
+    node_id: str | None
+    code: str
+    seconds: float
+    ago: float
+    origin: str = ""
+
+
+class GatewayInfo(msgspec.Struct, frozen=True):
+    """The gateway itself."""
+
+    version: str = ""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything at one moment.
+
+    ``jobs`` and ``ended`` are the caller's own; ``more`` says how many jobs there are beside these.
+    ``functions`` is told to those who ask once.
+    """
+
+    nodes: tuple[NodeInfo, ...]
+    gateway: GatewayInfo = GatewayInfo()
+    jobs: tuple[JobInfo, ...] = ()
+    more: int = 0
+    ended: tuple[EndedJobInfo, ...] = ()
+    functions: tuple[FunctionInfo, ...] = ()

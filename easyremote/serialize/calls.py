@@ -1,0 +1,157 @@
+"""Calls of shipped functions <-> a payload: the function by its content, then its arguments.
+
+A function is packed once, and its bytes and their digest are used again for as long as nothing that
+it reaches has changed (`reach`). They are opened once a process. Where a function can change
+unseen, or shares functions with its arguments, both are packed together, anew for each call.
+Large pieces are blobs (`blobs`), which a node keeps.
+``tests/serialize/test_calls.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import threading
+import types
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from easyremote.errors import CannotShip, ProtocolError
+from easyremote.serialize.blobs import Packed, received
+from easyremote.serialize.files import collected
+from easyremote.serialize.reach import Reach, reach
+from easyremote.serialize.values import (
+    Buffer,
+    Version,
+    dump,
+    is_flat,
+    pickle_call,
+    split,
+    unpickle,
+)
+
+__all__ = ["Functions", "pack_call"]
+
+#: Functions that are remembered, on both sides.
+REMEMBERED = 256
+#: A function whose bytes are more is packed for each call: what is remembered takes memory.
+KEPT_MAX = 8192
+#: What the pickle of a function of the user's names.
+_OF_FUNCTIONS = b"easyremote.serialize.functions"
+
+
+class _Kept(NamedTuple):
+    """A function that was packed."""
+
+    digest: bytes
+    body: bytes
+    reach: Reach
+
+
+_kept: OrderedDict[tuple[types.FunctionType, Version | None], _Kept] = OrderedDict()
+_keeping = threading.Lock()
+
+
+def pack_call(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    python: Version | None,
+) -> Packed:
+    """Turn a function with its arguments into pieces, for `Functions.open`.
+
+    Raises
+    ------
+    CannotShip
+        The function or an argument can't travel; the message names it.
+    """
+    kept = _packed_before(function, python) if type(function) is types.FunctionType else None
+    if kept is not None and is_flat(args) and is_flat(kwargs):  # there is no file among them
+        return _packed(kept.digest, kept.body, pickle.dumps((args, kwargs), 5), [], {})
+    with collected() as files:
+        if kept is not None:
+            inner, buffers = pickle_call(args, kwargs, function=function, python=python)
+            if _OF_FUNCTIONS not in inner:
+                return _packed(kept.digest, kept.body, inner, buffers, files)
+        files.clear()
+        try:
+            inner, buffers = pickle_call((function, args, kwargs), {}, python=python)
+        except CannotShip:
+            dump(function, python=python)  # which of the two it was, which argument
+            pickle_call(args, kwargs, function=function, python=python)
+            raise
+        return _packed(b"", b"", inner, buffers, files)
+
+
+def _packed(
+    digest: bytes, body: bytes, inner: bytes, buffers: list[memoryview], files: dict[bytes, Any]
+) -> Packed:
+    fixed = tuple(number for number, buffer in enumerate(buffers) if buffer.readonly)
+    envelope = pickle.dumps((digest, body, inner, fixed), 5)
+    return Packed([memoryview(envelope), *buffers], list(files.values()))
+
+
+def _packed_before(function: types.FunctionType, python: Version | None) -> _Kept | None:
+    """The bytes of a function, made now if they are not what it is any more; None if not kept."""
+    key = function, python
+    kept = _kept.get(key)
+    if kept is not None and kept.reach.is_unchanged():
+        return kept
+    reached = reach(function)  # before it is packed: later changes count
+    if reached is None:
+        return None
+    dumped = dump(function, python=python)
+    if dumped.size > KEPT_MAX:
+        return None
+    body = b"".join(dumped.parts)
+    kept = _Kept(hashlib.sha256(body).digest(), body, reached)
+    with _keeping:
+        _kept[key] = kept
+        _kept.move_to_end(key)
+        if len(_kept) > REMEMBERED:
+            _kept.popitem(last=False)
+    return kept
+
+
+class Functions:
+    """The functions that came to this process, by their content."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+
+    def open(
+        self, data: Buffer, blob: Callable[[bytes, Buffer | None], Buffer]
+    ) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """The function of a payload, and its arguments; raises as `values.load` does.
+
+        Parameters
+        ----------
+        blob
+            As of `blobs.unpack`.
+        """
+        body, buffers = split(data)
+        request = unpickle(body, buffers)
+        if type(request) is list:
+            first, *buffers = received(request, blob)
+            request = unpickle(first, [])
+        match request:
+            case (bytes() as digest, bytes() as function, bytes() as inner, tuple() as fixed):
+                for number in fixed:  # of a blob that is mapped, everybody could write
+                    buffers[number] = memoryview(buffers[number]).toreadonly()
+            case _:
+                raise ProtocolError("A payload doesn't hold a call; the peer is broken.")
+        if not digest:
+            (made, args, kwargs), _ = unpickle(inner, buffers)
+            return made, args, kwargs
+        args, kwargs = unpickle(inner, buffers)
+        return self._function(digest, function), args, kwargs
+
+    def _function(self, digest: bytes, body: bytes) -> Callable[..., Any]:
+        made = self._made.get(digest)
+        if made is None:
+            made = self._made[digest] = unpickle(*split(body))
+            if len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        return made

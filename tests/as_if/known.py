@@ -1,0 +1,69 @@
+"""What differs when a cell runs on a node, and why: the one table of known differences.
+
+A case that is marked with a row of it differs in that way and in no other; the test of the case
+fails as soon as it does not differ any more.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["DIFFERENCES", "Difference"]
+
+
+class Difference(NamedTuple):
+    #: What a person sees.
+    what: str
+    #: Why it can't be as it is here.
+    why: str
+    #: What to do instead.
+    instead: str
+    #: Finds the difference among those of a case (`tests.as_if.oracle.difference`).
+    pattern: str
+    #: Whether the cell says so when it happens.
+    is_said: bool = True
+
+    def fits(self, difference: str) -> bool:
+        return re.search(self.pattern, difference, re.S) is not None
+
+
+DIFFERENCES: dict[str, Difference] = {
+    "stays": Difference(
+        what="A thread, a lock, a process, a connection or an open file that a remote cell makes "
+        "stays on the node: here its name is a RemoteRef.",
+        why="It is part of the process that made it, and pickle refuses it.",
+        instead="Use it in later cells on the same node, or `name.eval(...)` from here.",
+        pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
+    ),
+    "cannot go": Difference(
+        what="A lock, a connection, an open file or a generator made here can't be used by a cell "
+        "on a node: the cell is refused before it runs, and the error names the variable.",
+        why="It is part of this process.",
+        instead="Make it in a cell on the node.",
+        pattern=r"CannotShip",
+    ),
+    "is an Exception": Difference(
+        what="What a remote cell or function raises is a RemoteError too, so `except Exception` "
+        "catches also a SystemExit, a GeneratorExit or a CancelledError of the node.",
+        why="The node's traceback belongs to it; the class is made of the one that was raised.",
+        instead="Catch the class that you mean.",
+        pattern=r"caught by: str 'BaseException Exception ",
+        is_said=False,
+    ),
+    "input": Difference(
+        what="Where a notebook runs without a user, `input()` in a remote cell fails as it does "
+        "here, with a longer message.",
+        why="The question would have to be asked here.",
+        instead="Ask in a cell here, and use the answer in the remote one.",
+        pattern=r"can't ask for input|error context: NoneType None on the node",
+    ),
+    "the shell": Difference(
+        what="`get_ipython()` in a remote cell is the node's own shell: another class, without "
+        "this notebook's history and kernel.",
+        why="A remote cell runs in a real IPython there.",
+        instead="Ask `get_ipython()` in a cell here.",
+        pattern=r"NodeShell",
+        is_said=False,
+    ),
+}
