@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import array
 import secrets
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -127,9 +126,7 @@ class Graph:
             suspects |= found
             if root is not None and is_known:
                 unchanged[name] = root._replace(digest=digest, reach=found)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a __reduce__ that will be dropped
-            look.compare(self._table, suspects)
+        look.compare(self._table, suspects)
         self._bind_anew(look)
         for name, root in unchanged.items():
             if name not in look.bound and not look.changed(name):

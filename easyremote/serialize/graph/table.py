@@ -88,6 +88,8 @@ class Table:
     def release(self, ids: Iterable[int]) -> None:
         """Let go of objects, whose numbers stay taken until they are dropped."""
         for key in ids:
+            if type(self[key]) is _Hole:
+                continue
             number = self.numbers.pop(key)
             self.objects[number] = hole = _Hole()
             self.numbers[id(hole)] = number
