@@ -33,7 +33,6 @@ from concurrent.futures import CancelledError
 from typing import Any, ClassVar
 
 from easyremote import raised
-from easyremote.packing import sendable
 
 __all__ = [
     "Busy",
@@ -295,8 +294,7 @@ def _raised(message: str, details: dict[str, Any]) -> RemoteError:
         except Exception:  # a peer can send anything
             continue
         assert isinstance(error, RemoteError)
-        text = raised.text_in(record)
-        error._text = text if sendable(text) == message else message
+        error._text = raised.text_in(record) if raised.is_odd(record) else message
         vars(error).setdefault("message", message)
         error._take(details)
         return error

@@ -9,10 +9,13 @@ bars are drawn is no business of this module. ``tests/test_progress.py`` proves 
 from __future__ import annotations
 
 import functools
+import importlib.machinery
+import importlib.util
 import itertools
 import sys
 import time
 import types
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -205,11 +208,56 @@ def _number(value: Any) -> float | None:
 
 
 def _notebook(std: types.ModuleType) -> types.ModuleType:
-    """A ``tqdm.notebook`` without widgets: they couldn't reach the notebook."""
-    module = types.ModuleType("tqdm.notebook", "EasyRemote's: the bars of tqdm.std.")
-    module.__dict__.update(
-        tqdm=std.tqdm, tqdm_notebook=std.tqdm, trange=std.trange, tnrange=std.trange
-    )
+    """A ``tqdm.notebook`` whose bars are published; the rest of it is tqdm's own.
+
+    Whoever wants the widget of a bar, to put it somewhere, has it.
+    """
+
+    @functools.cache
+    def own() -> Any:
+        spec = importlib.machinery.PathFinder.find_spec("tqdm.notebook", tqdm_package.__path__)
+        assert spec is not None and spec.loader is not None, "it belongs to tqdm"
+        found = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(found)
+        return found
+
+    class Bar(std.tqdm):  # type: ignore[name-defined, misc]  # a module that was found at run time
+        """A bar of `tqdm.notebook`; with ``display=False`` it is tqdm's own, with a widget."""
+
+        def __new__(cls, *args: Any, display: bool = True, **kwargs: Any) -> Any:
+            if not display:
+                return own().tqdm_notebook(*args, display=False, **kwargs)
+            return super().__new__(cls, *args, **kwargs)
+
+        def __init__(self, *args: Any, display: bool = True, **kwargs: Any) -> None:
+            self._has_container = False
+            super().__init__(*args, **kwargs)
+
+        @functools.cached_property
+        def container(self) -> Any:
+            made = own().tqdm_notebook.status_printer(None, self.total, self.desc, self.ncols)
+            made.pbar = weakref.proxy(self)
+            self._has_container = True
+            self.__dict__["container"] = made
+            own().tqdm_notebook.display(self, check_delay=False)
+            return made
+
+        def display(self, *args: Any, **kwargs: Any) -> Any:
+            if self._has_container:
+                own().tqdm_notebook.display(self, check_delay=False)
+            return super().display(*args, **kwargs)
+
+    def tnrange(*args: Any, **kwargs: Any) -> Any:
+        return Bar(range(*args), **kwargs)
+
+    tqdm_package = sys.modules["tqdm"]
+    # They travel by name, to a side that has tqdm's own.
+    Bar.__module__ = tnrange.__module__ = "tqdm.notebook"
+    Bar.__name__ = Bar.__qualname__ = "tqdm_notebook"
+    tnrange.__qualname__ = "tnrange"
+    module = types.ModuleType("tqdm.notebook", "EasyRemote's: its bars are published.")
+    module.__dict__.update(tqdm=Bar, tqdm_notebook=Bar, trange=tnrange, tnrange=tnrange)
+    module.__dict__["__getattr__"] = lambda name: getattr(own(), name)
     return module
 
 

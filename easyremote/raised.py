@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["NotSent", "described", "rebuilt", "text_in", "text_of"]
+__all__ = ["NotSent", "described", "is_odd", "rebuilt", "text_in", "text_of"]
 
 #: Bytes of arguments and fields that travel, all together; what comes after is shown as text only.
 SIZE_MAX = 1_000_000
@@ -243,6 +243,11 @@ def text_in(record: Record) -> str:
     """The message of what was described."""
     text = record.get("text", "")
     return str(_MAKERS["text"](text[1]) if isinstance(text, list) else text)
+
+
+def is_odd(record: Record) -> bool:
+    """Whether its message has no form in UTF-8: what travelled beside it is not quite the same."""
+    return isinstance(record.get("text"), list)
 
 
 def _value(make: Make, value: Any) -> Any:

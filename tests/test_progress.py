@@ -56,6 +56,32 @@ LOOPS = {
 }
 
 
+def test_a_bar_of_a_notebook_that_is_not_displayed_has_a_widget_and_is_not_published() -> None:
+    code = """
+        from tqdm.notebook import tqdm, tnrange, TqdmHBox
+        bar = tqdm(range(3), display=False, desc="d")
+        assert isinstance(bar.container, TqdmHBox), bar.container
+        assert sum(bar) == 3
+        assert bar.container.children[1].value == 3
+        assert sum(tnrange(4, display=False)) == 6
+        """
+    assert events_of(code) == []
+
+
+def test_the_widget_of_a_published_bar_follows_it() -> None:
+    code = """
+        import tqdm.notebook as n
+        assert n.IProgress is not None
+        bar = n.tqdm(total=3, desc="d")
+        box = bar.container
+        bar.update(2)
+        bar.refresh()
+        assert box.children[1].value == 2 and box is bar.container
+        bar.close()
+        """
+    assert [event["n"] for event in events_of(code)][-1] == 2
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_every_kind_of_bar_is_published(kind: str) -> None:
     events = events_of(LOOPS[kind])

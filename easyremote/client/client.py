@@ -7,6 +7,7 @@ connection (``protocol/caller.py``). ``tests/client/test_client.py`` proves it w
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import time
@@ -17,6 +18,7 @@ from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
+from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CANCEL, KILL, PING, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
@@ -218,6 +220,15 @@ def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
     if found is None or not found.is_current():
         found = _find(gateway, api_key)
     return found.client
+
+
+def connect_soon() -> None:
+    """Begin to connect the Client of this process, so that its first call need not wait so long.
+
+    Where that fails, nothing happens: the first call tries again.
+    """
+    with contextlib.suppress(EasyRemoteError):
+        connect()._connection.begin()
 
 
 def _find(gateway: str | None, api_key: str | None) -> _Found:

@@ -216,6 +216,8 @@ class GatewayConnection:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._line: Line | None = None
+        #: A line for which nobody has waited yet. If it has failed, that may be long ago.
+        self._begun: Line | None = None
         self._lock = threading.Lock()
         self.is_closed = False
 
@@ -241,9 +243,17 @@ class GatewayConnection:
             What stands in the way.
         """
         line = self._line
-        if line is None or line.error is not None or line.pid != os.getpid():
+        is_begun = line is self._begun  # nobody has looked yet what became of it
+        if line is None or is_begun or line.error is not None or line.pid != os.getpid():
             return self._dial()
         return line
+
+    def begin(self) -> None:
+        """Begin to dial, so that the first call has a line; nobody waits for it."""
+        with self._lock:
+            if self._line is None and not self.is_closed:
+                self._line = self._begun = Line(self.settings)
+                self._line.dial()
 
     def close(self) -> None:
         """Close it for good. Safe to repeat."""
@@ -257,7 +267,11 @@ class GatewayConnection:
         with self._lock:
             if self.is_closed:
                 raise Closed("This Client is closed. Make a new one: easyremote.Client().")
-            line = self._line
+            line, begun = self._line, self._begun
+            self._begun = None
+            if line is not None and line is begun and line.error is not None:
+                line.stop()
+                line = None
             if line is None or line.pid != os.getpid():
                 line = self._line = Line(self.settings)
                 line.dial()

@@ -21,7 +21,8 @@ from easyremote.client.job import RemoteJob, map_calls
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import bring_blobs, node_for_blobs, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.errors import Closed, UsageError
+from easyremote.client.targets import check_names
+from easyremote.errors import Closed
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
@@ -35,8 +36,6 @@ __all__ = ["KEEP", "RemoteExecutor"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Characters that a function's name or a node's id has at the most.
-NAME_LIMIT = 1000
 #: As ``hold``: the call goes on until it is over, whoever is gone.
 KEEP = -1.0
 #: Seconds that a shipped generator goes on without its client: it holds a process that waits.
@@ -349,36 +348,12 @@ class RemoteExecutor(Executor):
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(line, function, call_id, encoding)
+        job.node_id = node_id
         parts: Sequence[Buffer] = dumped.parts
         if snapshot and dumped.size > INLINE_LIMIT:
             parts = [bytes(part) for part in parts]
         line.submit(job.sink, submit, parts, dumped.size)
         return job
-
-
-def check_names(function: str, node_id: str) -> None:
-    """Refuse names that can't be sent.
-
-    Raises
-    ------
-    UsageError
-        One of the two is no text, too long, or has characters that nobody can read.
-    """
-    if not isinstance(function, str):
-        raise UsageError(
-            f"A registered function is called by its name, a text, not by {function!r}. To send "
-            "a function itself: client.submit(function, ...)."
-        )
-    if not isinstance(node_id, str):
-        raise UsageError(f"node_id is a text, not {node_id!r}.")
-    _check_name(function, "a function's name")
-    _check_name(node_id, "a node's id")
-
-
-@functools.lru_cache  # the same names come again and again
-def _check_name(name: str, what: str) -> None:
-    if len(name) > NAME_LIMIT or not name.isprintable():
-        raise UsageError(f"{name[:40]!r} can't be {what}.")
 
 
 def _hold(hold: float | None, *, is_stream: bool) -> float:

@@ -100,7 +100,7 @@ class RemoteJob(Future[T], Generic[T]):
         self.encoding = encoding
         #: The call's id, the same everywhere, as hexadecimal digits.
         self.call_id = call_id.hex()
-        #: The node that runs it, once that is known.
+        #: The node that runs it, once that is known: it was named, or the call runs for a while.
         self.node_id = ""
 
     def __repr__(self) -> str:
@@ -177,6 +177,13 @@ class RemoteJob(Future[T], Generic[T]):
         submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
         self._line.submit(told, submit, (body,), len(body))
         return told
+
+    @property
+    def received(self) -> tuple[int, int]:
+        """How many bytes of its value are here, and how many it has; (0, 0) before the first."""
+        outstanding = self.outstanding
+        answer = None if outstanding is None else outstanding.answer
+        return (0, 0) if answer is None else answer.progress
 
     @property
     def is_connected(self) -> bool:

@@ -8,13 +8,14 @@ prove it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from easyremote.serialize.refs import Elsewhere, Whereabouts, send_ref
 
 if TYPE_CHECKING:
     from easyremote.client.session import Session
+    from easyremote.serialize.graph.graph import Graph
 
 __all__ = ["RemoteRef", "size_text"]
 
@@ -37,8 +38,18 @@ class RemoteRef(Elsewhere):
         self.type_name: str = description["type"]
         self.size: int = description["size"]
 
-    def get(self) -> Any:
+    def get(
+        self, arrived: Callable[[int, int], object] | None = None, graph: Graph | None = None
+    ) -> Any:
         """Bring the value here, however large it is.
+
+        Parameters
+        ----------
+        arrived
+            Is told again and again how many bytes have come, and how many there are.
+        graph
+            What is shared with the session: there and here it is one object from then on. Without
+            it, it is a copy.
 
         Raises
         ------
@@ -47,7 +58,7 @@ class RemoteRef(Elsewhere):
         CannotReturn
             The value can't travel.
         """
-        return self._session.get_held(self, self._number)
+        return self._session.get_held(self, self._number, arrived, graph)
 
     def call(self, what: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the value (by its name), or a function with the value, on the node.
@@ -70,6 +81,26 @@ class RemoteRef(Elsewhere):
         """
         return self._session.use_held(self, "eval", self._number, expression)
 
+    def __getattr__(self, name: str) -> Any:
+        # `__del__` may come before `__init__` was through; protocols ask for names of their own.
+        if "where" not in self.__dict__ or name.startswith("_"):
+            raise AttributeError(f"'RemoteRef' object has no attribute {name!r}")
+        raise AttributeError(self._refusal(f".{name}"))
+
+    def _refuse(self, *args: Any) -> Any:
+        raise TypeError(self._refusal(""))
+
+    def _refusal(self, used: str) -> str:
+        name = self.name or "this value"
+        what = f"{name}{used}: {name} ({self.type_name}) is on {self.where.node_id}"
+        there = f"use it in a cell there, or by {self.name or 'its reference'}"
+        if not self.size:
+            return f"{what} and can't travel: {there}.call(...)"
+        return (
+            f"{what} ({size_text(self.size)}), not here: .get() brings it here, or {there}"
+            ".eval('...'), where _ is the value"
+        )
+
     def __repr__(self) -> str:
         name = f" {self.name}" if self.name else ""
         size = f", {size_text(self.size)}" if self.size else ""
@@ -85,8 +116,22 @@ class RemoteRef(Elsewhere):
         return self
 
     def __del__(self) -> None:
-        if hasattr(self, "where"):
+        if "where" in self.__dict__:  # `__init__` was through
             self._session.release(self.where.process, self._number)
+
+
+def _operators() -> Iterator[str]:
+    """The methods by which Python uses a value as a number, a container or a function."""
+    infix = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or".split()
+    for name in infix:
+        yield from (f"__{name}__", f"__r{name}__")
+    others = "neg pos abs invert int float complex index round trunc floor ceil bool lt le gt ge"
+    for name in f"{others} len iter next getitem setitem delitem contains call enter array".split():
+        yield f"__{name}__"
+
+
+for _name in _operators():
+    setattr(RemoteRef, _name, RemoteRef._refuse)
 
 
 def size_text(size: float) -> str:

@@ -39,13 +39,16 @@ from easyremote.protocol.requests import (
     WidgetAnswer,
     WidgetMessage,
 )
-from easyremote.serialize.blobs import Packed, pack, unpack
+from easyremote.serialize.blobs import Packed, pack
 from easyremote.serialize.graph.graph import Graph, Look, Told
 from easyremote.serialize.refs import Whereabouts, going_to
 from easyremote.serialize.values import dump
 
 #: Seconds that a session has to end when it is asked to.
 END_LIMIT = 15.0
+
+#: Takes how many bytes of an answer have come, and how many it has.
+Arrived = Callable[[int, int], object]
 
 _own_name = ""
 _own_pid = 0
@@ -165,9 +168,16 @@ class Session:
         return known_blobs(self._client, self.node_id, hashes)
 
     def ask(
-        self, operation: str, *args: Any, process: str | None = None, timeout: float | None = None
+        self,
+        operation: str,
+        *args: Any,
+        process: str | None = None,
+        timeout: float | None = None,
+        arrived: Arrived | None = None,
     ) -> dict[str, Any]:
         """Ask for variables; see `easyremote.node.worker.variables.Variables.serve`.
+
+        While a large answer comes, `arrived` is told how many bytes are here, and how many it has.
 
         Raises
         ------
@@ -183,7 +193,7 @@ class Session:
             session=self.name,
             timeout=timeout,
         )
-        answer = _followed(job)
+        answer = _followed(job, arrived)
         if process not in (None, answer["process"]):
             raise NotFound(
                 f"The session on {self.node_id} has ended, and the value with it. Run the cell "
@@ -245,10 +255,20 @@ class Session:
                     troubles[name] = str(error)
         return values, troubles
 
-    def get_held(self, ref: RemoteRef, number: int) -> Any:
+    def get_held(
+        self,
+        ref: RemoteRef,
+        number: int,
+        arrived: Arrived | None = None,
+        graph: Graph | None = None,
+    ) -> Any:
         """Bring a value that the node holds: `RemoteRef.get`."""
-        answer = self.ask("get_held", number, process=ref.where.process)
-        return unpack(answer["packed"])[""]
+        key = None if graph is None else graph.key
+        arguments = (number, ref.name, key)
+        answer = self.ask("get_held", *arguments, process=ref.where.process, arrived=arrived)
+        beside = answer["shared"]
+        heard = (graph or Graph(beside["key"])).hear(answer["packed"], beside)
+        return heard.bound[ref.name]
 
     def use_held(
         self,
@@ -320,10 +340,12 @@ def replay(
     return client.ask(OUTPUT, Replay(follow, bars_only), node_id=node_id, session=call_id)
 
 
-def _followed(job: RemoteJob[dict[str, Any]]) -> dict[str, Any]:
+def _followed(job: RemoteJob[dict[str, Any]], arrived: Arrived | None) -> dict[str, Any]:
     """Print what a job prints until it ends, and return its result; an interrupt stops it."""
     try:
-        for event in job.events(0.5):
+        for event in job.events(0.5 if arrived is None else 0.1):
+            if arrived is not None and any(job.received):
+                arrived(*job.received)
             if isinstance(event, Stream):
                 getattr(sys, event.name).write(event.text)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ among its labels or in the name of one of its GPUs. What a node says of itself i
 from __future__ import annotations
 
 import difflib
+import functools
 import operator
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -21,6 +22,7 @@ __all__ = [
     "FACTS",
     "NODE_VARIABLE",
     "Condition",
+    "check_names",
     "did_you_mean",
     "find_any",
     "find_node",
@@ -31,6 +33,8 @@ NODE_VARIABLE = "EASYREMOTE_NODE"
 #: The target that leaves the choice to us.
 ANY = "any"
 
+#: Characters that a function's name or a node's id has at the most.
+NAME_LIMIT = 1000
 #: How alike a word has to be to be the one that was meant; difflib's own 0.6 guesses too much.
 NEAR = 0.7
 
@@ -229,3 +233,28 @@ def _short(number: float) -> str:
         if number >= 1000**power:
             return f"{number / 1000**power:.10g}{unit}"
     return f"{number:.10g}"
+
+
+def check_names(function: str, node_id: str) -> None:
+    """Refuse names that can't be sent.
+
+    Raises
+    ------
+    UsageError
+        One of the two is no text, too long, or has characters that nobody can read.
+    """
+    if not isinstance(function, str):
+        raise UsageError(
+            f"A registered function is called by its name, a text, not by {function!r}. To send "
+            "a function itself: client.submit(function, ...)."
+        )
+    if not isinstance(node_id, str):
+        raise UsageError(f"node_id is a text, not {node_id!r}.")
+    _check_name(function, "a function's name")
+    _check_name(node_id, "a node's id")
+
+
+@functools.lru_cache  # the same names come again and again
+def _check_name(name: str, what: str) -> None:
+    if len(name) > NAME_LIMIT or not name.isprintable():
+        raise UsageError(f"{name[:40]!r} can't be {what}.")

@@ -111,6 +111,8 @@ class ServedNode:
         meter = await asyncio.to_thread(ResourceMeter)
         self._machine = await asyncio.to_thread(meter.machine)
         await asyncio.to_thread(_remove_leftovers)
+        if self._policy.allow_code:
+            self._sessions.processes.keep_spare()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),

@@ -16,7 +16,7 @@ from easyremote.errors import ProtocolError
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Event, Finished, Message, Seen, Submit
 from easyremote.protocol.seal import Part, Seal
-from easyremote.protocol.streams import Buffer, TooLarge
+from easyremote.protocol.streams import Assembly, Buffer, TooLarge
 
 #: So many events may wait here for one that comes before them. A node has 64 under way.
 EARLY_EVENTS = 1000
@@ -60,6 +60,8 @@ class OutstandingCall:
     is_over: bool = False
     #: How many of its payloads are on their way in.
     arriving: int = 0
+    #: The payload of its outcome, while that is on its way.
+    answer: Assembly | None = None
     #: When to stop waiting for what is missing of its outcome; 0 where nothing is.
     late_at: float = 0.0
 
@@ -120,11 +122,13 @@ class Answers:
                 self._wait_for_rest(call, link.last_received)
 
         try:
-            link.collect(payload, whole, broke_off)
+            assembly = link.collect(payload, whole, broke_off)
         except TooLarge as error:
             self._failed(message, error)
         else:
             call.arriving += 1
+            if isinstance(message, Finished):
+                call.answer = assembly
 
     def _came(
         self, link: Link, call: OutstandingCall, message: Event | Finished, body: Buffer

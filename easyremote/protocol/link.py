@@ -256,8 +256,13 @@ class Link:
         payload: Payload,
         done: Callable[[Buffer], None],
         on_reset: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> Assembly | None:
         """Call ``done`` with the whole payload: now if it is inline, else when all of it came.
+
+        Returns
+        -------
+        Assembly or None
+            What tells how much has come; None where it is inline.
 
         Raises
         ------
@@ -266,16 +271,16 @@ class Link:
         """
         if payload.stream == 0:
             done(payload.data)
-            return
+            return None
         self._check_announced(payload)
         try:
             room = allocate(payload.size, self.max_payload)
         except TooLarge:
             self.send(StreamStop(payload.stream))
             raise
-        self._streams.incoming[payload.stream] = Assembly(
-            self, payload.stream, room, done, on_reset
-        )
+        assembly = Assembly(self, payload.stream, room, done, on_reset)
+        self._streams.incoming[payload.stream] = assembly
+        return assembly
 
     def relay(self, payload: Payload) -> Relay | None:
         """Hold a payload that will be passed on to another link; None if it is inline."""

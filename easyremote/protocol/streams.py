@@ -163,6 +163,11 @@ class Assembly:
         self._granted = INITIAL_WINDOW
         self._grant()
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many bytes have come, and how many it are in all."""
+        return self._at, len(self._room)
+
     def receive(self, chunk: memoryview) -> bool:
         end = self._at + len(chunk)
         if end > len(self._room):

@@ -16,12 +16,14 @@ import functools
 import importlib
 import io
 import pickle
+import re
 import sys
 import threading
 import types
 import typing
 import weakref
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyremote.serialize.memory import (
@@ -49,6 +51,9 @@ _STAYS_HERE = (
     types.FrameType,
     types.TracebackType,
 )
+
+#: So many matches of a pattern in a text are looked at to find one again.
+_SCANNED_MAX = 1000
 
 if TYPE_CHECKING:
     from easyremote.serialize.functions import Cell, Scope
@@ -267,6 +272,21 @@ def _reduce_view(value: Any) -> Any:
     return make_view, (dict(mapping), kind)
 
 
+def _reduce_match(value: re.Match[Any]) -> Any:
+    """How the match is found once more: by the method that found it, and which of several it is."""
+    where = value.re, value.string, value.pos, value.endpos
+    for method in ("match", "search", "fullmatch"):
+        found = find_match(method, 0, *where)
+        if found is not None and found.regs == value.regs:
+            return find_match, (method, 0, *where)
+    scanned = islice(value.re.finditer(*where[1:]), _SCANNED_MAX)
+    for index, found in enumerate(scanned):
+        if found.regs == value.regs:
+            return find_match, ("finditer", index, *where)
+    # One of very many: it is found from its own start, which is then its `pos`.
+    return find_match, ("match", 0, value.re, value.string, value.start(), value.endpos)
+
+
 def _reduce_weak_reference(value: weakref.ref[Any]) -> Any:
     return weakref.ref, (value(),) if value() is not None else (_Gone(),)
 
@@ -346,6 +366,18 @@ def make_view(mapping: dict[Any, Any], kind: str) -> Any:
     return getattr(mapping, kind)()
 
 
+def find_match(
+    method: str, index: int, pattern: re.Pattern[Any], string: Any, pos: int, endpos: int
+) -> re.Match[Any] | None:
+    """A match again, found as it was the first time."""
+    found: re.Match[Any] | None
+    if method == "finditer":
+        found = next(islice(pattern.finditer(string, pos, endpos), index, None))
+    else:
+        found = getattr(pattern, method)(string, pos, endpos)
+    return found
+
+
 def make_type_variable(
     kind: Any, name: str, constraints: tuple[Any, ...], keywords: dict[str, Any]
 ) -> Any:
@@ -369,6 +401,7 @@ _ODD_TYPES: dict[type, Reducer] = {
     type({}.keys()): _reduce_view,
     type({}.values()): _reduce_view,
     type({}.items()): _reduce_view,
+    re.Match: _reduce_match,
     weakref.ReferenceType: _reduce_weak_reference,
     types.MappingProxyType: _reduce_mapping_proxy,
     types.BuiltinMethodType: _reduce_builtin_method,

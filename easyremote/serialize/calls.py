@@ -1,8 +1,9 @@
 """Calls of shipped functions <-> a payload: the function by its content, then its arguments.
 
-A function is packed once, and its bytes and their digest are used again for as long as nothing that
-it reaches has changed (`reach`). They are opened once a process. Where a function can change
-unseen, or shares functions with its arguments, both are packed together, anew for each call.
+A function is packed once, and its bytes are used again for as long as nothing that it reaches has
+changed (`reach`). A process opens them once, by their digest, or for each call where a call can
+change what the function reaches. A function that can change unseen, or that may share something
+with its arguments, is packed together with them, for each call.
 Large pieces are blobs (`blobs`), which a node keeps.
 ``tests/serialize/test_calls.py`` proves it.
 """
@@ -25,7 +26,7 @@ from easyremote.serialize.values import (
     Buffer,
     Version,
     dump,
-    is_flat,
+    is_atom,
     pickle_call,
     split,
     unpickle,
@@ -42,7 +43,7 @@ _OF_FUNCTIONS = b"easyremote.serialize.functions"
 
 
 class _Kept(NamedTuple):
-    """A function that was packed."""
+    """A function that was packed. The digest is empty where it is to be opened for each call."""
 
     digest: bytes
     body: bytes
@@ -68,10 +69,10 @@ def pack_call(
         The function or an argument can't travel; the message names it.
     """
     kept = _packed_before(function, python) if type(function) is types.FunctionType else None
-    if kept is not None and is_flat(args) and is_flat(kwargs):  # there is no file among them
+    if kept is not None and is_atom(args) and all(map(is_atom, kwargs.values())):
         return _packed(kept.digest, kept.body, pickle.dumps((args, kwargs), 5), [], {})
     with collected() as files:
-        if kept is not None:
+        if kept is not None and kept.reach.is_fixed:
             inner, buffers = pickle_call(args, kwargs, function=function, python=python)
             if _OF_FUNCTIONS not in inner:
                 return _packed(kept.digest, kept.body, inner, buffers, files)
@@ -106,7 +107,7 @@ def _packed_before(function: types.FunctionType, python: Version | None) -> _Kep
     if dumped.size > KEPT_MAX:
         return None
     body = b"".join(dumped.parts)
-    kept = _Kept(hashlib.sha256(body).digest(), body, reached)
+    kept = _Kept(hashlib.sha256(body).digest() if reached.is_fixed else b"", body, reached)
     with _keeping:
         _kept[key] = kept
         _kept.move_to_end(key)
@@ -142,11 +143,14 @@ class Functions:
                     buffers[number] = memoryview(buffers[number]).toreadonly()
             case _:
                 raise ProtocolError("A payload doesn't hold a call; the peer is broken.")
-        if not digest:
-            (made, args, kwargs), _ = unpickle(inner, buffers)
-            return made, args, kwargs
         args, kwargs = unpickle(inner, buffers)
-        return self._function(digest, function), args, kwargs
+        if not function:  # it is among the arguments
+            made, args, kwargs = args
+        elif digest:
+            made = self._function(digest, function)
+        else:
+            made = unpickle(*split(function))
+        return made, args, kwargs
 
     def _function(self, digest: bytes, body: bytes) -> Callable[..., Any]:
         made = self._made.get(digest)

@@ -196,7 +196,7 @@ def submodules(modules: Iterable[types.ModuleType], words: Collection[str]) -> l
     packages = {
         f"{module.__name__}."
         for module in modules
-        if hasattr(module, "__path__") and not is_own(module)
+        if "__path__" in vars(module) and not is_own(module)
     }
     return sorted(
         name

@@ -36,14 +36,15 @@ def _installed_folders() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=8192)
-def _is_installed_file(path: str) -> bool:
+def is_installed_file(path: str) -> bool:
+    """Whether a file, or a folder with a slash at its end, belongs to what is installed."""
     if path.endswith(tuple(EXTENSION_SUFFIXES)):
         return True  # machine code has no body that could travel
     parts = path.split(os.sep)
     if "site-packages" in parts or "dist-packages" in parts:
         return True
     # Not the realpath of the file: a module of the user's that is a link stays the user's.
-    return os.path.abspath(path).startswith(_installed_folders())
+    return os.path.join(os.path.abspath(path), "").startswith(_installed_folders())
 
 
 def is_own(module: ModuleType) -> bool:
@@ -53,10 +54,12 @@ def is_own(module: ModuleType) -> bool:
         return True
     if name.partition(".")[0] in _ALWAYS_THERE:
         return False
-    path = getattr(module, "__file__", None)
+    # Not by getattr, which would import a module that is imported at its first use only.
+    own = getattr(module, "__dict__", {})
+    path = own.get("__file__")
     if isinstance(path, str):
-        return not _is_installed_file(path)
-    spec = getattr(module, "__spec__", None)
+        return not is_installed_file(path)
+    spec = own.get("__spec__")
     # Modules without a file: builtin, frozen and namespace modules have a spec, others have none.
     return spec is None
 

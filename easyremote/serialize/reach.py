@@ -1,10 +1,10 @@
 """What a function reaches, watched: whether what was packed of it before is what it is now.
 
 A function is its code, its defaults, its closure and the globals that its code names; so are the
-functions among these. `reach` notes each of them, and `Reach.is_unchanged` compares them by
-identity, which costs a microsecond. That is certain only where nothing reached can change while its
-identity stays: a function that reaches a list, an object or a class of the user's has no `Reach`,
-nor has one that changes what it reaches.
+functions among these, and what small lists, dicts and sets hold. `reach` notes each of them, and
+`Reach.is_unchanged` compares them by identity, which costs a microsecond. That is certain only
+where nothing else can change while its identity stays: a function that reaches an object, a class
+or a module of the user's has no `Reach`.
 ``tests/serialize/test_reach.py`` proves it.
 """
 
@@ -27,11 +27,14 @@ __all__ = ["Reach", "reach"]
 
 #: Values of these types stay what they are.
 _FIXED = (type(None), bool, int, float, complex, str, bytes, range, type(...), re.Pattern)
+#: Lists, dicts and sets of more items are not looked into.
+_ITEMS = 100
 #: What changes something that other calls of the function reach.
 _CHANGES = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME", "DELETE_NAME"})
 _CHANGES_CELLS = frozenset({"STORE_DEREF", "DELETE_DEREF"})
 #: Functions that reach more than the code names.
 _SEES_ALL = frozenset({"globals", "vars", "setattr", "delattr", "exec", "eval", "__dict__"})
+_CONTAINERS = (list, dict, set)
 _NOTHING = object()
 
 
@@ -40,32 +43,45 @@ class _Changeable(Exception):
 
 
 class Reach:
-    """All that a function reaches, as it was."""
+    """All that a function reaches, as it was.
+
+    Attributes
+    ----------
+    is_fixed
+        Whether no call of the function can change any of it; else each call needs its own.
+    """
 
     def __init__(self, function: types.FunctionType) -> None:
+        self.is_fixed = True
         #: Each function with its code, defaults and annotations.
         self._functions: list[tuple[types.FunctionType, tuple[Any, ...]]] = []
         #: Each name with its namespace and value, and each closure cell with its content.
         self._names: list[tuple[dict[str, Any], str, Any]] = []
         self._cells: list[tuple[types.CellType, Any]] = []
+        #: Each list, dict and set with what it holds.
+        self._contents: list[tuple[Any, tuple[Any, ...]]] = []
         self._seen: set[int] = set()
         self._sets_attributes = self._has_functions = False
         self._note(function)
         if self._sets_attributes and self._has_functions:
-            raise _Changeable  # an attribute of a function may be what it sets
+            self.is_fixed = False  # an attribute of a function may be what it sets
         #: A module that is loaded later may be one that the code names: see `functions.submodules`.
         self._modules = len(sys.modules)
 
     def is_unchanged(self) -> bool:
         """Whether all of it is as it was."""
         for function, parts in self._functions:
-            if function.__dict__ or not all(map(is_, _parts(function), parts)):
+            if not all(map(is_, _parts(function), parts)):
                 return False
         for names, name, value in self._names:
             if names.get(name, _NOTHING) is not value:
                 return False
         for cell, value in self._cells:
             if _content(cell) is not value:
+                return False
+        for container, items in self._contents:
+            now = _items(container)
+            if len(now) != len(items) or not all(map(is_, now, items)):
                 return False
         return len(sys.modules) == self._modules
 
@@ -75,7 +91,8 @@ class Reach:
         self._seen.add(id(function))
         code = function.__code__
         if function.__dict__ or _changes(code):
-            raise _Changeable
+            self.is_fixed = False
+        self._look_into(function.__dict__)
         self._sets_attributes |= _sets_attributes(code)
         self._functions.append((function, _parts(function)))
         for default in function.__defaults__ or ():
@@ -101,6 +118,18 @@ class Reach:
         self._names += found
         return [value for _, _, value in found]
 
+    def _look_into(self, container: Any) -> None:
+        """Note what a list, a dict or a set holds."""
+        if id(container) in self._seen:
+            return
+        self._seen.add(id(container))
+        items = _items(container)
+        if len(items) > _ITEMS:
+            raise _Changeable
+        self._contents.append((container, items))
+        for each in items:
+            self._check(each)
+
     def _check(self, value: Any) -> None:
         """Note what a value reaches.
 
@@ -113,6 +142,9 @@ class Reach:
         if kind is tuple or kind is frozenset:
             for each in value:
                 self._check(each)
+        elif kind in _CONTAINERS:
+            self.is_fixed = False
+            self._look_into(value)
         elif kind is types.FunctionType and not travels_by_reference(value):
             self._has_functions = True
             self._note(value)
@@ -143,6 +175,12 @@ def _parts(function: types.FunctionType) -> tuple[Any, ...]:
         function.__doc__,
         function.__module__,
     )
+
+
+def _items(container: Any) -> tuple[Any, ...]:
+    if type(container) is dict:
+        return (*container, *container.values())
+    return tuple(container)
 
 
 def _content(cell: types.CellType) -> Any:

@@ -20,6 +20,7 @@ import linecache
 import marshal
 import os
 import sys
+import tokenize
 import weakref
 from collections.abc import Iterator
 from functools import lru_cache, reduce
@@ -61,8 +62,14 @@ class Recipe(NamedTuple):
     #: The class around the function, for private names.
     owner: str | None = None
     flags: int = 0
+    #: The lines after `text`, up to the next one with code: `inspect` reads a function up to there.
+    after: str = ""
 
 
+#: What `_after` found, by code, each with the lines of its file and the line where it began.
+_afters: weakref.WeakKeyDictionary[CodeType, tuple[list[str], int, str]] = (
+    weakref.WeakKeyDictionary()
+)
 #: Recipes of code that came from another side, so that it can be sent on: its file is not here.
 _came: weakref.WeakKeyDictionary[CodeType, Recipe] = weakref.WeakKeyDictionary()
 #: Recipes that were made here, by their code, each with the lines of its file: linecache returns
@@ -113,7 +120,25 @@ def _as_bytecode(code: CodeType, lines: list[str]) -> Recipe:
         "".join(lines[code.co_firstlineno - 1 : last]),
         marshal.dumps(code, _MARSHAL),
         HERE,
+        after=_after(code, lines, last),
     )
+
+
+def _after(code: CodeType, lines: list[str], last: int) -> str:
+    known = _afters.get(code)
+    if known is None or known[0] is not lines or known[1] != last:
+        known = _afters[code] = lines, last, _lines_after(code.co_firstlineno - 1, lines, last)
+    return known[2]
+
+
+def _lines_after(first: int, lines: list[str], last: int) -> str:
+    """The rest of a block behind its line `last`, and the code that ends it."""
+    try:
+        end = max(first + len(inspect.getblock(lines[first:])), last)
+    except (SyntaxError, tokenize.TokenError):  # the text is no longer that of the function
+        return ""
+    codes = (n for n in range(end, len(lines)) if lines[n].strip(" \t\r\n\f")[:1] not in ("", "#"))
+    return "".join(lines[last : next(codes, end - 1) + 1])
 
 
 def _from_source(code: CodeType, lines: list[str]) -> Recipe:
@@ -140,6 +165,7 @@ def _from_source(code: CodeType, lines: list[str]) -> Recipe:
         tuple(name for name in code.co_freevars if name.isidentifier()),
         found.owner,
         code.co_flags & _FUTURE_FLAGS,
+        _after(code, lines, node.end_lineno or code.co_firstlineno),
     )
     # The file may have changed since it was imported: an error here is better than another function
     # there. More names are fine: pytest and others rewrite the modules that they import.
@@ -338,15 +364,19 @@ def _remember_lines(made_from: Recipe) -> str:
     """Let tracebacks and inspect find the lines; their file name, a new one if it is taken."""
     filename = made_from.filename
     ours = made_from.text.splitlines(keepends=True)
+    after = made_from.after.splitlines(keepends=True)
     start, end = made_from.line - 1, made_from.line - 1 + len(ours)
     lines = list(linecache.getlines(filename))
-    if lines[start:end] == ours:
+    if lines[start : end + len(after)] == [*ours, *after]:
         return filename
-    if lines and os.path.exists(filename):
+    if lines and lines[start:end] != ours and os.path.exists(filename):
         filename = f"<{filename}>"
         lines = list(linecache.getlines(filename))
-    lines += ["\n"] * (end - len(lines))
+    lines += ["\n"] * (end + len(after) - len(lines))
     lines[start:end] = ours
+    for number, line in enumerate(after, end):
+        if not lines[number].strip():  # else it is another function's
+            lines[number] = line
     # Without a modification time linecache does not look for a file.
     linecache.cache[filename] = sum(map(len, lines)), None, lines, filename
     return filename

@@ -24,7 +24,7 @@ from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
 from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
-__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_flat", "joined", "load"]
+__all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_atom", "joined", "load"]
 __all__ += ["load_call", "pickle_call", "pickle_names", "pickle_with", "rebuilt", "refusal"]
 __all__ += ["shielded", "split", "unpickle"]
 
@@ -217,7 +217,7 @@ def _dump(value: Any, python: Version | None) -> Dumped:
 
 
 def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
-    if is_flat(value):
+    if _is_flat(value):
         return pickle.dumps(value, 5), []
     return pickle_with(value, python, None)[:2]
 
@@ -243,16 +243,21 @@ def pickle_with(
     return data, buffers, pickler
 
 
-def is_flat(value: Any) -> bool:
+def _is_flat(value: Any) -> bool:
     """Whether nothing in a value can need `by_value`; only what is small is looked into."""
     kind = type(value)
     if kind in _ATOMS:
         return True
     if kind is tuple and len(value) <= _LOOKED_INTO:
-        return all(map(is_flat, value))
-    if kind is dict and len(value) <= _LOOKED_INTO:
-        return all(map(is_flat, value)) and all(map(is_flat, value.values()))
-    return False
+        return all(map(_is_flat, value))
+    return kind is dict and not value
+
+
+def is_atom(value: Any) -> bool:
+    """Whether a value needs nothing of `by_value`, and shares nothing with any other."""
+    if type(value) is tuple and len(value) <= _LOOKED_INTO:
+        return all(map(is_atom, value))
+    return type(value) in _ATOMS
 
 
 def joined(data: Buffer, buffers: list[memoryview]) -> Dumped:

@@ -76,8 +76,12 @@ class Owner(Protocol):
     def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None: ...
 
 
+#: Not the global generator: its numbers are the user's.
+_own = random.Random()
+
+
 def redial_delay(
-    tries: int, away: float, uniform: Callable[[float, float], float] = random.uniform
+    tries: int, away: float, uniform: Callable[[float, float], float] = _own.uniform
 ) -> float:
     """Seconds to wait before the next try.
 

@@ -7,6 +7,11 @@ from typing import Any
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext easyremote_jupyter``: register the magics."""
+    from easyremote.client.client import connect_soon
+
+    connect_soon()  # beside what follows, because both take a while
+    from easyremote_jupyter.here.reads import LocalReads
+    from easyremote_jupyter.here.values import Values
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.companions import Companions
@@ -27,16 +32,21 @@ def load_ipython_extension(ipython: Any) -> None:
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
     ipython.events.register("post_run_cell", places.prune)
+    reads = LocalReads(ipython.user_ns, Values(ipython, places).bring)
+    ipython.events.register("pre_run_cell", reads.cell_begins)
+    ipython.ast_transformers.append(reads)
     ipython.register_magics(Companions(ipython, places, jobs, widgets))
     ipython.register_magics(VariableMagics(ipython, places))
     ipython.register_magics(EnvironmentMagics(ipython, places))
     ipython.register_magics(FileMagics(ipython, places))
     ipython.input_transformers_cleanup.append(CellTransformer(lambda: places.is_auto))
+    ipython.Completer.custom_matchers.append(reads.completion_begins)
     ipython.Completer.custom_matchers.append(matcher(what_is_known(ipython, places)))
 
 
 def unload_ipython_extension(ipython: Any) -> None:
     """``%unload_ext easyremote_jupyter``: take everything of ours out of the shell."""
+    from easyremote_jupyter.here.reads import LocalReads
     from easyremote_jupyter.jobs import Jobs
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours
@@ -48,8 +58,11 @@ def unload_ipython_extension(ipython: Any) -> None:
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
     for event in ("pre_run_cell", "post_run_cell"):
         for callback in list(ipython.events.callbacks[event]):
-            if isinstance(getattr(callback, "__self__", None), Jobs | Places):
+            if isinstance(getattr(callback, "__self__", None), Jobs | LocalReads | Places):
                 ipython.events.unregister(event, callback)
+    ipython.ast_transformers[:] = [
+        each for each in ipython.ast_transformers if not isinstance(each, LocalReads)
+    ]
     companions = ipython.magics_manager.registry.get("Companions")
     if companions is not None:
         companions.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["DIFFERENCES", "Difference"]
+__all__ = ["DIFFERENCES", "Difference", "table"]
 
 
 class Difference(NamedTuple):
@@ -51,6 +51,13 @@ DIFFERENCES: dict[str, Difference] = {
         pattern=r"caught by: str 'BaseException Exception ",
         is_said=False,
     ),
+    "bars": Difference(
+        what="A progress bar is drawn by this side: in a notebook as HTML, in a terminal as text.",
+        why="It has to move while the cell runs, over any connection, and to be whole in the file.",
+        instead="Nothing: `.container` is the widget, where one is wanted.",
+        pattern=r"widget-view\+json|it/s|TIME\]",
+        is_said=False,
+    ),
     "input": Difference(
         what="Where a notebook runs without a user, `input()` in a remote cell fails as it does "
         "here, with a longer message.",
@@ -67,3 +74,9 @@ DIFFERENCES: dict[str, Difference] = {
         is_said=False,
     ),
 }
+
+
+def table() -> str:
+    """The differences for people: the last part of ``notebooks/06-as-if.ipynb``."""
+    rows = [f"| {each.what} | {each.why} | {each.instead} |" for each in DIFFERENCES.values()]
+    return "\n".join(["| what differs | why | instead |", "|---|---|---|", *rows])

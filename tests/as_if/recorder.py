@@ -32,6 +32,7 @@ from traitlets.config import Config
 import easyremote
 import easyremote_jupyter
 from easyremote.client.session import Session
+from easyremote_jupyter.here.imports import DeferredModule, DeferredName
 from tests.as_if.described import cleaned, described
 
 __all__ = ["NODE"]
@@ -225,6 +226,9 @@ def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
         code = cell.replace(MARK, magic, 1) if cell.startswith(MARK) else cell
         cells.append(shell.run_recorded(code if is_remote else plain(cell)))
     hidden = shell.user_ns_hidden
+    for value in list(shell.user_ns.values()):
+        if isinstance(value, DeferredModule | DeferredName):
+            value.load()  # as at its first use in a cell
     left = {
         name: value
         for name, value in shell.user_ns.items()

@@ -21,6 +21,7 @@ import click
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from easyremote.node.processes.pools import SPARE_DELAY
 from tests.benchmarks import ours
 
 LIMIT = 300.0
@@ -32,6 +33,9 @@ A_SECOND = 10_000
 
 #: Title, figure, unit, budget.
 ROWS = [
+    ("`%load_ext`", "load_ms", "ms", "300 ms"),
+    ("the first cell on a node after it", "first_ms", "ms", "150 ms"),
+    ("the kernel's end, more than of a plain one", "end_ms", "ms", "0"),
     ("no-op cell, p50", "named_ms", "ms", "2 ms"),
     ("without TARGET, p50", "bare_ms", "ms", "2 ms"),
     ("with `any`, p50", "any_ms", "ms", "2 ms"),
@@ -124,22 +128,33 @@ class Notebook:
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
 
+    def end(self) -> float:
+        """End the kernel as a server does; the seconds that it takes."""
+        began = time.perf_counter()
+        self._manager.shutdown_kernel()
+        return time.perf_counter() - began
+
 
 @contextmanager
-def notebook() -> Iterator[Notebook]:
+def plain_notebook() -> Iterator[Notebook]:
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env=dict(os.environ))
     client = manager.client()
     client.start_channels()
     try:
         client.wait_for_ready(timeout=LIMIT)
-        started = Notebook(manager, client)
-        started.run("%load_ext easyremote")
-        started.run(PREPARED)
-        yield started
+        yield Notebook(manager, client)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@contextmanager
+def notebook() -> Iterator[Notebook]:
+    with plain_notebook() as started:
+        started.run("%load_ext easyremote")
+        started.run(PREPARED)
+        yield started
 
 
 #: Measured in the kernel: a front end's own way to it is no business of ours.
@@ -165,6 +180,19 @@ def sent():
 import easyremote
 GATEWAY = int(str(easyremote.connect().settings.gateway).rpartition(":")[2].strip("/"))
 """
+
+
+def begin_and_end(kernel: Notebook) -> dict[str, float]:
+    kernel.run(f"%%remote bench\nimport time; time.sleep({SPARE_DELAY + 2})")  # one waits then
+    with plain_notebook() as other:
+        other.run("1 + 1")
+        plain_end = other.end()
+    with plain_notebook() as other:
+        other.run("1 + 1")
+        load = other.run("%load_ext easyremote").seconds
+        first = other.run("%%remote bench\nx = 1").seconds
+        end = other.end()
+    return {"load_ms": load * 1e3, "first_ms": first * 1e3, "end_ms": (end - plain_end) * 1e3}
 
 
 def no_op_cells(kernel: Notebook) -> dict[str, float]:
@@ -295,7 +323,7 @@ def much_stdout(kernel: Notebook) -> dict[str, float]:
 
 
 MEMORY = "%%remote bench\nimport psutil\nprint(psutil.Process().memory_info().rss / 1e6)"
-PARTS = (no_op_cells, many_variables, much_output, much_stdout, large_array)
+PARTS = (begin_and_end, no_op_cells, many_variables, much_output, much_stdout, large_array)
 
 
 def table(figures: dict[str, float]) -> str:

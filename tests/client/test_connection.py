@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from easyremote.config import Settings
 from easyremote.errors import GatewayUnreachable, NotAuthorized
 from easyremote.identity import Key
 from easyremote.protocol.messages import Payload, Submit
-from tests.processes import LIMIT
+from tests.processes import LIMIT, end, free_port, start_gateway
 
 SETTINGS = Settings("127.0.0.1:1", str(Key.generate("client")))
 
@@ -45,3 +46,34 @@ def test_a_gateway_that_is_not_there_is_told_and_dialled_anew_by_the_next_call()
     assert connection.number == 0
     connection.close()
     connection.close()
+
+
+def test_a_line_that_was_begun_and_failed_is_dialled_anew_by_the_first_call(tmp_path: Path) -> None:
+    port = free_port()
+    gateway = start_gateway(tmp_path, port)
+    settings = Settings(f"127.0.0.1:{port}", gateway.keys["client"])
+    end(gateway.process)
+    connection = GatewayConnection(settings)
+    connection.begin()
+    begun = connection._line
+    assert begun is not None
+    assert begun.ready.wait(LIMIT) and begun.error is not None
+    gateway = start_gateway(tmp_path, port)
+    assert connection.line().error is None
+    assert connection.number == 1
+    connection.close()
+    end(gateway.process)
+
+
+def test_a_line_that_was_begun_is_the_one_that_calls_take(tmp_path: Path) -> None:
+    gateway = start_gateway(tmp_path)
+    connection = GatewayConnection(Settings(gateway.address, gateway.keys["client"]))
+    connection.begin()
+    begun = connection._line
+    connection.begin()
+    assert connection.line() is begun
+    assert connection.number == 1
+    end(gateway.process)
+    connection.close()
+    connection.begin()
+    assert connection._line is None, "it is closed for good"

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import easyremote
-from easyremote.client.files.fetching import _matching, _target, fetch
+from easyremote.client.files.fetching import _matching, fetch, safe_target
 from easyremote.client.files.sending import PIECE, FilePeer, TransferInterrupted
 from easyremote.client.remote_session import RemoteSession
 from easyremote.errors import NotFound, ProtocolError, UsageError
@@ -152,14 +152,14 @@ def test_a_name_of_the_node_is_one_of_a_file_below_the_folder_here(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="can't be the name of a file in"):
-        _target(tmp_path, name)
+        safe_target(tmp_path, name)
 
 
 def test_a_name_of_the_node_never_leads_out_of_the_folder_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "out").symlink_to(tmp_path)
     with pytest.raises(UsageError, match="would lead out of"):
-        _target(tmp_path / "here", "out/x")
+        safe_target(tmp_path / "here", "out/x")
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,8 @@ def test_a_name_of_the_node_never_leads_out_of_the_folder_through_a_link(tmp_pat
 )
 def test_a_name_that_is_special_on_windows_is_refused_there(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be the name of a file in"):
-        _target(tmp_path, name, on_windows=True)
-    assert _target(tmp_path, name, on_windows=False).name
+        safe_target(tmp_path, name, on_windows=True)
+    assert safe_target(tmp_path, name, on_windows=False).name
 
 
 @pytest.mark.parametrize(

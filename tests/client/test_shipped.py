@@ -52,7 +52,8 @@ def processes_of(client: Client) -> int:
 def test_a_global_that_changed_is_seen_at_the_next_call(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert client.submit(times, 3).result(LIMIT) == 6
+    for _ in range(3):  # the first loads modules, after which everything is looked at anew
+        assert client.submit(times, 3).result(LIMIT) == 6
     monkeypatch.setitem(globals(), "factor", 10)
     assert client.submit(times, 3).result(LIMIT) == 30
 
@@ -71,7 +72,8 @@ def test_defaults_a_closure_code_and_a_list_that_changed_are_seen_at_the_next_ca
     def call(function: Callable[..., int], *args: int) -> int:
         return client.submit(function, *args).result(LIMIT)
 
-    assert (call(add, 0), call(total)) == (13, 1)
+    for _ in range(3):
+        assert (call(add, 0), call(total)) == (13, 1)
     add.__defaults__, add.__kwdefaults__ = (50,), {"z": 70}
     assert call(add, 0) == 121
     assert add.__kwdefaults__ is not None

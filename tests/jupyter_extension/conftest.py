@@ -70,8 +70,13 @@ class Kernel:
         self._client.wait_for_ready(timeout=LIMIT)
         self.run("%load_ext easyremote")
 
-    def run(self, code: str, *, interrupt_at: str = "", fails: bool = False) -> Shown:
-        """Run a cell; interrupt it when `interrupt_at` was shown."""
+    def run(
+        self, code: str, *, interrupt_at: str = "", fails: bool = False, has_user: bool = False
+    ) -> Shown:
+        """Run a cell; interrupt it when `interrupt_at` was shown.
+
+        Without a user nobody answers `input`, and Output widgets need no front end.
+        """
         shown = Shown()
 
         def hook(message: dict[str, Any]) -> None:
@@ -80,7 +85,7 @@ class Kernel:
                 self._manager.interrupt_kernel()
 
         reply = self._client.execute_interactive(
-            code, allow_stdin=False, output_hook=hook, timeout=LIMIT
+            code, allow_stdin=has_user, output_hook=hook, timeout=LIMIT
         )
         shown.reply = reply["content"]
         expected = "error" if fails or interrupt_at else "ok"

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbclient.output_widget import OutputWidget
 
 from tests.jupyter_extension.conftest import is_header, notebook_environment
 from tests.processes import LIMIT, Gateway, until_there
@@ -139,3 +140,38 @@ def test_two_notebooks_share_a_named_session() -> None:
     executed("%%remote gpu-node -s shared\nfrom_one = [1, 2]")
     (cell,) = executed("%%remote gpu-node -s shared\nfrom_one + [3]")
     assert texts(cell) == "[1, 2, 3]"
+
+
+HELPER = """
+import matplotlib.pyplot as plt
+import numpy as np
+from ipywidgets import interact
+plt.rcParams["figure.dpi"] = 300
+def explore(X):
+    def draw(depth=5): plt.imshow(np.add.outer(X, X * depth))
+    return interact(draw, depth=(1, 5))
+"""
+
+
+def test_nothing_is_left_for_a_headless_front_end_to_catch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nbclient catches it sends back on the socket of the cell's reply, and may miss that."""
+    sent: list[Any] = []
+    monkeypatch.setattr(OutputWidget, "send", lambda widget, data, *rest: sent.append(data))
+    (tmp_path / "helper_mod.py").write_text(HELPER)
+    cells = [
+        "%load_ext easyremote",
+        "import numpy as np; X = np.arange(20)",
+        "%%remote gpu-node\nimport helper_mod; helper_mod.explore(X);",
+    ]
+    client = NotebookClient(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells]),
+        timeout=LIMIT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    )
+    client.execute()
+    shown = [state["outputs"] for state in client.widget_state.values() if state.get("outputs")]
+    assert [sorted(each["data"]) for (each,) in shown] == [["image/png", "text/plain"]]
+    assert not sent

@@ -13,7 +13,7 @@ from tests.processes import REPOSITORY, TOOL_LIMIT, environment
 
 #: What takes long to import, and is of use only in a first call, a bar, or another process.
 LATER = ["aiohttp", "dill", "ipywidgets", "jupyter_server", "matplotlib", "numpy", "pandas"]
-LATER += ["tornado", "tqdm", "uvloop"]
+LATER += ["tornado", "tqdm", "uvloop", "zipfile"]  # the last one comes with importlib.metadata
 
 PROGRAM = """
 import sys

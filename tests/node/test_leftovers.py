@@ -39,19 +39,21 @@ def client(gateway: Gateway) -> Iterator[Client]:
     made.close()
 
 
-def run_cell(client: Client, name: str) -> None:
+def run_cell(client: Client, name: str) -> psutil.Process:
+    """Run a cell in a session of the node; the session's process."""
     modules = {"sent": (b"d" * 32, {"sent.py": b"x = 1"})}
     request = REQUEST | {"code": CODE, "modules": modules}
-    Session(client, "leaving", name).submit_cell(request).result(LIMIT)
+    answer = Session(client, "leaving", name).submit_cell(request).result(LIMIT)
+    return psutil.Process(Session(client, "leaving").open(answer)[0]["pid"])
 
 
-def folders(temporary: Path) -> list[str]:
-    """The folders of processes: of each node, of each of its processes."""
-    return [str(path.relative_to(temporary)) for path in temporary.glob("easyremote-*/*")]
+def folder(temporary: Path, node: subprocess.Popen[str], process: psutil.Process) -> Path:
+    """The folder of a process of a node; its spare process may have one, too."""
+    return temporary / f"easyremote-node-{node.pid}" / str(process.pid)
 
 
-def process_of(node: subprocess.Popen[str], number: int = 0) -> psutil.Process:
-    return psutil.Process(node.pid).children()[number]
+def wait_until_gone(path: Path) -> None:
+    wait_until(lambda: not path.exists())
 
 
 def test_the_folder_of_a_session_goes_when_it_has_ended_or_was_killed(
@@ -59,10 +61,9 @@ def test_the_folder_of_a_session_goes_when_it_has_ended_or_was_killed(
 ) -> None:
     node = gateway.start_node("leaving")
     for how in ("end", "kill", "crash"):
-        run_cell(client, how)
-        process = process_of(node)
-        assert folders(temporary) == [f"easyremote-node-{node.pid}/{process.pid}"]
-        assert {path.name for path in temporary.glob("*/*/*")} >= {"ipython", "work", "modules"}
+        process = run_cell(client, how)
+        made = folder(temporary, node, process)
+        assert {path.name for path in made.iterdir()} >= {"ipython", "work", "modules"}
         if how == "end":
             Session(client, "leaving", how).end()
         elif how == "kill":
@@ -71,7 +72,7 @@ def test_the_folder_of_a_session_goes_when_it_has_ended_or_was_killed(
             request = REQUEST | {"code": "import os; os._exit(1)"}
             with pytest.raises(WorkerCrashed):
                 Session(client, "leaving", how).submit_cell(request).result(LIMIT)
-        wait_until(lambda: folders(temporary) == [])
+        wait_until_gone(made)
     end(node)
     assert list(temporary.iterdir()) == []
 
@@ -89,14 +90,14 @@ def test_what_a_killed_node_left_goes_when_the_next_one_starts(
     gateway: Gateway, client: Client, temporary: Path
 ) -> None:
     killed = gateway.start_node("leaving")
-    run_cell(client, "one")
-    session = process_of(killed)
+    session = run_cell(client, "one")
     killed.kill()
     killed.wait(LIMIT)
     wait_until(lambda: not session.is_running() or session.status() == psutil.STATUS_ZOMBIE)
-    assert folders(temporary) == [f"easyremote-node-{killed.pid}/{session.pid}"]
+    left = folder(temporary, killed, session)
+    assert left.exists()
     following = gateway.start_node("leaving")
-    wait_until(lambda: list(temporary.iterdir()) == [])
+    wait_until_gone(left.parent)
     end(following)
 
 

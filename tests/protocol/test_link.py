@@ -175,10 +175,13 @@ def test_a_large_payload_goes_as_a_stream(size: int) -> None:
     payload = near.offer([LARGE[:10], b"", LARGE[10:size]], size, "pickle5")
     assert (payload.size, payload.data, payload.stream) == (size, b"", 1)
     bodies: list[Buffer] = []
-    far.collect(payload, bodies.append)
+    assembly = far.collect(payload, bodies.append)
+    assert assembly is not None
+    assert assembly.progress == (0, size)
     while near.has_output or far.has_output:
         deliver(near, far)
         deliver(far, near)
+    assert assembly.progress == (size, size)
     assert [bytes(body) for body in bodies] == [LARGE[:size]]
 
 

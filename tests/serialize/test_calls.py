@@ -101,10 +101,14 @@ def test_equal_functions_of_two_names_are_two(sent: Sent) -> None:
     assert sent.open(add)[0] is not sent.open(add_again)[0]
 
 
-def test_what_can_change_unseen_is_packed_and_opened_for_each_call(sent: Sent) -> None:
+def test_what_a_call_can_change_is_packed_once_and_opened_for_each_call(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = packings(monkeypatch)
     one, two = (sent.open(look_up)[0] for _ in range(2))
     assert one is not two
     assert one.__globals__["table"] is not two.__globals__["table"]
+    assert packed == [look_up]
     table["b"] = 2
     try:
         assert sent.call(look_up, "b") == 2
@@ -118,6 +122,29 @@ def test_arguments_share_the_functions_that_a_function_reaches(sent: Sent) -> No
 
     assert sent.call(is_add, add)
     assert sent.call(lambda given: given[0] is given[1], [add, add])
+
+
+def test_arguments_share_the_containers_that_a_function_reaches(sent: Sent) -> None:
+    empty: dict[str, int] = {}
+
+    def is_reached(given: object, *, named: object = 0) -> bool:
+        return given is table or given is empty or named is table
+
+    assert sent.call(is_reached, table)
+    assert sent.call(is_reached, empty)
+    assert sent.call(is_reached, 1, named=table)
+    assert not sent.call(is_reached, 1, named=2)
+
+
+def test_what_can_change_unseen_is_packed_for_each_call(sent: Sent) -> None:
+    own = Own(1)
+
+    def value() -> int:
+        return own.value
+
+    assert sent.call(value) == 1
+    own.value = 2
+    assert sent.call(value) == 2
 
 
 def test_arguments_of_any_kind_arrive(sent: Sent) -> None:

@@ -120,37 +120,98 @@ def inner_of_a_function() -> Callable[[], object]:
     return inside
 
 
+LARGE = list(range(1000))
+
+
 @pytest.mark.parametrize(
     "function",
     [
-        reaches_dict,
         reaches_class,
-        sets_a_global,
-        sets_an_attribute_of_a_function,
-        sees_all,
-        nonlocal_of(1),
         calls_cached,
-        default_list,
-        closed_over([]),
         closed_over(object()),
-        closed_over(([],)),
-        inner_of_a_function,
-        closed_over(closed_over({})),
+        closed_over((object(),)),
+        closed_over([object()]),
+        closed_over({"a": {"b": object()}}),
+        closed_over(closed_over(Own())),
         closed_over([].append),
+        closed_over(LARGE),
+        closed_over(bytearray(3)),
     ],
 )
 def test_what_can_change_unseen_is_not_watched(function: types.FunctionType) -> None:
     assert reach(function) is None
 
 
-def test_a_function_with_attributes_of_its_own_is_not_watched(
+@pytest.mark.parametrize(
+    "function",
+    [
+        reaches_dict,
+        sets_a_global,
+        sets_an_attribute_of_a_function,
+        sees_all,
+        nonlocal_of(1),
+        default_list,
+        closed_over([1, 2]),
+        closed_over(({3},)),
+        inner_of_a_function,
+        closed_over(closed_over({})),
+    ],
+)
+def test_what_a_call_can_change_is_watched_and_not_fixed(function: types.FunctionType) -> None:
+    found = reach(function)
+    assert found is not None
+    assert not found.is_fixed
+    assert found.is_unchanged()
+
+
+@pytest.mark.parametrize("function", [helper, plain, recursive, closed_over(3)])
+def test_what_no_call_can_change_is_fixed(function: types.FunctionType) -> None:
+    found = reach(function)
+    assert found is not None
+    assert found.is_fixed
+
+
+def holds_itself() -> list[Any]:
+    made: list[Any] = [1]
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("container", "change"),
+    [
+        ([1, 2], lambda c: c.append(3)),
+        ([1, 2], lambda c: c.reverse()),
+        ({"a": 1}, lambda c: c.update(a=2)),
+        ({"a": 1}, lambda c: c.update(b=2)),
+        ({"a": [1]}, lambda c: c["a"].append(2)),
+        ({1}, lambda c: c.add(2)),
+        ({1}, lambda c: (c.clear(), c.add(True))),
+        (([1],), lambda c: c[0].clear()),
+        (holds_itself(), lambda c: c.append(1)),
+    ],
+)
+def test_what_a_container_holds_is_compared(container: Any, change: Callable[[Any], Any]) -> None:
+    found = reach(closed_over(container))
+    assert found is not None
+    assert found.is_unchanged()
+    change(container)
+    assert not found.is_unchanged()
+
+
+def test_an_attribute_of_a_function_that_comes_or_changes_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = reach(reaches_itself)
-    monkeypatch.setattr(reaches_itself, "calls", [], raising=False)
     assert found is not None
+    monkeypatch.setattr(reaches_itself, "calls", 1, raising=False)
     assert not found.is_unchanged()
-    assert reach(reaches_itself) is None
+    again = reach(reaches_itself)
+    assert again is not None
+    assert not again.is_fixed
+    assert again.is_unchanged()
+    monkeypatch.setattr(reaches_itself, "calls", 2)
+    assert not again.is_unchanged()
 
 
 CHANGES: dict[str, tuple[types.FunctionType, Callable[[pytest.MonkeyPatch], None]]] = {

@@ -40,7 +40,7 @@ from easyremote.protocol.requests import (
 )
 from easyremote.serialize.files import Content, File
 
-__all__ = ["RemoteFile", "fetch", "listed"]
+__all__ = ["RemoteFile", "fetch", "listed", "safe_target"]
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ def fetch(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is no folder.")
     names = _matching(patterns, [each.name for each in listed(peer) if not each.is_sent])
-    targets = {name: _target(folder, name) for name in names}
+    targets = {name: safe_target(folder, name) for name in names}
     asked = {name: peer.fetch(DescribeFile(os.fsencode(name))) for name in names}
     wanted = [_Wanted(name, _content(asked[name]), targets[name]) for name in names]
     missing = [each for each in wanted if not _is_here(each, overwrite)]
@@ -147,7 +147,7 @@ def _matches(name: str, pattern: str) -> bool:
     return are_asked_for and fnmatch.fnmatch(name, pattern)
 
 
-def _target(folder: Path, name: str, *, on_windows: bool = os.name == "nt") -> Path:
+def safe_target(folder: Path, name: str, *, on_windows: bool = os.name == "nt") -> Path:
     """Where an output goes; never out of the folder, whatever the node says that it is called."""
     pure = PurePosixPath(name)
     is_plain = str(pure) == name != "." and not pure.is_absolute() and ".." not in pure.parts

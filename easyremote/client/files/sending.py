@@ -203,8 +203,13 @@ def _state(written: RemoteJob[FileStates]) -> FileState:
     return states[0]
 
 
-def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:
-    """Show a bar for a transfer; returns the function that moves the bar to so many bytes."""
+def bar(
+    what: str, total: int, start: int, show: Show, *, leave: bool = True
+) -> Callable[[int], None]:
+    """Show a bar for a transfer; returns the function that moves the bar to so many bytes.
+
+    Without `leave` the bar goes away at the end.
+    """
     began = time.monotonic()
 
     def move(there: int) -> None:
@@ -222,7 +227,7 @@ def bar(what: str, total: int, start: int, show: Show) -> Callable[[int], None]:
                 elapsed=elapsed,
                 eta=(total - there) / rate if rate else None,
                 state="done" if there >= total else "running",
-                leave=True,
+                leave=leave,
                 scaled=True,
             )
         )

@@ -1,5 +1,6 @@
 """The processes of a node that run shipped code: one a session, and a pool for each owner.
 
+A spare process waits for the next session, because a new one takes half a second to get ready.
 Which call goes to which process, and what becomes of the call, is decided in ``sessions.py``.
 ``tests/client/test_remote.py`` and ``tests/client/test_sessions.py`` prove it with real processes.
 """
@@ -23,6 +24,8 @@ from easyremote.protocol.requests import SessionInfo
 
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
+#: Seconds after the begin of a session until the next spare process starts: cells come first.
+SPARE_DELAY = 1.0
 #: Functions quicker than this are sent ahead, so that no process waits for the next one.
 QUICK = 0.002
 #: The weight of the newest call in the mean running time.
@@ -76,10 +79,24 @@ class Processes:
         self._environment = {} if policy.allow_install else {INSTALL_VARIABLE: "no"}
         self._sessions: dict[tuple[str, str], Process] = {}
         self._pools: dict[str, Pool] = {}
+        self._spare: Process | None = None
+        self._spare_timer: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Process]:
         pooled = [process for pool in self._pools.values() for process in pool.processes]
-        return iter([*self._sessions.values(), *pooled])
+        spare = [self._spare] if self._spare is not None else []
+        return iter([*self._sessions.values(), *pooled, *spare])
+
+    def keep_spare(self) -> None:
+        """Have a spare process soon, if there is none."""
+        if self._spare_timer is not None:
+            self._spare_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._spare_timer = loop.call_later(SPARE_DELAY, self._start_spare)
+
+    def _start_spare(self) -> None:
+        if self._spare is None:
+            self._spare = self._start("", "", has_shell=True)
 
     def pool(self, owner: str) -> Pool:
         """The pool of an owner."""
@@ -100,10 +117,16 @@ class Processes:
         return (owner, session) in self._sessions
 
     def session(self, owner: str, session: str) -> Process:
-        """The process of a session, started where there is none."""
+        """The process of a session: the spare one, or a new one, where there is none."""
         key = (owner, session)
         if key not in self._sessions:
-            self._sessions[key] = self._start(owner, session)
+            process, self._spare = self._spare, None
+            if process is None:
+                process = self._start(owner, session, has_shell=True)
+            process.owner, process.session = key
+            process.last_used = time.monotonic()
+            self._sessions[key] = process
+            self.keep_spare()
         return self._sessions[key]
 
     def take_session(self, owner: str, session: str) -> Process | None:
@@ -128,6 +151,8 @@ class Processes:
 
     def remove(self, process: Process) -> None:
         """Forget a process that has ended."""
+        if self._spare is process:
+            self._spare = None  # the next session that begins has another one started
         if self._sessions.get((process.owner, process.session)) is process:
             del self._sessions[process.owner, process.session]
         if process in self.pool(process.owner).processes:
@@ -145,6 +170,8 @@ class Processes:
     def end_idle(self, now: float) -> None:
         """End processes that nobody has used for long, and remove such blobs."""
         for process in self:
+            if process is self._spare:
+                continue
             limit = self._policy.session_idle if process.session else POOL_IDLE
             if not process.is_busy and not process.calls and now - process.last_used > limit:
                 process.signal(signal.SIGTERM)
@@ -152,6 +179,8 @@ class Processes:
 
     async def close(self) -> None:
         """End all processes, and remove what they left."""
+        if self._spare_timer is not None:
+            self._spare_timer.cancel()
         for process in self:
             process.signal(signal.SIGTERM)
         tasks = [process.task for process in self if process.task is not None]
@@ -160,8 +189,8 @@ class Processes:
         await asyncio.to_thread(remove_blobs, os.getpid())
         await asyncio.to_thread(remove_folders, os.getpid())
 
-    def _start(self, owner: str, session: str) -> Process:
-        process = Process(owner, session, self._environment)
+    def _start(self, owner: str, session: str, *, has_shell: bool = False) -> Process:
+        process = Process(owner, session, self._environment, has_shell=has_shell)
         process.task = asyncio.create_task(self._serve(process))
         return process
 

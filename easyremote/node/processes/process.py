@@ -81,11 +81,24 @@ class RelayedCall(HeldCall):
 
 
 class Process:
-    """One process that runs shipped code, and its link."""
+    """One process that runs shipped code, and its link.
 
-    def __init__(self, owner: str, session: str, environment: Mapping[str, str]) -> None:
+    Parameters
+    ----------
+    owner, session
+        Whose it is; empty for a spare one that may become that of any session.
+    environment
+        Variables beside those of the node.
+    has_shell
+        Whether it gets ready for cells when it starts.
+    """
+
+    def __init__(
+        self, owner: str, session: str, environment: Mapping[str, str], *, has_shell: bool = False
+    ) -> None:
         self.owner, self.session = owner, session
         self._environment = environment
+        self._arguments = ["shell"] if has_shell else []
         self.link = Link(time.monotonic())
         self.popen: subprocess.Popen[bytes] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -137,7 +150,9 @@ class Process:
     @property
     def title(self) -> str:
         """What to call it in a message."""
-        return f"session {self.session!r}" if self.session else "shipped functions"
+        if self.session:
+            return f"session {self.session!r}"
+        return "shipped functions" if self.owner else "the next session"
 
     def signal(self, number: int) -> None:
         """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
@@ -173,7 +188,10 @@ class Process:
             descriptors = theirs.fileno(), file
             self.popen = await asyncio.to_thread(
                 _start_uninterrupted,
-                [sys.executable, "-m", "easyremote.node.worker", *map(str, descriptors)],
+                [
+                    *(sys.executable, "-m", "easyremote.node.worker", *map(str, descriptors)),
+                    *self._arguments,
+                ],
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 env={**_environment(), **self._environment},

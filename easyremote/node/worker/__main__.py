@@ -1,4 +1,4 @@
-"""A process for shipped code: ``python -m easyremote.node.worker FD LEDGER``.
+"""A process for shipped code: ``python -m easyremote.node.worker FD LEDGER [shell]``.
 
 Its main thread runs calls (``main_thread.py``), a second one serves the link to the supervisor
 (``link_thread.py``). ``tests/client/test_remote.py`` proves it.
@@ -25,7 +25,10 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve the socket pair whose descriptor is the first argument; the second is the ledger's."""
+    """Serve the socket pair whose descriptor is the first argument; the second is the ledger's.
+
+    With ``shell`` it is for a session: it gets ready for cells before the first one comes.
+    """
     _die_with_parent()
     sock = socket.socket(fileno=int(sys.argv[1]))
     sock.set_inheritable(False)
@@ -34,7 +37,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     link = LinkThread(ledger)
     threading.Thread(target=link.serve, args=(sock,), name="link", daemon=True).start()
+    is_for_session = "shell" in sys.argv
     sys.argv = [""]
+    if is_for_session:
+        link.main.warm_up()
     link.main.run()
 
 

@@ -12,8 +12,10 @@ import inspect
 import os
 import queue
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +116,13 @@ class MainThread:
         return self._shell is not None and self._shell.stdin.answer(reply)
 
     # -- on the main thread ------------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """Make the shell before the first cell, and do once what takes long the first time."""
+        try:
+            self._get_shell().warm_up()
+        except Exception:  # the first cell meets it again, and tells its user
+            traceback.print_exc(file=sys.__stderr__)
 
     def run(self) -> None:
         """Run calls, for ever."""

@@ -1,9 +1,11 @@
-"""The notebook's own modules in a session: their sources, as files that Python imports.
+"""The modules of a session: the notebook's own, as files, and what a cell takes out of any.
 
 Each version of a package has a folder of its own, named by its digest, which is put in front of
 ``sys.path``: so tracebacks and `inspect` find the source, and no stale bytecode does. Where a
 package changes, its modules are dropped, and the next import reads them anew. Versions are kept
-for as long as the process lives. ``tests/node/worker/test_modules.py`` proves it.
+for as long as the process lives. What a cell has imported out of a module goes back as an import,
+not as a value: the caller's side then has the module's own function or class.
+``tests/node/worker/test_modules.py`` proves it.
 """
 
 from __future__ import annotations
@@ -11,14 +13,17 @@ from __future__ import annotations
 import importlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from easyremote.errors import UsageError
+from easyremote.guarded import attribute
 from easyremote.node.folders import own_folder
 from easyremote.serialize.classes import forget_shared, share
 
-__all__ = ["Modules", "ModulesMissing", "Shipped"]
+__all__ = ["Modules", "ModulesMissing", "Shipped", "imported"]
 
 #: Name to digest and files; without files where they were sent before.
 Shipped = Mapping[str, tuple[bytes, Mapping[str, bytes] | None]]
@@ -80,3 +85,35 @@ def _purge(name: str) -> None:
     for module in [each for each in sys.modules if each.partition(".")[0] == name]:
         del sys.modules[module]
     forget_shared(name)
+
+
+def imported(
+    statements: Iterable[tuple[str, str, str]], space: Mapping[str, Any]
+) -> dict[str, tuple[str, str]]:
+    """What a cell has taken out of modules, by name: the module, and the attribute there.
+
+    Parameters
+    ----------
+    statements
+        Module, attribute and name of each ``from MODULE import ATTRIBUTE as NAME`` in the cell; the
+        attribute is ``*`` for all.
+    space
+        The cell's variables. A name that has another value by now is none of the import's.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for module_name, taken, name in statements:
+        module = sys.modules.get(module_name)
+        if module is None or not taken:
+            continue
+        names = _public(module) if taken == "*" else [(name, taken)]
+        for bound, each in names:
+            if bound in space and attribute(module, each) is space[bound]:
+                found[bound] = module_name, each
+    return found
+
+
+def _public(module: ModuleType) -> list[tuple[str, str]]:
+    names = attribute(module, "__all__")
+    if names is None:
+        names = [name for name in vars(module) if not name.startswith("_")]
+    return [(name, name) for name in names]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import platform
 import re
-from importlib.metadata import distributions
 
 __all__ = ["installed"]
 
 
 def installed() -> dict[str, str]:
     """Package to version, as an import would find them; Python itself is ``python``."""
+    from importlib.metadata import distributions  # it takes long to import, and is rarely needed
+
     found: dict[str, str] = {}
     for each in distributions():
         if each.name:  # a folder that an installer left half removed has none

@@ -19,17 +19,19 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from easyremote.errors import RemoteError
 from easyremote.events import Event, Stream
+from easyremote.generators import Generators
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.folders import own_folder
 from easyremote.node.outcomes import remote_error
 from easyremote.node.worker import workplace
 from easyremote.node.worker.comms import Comms
 from easyremote.node.worker.environment import Environment
-from easyremote.node.worker.modules import Modules, ModulesMissing
+from easyremote.node.worker.modules import Modules, ModulesMissing, imported
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.stdin import NOBODY, Stdin
 from easyremote.node.worker.variables import Blob, Limits, Parcel, Variables
@@ -75,8 +77,15 @@ class Shell:
         self._comms = Comms(emit, self._process)
         self._modules = Modules()
         self._environment = Environment(_say)
+        self._generators = Generators()
+        self._beside = workplace.Beside()
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
+
+    def warm_up(self) -> None:
+        """Do once what takes long the first time, with a cell that leaves nothing."""
+        self._ip.run_cell("None", silent=True)
+        self._capture.flush()
 
     def run_cell(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one cell.
@@ -89,12 +98,19 @@ class Shell:
             where ``packed`` is variables only. ``names``: the caller's variables that the cell may
             change. ``imports``: names and modules to import before. ``released``:
             numbers of values that nobody refers to any more. ``outputs``: the names that must come
-            back, ``"*"`` for all that the cell changed, ``"none"``, or ``"auto"``: those of
-            ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
+            back; ``"none"`` for changes of ``names`` only; ``"*"`` for those and for all that the
+            cell set; ``"auto"`` for ``writes`` besides, where that is small enough.
+            ``limits``: see `Limits`. ``process``: in which
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
             ``files``: name, digest and size of those that lie in the session's folder then.
+            ``beside``: files beside the notebook that the cell names: ``files`` (name and content
+            of those that have changed), ``folders``, ``removed``; None where no files go back.
+            Left out, nothing of that is looked at.
             ``no_input``: why the cell can't ask its user for input; empty where it can.
+            ``imported``: what its import statements say, see `imported`.
+            ``seeds``: states of the global generators of random numbers, see `Generators`; left
+            out where the sender wants none back.
             ``parent``: the id of the message that runs the cell, for `Comms`.
             ``origin``: which cell of the sender's it is; nothing here depends on it.
 
@@ -108,6 +124,10 @@ class Shell:
             expression's value. ``overwritten``: the names whose values had changed here, unseen.
             ``gone``: names that the sender may take to be here, but aren't. ``deleted``: those that
             the cell has deleted.
+            ``imported``: functions and classes by name that are to be imported, not sent: the
+            module of each, and its name there.
+            ``seeds``: the states of generators that the cell has used.
+            ``written``: see `workplace.Beside.changed`.
             The rest is that of `Parcel.answer`.
 
         Raises
@@ -134,17 +154,20 @@ class Shell:
         except Stale:
             return {"process": self._process, "stale": True}
         self._import(request.get("imports", {}), request.get("submodules", ()))
-        for name, digest, size in request.get("files", ()):
-            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+        self._take_files(request)
+        request["seeds"] = self._seed(request.get("seeds"))
         value = self._execute(request)
         limits = Limits(*request.get("limits", ()))
-        parcel = self._parcel(request, request.pop("changed"), limits)
+        parcel, by_name = self._parcel(request, request.pop("changed"), limits)
         if value is not None:
             parcel.add("", value)
         return {
             "process": self._process,
             "has_value": value is not None,
             "overwritten": overwritten,
+            "imported": by_name,
+            "seeds": request["seeds"](),
+            "written": self._written(request),
             **self._gone(request),
             **parcel.answer(),
         }
@@ -193,6 +216,29 @@ class Shell:
                 text = f"The cell uses {name or module!r}, {missing}"
                 raise _module_missing(text, error) from None
 
+    def _take_files(self, request: dict[str, Any]) -> None:
+        beside = request.get("beside") or {}
+        came = [(name, arrived(name, *content)) for name, content in beside.get("files", ())]
+        self._beside.take(came, beside.get("folders", ()))
+        self._beside.remove(beside.get("removed", ()))
+        for name, digest, size in request.get("files", ()):
+            self._beside.give_way(name)
+            named[name] = workplace.place(name, os.fspath(arrived(name, digest, size)))
+
+    def _written(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the cell has written beside it, where the sender wants that."""
+        if "beside" not in request:
+            return {}
+        written = self._beside.changed()
+        return {} if request["beside"] is None else written
+
+    def _seed(self, states: dict[str, bytes] | None) -> Callable[[], dict[str, bytes]]:
+        """Set the generators of random numbers; returns what tells which ones have gone on."""
+        if states is None:
+            return dict
+        self._generators.set(states)
+        return partial(self._generators.changed, self._generators.states())
+
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
         ip, before = self._ip, dict(self._ip.user_ns)
@@ -220,20 +266,24 @@ class Shell:
             ip.emit(ip.kept_error)
         return value
 
-    def _parcel(self, request: dict[str, Any], changed: list[str], limits: Limits) -> Parcel:
-        key = _key(request)
-        touched = request.get("names", ())
+    def _parcel(
+        self, request: dict[str, Any], changed: list[str], limits: Limits
+    ) -> tuple[Parcel, dict[str, tuple[str, str]]]:
+        """What goes back by value, and what goes back as an import."""
+        space, key = self._ip.user_ns, _key(request)
+        taken = imported(request.get("imported", ()), space)
+        by_name = {name: origin for name, origin in taken.items() if callable(space[name])}
+        touched = {*request.get("names", ()), *changed}
         match request.get("outputs", "auto"):
             case "auto":
-                return self.variables.offer(
-                    {*touched, *request.get("writes", ()), *changed}, limits, key
-                )
+                names = {*touched, *request.get("writes", ()), *taken} - by_name.keys()
+                return self.variables.offer(names, limits, key), by_name
             case "*":
-                return self.variables.offer({*touched, *changed}, limits, key)
+                return self.variables.offer(touched - by_name.keys(), limits, key), by_name
             case "none":
-                return self.variables.offer((), limits, key)
+                return self.variables.offer(request.get("names", ()), limits, key), {}
             case names:
-                return self.variables.bring(names, key)
+                return self.variables.bring(names, key), {}
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
         """The variables that a failed cell had assigned before it failed."""
@@ -241,8 +291,9 @@ class Shell:
         if not isinstance(outputs, str):
             outputs = [name for name in outputs if name in request["changed"]]
         limits = Limits(*request.get("limits", ()))
-        parcel = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
-        return {**self._gone(request), **parcel.answer()}
+        parcel, by_name = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
+        more = {"seeds": request["seeds"](), "written": self._written(request)}
+        return {"imported": by_name, **more, **self._gone(request), **parcel.answer()}
 
 
 class _Uninterrupted:

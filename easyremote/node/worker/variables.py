@@ -245,8 +245,14 @@ class Variables:
         self._check(names)
         return self.bring(names, key).answer()
 
-    def get_held(self, number: int) -> dict[str, Any]:
-        return {"packed": _packed({"": _held(number)}).plain_wire()}
+    def get_held(self, number: int, name: str = "", key: str | None = None) -> dict[str, Any]:
+        """A value that is held; with a key, as the variable of that name, which both then have."""
+        value = _held(number)
+        if key is not None:
+            self.space[name] = value
+        parcel = Parcel(self, Limits(float("inf"), float("inf")), self.graph(key))
+        parcel.add(name, value, must=True)
+        return parcel.answer()
 
     def put(self, values: Wire, beside: Mapping[str, Any]) -> dict[str, Any]:
         try:

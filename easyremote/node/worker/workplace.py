@@ -2,24 +2,36 @@
 
 What was sent to it by name lies there as a link to the store; what it writes into ``outputs/`` can
 be listed and read. Names are relative, with slashes, and never lead out of the folder. It goes with
-the session's process (`folders`). ``tests/node/worker/test_workplace.py`` proves it.
+the session's process (`folders`).
+
+The folder also stands for that of the caller's notebook (`Beside`): files that a cell names come
+into it as copies, and what a cell writes beside them goes back.
+``tests/node/worker/test_workplace.py`` proves it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from easyremote.errors import NotFound, UsageError
+from easyremote.errors import CannotShip, NotFound, UsageError
 from easyremote.node.folders import own_folder
 from easyremote.protocol.requests import FileInfo
 from easyremote.serialize.files import Content, File
 
-__all__ = ["describe", "enter", "listing", "place", "read"]
+__all__ = ["Beside", "describe", "enter", "listing", "place", "read"]
 
 OUTPUTS = "outputs"
+#: Bytes of one file, and of all files of a cell, that go back unasked.
+BACK_MAX = 16_000_000
+BACK_OF_CELL_MAX = 64_000_000
+#: A folder with more entries is data, as of a download: it is not looked through after each cell.
+ENTRIES_MAX = 1000
+_NOT_BESIDE = frozenset({OUTPUTS, "__pycache__", "node_modules"})
 
 
 def enter() -> None:
@@ -76,6 +88,145 @@ def read(name: bytes, offset: int, size: int) -> bytes:
     with open(_output(name), "rb") as opened:
         opened.seek(offset)
         return opened.read(size)
+
+
+class Beside:
+    """The files that a session and its caller's notebook have in common.
+
+    A name is a path below the folder, with slashes. Hidden files, links and ``outputs/`` are not
+    among them.
+    """
+
+    def __init__(self) -> None:
+        #: What the caller knows to be in each file.
+        self._known: dict[str, Content] = {}
+        #: How each file looked after the last cell.
+        self._seen: dict[str, tuple[int, ...]] = {}
+        #: The folders that the caller has; their names end with a slash.
+        self._folders: set[str] = set()
+
+    def take(self, files: Iterable[tuple[str, File]], folders: Iterable[str]) -> None:
+        """Put files that came into the folder; make the folders that the caller has.
+
+        Raises
+        ------
+        UsageError
+            A name leads out of the folder.
+        """
+        for name in folders:
+            _inside(_outputs().parent, f"{name}/any").parent.mkdir(parents=True, exist_ok=True)
+            self._note_folders(f"{name}/any")
+        for name, came in files:
+            path = _inside(_outputs().parent, name)
+            if path.is_symlink():
+                path.unlink()  # what was sent by --file is not to be written to
+            if not path.exists() or _content(path) != came.content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(came, path)
+            self._known[name], self._seen[name] = came.content, _marks(path)
+            self._note_folders(name)
+
+    def _note_folders(self, name: str) -> None:
+        self._folders |= {f"{parent}/" for parent in PurePosixPath(name).parents}
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files that the caller has removed."""
+        for name in names:
+            path = _inside(_outputs().parent, name)
+            if not self._has_changed(name, path):
+                path.unlink(missing_ok=True)
+            self._known.pop(name, None)
+
+    def give_way(self, name: str) -> None:
+        """Remove a file that the caller knows, because it comes by another way now."""
+        path = _inside(_outputs().parent, name)
+        if name in self._known and not self._has_changed(name, path):
+            path.unlink(missing_ok=True)
+
+    def changed(self) -> dict[str, dict[str, Any]]:
+        """What was written since the last cell, by name, and what was removed.
+
+        ``digest``: empty for what was removed, and for a folder. ``size``. ``data``: the content;
+        None where it is too large to go back unasked: then the file is in ``outputs/``, too.
+        """
+        left, found = BACK_OF_CELL_MAX, dict[str, dict[str, Any]]()
+        now = dict(_beside(_outputs().parent, ""))
+        for name in self._new_folders(now):
+            found[name] = {"digest": b"", "size": 0, "data": None}
+        for name, path in now.items():
+            marks = _marks(path)
+            if self._seen.get(name) == marks:
+                continue
+            content = _content(path)
+            if content is None:
+                continue  # it is being written to: after a later cell
+            self._seen[name] = marks
+            if self._known.get(name) == content:
+                continue
+            self._known[name] = content
+            fits = content.size <= min(BACK_MAX, left)
+            left -= content.size if fits else 0
+            data = path.read_bytes() if fits else None
+            if not fits:
+                _offer(name, path)
+            found[name] = {"digest": content.digest, "size": content.size, "data": data}
+        for name in self._removed(now):
+            found[name] = {"digest": b"", "size": 0, "data": None}
+        return found
+
+    def _new_folders(self, now: dict[str, Path]) -> list[str]:
+        """Take the folders out of what is there now; those that the caller does not have."""
+        folders = {name for name in now if name.endswith("/")}
+        for name in folders:
+            del now[name]
+        new, self._folders = folders - self._folders, folders
+        return sorted(new)
+
+    def _removed(self, now: dict[str, Path]) -> list[str]:
+        gone = [name for name in self._known if name not in now]
+        for name in gone:
+            del self._known[name]
+            self._seen.pop(name, None)
+        # A link came by another way.
+        return [name for name in gone if not (_outputs().parent / name).is_symlink()]
+
+    def _has_changed(self, name: str, path: Path) -> bool:
+        return path.is_file() and _content(path) != self._known.get(name)
+
+
+def _offer(name: str, path: Path) -> None:
+    """Let a large file be fetched from ``outputs/``, without a second copy of it."""
+    output = _outputs() / name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # the session has an output of that name
+        if output.exists() and _marks(output)[:2] == _marks(path)[:2]:
+            return
+        output.hardlink_to(path)
+
+
+def _content(path: Path) -> Content | None:
+    """What is in a file; None while it is written to."""
+    try:
+        return File(path).content
+    except (CannotShip, UsageError):
+        return None
+
+
+def _marks(path: Path) -> tuple[int, ...]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _beside(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    for entry in entries if len(entries) <= ENTRIES_MAX else ():
+        if entry.name.startswith(".") or entry.name in _NOT_BESIDE or entry.is_symlink():
+            continue
+        if entry.is_dir():
+            yield f"{prefix}{entry.name}/", Path(entry)
+            yield from _beside(Path(entry), f"{prefix}{entry.name}/")
+        elif entry.is_file():
+            yield f"{prefix}{entry.name}", Path(entry)
 
 
 def _outputs() -> Path:

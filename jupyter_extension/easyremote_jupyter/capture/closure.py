@@ -20,11 +20,15 @@ from dataclasses import dataclass, field
 from easyremote.guarded import attribute
 from easyremote.serialize.functions import submodules
 
-__all__ = ["Shipment", "closure", "named_submodules"]
+__all__ = ["Shipment", "closure", "evaluated", "named_submodules"]
 
 #: A container with more elements than this is taken for data and not searched for functions.
 _MAX_ELEMENTS = 1000
 _WORD = re.compile(r"[^\W\d]\w*")
+#: What makes names of texts.
+_EVALUATING = frozenset({"eval", "exec", "globals", "locals", "vars"})
+_EVALUATES = re.compile(rf"(?<![.\w])(?:{'|'.join(sorted(_EVALUATING))})\s*\(")
+_TEXT = re.compile(r"\"([^\"\n]*)\"|'([^'\n]*)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,34 @@ def named_submodules(packages: Iterable[str], code: str) -> list[str]:
     """The submodules of these packages that a cell names and that are loaded here."""
     modules = [sys.modules[name] for name in packages if name in sys.modules]
     return submodules(modules, set(_WORD.findall(code)))
+
+
+def evaluated(cell: str, values: Iterable[object]) -> set[str]:
+    """The words in the texts of a cell that evaluates some, or calls a function that does.
+
+    Parameters
+    ----------
+    cell
+        The source.
+    values
+        What the cell uses.
+    """
+    if not (_EVALUATES.search(cell) or any(map(_evaluates, values))):
+        return set()
+    return {word for found in _TEXT.findall(cell) for text in found for word in _WORD.findall(text)}
+
+
+def _evaluates(value: object) -> bool:
+    if isinstance(value, types.FunctionType):
+        return value.__module__ == "__main__" and _code_evaluates(value.__code__)
+    if isinstance(value, type) and _is_of_notebook(value):
+        return any(_evaluates(each) for each in vars(value).values() if each is not value)
+    return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _code_evaluates(code: types.CodeType) -> bool:
+    return not _EVALUATING.isdisjoint(_global_names(code))
 
 
 def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> Iterator[str]:

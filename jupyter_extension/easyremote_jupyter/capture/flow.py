@@ -50,6 +50,10 @@ class Flow(ast.NodeVisitor):
         self.mutates: set[str] = set()
         #: Those of `reads` that were read while nothing in the cell could have bound them.
         self.needed: set[str] = set()
+        #: Names that ``with`` binds: of use inside their block.
+        self.blocks: set[str] = set()
+        #: Module, attribute ("" for the module itself, "*" for all) and name that is bound to it.
+        self.imports: list[tuple[str, str, str]] = []
         self._state: _State = frozenset()
         #: 0 is the module; each class body (and each set of type parameters) has a number.
         self._scope = 0
@@ -58,8 +62,13 @@ class Flow(ast.NodeVisitor):
         self._declared: frozenset[str] = frozenset()
 
     def code(self, source: str) -> None:
+        """Follow a cell, as it was typed."""
         transformer: Any = TransformerManager  # it has no types
-        self._all(ast.parse(transformer().transform_cell(source)).body)
+        self.tree(ast.parse(transformer().transform_cell(source)))
+
+    def tree(self, tree: ast.Module) -> None:
+        """Follow a cell, as IPython has read it."""
+        self._all(tree.body)
 
     # -- what happens to a name
 
@@ -159,6 +168,9 @@ class Flow(ast.NodeVisitor):
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
         self._all(node.items)
+        self.blocks |= {
+            item.optional_vars.id for item in node.items if isinstance(item.optional_vars, ast.Name)
+        }
         start = self._state
         if any(_last_name(item.context_expr) in _SWALLOWING for item in node.items):
             self._perhaps(*node.body)
@@ -216,12 +228,19 @@ class Flow(ast.NodeVisitor):
 
     visit_MatchStar = visit_MatchMapping = visit_MatchAs
 
-    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
-            if alias.name != "*":
-                self._bind(alias.asname or alias.name.partition(".")[0])
+            self._import(alias.name, "", alias.asname or alias.name.partition(".")[0])
 
-    visit_ImportFrom = visit_Import
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            self._import(node.module or "", alias.name, alias.asname or alias.name)
+
+    def _import(self, module: str, attribute: str, name: str) -> None:
+        if self._scope == 0:
+            self.imports.append((module, attribute, name))
+        if attribute != "*":
+            self._bind(name)
 
     # -- scopes of their own
 

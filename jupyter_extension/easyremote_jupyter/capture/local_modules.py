@@ -1,7 +1,7 @@
 """Which modules of the notebook's own folder a cell imports, and their sources.
 
-A module is local if its file lies under one of the `roots` (where the notebook is, and the first
-entry of ``sys.path``) and is neither of the standard library nor installed. With it goes its whole
+A module is local if its file lies under one of the `roots` (where the notebook is, and the folders
+on ``sys.path``) and is neither of the standard library nor installed. With it goes its whole
 top-level package, and what that imports of other local ones. Nothing is imported or run
 for this. ``easyremote.node.worker.modules`` puts them into the session.
 ``tests/jupyter_extension/capture/test_local_modules.py`` proves it, also in real kernels.
@@ -28,6 +28,7 @@ from easyremote.client.refs import size_text
 from easyremote.errors import UsageError
 from easyremote.guarded import attribute
 from easyremote.serialize.classes import share
+from easyremote.serialize.modules import is_installed_file
 
 __all__ = ["Package", "Sent", "find", "imported_names", "is_local", "local_modules", "roots"]
 
@@ -35,7 +36,6 @@ __all__ = ["Package", "Sent", "find", "imported_names", "is_local", "local_modul
 SIZE_MAX = 20_000_000
 #: Both sides have these anyway.
 _ALWAYS_THERE = frozenset({"easyremote", "easyremote_jupyter"})
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
 #: How a magic like ``%%time`` is called with its code.
 _CODE_IN_ARGUMENTS = ("run_cell_magic", "run_line_magic")
 #: Folders of a package that hold no sources of it.
@@ -107,8 +107,8 @@ class Sent:
 
 
 def roots() -> list[Path]:
-    """Where a notebook's own modules are: its folder, and the first entry of ``sys.path``."""
-    found = [Path.cwd(), *(Path(entry or ".").resolve() for entry in sys.path[:1])]
+    """Where a notebook's own modules are: its folder, and what is on ``sys.path`` besides."""
+    found = [Path.cwd(), *(Path(entry or ".").resolve() for entry in sys.path)]
     return [each for each in dict.fromkeys(found) if each.is_dir() and not _is_installed(each)]
 
 
@@ -202,7 +202,10 @@ def _imported_by_file(content: bytes) -> frozenset[str]:
 
 def _of_value(value: object) -> Iterator[str]:
     """The module that defines a value, and the modules that a function imports when it runs."""
-    kind = value if isinstance(value, type | types.FunctionType) else type(value)
+    # Wrappers, and what stands for a function or class, may have a module of their own.
+    says_so = "__module__" in (attribute(value, "__dict__") or ())
+    is_its_own = says_so or isinstance(value, type | types.FunctionType)
+    kind = value if is_its_own else type(value)
     name = str(getattr(kind, "__module__", "") or "").partition(".")[0]
     if name not in ("", "builtins", "__main__"):
         yield name
@@ -230,6 +233,8 @@ def _package(name: str, folders: Collection[Path]) -> Package | None:
         f"{name}/{path.relative_to(place).as_posix()}": _read(path) for path in _sources(place)
     }
     if sum(map(len, files.values())) > SIZE_MAX:
+        if not place.is_relative_to(Path.cwd()):
+            return None  # a framework that is kept in a folder of its own, on the node as well
         raise UsageError(
             f"The sources of the local package {name!r} are {len(files)} files of more than "
             f"{size_text(SIZE_MAX)}: too much to send. Add --no-modules, and install it there."
@@ -283,4 +288,4 @@ def _read_once(path: Path, changed: int, size: int) -> bytes:
 
 
 def _is_installed(path: Path) -> bool:
-    return not _INSTALLED.isdisjoint(path.parts)
+    return is_installed_file(os.path.join(path, ""))

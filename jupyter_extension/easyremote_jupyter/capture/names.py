@@ -42,6 +42,10 @@ class Names:
     mutates: frozenset[str] = frozenset()
     #: Those of ``reads`` that the cell assigns itself on some path, so it can run without them.
     optional: frozenset[str] = frozenset()
+    #: Names that ``with`` binds: of use inside their block.
+    blocks: frozenset[str] = frozenset()
+    #: Module, attribute ("" for the module itself, "*" for all) and name that is bound to it.
+    imports: tuple[tuple[str, str, str], ...] = ()
 
 
 def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
@@ -63,7 +67,9 @@ def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
     flow.code(cell)
     reads = frozenset(n for n in _ours(flow.reads) if n not in OF_EVERY_SHELL or n in shadowed)
     writes = _ours(flow.writes)
-    return Names(reads, writes, reads & flow.mutates, (reads & writes) - flow.needed)
+    optional = (reads & writes) - flow.needed
+    blocks, imports = frozenset(flow.blocks), tuple(flow.imports)
+    return Names(reads, writes, reads & flow.mutates, optional, blocks, imports)
 
 
 def _ours(found: Iterable[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -19,13 +19,15 @@ from easyremote.client.session import Session
 from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError
 from easyremote_jupyter.jobs import Jobs
-from easyremote_jupyter.live.live_panel import LivePanel
 from easyremote_jupyter.magics.options import Options, parse
 from easyremote_jupyter.output.node_table import NodeTable, watch_nodes
 from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.places.attachment import Attachment
 from easyremote_jupyter.places.places import Places
 from easyremote_jupyter.widgets.widgets import Widgets
+
+if TYPE_CHECKING:
+    from easyremote_jupyter.live.live_panel import LivePanel
 
 __all__ = ["Companions"]
 
@@ -153,6 +155,8 @@ class Companions(Magics):
                 raise UsageError(
                     "%remote_panel needs a notebook. Here: %remote_nodes --watch, %remote_jobs."
                 )
+            from easyremote_jupyter.live.live_panel import LivePanel  # most notebooks need none
+
             self._panel = LivePanel(self.shell, easyremote.connect().connect(), self._jobs)
 
     def close(self) -> None:

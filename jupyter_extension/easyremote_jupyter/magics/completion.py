@@ -264,5 +264,5 @@ def matcher(known: Known) -> Callable[[CompletionContext], SimpleMatcherResult]:
 
 
 def is_ours(each: object) -> bool:
-    """Whether `matcher` has made it."""
-    return getattr(each, "matcher_identifier", "") == _IDENTIFIER
+    """Whether a matcher is one of this extension."""
+    return str(getattr(each, "matcher_identifier", "")).startswith(_IDENTIFIER)

@@ -87,4 +87,6 @@ def _outputs(found: Names, options: Options) -> str:
             return ", ".join(pairs)
         case "*":
             return "all that is new"
+        case "none":
+            return "the value"
     return ", ".join(sorted(found.writes | found.mutates)) or "nothing"

@@ -12,7 +12,6 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 from easyremote.client.files.sending import name_there
 from easyremote.errors import RemoteError
@@ -88,6 +87,9 @@ def missing_file_hint(error: RemoteError) -> str:
 
 def requirement_for(module: str) -> str:
     """The requirement for a module, with its version if it is installed here."""
+    # Only after an error: it takes long to import.
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
     known = packages_distributions().get(module)
     name = known[0] if known else _DISTRIBUTIONS.get(module, module.replace("_", "-"))
     try:

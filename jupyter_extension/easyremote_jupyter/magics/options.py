@@ -23,7 +23,7 @@ from easyremote_jupyter.magics.requirements import parse_with
 __all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split"]
 __all__ += ["split_words"]
 
-Outputs = dict[str, str] | Literal["auto", "*"]
+Outputs = dict[str, str] | Literal["auto", "none", "*"]
 
 _WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
 
@@ -75,6 +75,8 @@ class Options:
     requirements: list[str] = field(default_factory=list)
     #: Whether the notebook's own modules that the cell imports are sent.
     modules: bool = True
+    #: Whether files that the cell names are sent, and those that it writes come back.
+    beside: bool = True
     quiet: bool = False
     progress: str = "auto"
     raise_error: bool = True
@@ -249,6 +251,12 @@ def _add_variables(parser: _Parser) -> None:
         dest="modules",
         action="store_false",
         help="do not send the modules of this notebook's folder that the cell imports",
+    )
+    add(
+        "--no-files",
+        dest="beside",
+        action="store_false",
+        help="do not send the files that the cell names, nor bring those that it writes",
     )
     add("--force-push", action="store_true", help="send more than 1 GB")
 

@@ -9,7 +9,8 @@ kernels.
 from __future__ import annotations
 
 import re
-import sys
+from collections.abc import Container, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,9 +30,12 @@ from easyremote.client.files.sending import named_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
-from easyremote_jupyter.capture.closure import Shipment, closure, named_submodules
-from easyremote_jupyter.capture.local_modules import local_modules
+from easyremote.serialize.files import File
+from easyremote_jupyter.capture.closure import Shipment, closure, evaluated, named_submodules
+from easyremote_jupyter.capture.files import paths_in
+from easyremote_jupyter.capture.local_modules import Package, local_modules
 from easyremote_jupyter.capture.names import OF_EVERY_SHELL, Names, names
+from easyremote_jupyter.here.imports import bind as bind_imports
 from easyremote_jupyter.jobs import CellJob, Jobs
 from easyremote_jupyter.magics.cells import dedented, is_empty, refuse_nested
 from easyremote_jupyter.magics.dry_run import show_plan
@@ -41,14 +45,17 @@ from easyremote_jupyter.magics.requirements import of_script
 from easyremote_jupyter.output.background import Panel
 from easyremote_jupyter.output.display import (
     Output,
+    draw_value,
+    keep_value,
     show_notice,
-    show_result,
 )
 from easyremote_jupyter.output.tracebacks import one_line_errors, show_error
 from easyremote_jupyter.output.watch import Watcher
+from easyremote_jupyter.places.beside import named_beside
 from easyremote_jupyter.places.held import Held
 from easyremote_jupyter.places.origin import origin
 from easyremote_jupyter.places.places import Place, Places
+from easyremote_jupyter.places.seeds import states
 from easyremote_jupyter.widgets.widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
@@ -78,7 +85,7 @@ class RemoteMagics(Magics):
             options = parse(self._expanded(head))
             refuse_nested(code, first_line=2)
         if cell is None:
-            answer, _ = self._run(options, code)
+            answer, _ = self._run(replace(options, outputs="none"), code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # With the magic's line, so that tracebacks have the line numbers of the notebook.
@@ -114,8 +121,8 @@ The variables that it reads are sent along; those that it assigns come back.
             else:
                 self.shell.showtraceback()
             return None
-        if value is not None:
-            show_result(self.shell, value, answer)
+        if value is not None and "value" in answer:
+            keep_value(self.shell, answer["value"])
         return None
 
     # -- the line
@@ -139,10 +146,12 @@ The variables that it reads are sent along; those that it assigns come back.
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
-        needs = self._needs(found, options)
+        needs = self._needs(code, found, options)
         if options.dry_run:
             with one_line_errors():
-                show_plan(place, needs, named_files(options.files).values(), found, options)
+                files = named_files(options.files)
+                files |= self._beside(options, code, needs, ())[0]
+                show_plan(place, needs, files.values(), found, options)
             return {}, None
         before = place.process
         try:
@@ -153,13 +162,16 @@ The variables that it reads are sent along; those that it assigns come back.
             if options.fresh or before != place.process:
                 self._widgets.close(place.process if options.fresh else before)
 
-    def _needs(self, found: Names, options: Options) -> Shipment:
+    def _needs(self, code: str, found: Names, options: Options) -> Shipment:
         space = self.shell.user_ns
         for name in options.inputs:
             if name not in space:
                 raise UsageError(f"-i {name}: there is no variable of that name here")
-        reads = found.reads if options.auto_in else frozenset()
-        return closure({*reads, *options.inputs}, space, hidden=self._hidden())
+        reads = {*(found.reads if options.auto_in else ()), *options.inputs}
+        hidden = self._hidden()
+        needs = closure(reads, space, hidden=hidden)
+        texts = evaluated(code, needs.variables.values()) if options.auto_in else set()
+        return closure({*reads, *texts}, space, hidden=hidden) if texts else needs
 
     def _hidden(self) -> set[str]:
         """The names that every shell has by itself, but those that mean something else here."""
@@ -180,6 +192,8 @@ The variables that it reads are sent along; those that it assigns come back.
             title=f"In[{request['count']}]",
             feed=lambda: easyremote.connect().watch(),
             say=partial(self._widgets.receive, place.session),
+            # The value of `%remote` is that of the line.
+            draw=partial(draw_value, self.shell) if options.outputs != "none" else None,
         )
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:
@@ -191,12 +205,12 @@ The variables that it reads are sent along; those that it assigns come back.
                 if (left := place.collect(place.held)) is None:
                     place.held.forget()
                 else:
-                    self._bind(place, left, options, place.held)
+                    self._bind(place, left, found, options, place.held)
                 raise
             except (EasyRemoteError, KeyboardInterrupt):
                 place.held.forget()
                 raise
-        return self._bind(place, answer, options, place.held), output.result
+        return self._bind(place, answer, found, options, place.held), output.result
 
     def _answer(
         self,
@@ -220,6 +234,7 @@ The variables that it reads are sent along; those that it assigns come back.
             requirements = [*options.requirements, *of_script(code)]
             modules = local_modules(code, needs.imports, needs.variables) if options.modules else []
             files = named_files(options.files)
+            beside = self._beside(options, code, needs, modules)
         return {
             "code": code,
             "count": self.shell.displayhook.prompt_count,  # of the cell that runs
@@ -230,13 +245,27 @@ The variables that it reads are sent along; those that it assigns come back.
             "requirements": requirements,
             "modules": modules,
             "files": files,
+            "beside": beside,
             "writes": sorted(found.writes | found.mutates),
+            "imported": found.imports,
+            "seeds": states(),
             "no_input": self._no_input(options),
             "background": options.background is not None,
             # The output of a background job is not published under this cell.
             "parent": "" if options.background is not None else self._widgets.parent(),
             "origin": origin(self.shell),
         }
+
+    def _beside(
+        self, options: Options, code: str, needs: Shipment, modules: Iterable[Package]
+    ) -> tuple[dict[str, File], list[str]]:
+        """The files beside the notebook that go along, and folders that the cell may need."""
+        if not options.beside:
+            return {}, []
+        files, folders = named_beside(paths_in(code, needs.variables, modules))
+        for name in named_files(options.files):
+            files.pop(name, None)
+        return files, folders
 
     def _no_input(self, options: Options) -> str:
         """Why the cell can't ask for input; empty where it can."""
@@ -253,7 +282,7 @@ The variables that it reads are sent along; those that it assigns come back.
         with one_line_errors():
             place = self._places.find(options)
         found = self._names(code)
-        needs = self._needs(found, options)
+        needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)
         space, came = self.shell.user_ns, list[dict[str, Any]]()
         cell = CellJob(options.background or "", place.session.node_id)
@@ -276,7 +305,10 @@ The variables that it reads are sent along; those that it assigns come back.
 
         def settle() -> Any:
             place.held.forget()
-            return self._bind(place, came[0], options, held).get("value") if came else None
+            if not came:
+                return None
+            came[0].pop("seeds", None)  # the cells here have gone on with their own numbers
+            return self._bind(place, came[0], found, options, held).get("value")
 
         panel.draw(update=False)
         cell.start(run, settle, panel.tell_end)
@@ -296,7 +328,12 @@ The variables that it reads are sent along; those that it assigns come back.
     # -- what comes back
 
     def _bind(
-        self, place: Place, answer: dict[str, Any], options: Options, held: Held
+        self,
+        place: Place,
+        answer: dict[str, Any],
+        found: Names,
+        options: Options,
+        held: Held,
     ) -> dict[str, Any]:
         """Bind the variables that came back; returns the answer, with ``value`` if there is one."""
         space = self.shell.user_ns
@@ -305,22 +342,31 @@ The variables that it reads are sent along; those that it assigns come back.
         answer = answer | ({"value": values.pop("")} if "" in values else {})
         for name, value in values.items():
             space[renames.get(name, name)] = value
-        for name, module in answer["imports"].items():
-            if (
-                module in sys.modules
-            ):  # not imported here: that could take long, and nobody asked for it
-                space[renames.get(name, name)] = sys.modules[module]
         for name in answer["deleted"]:
             space.pop(name, None)
-        kept = {name: what for name, what in answer["kept"].items() if _is_news(name, what)}
+        bind_imports(
+            space,
+            {renames.get(name, name): module for name, module in answer["imports"].items()},
+            answer["imported"],
+            found.imports,
+        )
+        kept = {
+            name: what
+            for name, what in answer["kept"].items()
+            if _is_news(name, what, found.blocks)
+        }
         if kept and not options.quiet:
             show_notice(_kept(kept, place.session.node_id))
         return answer
 
 
-def _is_news(name: str, what: dict[str, Any]) -> bool:
-    """Whether to say that a value stays there. A widget does, but it works here."""
-    return bool(name) and "is_widget" not in what
+def _is_news(name: str, what: dict[str, Any], blocks: Container[str]) -> bool:
+    """Whether to say that a value stays there.
+
+    A widget does, but it works here. A file that ``with`` has opened and closed is of no more use.
+    """
+    is_over = name in blocks and not what["size"]
+    return bool(name) and "is_widget" not in what and not is_over
 
 
 def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:

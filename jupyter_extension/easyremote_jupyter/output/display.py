@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
 
+from IPython.core.displayhook import CapturingDisplayHook
+
 from easyremote.events import (
     ClearOutput,
     Comm,
@@ -32,10 +34,11 @@ from easyremote.events import (
 )
 from easyremote_jupyter.jobs import Entry, Jobs
 from easyremote_jupyter.output.bars import Bars, NotebookBars, TerminalBars, widget_bars
+from easyremote_jupyter.output.caught import Caught, error_content
 from easyremote_jupyter.output.header import Header
 from easyremote_jupyter.output.pace import Pace, pieces
 
-__all__ = ["Output", "Publisher", "show_notice", "show_result"]
+__all__ = ["Output", "Publisher", "draw_value", "keep_value", "show_notice"]
 
 #: Seconds without the gateway before the user is told.
 AWAY_LIMIT = 1.0
@@ -99,6 +102,8 @@ class Output:
         Where it goes; None for the cell that runs here.
     say
         Takes what widgets say; None where nobody listens.
+    draw
+        Draws the value of the last expression, at once: what comes after it is shown below it.
     """
 
     def __init__(
@@ -113,11 +118,16 @@ class Output:
         feed: Callable[[], Any] | None = None,
         publisher: Publisher | None = None,
         say: Callable[[Comm], None] | None = None,
+        draw: Callable[[Value], None] | None = None,
     ) -> None:
+        self._draw = draw
         self._publisher = publisher or _OfCell(shell)
         self._say = say
         #: The Output widgets that catch what the cell shows.
         self._catching: set[str] = set()
+        kernel = getattr(shell, "kernel", None)
+        has_user = getattr(kernel, "_allow_stdin", True) or publisher is not None
+        self._caught = None if has_user or say is None else Caught(say)
         self._is_terminal = not hasattr(shell, "kernel")
         self._is_quiet = quiet
         self._bars = self._make_bars("none" if quiet else progress)
@@ -128,7 +138,7 @@ class Output:
         self._header: Header | None = None
         self._away_since: float | None = None
         self._told_away = False
-        #: The event of the last expression's value, for `show_result`.
+        #: The event of the last expression's value, for `keep_value`.
         self.result: Value | None = None
 
     # -- for `watch`
@@ -159,10 +169,14 @@ class Output:
         self._mind_connection(job.is_connected)
 
     def show(self, event: Event) -> None:
-        """Publish one event."""
+        """Publish one event, if no widget catches it."""
+        if self._caught is None or not self._caught.take(event):
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case Value():
-                self.result = event
+                self._take_value(event)
             case Progress() if self._bars is not None:
                 self._bars.update(event)
             case Stream() if not self._is_quiet:
@@ -200,12 +214,20 @@ class Output:
             self._bars.finish(failed)
         for name in ("stdout", "stderr"):
             self._write(name, "")  # the line that has begun
+        if self._caught is not None:
+            self._caught.finish()
         for comm_id in list(self._catching):  # its process has died in the middle
             self.show(_catch_no_more(comm_id))
         if self._header is not None:
             self._header.finish()
 
     # -- inside
+
+    def _take_value(self, event: Value) -> None:
+        self.result = event
+        if self._draw is not None:
+            self._wait(len(json.dumps(event.data, ensure_ascii=False).encode()))
+            self._draw(event)
 
     def _write(self, name: str, text: str) -> None:
         if self._bars is not None:
@@ -255,30 +277,31 @@ class Output:
         return publish
 
 
-def error_content(event: ErrorShown) -> dict[str, Any]:
-    """An error with the fields of Jupyter's ``error`` message."""
-    lines = event.traceback.splitlines()
-    return {"ename": event.ename, "evalue": event.evalue, "traceback": lines}
-
-
 def _catch_no_more(comm_id: str) -> CommMessage:
     data = {"method": "update", "state": {"msg_id": ""}, "buffer_paths": []}
     return CommMessage(comm_id, data)
 
 
-def show_result(shell: Any, event: Value, answer: dict[str, Any]) -> None:
-    """Show the value of a cell's last expression as the node drew it, and keep it as ``_``."""
+def draw_value(shell: Any, event: Value) -> None:
+    """Show the value of a cell's last expression as the node drew it."""
     hook: Any = shell.displayhook
-    if sys.displayhook != hook:  # %%capture has put its own there, which draws by itself
-        sys.displayhook(answer.get("value"))
-        return
-    hook.start_displayhook()
-    hook.write_output_prompt()
-    hook.write_format_data(event.data, event.metadata)
-    if "value" in answer:
-        hook.update_user_ns(answer["value"])
-        hook.fill_exec_result(answer["value"])
-    hook.finish_displayhook()
+    if isinstance(sys.displayhook, CapturingDisplayHook):  # in %%capture
+        sys.displayhook.outputs.append({"data": event.data, "metadata": event.metadata})
+    elif sys.displayhook == hook:
+        hook.start_displayhook()
+        hook.write_output_prompt()
+        hook.write_format_data(event.data, event.metadata)
+        hook.finish_displayhook()
+
+
+def keep_value(shell: Any, value: object) -> None:
+    """Keep the value that `draw_value` has drawn as ``_``, and as the cell's result."""
+    hook: Any = shell.displayhook
+    if sys.displayhook == hook:
+        hook.update_user_ns(value)
+        hook.fill_exec_result(value)
+    elif not isinstance(sys.displayhook, CapturingDisplayHook):
+        sys.displayhook(value)  # the user's own
 
 
 def show_notice(text: str) -> None:

@@ -26,11 +26,14 @@ from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, p
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
 from easyremote.serialize.functions import home
 from easyremote.serialize.graph.graph import Told
+from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
+from easyremote_jupyter.places.beside import Beside
 from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
 
 __all__ = ["Place", "Places"]
@@ -46,6 +49,8 @@ class Place:
     session: Session
     held: Held = field(default_factory=Held)
     modules: Sent = field(default_factory=Sent)
+    seeds: Seeds = field(default_factory=Seeds)
+    beside: Beside = field(default_factory=Beside)
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
@@ -115,9 +120,13 @@ class Place:
         output: Watcher,
         held: Held,
     ) -> tuple[RemoteJob[dict[str, Any]], Told]:
+        named, folders = request["beside"]
+        self.beside.drop(request["files"])
+        files = self.beside.missing(named, held.process, all_sizes=options.force_push)
         try:
             shipped, told = load(
                 *(self.session, held, variables, request["files"], options, output),
+                beside=files,
                 trusts_blobs=trusts_blobs,
             )
         except CannotShip:
@@ -126,9 +135,16 @@ class Place:
                 raise
             return self._submit(request, needed, (), options, trusts_blobs, output, held)
         modules = self.modules.wire(request["modules"], held.process, output.notice)
+        beside = {
+            "files": [(name, file.content) for name, file in files.items()],
+            "folders": folders,
+            "removed": self.beside.removed(),
+        }
+        shipped["beside"] = beside if options.beside else None
+        seeds = {"seeds": self.seeds.missing(request["seeds"], held.process)}
         kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
-            request | shipped | modules,
+            request | shipped | modules | seeds,
             timeout=options.timeout,
             queue_timeout=options.queue_timeout,
             hold=options.hold or kept,
@@ -150,6 +166,10 @@ class Place:
             held.forget()
         held.process = answer["process"]
         self.modules.arrived(answer["process"])
+        self.beside.arrived(answer["process"])
+        self.beside.came(answer.get("written", {}), self.session.node_id, show_notice)
+        if "seeds" in answer:
+            self.seeds.came(answer["seeds"], answer["process"])
         held.drop(answer["gone"])
         self.there.difference_update(answer["gone"])
         for name, why in troubles.items():
@@ -223,6 +243,14 @@ class Places:
         """Let go of the values that the notebook has let go of."""
         for place in self._places.values():
             place.held.prune(self._space)
+
+    def of(self, where: Whereabouts) -> Place | None:
+        """The place whose process holds a value; None where that process has ended."""
+        for place in self._places.values():
+            session = place.session
+            if where == (session.node_id, session.name, place.held.process):
+                return place
+        return None
 
     def names(self) -> list[str]:
         """The named sessions that this notebook has used, as ``node/session``."""

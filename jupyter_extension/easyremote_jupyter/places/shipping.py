@@ -7,7 +7,7 @@ are announced; very large ones need ``--force-push``. Files are sent first.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from easyremote.client.files.sending import missing as missing_files
@@ -27,6 +27,7 @@ __all__ = ["load", "sizes"]
 #: Bytes above which a transfer is announced, and above which it needs ``--force-push``.
 ANNOUNCED_MIN = 1_000_000
 FORCED_MIN = 1_000_000_000
+EMPTY: Mapping[str, File] = {}
 
 
 def load(
@@ -37,6 +38,7 @@ def load(
     options: Options,
     output: Watcher,
     *,
+    beside: Mapping[str, File] = EMPTY,
     trusts_blobs: bool = True,
     again: bool = False,
 ) -> tuple[dict[str, Any], Told]:
@@ -48,6 +50,8 @@ def load(
     ----------
     files
         The files by their names in the session's folder.
+    beside
+        The files beside the notebook, which are sent with them.
     output
         Shows what is sent.
     trusts_blobs
@@ -74,7 +78,7 @@ def load(
         raise in_a_notebook(error) from None
     packed = told.packed
     known = session.known_blobs(packed.blobs) if packed.blobs and trusts_blobs else set()
-    away = missing_files(session.files, [*packed.files, *files.values()])
+    away = missing_files(session.files, [*packed.files, *files.values(), *beside.values()])
     if _travelling(packed, known) + sum(each.left for each in away) >= ANNOUNCED_MIN:
         found = sizes(session, held, look, known)
         found |= {each.file.name: ("file", each.left) for each in away}

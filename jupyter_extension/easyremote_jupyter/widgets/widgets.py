@@ -17,7 +17,8 @@ from typing import Any
 from easyremote.client.session import Session
 from easyremote.errors import EasyRemoteError
 from easyremote.events import Comm, CommClose, CommMessage, CommOpen, ErrorShown
-from easyremote_jupyter.output.display import Output, error_content
+from easyremote_jupyter.output.caught import error_content
+from easyremote_jupyter.output.display import Output
 from easyremote_jupyter.output.watch import watch
 from easyremote_jupyter.widgets.relay import Said, WidgetRelay
 

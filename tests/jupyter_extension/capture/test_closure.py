@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from easyremote_jupyter.capture.closure import closure, named_submodules
+from easyremote_jupyter.capture.closure import closure, evaluated, named_submodules
 
 Namespace = dict[str, object]
 
@@ -68,3 +68,29 @@ def test_of_a_package_the_submodules_that_a_cell_names_are_found() -> None:
     assert found == ["xml.etree", "xml.etree.ElementTree"]
     assert named_submodules(["xml"], "print(xml)") == []
     assert named_submodules(["no_such_package"], "no_such_package.inner") == []
+
+
+EVALUATING = """
+def show(*names): return [eval(name) for name in names]
+def plain(x): return x.eval('y')
+class Display:
+    def __repr__(self): return eval('df1')
+"""
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("show('df1', \"df2.T\")", {"df1", "df2", "T"}),
+        ("Display('df1')", {"df1"}),
+        ("eval('a + b')", {"a", "b"}),
+        ("globals()['a']", {"a"}),
+        ("plain('df1')", set()),
+        ("x.eval('a')", set()),
+        ("print('a')", set()),
+    ],
+)
+def test_names_in_texts_count_where_texts_are_evaluated(cell: str, names: set[str]) -> None:
+    space = run(EVALUATING)
+    used = [value for name, value in space.items() if name in cell]
+    assert evaluated(cell, used) == names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,18 @@ def test_a_virtual_environment_in_the_folder_is_not_local(
     assert needed(folder, "import installed") == {}
 
 
+def test_every_folder_on_the_path_is_local_that_is_not_of_python_or_installed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder), str(tmp_path / "shared")])
+    (tmp_path / "shared/tools.py").write_text("x = 1")
+    found = local_modules("import tools, single, json, numpy, ipykernel", {}, {})
+    assert [each.name for each in found] == ["single", "tools"]
+    assert not [root for root in modules.roots() if "python3" in str(root)]
+
+
 def test_a_cell_with_a_wrong_syntax_needs_nothing(folder: Path) -> None:
     assert needed(folder, "import single; x = (") == {}
 
@@ -96,6 +109,8 @@ def test_a_package_that_is_too_large_is_refused_by_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(modules, "SIZE_MAX", 10)
+    assert needed(folder, "import whole") == {}  # a framework beside the notebook's folder
+    monkeypatch.chdir(folder)
     with pytest.raises(UsageError, match="'whole' are 2 files.*--no-modules"):
         needed(folder, "import whole")
 

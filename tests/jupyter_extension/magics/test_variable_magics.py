@@ -17,7 +17,7 @@ from tests.processes import Gateway, end, wait_until
 
 def test_a_large_value_stays_there_as_a_remote_ref(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node\nimport numpy as np\nlarge = np.ones(3_000_000)")
-    assert kernel.run("large").value == (
+    assert kernel.run("globals()['large']").value == (
         "<RemoteRef large: ndarray, 24.0 MB, on gpu-node>\n"
         "array([1., 1., 1., ..., 1., 1., 1.], shape=(3000000,))"
     )
@@ -46,7 +46,7 @@ def test_a_ref_costs_no_transfer_in_another_cell_of_its_session(kernel: Kernel) 
     kernel.run("%%remote gpu-node\nlarge = bytes(20_000_000)")
     shown = kernel.run("%%remote gpu-node\nlen(large)")
     assert (shown.value, shown.text("stderr")) == ("20000000", "")
-    kernel.run("other = large\nboxed = {'l': [large]}")
+    kernel.run("other = globals()['large']\nboxed = {'l': [other]}")
     assert kernel.run("%%remote gpu-node\nother is large, boxed['l'][0] is large").value == (
         "(True, True)"
     )
@@ -54,7 +54,7 @@ def test_a_ref_costs_no_transfer_in_another_cell_of_its_session(kernel: Kernel) 
 
 def test_a_ref_means_the_value_that_it_was_made_for(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node\nlarge = bytes(20_000_000)")
-    kernel.run("first = large")
+    kernel.run("first = globals()['large']")
     kernel.run("%%remote gpu-node\nlarge = bytes(21_000_000)")
     assert kernel.run("first.call(len), large.call(len)").value == "(20000000, 21000000)"
 
@@ -63,18 +63,19 @@ def test_the_value_of_a_cell_is_a_ref_above_the_limit(kernel: Kernel) -> None:
     shown = kernel.run("%%remote gpu-node\nimport numpy as np\nnp.zeros(3_000_000)")
     assert shown.value.startswith("array([0., 0.")  # as the node shows it
     count = shown.of("execute_result")[0]["execution_count"]
-    assert kernel.run("_").value.startswith("<RemoteRef: ndarray, 24.0 MB, on gpu-node>")
+    shown = kernel.run("globals()['_']")
+    assert shown.value.startswith("<RemoteRef: ndarray, 24.0 MB, on gpu-node>")
     assert kernel.run(f"Out[{count}].call('sum')").value == "np.float64(0.0)"
 
 
 def test_a_line_gives_a_ref_above_the_limit(kernel: Kernel) -> None:
     kernel.run("y = %remote gpu-node bytes(20_000_000)")
-    assert kernel.run("type(y).__name__, y.call(len)").value == "('RemoteRef', 20000000)"
+    assert kernel.run("y.type_name, y.call(len)").value == "('bytes', 20000000)"
 
 
 def test_a_long_text_is_cut_and_says_so(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node --pull 1k\ntext = 'x' * 2000")
-    assert kernel.run("text").value.endswith("x' ... 1,500 more")
+    assert kernel.run("globals()['text']").value.endswith("x' ... 1,500 more")
 
 
 def test_a_ref_of_no_further_use_is_let_go(kernel: Kernel) -> None:
@@ -88,7 +89,7 @@ def test_a_ref_of_no_further_use_is_let_go(kernel: Kernel) -> None:
 
 def test_a_ref_whose_session_has_ended_says_so(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node -s short\nlarge = bytes(20_000_000)")
-    kernel.run("lost = large")
+    kernel.run("lost = globals()['large']")
     process = int(kernel.run("%%remote gpu-node -s short\nimport os\nos.getpid()").value)
     os.kill(process, signal.SIGKILL)
     wait_until(lambda: not os.path.exists(f"/proc/{process}"))
@@ -139,7 +140,10 @@ def test_pull_says_how_large_a_value_may_come_back(
     kernel.run(
         f"%%remote gpu-node --pull {pull}\nmiddle = bytes(2_000_000)\nlarge = bytes(17_000_000)"
     )
-    assert kernel.run("type(middle).__name__, type(large).__name__").value == expected
+    assert (
+        kernel.run("type(globals()['middle']).__name__, type(globals()['large']).__name__").value
+        == expected
+    )
 
 
 def test_pull_refuses_what_is_no_size(kernel: Kernel) -> None:
@@ -150,7 +154,7 @@ def test_pull_refuses_what_is_no_size(kernel: Kernel) -> None:
 def test_of_one_cell_64_mb_come_back(kernel: Kernel) -> None:
     code = "\n".join(f"part{i} = bytes(15_000_000)" for i in range(5))
     shown = kernel.run(f"%%remote gpu-node\n{code}")
-    assert kernel.run("[type(p).__name__ for p in (part0, part3, part4)]").value == (
+    assert kernel.run("[type(globals()[f'part{i}']).__name__ for i in (0, 3, 4)]").value == (
         "['bytes', 'bytes', 'RemoteRef']"
     )
     assert "Stays on gpu-node: part4 (bytes, 15.0 MB)" in shown.text("stderr")
@@ -162,7 +166,8 @@ def test_names_assigned_before_an_error_come_back(kernel: Kernel) -> None:
         "%%remote gpu-node\nearly = [1, 2]\nbig = bytes(20_000_000)\n1 / 0\nlater = 3", fails=True
     )
     assert shown.reply["ename"] == "ZeroDivisionError"
-    assert kernel.run("early, type(big).__name__, later").value == "([1, 2], 'RemoteRef', 'mine')"
+    shown = kernel.run("early, type(globals()['big']).__name__, later")
+    assert shown.value == "([1, 2], 'RemoteRef', 'mine')"
     assert kernel.run("%%remote gpu-node\nlater").value == "'mine'"
 
 
@@ -402,7 +407,7 @@ def test_a_value_whose_repr_raises_is_no_trouble(kernel: Kernel) -> None:
         "%%remote gpu-node --pull never\nclass Bad:\n    def __repr__(self): raise ValueError\n"
         "bad = Bad()"
     )
-    assert "(its repr raised ValueError)" in kernel.run("bad").value
+    assert "(its repr raised ValueError)" in kernel.run("globals()['bad']").value
     kernel.run("%%remote gpu-node -o bad\nbad")
     assert kernel.run("type(bad).__name__").value == "'Bad'"
 

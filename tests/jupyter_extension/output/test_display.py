@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from IPython.core.error import UsageError as IPythonUsageError
@@ -11,7 +12,7 @@ from IPython.utils.capture import RichOutput, capture_output
 
 from easyremote.errors import CannotShip, GatewayUnreachable, NodeOffline, RemoteError
 from easyremote.events import Display, Progress, Stream, Value
-from easyremote_jupyter.output.display import Output, show_result
+from easyremote_jupyter.output.display import Output, draw_value, keep_value
 from easyremote_jupyter.output.tracebacks import one_line_errors
 
 
@@ -64,9 +65,21 @@ def test_the_value_is_drawn_as_the_node_drew_it_and_kept(
     monkeypatch.setattr("sys.displayhook", shell.displayhook)
     shell.execution_count = 7
     event = Value({"text/plain": "drawn there"})
-    show_result(shell, event, {"value": [1]})
-    assert "drawn there" in capsys.readouterr().out
+    with Output(shell, draw=partial(draw_value, shell)) as output:
+        output.show(Stream("stdout", "before\n"))
+        output.show(event)
+        output.show(Stream("stdout", "after\n"))
+    shown = capsys.readouterr().out
+    assert shown.index("before") < shown.index("drawn there") < shown.index("after")
+    keep_value(shell, [1])
     assert shell.user_ns["_"] == [1]
+
+
+def test_a_value_is_captured_as_the_node_drew_it(shell: InteractiveShell) -> None:
+    with capture_output() as captured:
+        draw_value(shell, Value({"text/plain": "drawn there"}))
+        keep_value(shell, [1])
+    assert [each.data for each in captured.outputs] == [{"text/plain": "drawn there"}]
 
 
 def test_slips_are_ipythons_own_usage_errors() -> None:

@@ -29,7 +29,7 @@ class FrontEnd:
     buffers: dict[str, list[bytes]] = field(default_factory=dict)
 
     def run(self, code: str, **how: Any) -> Shown:
-        shown = self.kernel.run(code, **how)
+        shown = self.kernel.run(code, has_user=True, **how)
         self.take(shown)
         return shown
 

@@ -7,15 +7,17 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from easyremote.client.client import Client
 from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
+from easyremote.node.processes.pools import SPARE_DELAY
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.requests import SessionInfo
@@ -49,6 +51,53 @@ def few_descriptors(node: subprocess.Popen[str], more: int) -> Iterator[None]:
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, before)
 
 
+# -- the spare process
+
+
+def spare(node: subprocess.Popen[str]) -> psutil.Process:
+    """The process that waits for the next session, as soon as it is there."""
+    wait_until(lambda: len(psutil.Process(node.pid).children()) == 1)
+    return psutil.Process(node.pid).children()[0]
+
+
+def process_of(client: Client, node_id: str, session: str) -> Any:
+    request = REQUEST | {"code": "import os\npid = os.getpid()", "writes": ["pid"]}
+    job = Session(client, node_id, session).submit_cell(request)
+    return Session(client, node_id).open(job.result(LIMIT))[0]["pid"]
+
+
+def test_a_new_session_takes_the_process_that_waits_and_another_one_follows(
+    client: Client, gateway: Gateway
+) -> None:
+    node = gateway.start_node("spared")
+    first = spare(node).pid
+    assert process_of(client, "spared", "a") == first
+    assert process_of(client, "spared", "a") == first
+    wait_until(lambda: len(psutil.Process(node.pid).children()) == 2)
+    second = process_of(client, "spared", "b")
+    assert second != first
+    asked = ask_for_sessions(client, "spared").result(LIMIT)
+    assert {each.session for each in asked.sessions} == {"a", "b"}, "a spare one is no session"
+    end(node)
+    assert not psutil.pid_exists(first) and not psutil.pid_exists(second)
+
+
+def test_a_spare_process_that_was_killed_is_no_trouble(client: Client, gateway: Gateway) -> None:
+    node = gateway.start_node("unlucky")
+    killed = spare(node)
+    killed.kill()
+    wait_until(lambda: not psutil.pid_exists(killed.pid))
+    assert process_of(client, "unlucky", "a") != killed.pid
+    end(node)
+
+
+def test_a_node_that_runs_no_code_has_no_spare_process(client: Client, gateway: Gateway) -> None:
+    node = gateway.start_node("no-code", "--no-code")
+    with pytest.raises(AssertionError, match="not within"):
+        wait_until(lambda: psutil.Process(node.pid).children() != [], SPARE_DELAY + 0.5)
+    end(node)
+
+
 @linux
 @pytest.mark.parametrize("more", [0, 1, 2, 3, 4])
 def test_a_session_whose_process_can_not_start_says_so_and_its_name_is_free_again(
@@ -56,8 +105,11 @@ def test_a_session_whose_process_can_not_start_says_so_and_its_name_is_free_agai
 ) -> None:
     name = f"limited-{more}"
     assert run_cell(client, "before")
-    with few_descriptors(node, more), pytest.raises(WorkerCrashed) as caught:
-        run_cell(client, name)
+    with few_descriptors(node, more):
+        with suppress(WorkerCrashed):
+            run_cell(client, f"spare-{more}")  # it takes the process that waits, if there is one
+        with pytest.raises(WorkerCrashed) as caught:
+            run_cell(client, name)
     assert "Node 'gpu-node' can't start a process to run it" in str(caught.value)
     assert "ulimit" in str(caught.value)
     assert not caught.value.may_have_run

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
 import importlib
+import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from easyremote.errors import UsageError
-from easyremote.node.worker.modules import Modules, ModulesMissing
+from easyremote.node.worker.modules import Modules, ModulesMissing, imported
 
 
 @pytest.fixture
@@ -61,3 +63,26 @@ def test_what_was_left_out_and_is_not_here_is_missing_and_nothing_changes(module
 def test_a_file_outside_of_the_folder_is_refused(modules: Modules) -> None:
     with pytest.raises(UsageError, match="outside"):
         modules.install({"er_came": (bytes([7]), {"../er_out.py": b""})})
+
+
+# -- what a cell takes out of modules
+
+
+def test_a_name_that_is_the_modules_own_is_told_with_its_origin() -> None:
+    space = {"root": math.sqrt, "pi": math.pi, "math": math, "sqrt": abs}
+    statements = [
+        ("math", "sqrt", "root"),
+        ("math", "pi", "pi"),
+        ("math", "", "math"),  # a module goes back as one
+        ("math", "sqrt", "sqrt"),  # it has another value by now
+        ("math", "tan", "tan"),  # the cell failed before
+        ("no_such_module", "x", "x"),
+    ]
+    assert imported(statements, space) == {"root": ("math", "sqrt"), "pi": ("math", "pi")}
+
+
+def test_a_star_means_all_that_is_public() -> None:
+    space = {name: getattr(colorsys, name) for name in colorsys.__all__ if name != "hls_to_rgb"}
+    found = imported([("colorsys", "*", "*")], {**space, "hls_to_rgb": None, "_v": 1})
+    assert found == {name: ("colorsys", name) for name in space}
+    assert "pi" in imported([("math", "*", "*")], {"pi": math.pi})

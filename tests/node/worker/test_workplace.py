@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from easyremote.errors import NotFound, UsageError
 from easyremote.node.folders import own_folder
 from easyremote.node.worker import workplace
+from easyremote.serialize.files import File
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +107,92 @@ def test_odd_names_are_listed_and_read() -> None:
 def test_outputs_that_were_removed_are_none() -> None:
     os.rmdir("outputs")
     assert workplace.listing() == ()
+
+
+# -- files that a session and the notebook have in common
+
+
+def file(text: str) -> File:
+    return File(came("x", text))
+
+
+def test_what_came_is_a_copy_and_only_changes_of_it_go_back() -> None:
+    beside = workplace.Beside()
+    beside.take([("data/a.csv", file("one")), ("b.csv", file("two"))], ["empty/inner"])
+    assert Path("empty/inner").is_dir()
+    assert beside.changed() == {}
+    Path("b.csv").write_text("changed")
+    Path("new.txt").write_text("new")
+    Path("made/inner").mkdir(parents=True)
+    found = beside.changed()
+    assert [name for name in found if name.endswith("/")] == ["made/", "made/inner/"]
+    assert {name: what["data"] for name, what in found.items() if what["digest"]} == {
+        "b.csv": b"changed",
+        "new.txt": b"new",
+    }
+    assert found["new.txt"]["digest"] == hashlib.sha256(b"new").digest()
+    assert beside.changed() == {}
+    os.utime("b.csv", (1, 1))
+    assert beside.changed() == {}, "its content is the same"
+    assert Path(own_folder("stored") / "two").read_text() == "two"
+
+
+def test_what_came_replaces_what_was_there() -> None:
+    beside = workplace.Beside()
+    Path("a.csv").write_text("old")
+    Path("linked.csv").symlink_to(came("linked.csv", "by option"))
+    beside.take([("a.csv", file("new")), ("linked.csv", file("copy"))], [])
+    assert [Path("a.csv").read_text(), Path("linked.csv").read_text()] == ["new", "copy"]
+    assert not Path("linked.csv").is_symlink()
+
+
+def test_removals_are_told_and_taken_over() -> None:
+    beside = workplace.Beside()
+    beside.take([(f"{name}.csv", file(name)) for name in "abc"], [])
+    Path("a.csv").unlink()
+    assert beside.changed() == {"a.csv": {"digest": b"", "size": 0, "data": None}}
+    Path("c.csv").write_text("written since")
+    beside.remove(["b.csv", "c.csv", "unknown.csv"])
+    assert sorted(os.listdir()) == ["c.csv", "outputs"]
+
+
+def test_a_file_that_comes_by_option_takes_the_place_of_a_copy() -> None:
+    beside = workplace.Beside()
+    beside.take([("a.csv", file("x")), ("b.csv", file("y"))], [])
+    Path("b.csv").write_text("changed there")
+    for name in ("a.csv", "b.csv", "none.csv"):
+        beside.give_way(name)
+    assert not Path("a.csv").exists() and Path("b.csv").exists()
+    workplace.place("a.csv", came("a.csv"))
+    assert "a.csv" not in beside.changed()
+
+
+def test_large_files_stay_and_can_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workplace, "BACK_MAX", 10)
+    monkeypatch.setattr(workplace, "BACK_OF_CELL_MAX", 15)
+    beside = workplace.Beside()
+    Path("sub").mkdir()
+    Path("sub/large").write_text("x" * 11)
+    for name in "abc":
+        Path(name).write_text(name * 6)
+    found = beside.changed()
+    large = [name for name, what in found.items() if what["digest"] and what["data"] is None]
+    assert large == ["c", "sub/large"]
+    assert names() == [("c", False), ("sub/large", False)]
+    Path("sub/large").write_text("y" * 12)
+    assert beside.changed().keys() == {"sub/large"}
+    assert workplace.read(b"sub/large", 0, 5) == b"yyyyy"
+
+
+def test_links_hidden_files_outputs_and_folders_of_data_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workplace, "ENTRIES_MAX", 5)
+    for name in ("images", ".git", "__pycache__"):
+        Path(name).mkdir()
+        for number in range(6):
+            Path(name, str(number)).touch()
+    Path(".hidden").touch()
+    Path("outputs/x").touch()
+    Path("link").symlink_to("/etc/passwd")
+    assert workplace.Beside().changed() == {}

@@ -1,0 +1,1 @@
+"""What a remote cell leaves behind exists here: imports, values, generators of random numbers."""
