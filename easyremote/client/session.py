@@ -267,8 +267,8 @@ class Session:
         arguments = (number, ref.name, key)
         answer = self.ask("get_held", *arguments, process=ref.where.process, arrived=arrived)
         beside = answer["shared"]
-        heard = (graph or Graph(beside["key"])).hear(answer["packed"], beside)
-        return heard.bound[ref.name]
+        graph = Graph(beside["key"]) if graph is None else graph
+        return graph.hear(answer["packed"], beside).bound[ref.name]
 
     def use_held(
         self,
