@@ -24,9 +24,15 @@ import typing
 import weakref
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from easyremote.serialize.memory import reduce_memoryview
+from easyremote.serialize.memory import (
+    Memories,
+    is_array,
+    make_array_view,
+    place_in,
+    reduce_memoryview,
+)
 from easyremote.serialize.modules import is_own, travels_by_reference
 
 #: Types that belong to this process. dill would open a file again by its path, and make a new lock.
@@ -50,17 +56,34 @@ _STAYS_HERE = (
 _SCANNED_MAX = 1000
 
 if TYPE_CHECKING:
-    from easyremote.serialize.functions import Scope
+    from easyremote.serialize.functions import Cell, Scope
     from easyremote.serialize.sources import Version
+
+
+class Known(NamedTuple):
+    """The objects that both sides have, each with a number: 0, 1, 2 and so on."""
+
+    #: By id: the number and the object. The pickler's memo starts with it.
+    memo: dict[int, tuple[int, Any]]
+    #: Closure cells among them, by id: what stands for each in the memo.
+    cells: dict[int, Cell]
+    #: The memories of the arrays among them; arrays on these are sent as views.
+    memories: Memories
+
 
 BufferCallback = Callable[[pickle.PickleBuffer], Any]
 Reducer = Callable[[Any], Any]
 
 
 def dumps(
-    value: Any, buffer_callback: BufferCallback, python: Version | None, *, with_dill: bool = False
-) -> bytes:
-    """Pickle a value.
+    value: Any,
+    buffer_callback: BufferCallback,
+    python: Version | None,
+    *,
+    with_dill: bool = False,
+    known: Known | None = None,
+) -> tuple[bytes, ByValuePickler]:
+    """Pickle a value; the pickler has the memo of what it has met.
 
     Parameters
     ----------
@@ -70,6 +93,8 @@ def dumps(
         As for `pickle.dumps`.
     with_dill
         Whether to leave to dill what only dill knows; try it without first.
+    known
+        The objects that the other side has, which are referred to.
 
     Raises
     ------
@@ -78,8 +103,9 @@ def dumps(
     """
     file = io.BytesIO()
     more = _odd_to_pickle() if with_dill else {}
-    ByValuePickler(file, buffer_callback, python, more).dump(value)
-    return file.getvalue()
+    pickler = ByValuePickler(file, buffer_callback, python, more, known)
+    pickler.dump(value)
+    return file.getvalue(), pickler
 
 
 @functools.cache
@@ -107,11 +133,16 @@ class ByValuePickler(pickle.Pickler):
         callback: BufferCallback,
         python: Version | None,
         more: dict[type, Reducer],
+        known: Known | None = None,
     ) -> None:
         super().__init__(file, protocol=5, buffer_callback=callback)
+        if known is not None and known.memo:
+            self.memo = known.memo
         self.dispatch_table = {**_table(), **more} if more else _table()
         self._python = python
         self._scope: Scope | None = None
+        self._cells = {} if known is None else known.cells
+        self._memories = None if known is None else known.memories.copy()
         #: Types whose instances need nothing of us: each of them is looked at once.
         self._usual: set[type] = set()
 
@@ -119,6 +150,8 @@ class ByValuePickler(pickle.Pickler):
         kind = type(value)
         if kind in self._usual:
             return NotImplemented
+        if self._memories is not None and is_array(value):
+            return _reduce_array(value, self._memories)
         if kind is types.FunctionType:
             return self._reduce_function(value)
         if kind is types.ModuleType:
@@ -138,13 +171,20 @@ class ByValuePickler(pickle.Pickler):
         # With it come `inspect` and `dis`: most payloads have no function of the user's.
         from easyremote.serialize.functions import Scope, reduce_function
 
-        self._scope = self._scope or Scope(self._python)
+        if self._scope is None:
+            self._scope = Scope(self._python, self._cells)
         return reduce_function(function, self._scope)
 
     def _reduce_module(self, module: types.ModuleType) -> Any:
         if self._scope is not None and module in self._scope.partial_modules:
             return types.ModuleType, (module.__name__,)
         return importlib.import_module, (module.__name__,)
+
+
+def _reduce_array(array: Any, memories: Memories) -> Any:
+    memories.add(array)
+    whole = memories.whole(array)
+    return NotImplemented if whole is None else (make_array_view, (whole, *place_in(whole, array)))
 
 
 _merged: dict[type, Reducer] = {}
@@ -158,6 +198,11 @@ def _table() -> dict[type, Reducer]:
         _registered = len(copyreg.dispatch_table)
         _merged.update({**copyreg.dispatch_table, **_ODD_TYPES})
     return _merged
+
+
+def reducer_of(kind: type) -> Reducer | None:
+    """How instances of a type are reduced; None for what they say themselves."""
+    return _table().get(kind)
 
 
 def _reduce_class(cls: Any) -> Any:

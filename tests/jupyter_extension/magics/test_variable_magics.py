@@ -211,12 +211,20 @@ def test_the_nodes_value_stands_where_this_one_is_unchanged(kernel: Kernel) -> N
     assert (shown.value, shown.text("stderr")) == ("[1, 2]", "")
 
 
-def test_changed_on_both_sides_the_value_from_here_wins_with_a_line(kernel: Kernel) -> None:
-    kernel.run("log = []")
+def test_what_a_cell_changes_is_changed_here(kernel: Kernel) -> None:
+    kernel.run("log = []\nalias = log")
     kernel.run("%%remote gpu-node\nlog.append(1)")
+    kernel.run("alias.append('here')")
+    shown = kernel.run("%%remote gpu-node\nlog")
+    assert (shown.value, shown.text("stderr")) == ("[1, 'here']", "")
+
+
+def test_changed_on_both_sides_the_value_from_here_wins_with_a_line(kernel: Kernel) -> None:
+    kernel.run("log = [0]")
+    kernel.run("%%remote gpu-node -o other\nlog.append(1)\nother = 1")  # it does not come back
     kernel.run("log.append('here')")
     shown = kernel.run("%%remote gpu-node\nlog")
-    assert shown.value == "['here']"
+    assert shown.value == "[0, 'here']"
     assert shown.text("stderr") == (
         "log has changed here and on gpu-node: the value from here was sent\n"
     )
@@ -350,18 +358,18 @@ def test_modules_go_as_imports(kernel: Kernel) -> None:
 # -- bad input
 
 
-def test_a_cell_that_deletes_what_was_sent_leaves_it_here_and_gets_it_again(kernel: Kernel) -> None:
-    kernel.run("mine = [1]")
-    kernel.run("%%remote gpu-node\ndel mine")
-    assert kernel.run("mine").value == "[1]"
-    assert kernel.run("%%remote gpu-node\nmine").value == "[1]"
+@pytest.mark.parametrize("how", ["del mine", "globals().pop('mi' + 'ne')"])
+def test_a_cell_that_deletes_a_variable_deletes_it_here(kernel: Kernel, how: str) -> None:
+    kernel.run("mine, other = [1], 2")
+    kernel.run(f"%%remote gpu-node\nmine.append(other)\n{how}")
+    assert kernel.run("'mine' in globals(), other").value == "(False, 2)"
+    kernel.run("mine = [3]")
+    assert kernel.run("%%remote gpu-node\nmine").value == "[3]"
 
 
 def test_a_name_that_was_deleted_out_of_our_sight_is_sent_again(kernel: Kernel) -> None:
     kernel.run("mine = [1]")
     kernel.run("%%remote gpu-node\nmine")
-    kernel.run("%%remote gpu-node\nglobals().pop('mi' + 'ne')")
-    assert kernel.run("%%remote gpu-node\nmine").value == "[1]"
     kernel.run(
         "import easyremote\nfrom easyremote.client.session import Session\n"
         "Session(easyremote.connect(), 'gpu-node').ask('delete', ['mine'])"
