@@ -19,7 +19,6 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from easyremote.errors import RemoteError
@@ -78,6 +77,8 @@ class Shell:
         self._modules = Modules()
         self._environment = Environment(_say)
         self._generators = Generators()
+        #: The states of generators that the caller knows.
+        self._seeds = self._generators.states()
         self._beside = workplace.Beside()
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
@@ -236,8 +237,14 @@ class Shell:
         """Set the generators of random numbers; returns what tells which ones have gone on."""
         if states is None:
             return dict
-        self._generators.set(states)
-        return partial(self._generators.changed, self._generators.states())
+        if states:
+            self._generators.set(states)
+            self._seeds = self._generators.states()
+        return self._changed_seeds
+
+    def _changed_seeds(self) -> dict[str, bytes]:
+        before, self._seeds = self._seeds, self._generators.states()
+        return {name: each for name, each in self._seeds.items() if before.get(name) != each}
 
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
