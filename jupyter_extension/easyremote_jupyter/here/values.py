@@ -39,7 +39,7 @@ class Values:
         """Put the values of references in their places, as far as they can be brought."""
         left = BROUGHT_MAX
         brought = dict[int, Any]()  # two names may have one reference
-        for name, ref in sorted(refs.items(), key=lambda item: item[1].size):
+        for name, ref in sorted(refs.items(), key=lambda item: (item[1].size, item[0])):
             if not ref.size:
                 continue  # it can't travel: whoever uses the reference is told
             if id(ref) not in brought:
