@@ -35,6 +35,7 @@ DIFFERENCES: dict[str, Difference] = {
         why="It is part of the process that made it, and pickle refuses it.",
         instead="Use it in later cells on the same node, or `name.eval(...)` from here.",
         pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
+        is_said=False,  # not of a name in a with block; the reference says so where it is used
     ),
     "is over": Difference(
         what="A pool or a file that a remote cell has opened and closed with `with` stays on the "

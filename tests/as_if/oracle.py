@@ -31,9 +31,20 @@ from tests.as_if.described import compared
 from tests.as_if.known import DIFFERENCES
 from tests.processes import LIMIT, REPOSITORY
 
-__all__ = ["CASES", "Case", "Oracle", "difference", "parameters", "read_cases", "start_oracle"]
+__all__ = [
+    "CASES",
+    "MARK",
+    "Case",
+    "Oracle",
+    "difference",
+    "parameters",
+    "read_cases",
+    "start_oracle",
+]
 
 CASES = Path(__file__).parent / "cases"
+#: What a marked cell starts with.
+MARK = "%%R"
 #: Seconds for both runs of a case. A case that hangs takes them all.
 CASE_LIMIT = 80.0
 

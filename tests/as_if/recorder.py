@@ -226,6 +226,9 @@ def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
         code = cell.replace(MARK, magic, 1) if cell.startswith(MARK) else cell
         cells.append(shell.run_recorded(code if is_remote else plain(cell)))
     hidden = shell.user_ns_hidden
+    names = [n for n in shell.user_ns if not n.startswith("_") and n not in hidden]
+    # A cell here that reads them all: what it reads is brought first, as for any cell.
+    shell.run_cell("\n".join([*names, "None"]), store_history=False)
     for value in list(shell.user_ns.values()):
         if isinstance(value, DeferredModule | DeferredName):
             value.load()  # as at its first use in a cell
