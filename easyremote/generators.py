@@ -55,6 +55,7 @@ class Generators:
         #: The states that wait for the import of their module.
         self._waiting: dict[str, bytes] = {}
         self._at_import = _AtImport(self)
+        self._random: tuple[Any, bytes] = (None, b"")
 
     def states(self) -> dict[str, bytes]:
         """The state of each generator that is here, or waits for its import."""
@@ -62,12 +63,15 @@ class Generators:
         for name, kind in _KINDS.items():
             module = sys.modules.get(kind.module)
             if module is not None and name not in self._waiting:
-                found[name] = pickle.dumps(kind.take(module), protocol=5)
+                found[name] = self._state(name, kind.take(module))
         return found
 
-    def changed(self, before: Mapping[str, bytes]) -> dict[str, bytes]:
-        """The states that are others than those of `before`."""
-        return {name: each for name, each in self.states().items() if before.get(name) != each}
+    def _state(self, name: str, state: Any) -> bytes:
+        if name != "random":  # most processes use none of it, and its pickle takes longest
+            return pickle.dumps(state, protocol=5)
+        if state != self._random[0]:
+            self._random = state, pickle.dumps(state, protocol=5)
+        return self._random[1]
 
     def set(self, states: Mapping[str, bytes]) -> None:
         """Set generators, now or when their modules are imported."""

@@ -1,11 +1,22 @@
-"""Text as a terminal shows it: carriage returns write over what stands on the line.
+"""Text as a terminal shows it: carriage returns write over, escape sequences are not shown.
 
 ``tests/test_terminal_text.py`` proves it.
 """
 
 from __future__ import annotations
 
-__all__ = ["compacted"]
+import re
+
+__all__ = ["compacted", "without_escapes"]
+
+#: A control sequence: https://ecma-international.org/publications-and-standards/standards/ecma-48,
+#: section 5.4.
+_CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def without_escapes(text: str) -> str:
+    """The text without the control sequences that colour it or move the cursor."""
+    return _CONTROL_SEQUENCE.sub("", text)
 
 
 def compacted(text: str) -> str:

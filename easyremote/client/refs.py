@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from easyremote.serialize.refs import Whereabouts, send_ref
+from easyremote.serialize.refs import Elsewhere, Whereabouts, send_ref
 
 if TYPE_CHECKING:
     from easyremote.client.session import Session
+    from easyremote.serialize.graph.graph import Graph
 
 __all__ = ["RemoteRef", "size_text"]
 
 
-class RemoteRef:
+class RemoteRef(Elsewhere):
     """A value on a node.
 
     Made by `Session`; ``size`` is in bytes, 0 for what can't travel.
@@ -37,13 +38,18 @@ class RemoteRef:
         self.type_name: str = description["type"]
         self.size: int = description["size"]
 
-    def get(self, arrived: Callable[[int, int], object] | None = None) -> Any:
+    def get(
+        self, arrived: Callable[[int, int], object] | None = None, graph: Graph | None = None
+    ) -> Any:
         """Bring the value here, however large it is.
 
         Parameters
         ----------
         arrived
             Is told again and again how many bytes have come, and how many there are.
+        graph
+            What is shared with the session: there and here it is one object from then on. Without
+            it, it is a copy.
 
         Raises
         ------
@@ -52,7 +58,7 @@ class RemoteRef:
         CannotReturn
             The value can't travel.
         """
-        return self._session.get_held(self, self._number, arrived)
+        return self._session.get_held(self, self._number, arrived, graph)
 
     def call(self, what: str | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the value (by its name), or a function with the value, on the node.

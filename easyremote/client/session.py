@@ -9,7 +9,8 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from easyremote.client.client import Client
@@ -38,7 +39,8 @@ from easyremote.protocol.requests import (
     WidgetAnswer,
     WidgetMessage,
 )
-from easyremote.serialize.blobs import Packed, pack, unpack
+from easyremote.serialize.blobs import Packed, pack
+from easyremote.serialize.graph.graph import Graph, Look, Told
 from easyremote.serialize.refs import Whereabouts, going_to
 from easyremote.serialize.values import dump
 
@@ -131,8 +133,35 @@ class Session:
         CannotShip
             A variable can't travel; the message names it.
         """
-        with going_to(Whereabouts(self.node_id, self.name, process or "")):
+        with self.going_to(process):
             return pack(variables, python=self._client.python_of(self.node_id))
+
+    def look(self, graph: Graph, values: Mapping[str, object], process: str | None) -> Look:
+        """What has changed in variables since the session's `process` heard of them."""
+        with self.going_to(process):
+            return graph.look(values)
+
+    def tell(
+        self,
+        graph: Graph,
+        look: Look,
+        names: Collection[str],
+        process: str | None,
+        gone: Collection[str] = (),
+    ) -> Told:
+        """Make a message for the session's `process`; see `Graph.tell`.
+
+        Raises
+        ------
+        CannotShip
+            A variable can't travel; the message names it.
+        """
+        with self.going_to(process):
+            return graph.tell(look, names, gone, python=self._client.python_of(self.node_id))
+
+    def going_to(self, process: str | None) -> AbstractContextManager[None]:
+        """Say that what is pickled in this block goes to the session's `process`."""
+        return going_to(Whereabouts(self.node_id, self.name, process or ""))
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
         """The blobs among these that the node has already."""
@@ -196,17 +225,24 @@ class Session:
         )
         return job.result()
 
-    def open(self, answer: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def open(
+        self, answer: dict[str, Any], graph: Graph | None = None
+    ) -> tuple[dict[str, Any], dict[str, str]]:
         """The values of an answer by name, and by name why a value can't be rebuilt here.
 
         A value that stayed on the node is a `RemoteRef`. The value of an expression is named "".
+        Objects that are in `graph` are changed in place; where there are troubles, it is of no use
+        any more.
         """
         process, troubles = answer["process"], {}
-        values = {
-            name: RemoteRef(self, process, name, what) for name, what in answer["kept"].items()
-        }
+        refs = {name: RemoteRef(self, process, name, what) for name, what in answer["kept"].items()}
+        beside = answer["shared"]
+        if graph is None or graph.key != beside["key"]:
+            graph = Graph(beside["key"])
+        values: dict[str, Any] = dict(refs)
         try:
-            values |= unpack(answer["packed"])
+            values |= graph.hear(answer["packed"], beside).bound
+            graph.keep_apart({name: ref for name, ref in refs.items() if name})
         except (EasyRemoteError, ModuleNotFoundError) as error:
             kept = self.ask("keep", process=process)["kept"]
             for name, what in kept.items():
@@ -219,10 +255,20 @@ class Session:
                     troubles[name] = str(error)
         return values, troubles
 
-    def get_held(self, ref: RemoteRef, number: int, arrived: Arrived | None = None) -> Any:
+    def get_held(
+        self,
+        ref: RemoteRef,
+        number: int,
+        arrived: Arrived | None = None,
+        graph: Graph | None = None,
+    ) -> Any:
         """Bring a value that the node holds: `RemoteRef.get`."""
-        answer = self.ask("get_held", number, process=ref.where.process, arrived=arrived)
-        return unpack(answer["packed"])[""]
+        key = None if graph is None else graph.key
+        arguments = (number, ref.name, key)
+        answer = self.ask("get_held", *arguments, process=ref.where.process, arrived=arrived)
+        beside = answer["shared"]
+        graph = Graph(beside["key"]) if graph is None else graph
+        return graph.hear(answer["packed"], beside).bound[ref.name]
 
     def use_held(
         self,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from easyremote.client.job import RemoteJob
     from easyremote.protocol.snapshot import NodeInfo
 
-__all__ = ["bring_blobs", "has_large", "known_blobs", "node_for_blobs", "send_files"]
+__all__ = ["bring_blobs", "has_large", "known_blobs", "node_for_blobs", "send_blob", "send_files"]
 
 #: Hashes in one question for blobs, so that the question is a small message.
 _HASHES_AT_ONCE = 400
@@ -62,18 +62,21 @@ def bring_blobs(executor: RemoteExecutor, packed: Packed, node_id: str) -> set[b
     pieces = packed.by_hash()
     known = known_blobs(executor, node_id, pieces)
     sent = {
-        hash_: executor.start(KEEP, _new_blob(hash_, piece), node_id=node_id, encoding="msgpack")
+        hash_: send_blob(executor, node_id, hash_, piece)
         for hash_, piece in pieces.items()
         if hash_ not in known
     }
     return known | {hash_ for hash_, job in sent.items() if job.result()}
 
 
-def _new_blob(hash_: bytes, piece: memoryview) -> Dumped:
-    """A `NewBlob`, of which the data is not copied."""
+def send_blob(
+    executor: RemoteExecutor, node_id: str, hash_: bytes, piece: memoryview
+) -> RemoteJob[bool]:
+    """Send a blob, which is not copied; the answer is whether the node has room for it."""
     head = msgspec.msgpack.encode(NewBlob(hash_, memoryview(b"")))
     head = head[: -len(_NO_BYTES)] + _BYTES + piece.nbytes.to_bytes(4, "big")
-    return Dumped([head, piece], len(head) + piece.nbytes)
+    dumped = Dumped([head, piece], len(head) + piece.nbytes)
+    return executor.start(KEEP, dumped, node_id=node_id, encoding="msgpack")
 
 
 def node_for_blobs(nodes: Iterable[NodeInfo]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from easyremote.events import Display, Event, InputRequest, Stream, Value
 from easyremote.panel.following import Shown
 from easyremote.panel.messages import LogPage, Piece
 from easyremote.protocol.requests import CallStatus
+from easyremote.terminal_text import without_escapes
 
 #: How many logs are kept.
 MAX_LOGS = 8
@@ -28,8 +28,6 @@ MAX_LOGS = 8
 PAGE_LENGTH = 200_000
 #: Seconds between two questions for a job that waits for its turn.
 POLL = 1.0
-
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class Log:
@@ -117,7 +115,7 @@ class Log:
         return answer
 
     def _add(self, kind: str, text: str) -> None:
-        self._pieces.append(Piece(kind, _ESCAPES.sub("", text)))
+        self._pieces.append(Piece(kind, without_escapes(text)))
         self._grow()
 
     def _now(self, state: str) -> None:
@@ -174,4 +172,4 @@ def error_text(error: tuple[str, str, Mapping[str, Any]]) -> str:
     """An error as people read it: the node's traceback, where it has one."""
     told = from_wire(*error)
     text = told.remote_traceback if isinstance(told, RemoteError) else ""
-    return _ESCAPES.sub("", text.rstrip() or f"{type(told).__name__}: {told}")
+    return without_escapes(text.rstrip() or f"{type(told).__name__}: {told}")

@@ -24,7 +24,7 @@ from easyremote.serialize.files import File, collected
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, Dumped, Version, joined, pickle_names, unpickle
 
-__all__ = ["BLOB_MIN", "Packed", "Wire", "hash_of", "pack", "unpack"]
+__all__ = ["BLOB_MIN", "Beside", "Packed", "Wire", "hash_of", "pack", "unpack"]
 
 #: Smaller pieces are sent without a question whether they are there.
 BLOB_MIN = 1_000_000
@@ -37,7 +37,7 @@ _CHUNK = 4 << 20
 _THREADS = min(4, os.cpu_count() or 1)
 
 #: A hash (empty for a piece that is no blob) and the bytes (None where the other side has them).
-#: The bytes are `_Beside` on this side and a memoryview on the other.
+#: The bytes are `Beside` on this side and a memoryview on the other.
 Piece = tuple[bytes, Any]
 #: What travels, in plain types, so that any pickler takes it. The first piece is the pickle.
 Wire = list[Piece]
@@ -81,7 +81,7 @@ class Packed:
     def wire(self, known: Collection[bytes] = ()) -> Wire:
         """The pieces for a side that has the `known` blobs."""
         return [
-            (hash_, None if hash_ in known else _Beside(piece))
+            (hash_, None if hash_ in known else Beside(piece))
             for hash_, piece in zip(self._hashes, self.pieces, strict=True)
         ]
 
@@ -92,10 +92,10 @@ class Packed:
 
     def plain_wire(self) -> Wire:
         """The pieces for a side that keeps no blobs: none has a hash."""
-        return [(b"", _Beside(piece)) for piece in self.pieces]
+        return [(b"", Beside(piece)) for piece in self.pieces]
 
 
-class _Beside:
+class Beside:
     """Memory that travels beside the pickle that names it.
 
     A PickleBuffer exists only while the pickle is made. CPython 3.11 crashes when the garbage

@@ -56,15 +56,19 @@ class Namespace:
 class Scope:
     """The cells and namespaces that the functions of one payload share."""
 
-    def __init__(self, python: sources.Version | None) -> None:
+    def __init__(self, python: sources.Version | None, cells: dict[int, Cell]) -> None:
         #: The other side's version, None where it isn't known.
         self.python = python
         self.partial_modules: set[types.ModuleType] = set()
-        self._cells: dict[int, Cell] = {}
+        self._cells, self._known = dict(cells), cells
         self._namespaces: dict[int, Namespace] = {}
 
     def cell(self, cell: types.CellType) -> Cell:
         return self._cells.setdefault(id(cell), Cell(cell))
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the other side has the cell, and what is in it."""
+        return id(cell.cell) in self._known
 
     def namespace(self, names: dict[str, Any]) -> Namespace:
         return self._namespaces.setdefault(id(names), Namespace(names))
@@ -89,11 +93,12 @@ def _state(function: types.FunctionType, cells: dict[str, Cell], scope: Scope) -
     for name, value in used.items():
         if attribute(value, "__wrapped__") is function and is_ours(value):
             used[name] = function  # it calls itself: its body, not the stub that calls the node
+    new = [cell for cell in cells.values() if not scope.has(cell)]
     return {
         "globals": used,
         "modules": _module_parts(function.__code__, used.values(), scope),
         "submodules": _submodules(function.__code__, used.values()),
-        "cells": [(cell, cell.cell.cell_contents) for cell in cells.values() if _filled(cell)],
+        "cells": [(cell, cell.cell.cell_contents) for cell in new if _filled(cell)],
         "attributes": {
             "__qualname__": function.__qualname__,
             "__module__": function.__module__,

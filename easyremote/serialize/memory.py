@@ -1,4 +1,4 @@
-"""Memoryviews and buffers, as pickle needs them: a memoryview arrives as one, without a copy.
+"""Memoryviews, buffers and arrays that share memory, as pickle needs them.
 
 ``tests/serialize/test_values.py`` proves it.
 """
@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
-__all__ = ["make_memoryview", "plain_view", "reduce_memoryview"]
+__all__ = ["block_of", "is_array", "make_array_view", "make_memoryview", "place_in", "plain_view"]
+__all__ += ["Memories", "reduce_memoryview"]
 
 
 def plain_view(raw: memoryview) -> memoryview:
@@ -39,3 +41,62 @@ def make_memoryview(
     if 0 not in shape:  # casting an empty one is refused; it has no elements to address
         view = view.cast(format_, shape)  # type: ignore[call-overload]  # its stub wants literals
     return view.toreadonly() if readonly else view
+
+
+def is_array(value: object) -> bool:
+    """Whether a value is a NumPy array, and of no subclass."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray
+
+
+def block_of(array: Any) -> memoryview:
+    """The bytes of an array, in the order of C; its own memory where it lies so."""
+    block = array if array.flags.c_contiguous else array.copy("C")
+    return memoryview(block.reshape(-1).view("u1"))
+
+
+class Memories:
+    """The memories of arrays that travel, each with one array that has the whole of it."""
+
+    def __init__(self) -> None:
+        self._whole: dict[int, Any] = {}
+
+    def copy(self) -> Memories:
+        made = Memories()
+        made._whole = dict(self._whole)
+        return made
+
+    def add(self, array: Any) -> None:
+        """Note an array that travels."""
+        self._whole.setdefault(id(array), array)
+        if is_array(array.base) and array.base.nbytes == array.nbytes:
+            self._whole.setdefault(id(array.base), array)
+
+    def whole(self, array: Any) -> Any:
+        """The array on whose memory an array lies; None for its own, or one that is not known."""
+        found = self._whole.get(id(array.base))
+        if found is None or found is array or array.dtype.hasobject or not array.size:
+            return None
+        return found if found.flags.c_contiguous or found.flags.f_contiguous else None
+
+
+def place_in(whole: Any, array: Any) -> tuple[Any, ...]:
+    """Where an array lies in another one's memory."""
+    offset = array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    return array.dtype, array.shape, offset, array.strides, array.flags.writeable
+
+
+def make_array_view(
+    whole: Any,
+    dtype: Any,
+    shape: tuple[int, ...],
+    offset: int,
+    strides: tuple[int, ...],
+    is_writable: bool,
+) -> Any:
+    """Make an array on another one's memory. Payloads hold this function's name."""
+    block = (whole if whole.flags.c_contiguous else whole.T).reshape(-1).view("u1")
+    made = type(whole)(shape, dtype, block, offset, strides)
+    if not is_writable:
+        made.flags.writeable = False
+    return made

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, NotFound
 
-__all__ = ["HELD", "Whereabouts", "going_to", "send_ref"]
+__all__ = ["HELD", "Elsewhere", "Whereabouts", "going_to", "send_ref"]
 
 
 class Whereabouts(NamedTuple):
@@ -25,6 +25,10 @@ class Whereabouts(NamedTuple):
     session: str
     #: The name of the session's process. After a restart another process has none of the values.
     process: str
+
+
+class Elsewhere:
+    """A value of this kind stands for another one, on another machine."""
 
 
 #: In a session: the values that references point to, by number.

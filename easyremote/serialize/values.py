@@ -25,7 +25,8 @@ from easyremote.serialize import by_value
 from easyremote.serialize.memory import plain_view, reduce_memoryview
 
 __all__ = ["Buffer", "Dumped", "dump", "dump_call", "dump_names", "is_atom", "joined", "load"]
-__all__ += ["load_call", "pickle_call", "pickle_names", "split", "unpickle"]
+__all__ += ["load_call", "pickle_call", "pickle_names", "pickle_with", "rebuilt", "refusal"]
+__all__ += ["shielded", "split", "unpickle"]
 
 Buffer = bytes | bytearray | memoryview
 Version = tuple[int, int]
@@ -76,9 +77,9 @@ def dump(value: object, *, python: Version | None = None) -> Dumped:
         Something in it can't travel; the message says what, where and why.
     """
     try:
-        return _dump(_shielded(value, {}), python)
+        return _dump(shielded(value, {}), python)
     except Exception as error:  # any: a __reduce__ is the user's code
-        raise _cannot_ship([("the value", "value", value)], python, error) from error
+        raise refusal([("the value", "value", value)], python, error) from error
 
 
 def dump_call(
@@ -125,14 +126,14 @@ def pickle_call(
             return pickle.dumps((args, kwargs), 5), []  # most calls: quick
         known: dict[int, Any] = {}
         if not _SHIELDED.isdisjoint(map(type, args)):
-            args = tuple([_shielded(value, known) for value in args])
+            args = tuple([shielded(value, known) for value in args])
         if kwargs and not _SHIELDED.isdisjoint(map(type, kwargs.values())):
-            kwargs = {key: _shielded(value, known) for key, value in kwargs.items()}
+            kwargs = {key: shielded(value, known) for key, value in kwargs.items()}
         return _pickled((args, kwargs), python)
     except Exception as error:  # any: a __reduce__ is the user's code
         from easyremote.serialize.culprits import arguments
 
-        raise _cannot_ship(arguments(args, kwargs, function, name), python, error) from error
+        raise refusal(arguments(args, kwargs, function, name), python, error) from error
 
 
 def dump_names(variables: Mapping[str, object], *, python: Version | None = None) -> Dumped:
@@ -161,11 +162,11 @@ def pickle_names(
     """
     known: dict[int, Any] = {}
     try:
-        shielded = {name: _shielded(value, known) for name, value in variables.items()}
-        return _pickled(shielded, python)
+        values = {name: shielded(value, known) for name, value in variables.items()}
+        return _pickled(values, python)
     except Exception as error:  # any: a __reduce__ is the user's code
         suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
-        raise _cannot_ship(suspects, python, error) from error
+        raise refusal(suspects, python, error) from error
 
 
 def load(data: Buffer) -> Any:
@@ -194,15 +195,16 @@ def load_call(data: Buffer) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise ProtocolError("A call's payload doesn't hold arguments; the peer that sent it is broken.")
 
 
-def _cannot_ship(
+def refusal(
     suspects: list[tuple[str, str, Any]], python: Version | None, error: Exception
 ) -> CannotShip:
+    """The error that names what can't travel: one of these texts, names and values."""
     if isinstance(error, MemoryError):
         raise error  # the machine's trouble, not the value's
     from easyremote.serialize.culprits import cannot_ship
 
     def attempt(value: Any) -> None:
-        _dump(_shielded(value, {}), python)
+        _dump(shielded(value, {}), python)
 
     return cannot_ship(suspects, attempt, error)
 
@@ -215,6 +217,15 @@ def _dump(value: Any, python: Version | None) -> Dumped:
 
 
 def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview]]:
+    if _is_flat(value):
+        return pickle.dumps(value, 5), []
+    return pickle_with(value, python, None)[:2]
+
+
+def pickle_with(
+    value: Any, python: Version | None, known: by_value.Known | None
+) -> tuple[bytes, list[memoryview], by_value.ByValuePickler]:
+    """The pickle of a value, its big buffers, and the pickler, whose memo has what it has met."""
     buffers: list[memoryview] = []
 
     def stays_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -224,13 +235,12 @@ def _pickled(value: Any, python: Version | None) -> tuple[bytes, list[memoryview
         buffers.append(plain_view(raw))
         return False
 
-    if _is_flat(value):
-        return pickle.dumps(value, 5), buffers
     try:
-        return by_value.dumps(value, stays_in_band, python), buffers
+        data, pickler = by_value.dumps(value, stays_in_band, python, known=known)
     except (TypeError, AttributeError, pickle.PicklingError):
         buffers.clear()
-        return by_value.dumps(value, stays_in_band, python, with_dill=True), buffers
+        data, pickler = by_value.dumps(value, stays_in_band, python, with_dill=True, known=known)
+    return data, buffers, pickler
 
 
 def _is_flat(value: Any) -> bool:
@@ -300,8 +310,13 @@ def split(data: Buffer) -> tuple[memoryview, list[Buffer]]:
 
 def unpickle(body: Buffer, buffers: Sequence[Buffer]) -> Any:
     """Make a value again from a pickle and its big buffers; raises as `load` does."""
+    return rebuilt(lambda: pickle.loads(body, buffers=buffers))
+
+
+def rebuilt(make: Callable[[], Any]) -> Any:
+    """What a pickle makes; its errors as those of `load`."""
     try:
-        return pickle.loads(body, buffers=buffers)
+        return make()
     except (EasyRemoteError, MemoryError):
         raise
     except ModuleNotFoundError as error:
@@ -334,7 +349,8 @@ class _Bytes:
 _SHIELDED = frozenset({bytes, memoryview})
 
 
-def _shielded(value: Any, known: dict[int, Any]) -> Any:
+def shielded(value: Any, known: dict[int, Any]) -> Any:
+    """What stands for a variable's value in a pickle; known ones by id."""
     kind = type(value)
     if kind is memoryview or (kind is bytes and len(value) >= OUT_OF_BAND_MIN):
         return known.setdefault(id(value), _Bytes(value))  # the same bytes twice are sent once

@@ -27,10 +27,11 @@ def load_ipython_extension(ipython: Any) -> None:
 
     unload_ipython_extension(ipython)
     install(ipython)
-    places, jobs, widgets = Places(), Jobs(), Widgets(ipython)
+    places, jobs, widgets = Places(ipython.user_ns), Jobs(), Widgets(ipython)
     ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
+    ipython.events.register("post_run_cell", places.prune)
     reads = LocalReads(ipython.user_ns, Values(ipython, places).bring)
     ipython.events.register("pre_run_cell", reads.cell_begins)
     ipython.ast_transformers.append(reads)
@@ -50,13 +51,15 @@ def unload_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.cells import CellTransformer
     from easyremote_jupyter.magics.completion import is_ours
     from easyremote_jupyter.output.tracebacks import uninstall
+    from easyremote_jupyter.places.places import Places
 
     uninstall(ipython)
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
-    for callback in list(ipython.events.callbacks["pre_run_cell"]):
-        if isinstance(getattr(callback, "__self__", None), Jobs | LocalReads):
-            ipython.events.unregister("pre_run_cell", callback)
+    for event in ("pre_run_cell", "post_run_cell"):
+        for callback in list(ipython.events.callbacks[event]):
+            if isinstance(getattr(callback, "__self__", None), Jobs | LocalReads | Places):
+                ipython.events.unregister(event, callback)
     ipython.ast_transformers[:] = [
         each for each in ipython.ast_transformers if not isinstance(each, LocalReads)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["DIFFERENCES", "Difference"]
+__all__ = ["DIFFERENCES", "Difference", "table"]
 
 
 class Difference(NamedTuple):
@@ -36,6 +36,14 @@ DIFFERENCES: dict[str, Difference] = {
         instead="Use it in later cells on the same node, or `name.eval(...)` from here.",
         pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
         is_said=False,  # not of a name in a with block; the reference says so where it is used
+    ),
+    "is over": Difference(
+        what="A pool or a file that a remote cell has opened and closed with `with` stays on the "
+        "node: here its name is a RemoteRef, and no line says so.",
+        why="It is part of the process that made it; and it is closed, so nobody needs it.",
+        instead="Use what the block has made.",
+        pattern=r"^type\([^)]*\): class easyremote.client.refs.RemoteRef on the node",
+        is_said=False,
     ),
     "cannot go": Difference(
         what="A lock, a connection, an open file or a generator made here can't be used by a cell "
@@ -75,3 +83,9 @@ DIFFERENCES: dict[str, Difference] = {
         is_said=False,
     ),
 }
+
+
+def table() -> str:
+    """The differences for people: the last part of ``notebooks/06-as-if.ipynb``."""
+    rows = [f"| {each.what} | {each.why} | {each.instead} |" for each in DIFFERENCES.values()]
+    return "\n".join(["| what differs | why | instead |", "|---|---|---|", *rows])

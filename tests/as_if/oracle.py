@@ -17,6 +17,7 @@ import contextlib
 import difflib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,7 @@ def _shown(cell: dict[str, Any]) -> dict[str, Any]:
     """What a cell showed: texts of the two streams, each in order with all the rest."""
     outputs = [each for each in cell["outputs"] if each[0] != "stderr"]
     errors = "".join(each[1] for each in cell["outputs"] if each[0] == "stderr")
+    errors = re.sub(r"[^\n]*\r(?!\n)", "", errors)  # as a terminal shows it: a bar that went away
     return {"outputs": _merged(outputs), "stderr": errors}
 
 

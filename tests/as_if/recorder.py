@@ -32,6 +32,7 @@ from traitlets.config import Config
 import easyremote
 import easyremote_jupyter
 from easyremote.client.session import Session
+from easyremote_jupyter.here.imports import DeferredModule, DeferredName
 from tests.as_if.described import cleaned, described
 
 __all__ = ["NODE"]
@@ -231,6 +232,9 @@ def _run(shell: RecordingShell, request: dict[str, Any]) -> dict[str, Any]:
     names = [n for n in shell.user_ns if not n.startswith("_") and n not in hidden]
     # A cell here that reads them all: what it reads is brought first, as for any cell.
     shell.run_cell("\n".join([*names, "None"]), store_history=False)
+    for value in list(shell.user_ns.values()):
+        if isinstance(value, DeferredModule | DeferredName):
+            value.load()  # as at its first use in a cell
     left = {
         name: value
         for name, value in shell.user_ns.items()

@@ -15,6 +15,7 @@ from easyremote.client.client import Client
 from easyremote.client.files.sending import FilePeer
 from easyremote.client.outcome import accepted_encodings
 from easyremote.client.session import Session, ask_for_sessions, replay
+from easyremote.client.shipping import send_blob
 from easyremote.errors import EasyRemoteError, ProtocolError, UsageError
 from easyremote.events import CommClose
 from easyremote.protocol.builtins import BUILTINS, Answerer
@@ -70,6 +71,7 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$cancel": lambda client: client.stop("ab" * 16),
     "$kill": lambda client: client.stop("ab" * 16, kill=True),
     "$have": lambda client: Session(client, "n").known_blobs([b"x" * 32]),
+    "$keep": lambda client: send_blob(client, "n", b"x" * 32, memoryview(b"y")).result(LIMIT),
     "$sessions": lambda client: ask_for_sessions(client, "n").result(LIMIT),
     "$end": lambda client: Session(client, "n").end(),
     "$restart": lambda client: Session(client, "n").restart(),

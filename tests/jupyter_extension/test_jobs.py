@@ -207,7 +207,7 @@ def test_a_background_cell_that_can_not_be_sent_says_so_at_once(kernel: Kernel) 
 def test_variables_are_sent_as_they_were_when_the_cell_was_run(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node --bg first\nimport time\ntime.sleep(0.5)")
     kernel.run("given = [1]")
-    kernel.run("%%remote gpu-node --bg second\ngiven")
+    kernel.run("%%remote gpu-node --bg second\nlist(given)")
     kernel.run("given.append(2)")
     assert kernel.run("second.result(30)").value == "[1]"
 

@@ -28,7 +28,8 @@ def send(event):
     channel.flush()
 from easyremote.node.worker.shell import Shell
 from easyremote.protocol.requests import WidgetMessage
-from easyremote.serialize.blobs import pack, unpack
+from easyremote.serialize.blobs import pack
+from easyremote.serialize.graph.graph import Graph
 from easyremote.serialize.values import dump, load
 def travel(wire):
     return load(b"".join(dump(wire).parts))
@@ -46,7 +47,8 @@ for line in iter(requests.readline, ""):
         if "variables" in request:
             request["packed"] = travel(pack(request["variables"]).wire())
         answer = shell.run_cell(request)
-        answer["names"] = unpack(travel(answer["packed"]))
+        graph = Graph(answer["shared"]["key"])
+        answer["names"] = graph.hear(travel(answer["packed"]), answer["shared"]).bound
         if "" in answer["names"]:
             answer["value"] = answer["names"].pop("")
         send({"type": "answer", **answer})

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.as_if.known import table
 from tests.processes import Gateway
 from tests.jupyter_extension.conftest import notebook_environment
 from tests.processes import REPOSITORY
@@ -68,3 +69,14 @@ def test_environments_and_files(execute: Execute, registry: None, tmp_path: Path
     assert "its outputs/ with it (forest.joblib, weights.png)" in shown
     assert "['wine.csv', 'columns.txt']" in shown
     assert (tmp_path / "results" / "columns.txt").read_text().startswith("alcohol\n")
+
+
+def test_as_if_it_ran_here(execute: Execute) -> None:
+    shown = execute("06-as-if.ipynb")
+    assert "the same numbers\\n" in shown
+    assert "the same numbers again" in shown
+
+
+def test_the_list_of_what_differs_is_that_of_the_oracle() -> None:
+    notebook = nbformat.read(REPOSITORY / "notebooks/06-as-if.ipynb", as_version=4)
+    assert notebook.cells[-1].source.endswith(table())

@@ -283,7 +283,7 @@ class DeliveryThroughProcesses(Delivery):
 
 
 SETTINGS = settings(
-    max_examples=SEARCH or 1000,
+    max_examples=SEARCH or 500,
     derandomize=not SEARCH,  # what it finds is mended with the seed at hand, not in another's run
     stateful_step_count=50,
     deadline=None,
@@ -293,4 +293,4 @@ SETTINGS = settings(
 TestDelivery = Delivery.TestCase
 TestDelivery.settings = SETTINGS
 TestDeliveryThroughProcesses = DeliveryThroughProcesses.TestCase
-TestDeliveryThroughProcesses.settings = settings(SETTINGS, max_examples=SEARCH or 500)
+TestDeliveryThroughProcesses.settings = settings(SETTINGS, max_examples=SEARCH or 250)

@@ -56,8 +56,8 @@ class Pool:
         is_quick = self.mean_seconds is not None and self.mean_seconds < QUICK
         if not is_quick or len(call.arguments) > INLINE_LIMIT:
             return None
-        best = min(self.processes, key=lambda process: len(process.queue), default=None)
-        return best if best is not None and best.has_room_ahead else None
+        with_room = (process for process in self.processes if process.has_room_ahead)
+        return min(with_room, key=lambda process: len(process.queue), default=None)
 
 
 class Processes:

@@ -19,7 +19,6 @@ import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from easyremote.errors import RemoteError
@@ -41,6 +40,7 @@ from easyremote.raised import text_of
 from easyremote.serialize.classes import live_in
 from easyremote.serialize.files import arrived, named
 from easyremote.serialize.functions import home
+from easyremote.serialize.graph.graph import Stale
 
 __all__ = ["Shell"]
 
@@ -77,6 +77,8 @@ class Shell:
         self._modules = Modules()
         self._environment = Environment(_say)
         self._generators = Generators()
+        #: The states of generators that the caller knows.
+        self._seeds = self._generators.states()
         self._beside = workplace.Beside()
         #: The session's variables: what arrives, what goes back.
         self.variables = Variables(self._ip.user_ns, self._process, _as_text, blob)
@@ -93,10 +95,13 @@ class Shell:
         ----------
         request
             ``code``: the source. ``count``: the notebook's number for it. ``packed``: names and
-            values to set before. ``imports``: names and modules to import before. ``released``:
+            values to set before. ``shared``: what belongs to it, as `Graph.hear` takes it; left out
+            where ``packed`` is variables only. ``names``: the caller's variables that the cell may
+            change. ``imports``: names and modules to import before. ``released``:
             numbers of values that nobody refers to any more. ``outputs``: the names that must come
-            back, ``"*"`` for all that the cell changed, ``"none"``, or ``"auto"``: those of
-            ``writes`` that are small enough. ``limits``: see `Limits`. ``process``: in which
+            back; ``"none"`` for changes of ``names`` only; ``"*"`` for those and for all that the
+            cell set; ``"auto"`` for ``writes`` besides, where that is small enough.
+            ``limits``: see `Limits`. ``process``: in which
             process the sender believes the session to be; left out while it knows of none.
             ``requirements``: see `Environment.add`. ``modules``: the notebook's own, see `Modules`.
             ``files``: name, digest and size of those that lie in the session's folder then.
@@ -115,9 +120,11 @@ class Shell:
         dict
             ``process``: which process this is. If that isn't the one that was meant, nothing else,
             and nothing was run: what the sender doesn't send because it is there, isn't. Likewise
-            with ``missing`` where a blob isn't here. ``has_value``: whether the cell ended with an
+            with ``missing`` where a blob isn't here, and with ``stale`` where the caller's graph is
+            another one. ``has_value``: whether the cell ended with an
             expression's value. ``overwritten``: the names whose values had changed here, unseen.
-            ``gone``: names that the sender may take to be here, but aren't.
+            ``gone``: names that the sender may take to be here, but aren't. ``deleted``: those that
+            the cell has deleted.
             ``imported``: functions and classes by name that are to be imported, not sent: the
             module of each, and its name there.
             ``seeds``: the states of generators that the cell has used.
@@ -145,6 +152,8 @@ class Shell:
             overwritten = self._receive(request)
         except BlobMissing:
             return {"process": self._process, "missing": True}
+        except Stale:
+            return {"process": self._process, "stale": True}
         self._import(request.get("imports", {}), request.get("submodules", ()))
         self._take_files(request)
         request["seeds"] = self._seed(request.get("seeds"))
@@ -157,12 +166,16 @@ class Shell:
             "process": self._process,
             "has_value": value is not None,
             "overwritten": overwritten,
-            "gone": self.variables.gone(request.get("writes", ())),
             "imported": by_name,
             "seeds": request["seeds"](),
             "written": self._written(request),
+            **self._gone(request),
             **parcel.answer(),
         }
+
+    def _gone(self, request: dict[str, Any]) -> dict[str, Any]:
+        gone = self.variables.gone(request.get("writes", ()), _key(request))
+        return {"gone": gone, "deleted": request["deleted"]}
 
     def receive_comm(self, request: WidgetMessage) -> WidgetAnswer:
         """Hand a message of the front end to a widget."""
@@ -186,7 +199,9 @@ class Shell:
             return []
         try:
             # Nothing else may hold on to that memory.
-            return self.variables.receive(request.pop("packed"), request.get("released", ()))
+            return self.variables.receive(
+                request.pop("packed"), request.get("shared"), request.get("released", ())
+            )
         except ModuleNotFoundError as error:
             missing = f"needs {error.name!r}, which is not installed on the node."
             raise _module_missing(f"A variable of the cell {missing}", error) from None
@@ -222,8 +237,14 @@ class Shell:
         """Set the generators of random numbers; returns what tells which ones have gone on."""
         if states is None:
             return dict
-        self._generators.set(states)
-        return partial(self._generators.changed, self._generators.states())
+        if states:
+            self._generators.set(states)
+            self._seeds = self._generators.states()
+        return self._changed_seeds
+
+    def _changed_seeds(self) -> dict[str, bytes]:
+        before, self._seeds = self._seeds, self._generators.states()
+        return {name: each for name, each in self._seeds.items() if before.get(name) != each}
 
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
@@ -243,6 +264,7 @@ class Shell:
         self._capture.flush()
         # Names only: the values must not be kept alive here.
         request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
+        request["deleted"] = [n for n in before if n not in ip.user_ns and not n.startswith("_")]
         self.variables.left = lambda: self._left(request) if error is not None else {}
         if error is not None:
             shown = ip.kept_error.traceback if ip.kept_error else ""
@@ -255,19 +277,20 @@ class Shell:
         self, request: dict[str, Any], changed: list[str], limits: Limits
     ) -> tuple[Parcel, dict[str, tuple[str, str]]]:
         """What goes back by value, and what goes back as an import."""
-        space = self._ip.user_ns
+        space, key = self._ip.user_ns, _key(request)
         taken = imported(request.get("imported", ()), space)
         by_name = {name: origin for name, origin in taken.items() if callable(space[name])}
+        touched = {*request.get("names", ()), *changed}
         match request.get("outputs", "auto"):
             case "auto":
-                names = {*request.get("writes", ()), *taken} - by_name.keys()
-                return self.variables.offer(names, limits), by_name
+                names = {*touched, *request.get("writes", ()), *taken} - by_name.keys()
+                return self.variables.offer(names, limits, key), by_name
             case "*":
-                return self.variables.offer(set(changed) - by_name.keys(), limits), by_name
+                return self.variables.offer(touched - by_name.keys(), limits, key), by_name
             case "none":
-                return self.variables.offer((), limits), {}
+                return self.variables.offer(request.get("names", ()), limits, key), {}
             case names:
-                return self.variables.bring(names), {}
+                return self.variables.bring(names, key), {}
 
     def _left(self, request: dict[str, Any]) -> dict[str, Any]:
         """The variables that a failed cell had assigned before it failed."""
@@ -276,9 +299,8 @@ class Shell:
             outputs = [name for name in outputs if name in request["changed"]]
         limits = Limits(*request.get("limits", ()))
         parcel, by_name = self._parcel(request | {"outputs": outputs}, request["changed"], limits)
-        gone = self.variables.gone(request.get("writes", ()))
         more = {"seeds": request["seeds"](), "written": self._written(request)}
-        return {"gone": gone, "imported": by_name, **more, **parcel.answer()}
+        return {"imported": by_name, **more, **self._gone(request), **parcel.answer()}
 
 
 class _Uninterrupted:
@@ -340,6 +362,12 @@ def _as_text(value: object) -> str:
 def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
     missing = object()
     return not name.startswith("_") and before.get(name, missing) is not value
+
+
+def _key(request: dict[str, Any]) -> str | None:
+    """What the caller calls the graph that it shares; None where it shares none."""
+    key: str | None = request.get("shared", {}).get("key")
+    return key
 
 
 def _as_remote(error: BaseException, shown: str) -> RemoteError:

@@ -1,6 +1,7 @@
 """The variables of a session, inside its process: which arrive, which go back, which stay.
 
-What a cell assigned goes back if it is small enough; the rest stays, and the caller gets a number
+What a cell assigned or changed goes back if it is small enough; objects that the caller has are
+changed in place there (`easyremote.serialize.graph`). The rest stays, and the caller gets a number
 for it, by which a later request finds the value (`easyremote.serialize.refs.HELD`) until it says
 that the number is no longer used. ``serve`` answers the requests beside cells (``$session``):
 list, get, put, delete, and calls of what stayed. ``tests/node/worker/test_variables.py`` proves it.
@@ -12,36 +13,33 @@ import itertools
 import sys
 import traceback
 import types
-from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
 from easyremote.errors import CannotReturn, CannotShip, NotFound
 from easyremote.guarded import attribute
+from easyremote.node.blob_store import BlobMissing
 from easyremote.node.outcomes import remote_error
 from easyremote.node.worker.packages import installed
 from easyremote.protocol.requests import DeleteVariable, ListVariables, VariablesRequest
 from easyremote.protocol.requests import Variables as PlainVariables
 from easyremote.serialize.blobs import Packed, Wire, pack, unpack
+from easyremote.serialize.graph.graph import Graph, Stale, Told
+from easyremote.serialize.graph.limits import Limits, tell_within
 from easyremote.serialize.refs import HELD
 from easyremote.serialize.values import Buffer
 
 __all__ = ["Limits", "Parcel", "Variables"]
 
-#: Values up to this size are compared with what the caller knows, before they are overwritten.
-COMPARED_MAX = 1_000_000
+#: Callers that share a session's objects: the notebooks that have attached to it.
+CALLERS_MAX = 4
 #: Characters of a value that stays, as it is shown on the other side.
 TEXT_MAX = 500
 
 Blob = Callable[[bytes, Buffer | None], Buffer]
-
-
-class Limits(NamedTuple):
-    """The most bytes of one value, and of all values of a cell, that go back unasked."""
-
-    value: float = 16_000_000
-    cell: float = 64_000_000
 
 
 class Variables:
@@ -72,8 +70,10 @@ class Variables:
         self._blob = blob
         self._hidden = frozenset(space)
         self._numbers = itertools.count(1)
-        #: What the caller knows of each name: a digest, or None for a value that only is here.
-        self._known: dict[str, bytes | None] = {}
+        #: By key: what is shared with each caller.
+        self._graphs: OrderedDict[str, Graph] = OrderedDict()
+        #: The id of the object that each name meant when a caller last heard of it.
+        self._agreed: dict[str, int] = {}
         #: What the last cell left to bring back, should it have failed.
         self.left: Callable[[], dict[str, Any]] = dict
         #: What went back last.
@@ -81,30 +81,70 @@ class Variables:
 
     # -- in
 
-    def receive(self, wire: Wire, released: Iterable[int] = ()) -> list[str]:
+    def receive(
+        self, wire: Wire, beside: Mapping[str, Any] | None = None, released: Iterable[int] = ()
+    ) -> list[str]:
         """Set what arrived; the names whose values here had changed unseen, and are overwritten.
+
+        Parameters
+        ----------
+        wire, beside
+            A message of the caller's graph; without ``beside``, variables only.
+        released
+            Numbers of values that nobody refers to any more.
 
         Raises
         ------
         BlobMissing
             Something that was left out is not here; nothing was set.
+        Stale
+            The caller takes for known here what isn't; nothing was set.
         """
-        before = frozenset(self.space)  # functions that arrive bring globals of their own
-        values: dict[str, Any] = unpack(wire, self._blob)
-        changed = [name for name in values if name in before and self._has_changed(name)]
-        self.space.update(values)
-        for name, value in values.items():
-            self._known[name] = _digest(value)
+        if beside is None:
+            self.space.update(unpack(wire, self._blob))
+            changed = []
+        else:
+            changed = self._hear(wire, beside)
         for number in released:
             HELD.pop(number, None)
         return changed
 
-    def _has_changed(self, name: str) -> bool:
-        value = self.space[name]
-        if name in self._hidden or callable(value) or isinstance(value, types.ModuleType):
-            return False
-        known = self._known.get(name, b"")
-        return known is not None and _digest(value) != known
+    def _hear(self, wire: Wire, beside: Mapping[str, Any]) -> list[str]:
+        graph = self.graph(beside["key"])
+        before = dict(self._agreed), frozenset(self.space)
+        try:
+            heard = graph.hear(wire, beside, self._blob)
+        except (BlobMissing, Stale):
+            raise
+        except Exception:  # it was heard in part
+            self._graphs.pop(graph.key, None)
+            raise
+        agreed, there = before  # functions that arrive bring globals of their own
+        changed = [
+            name
+            for name in heard.bound
+            if name in there
+            and name not in self._hidden
+            and not isinstance(self.space[name], types.ModuleType)
+            and not callable(self.space[name])
+            and agreed.get(name) != id(self.space[name])
+        ]
+        self.space.update(heard.bound)
+        self._agree(heard.bound)
+        return [*changed, *heard.overwritten]
+
+    def graph(self, key: str | None) -> Graph:
+        """What is shared with a caller; nothing, for one without a key."""
+        if key is None:
+            return Graph()
+        graph = self._graphs.setdefault(key, Graph(key))
+        self._graphs.move_to_end(key)
+        if len(self._graphs) > CALLERS_MAX:
+            self._graphs.popitem(last=False)
+        return graph
+
+    def _agree(self, values: Mapping[str, object]) -> None:
+        self._agreed.update({name: id(value) for name, value in values.items()})
 
     # -- out
 
@@ -134,15 +174,15 @@ class Variables:
         left = len(text) - TEXT_MAX
         return text if left <= 0 else f"{text[:TEXT_MAX]} ... {left:,} characters more"
 
-    def offer(self, names: Iterable[str], limits: Limits) -> Parcel:
-        """What goes back of a cell that may have assigned `names`."""
-        parcel = Parcel(self, limits)
+    def offer(self, names: Iterable[str], limits: Limits, key: str | None = None) -> Parcel:
+        """What goes back of a cell that may have assigned or changed `names`."""
+        parcel = Parcel(self, limits, self.graph(key))
         for name in sorted(set(names)):
             if name in self.space:
                 parcel.add(name, self.space[name])
         return parcel
 
-    def bring(self, names: Iterable[str]) -> Parcel:
+    def bring(self, names: Iterable[str], key: str | None = None) -> Parcel:
         """What must go back.
 
         Raises
@@ -150,21 +190,24 @@ class Variables:
         CannotReturn
             It can't.
         """
-        parcel = Parcel(self, Limits(float("inf"), float("inf")))
+        parcel = Parcel(self, Limits(float("inf"), float("inf")), self.graph(key))
         for name in names:
             if name not in self.space:
                 raise CannotReturn(f"The cell ran, but left no {name!r} to bring back.")
             parcel.add(name, self.space[name], must=True)
         return parcel
 
-    def gone(self, written: Iterable[str]) -> list[str]:
+    def gone(self, written: Iterable[str], key: str | None) -> list[str]:
         """Names that are not here: of a cell's, and of what the caller once sent or got."""
-        return sorted({*written, *self._known} - self.space.keys())
+        return sorted({*written, *self.graph(key).names} - self.space.keys())
 
-    def note_sent(self, values: dict[str, Any], kept: Collection[str]) -> None:
-        """The caller knows these values now."""
-        self._known |= {name: _digest(value) for name, value in values.items()}
-        self._known |= dict.fromkeys(kept)
+    def sent_back(
+        self, told: Told, values: Mapping[str, object], kept: Mapping[str, object]
+    ) -> None:
+        """Note what the caller knows now."""
+        self._graphs[told.after.key] = told.after
+        self._agree(values)
+        self._agree(kept)
 
     # -- beside cells
 
@@ -198,15 +241,25 @@ class Variables:
         }
         return {"variables": shown}
 
-    def get(self, names: Iterable[str]) -> dict[str, Any]:
+    def get(self, names: Iterable[str], key: str | None = None) -> dict[str, Any]:
         self._check(names)
-        return self.bring(names).answer()
+        return self.bring(names, key).answer()
 
-    def get_held(self, number: int) -> dict[str, Any]:
-        return {"packed": _packed({"": _held(number)}).plain_wire()}
+    def get_held(self, number: int, name: str = "", key: str | None = None) -> dict[str, Any]:
+        """A value that is held; with a key, as the variable of that name, which both then have."""
+        value = _held(number)
+        if key is not None:
+            self.space[name] = value
+        parcel = Parcel(self, Limits(float("inf"), float("inf")), self.graph(key))
+        parcel.add(name, value, must=True)
+        return parcel.answer()
 
-    def put(self, values: Wire) -> dict[str, Any]:
-        return {"overwritten": self.receive(values)}
+    def put(self, values: Wire, beside: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            self.receive(values, beside)
+        except Stale:
+            return {"stale": True}
+        return {}
 
     def delete(self, names: Iterable[str]) -> dict[str, Any]:
         self._check(names)
@@ -216,9 +269,7 @@ class Variables:
 
     def keep(self) -> dict[str, Any]:
         """Keep the values that went back last here: the caller could not rebuild them."""
-        kept = {name: self.hold(value) for name, value in self.sent.items()}
-        self.note_sent({}, [name for name in kept if name])
-        return {"kept": kept}
+        return {"kept": {name: self.hold(value) for name, value in self.sent.items()}}
 
     def call(
         self,
@@ -250,7 +301,7 @@ class Variables:
             trace = ours and ours.tb_next and ours.tb_next.tb_next
             lines = traceback.format_exception(type(error), error, trace)
             raise remote_error(error, "".join(lines)) from None
-        parcel = Parcel(self, Limits())
+        parcel = Parcel(self, Limits(), Graph())
         parcel.add("", value)
         return parcel.answer()
 
@@ -275,47 +326,52 @@ _OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 class Parcel:
-    """What goes back of a session: values, modules by name, and what is known of the rest.
+    """What goes back of a session: what has changed, modules, and what is known of the rest.
 
     The value of an expression goes by the name "".
     """
 
-    def __init__(self, variables: Variables, limits: Limits) -> None:
+    def __init__(self, variables: Variables, limits: Limits, graph: Graph) -> None:
         self._variables = variables
         self._limits = limits
-        self._left = limits.cell
+        self._graph = graph
         self._values: dict[str, Any] = {}
+        self._musts: set[str] = set()
         self._imports: dict[str, str] = {}
-        self._kept: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, value: object, *, must: bool = False) -> None:
-        """Put a value in, or keep it here where it is too large or can't travel."""
+        """Put a value in; it is kept here where it is too large or can't travel."""
         if isinstance(value, types.ModuleType):
             self._imports[name] = value.__name__
             return
-        size = 0
-        try:
-            size = _size(value, self._limits.value)
-        except CannotShip as error:
-            if must:
-                raise CannotReturn(f"The cell ran, but {name!r} stays: {error}") from None
-        if 0 < size <= min(self._limits.value, self._left):
-            self._values[name] = value
-            self._left -= size
-        else:
-            self._kept[name] = self._variables.hold(value, size)
+        self._values[name] = value
+        if must:
+            self._musts.add(name)
 
     def answer(self) -> dict[str, Any]:
-        """``packed``: the values. ``imports``: name to module. ``kept``: what is known of what
-        stays: its ``number``, ``type``, ``size`` (0 for what can't travel) and ``text``.
+        """``packed`` and ``shared``: the message of what has changed. ``imports``: name to module.
+        ``kept``: what is known of what stays: its ``number``, ``type``, ``size`` (0 for what can't
+        travel) and ``text``.
         """
-        named = {name: value for name, value in self._values.items() if name}
-        self._variables.note_sent(named, [name for name in self._kept if name])
-        self._variables.sent = self._values
+        look = self._graph.look(self._values)
+        look.bound |= self._musts
+        gone = self._graph.names - self._variables.space.keys()
+        try:
+            told, kept = tell_within(self._graph, look, self._limits, gone, self._musts)
+        except CannotShip as error:
+            raise CannotReturn(
+                f"The cell ran, but {error.details.get('name')!r} stays: {error}"
+            ) from None
+        values = {name: self._values[name] for name in look.names() if name in self._values}
+        stay = {name: values.pop(name) for name in kept}
+        told.after.keep_apart({name: value for name, value in stay.items() if name})
+        self._variables.sent_back(told, values, stay)
+        self._variables.sent = values
         return {
-            "packed": _packed(self._values).plain_wire(),
+            "packed": told.packed.plain_wire(),
+            "shared": told.beside,
             "imports": self._imports,
-            "kept": self._kept,
+            "kept": {name: self._variables.hold(stay[name], size) for name, size in kept.items()},
         }
 
 
@@ -336,23 +392,6 @@ def _held(number: int) -> Any:
         return HELD[number]
     except KeyError:
         raise NotFound("The value is no longer held on the node.") from None
-
-
-def _digest(value: object) -> bytes | None:
-    """A digest that tells small values apart; None for a value that is not compared."""
-    try:
-        packed = pack({"": value})
-    except CannotShip:
-        return None
-    return packed.digest if packed.size <= COMPARED_MAX else None
-
-
-def _size(value: object, limit: float) -> int:
-    """The bytes that `value` takes on the way back."""
-    size = attribute(value, "nbytes", 0)  # an array says so without being serialised
-    if isinstance(size, int) and size > limit:
-        return size
-    return pack({"": value}).size
 
 
 def _rough_size(value: object) -> int:

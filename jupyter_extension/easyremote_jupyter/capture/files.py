@@ -18,9 +18,8 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 from easyremote_jupyter.capture.local_modules import Package
+from easyremote_jupyter.capture.parsed import parsed
 
 __all__ = ["Paths", "paths_in"]
 
@@ -77,12 +76,10 @@ def _of_code(cell: str, variables: Mapping[str, object]) -> Paths:
 
 
 def _of_tree(cell: str, known: Mapping[str, str]) -> Paths:
-    transformer: Any = TransformerManager  # it has no types
     try:
-        tree = ast.parse(transformer().transform_cell(cell))
+        return _of_ast(parsed(cell), known)
     except (SyntaxError, ValueError):
         return Paths()  # the node says so
-    return _of_ast(tree, known)
 
 
 @lru_cache(maxsize=1024)

@@ -10,9 +10,6 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
-from typing import Any
-
-from IPython.core.inputtransformer2 import TransformerManager
 
 from easyremote_jupyter.capture.embedded import (
     CODE_CELL_MAGICS,
@@ -20,6 +17,7 @@ from easyremote_jupyter.capture.embedded import (
     expressions,
     without_options,
 )
+from easyremote_jupyter.capture.parsed import parsed
 from easyremote_jupyter.capture.scopes import globals_inside
 
 __all__ = ["Flow"]
@@ -63,8 +61,7 @@ class Flow(ast.NodeVisitor):
 
     def code(self, source: str) -> None:
         """Follow a cell, as it was typed."""
-        transformer: Any = TransformerManager  # it has no types
-        self.tree(ast.parse(transformer().transform_cell(source)))
+        self.tree(parsed(source))
 
     def tree(self, tree: ast.Module) -> None:
         """Follow a cell, as IPython has read it."""

@@ -22,13 +22,12 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 from easyremote.client.refs import size_text
 from easyremote.errors import UsageError
 from easyremote.guarded import attribute
 from easyremote.serialize.classes import share
 from easyremote.serialize.modules import is_installed_file
+from easyremote_jupyter.capture.parsed import parsed
 
 __all__ = ["Package", "Sent", "find", "imported_names", "is_local", "local_modules", "roots"]
 
@@ -162,9 +161,8 @@ def is_local(name: str, folders: Collection[Path] | None = None) -> bool:
 def _imported_by_cell(code: str) -> set[str]:
     if "import" not in code:
         return set()
-    transformer: Any = TransformerManager  # it has no types
     try:
-        tree = ast.parse(transformer().transform_cell(code))
+        tree = parsed(code)
     except (SyntaxError, ValueError):
         return set()  # the node says so
     found = set(_imports(tree))

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from easyremote_jupyter.capture.flow import Flow
 
-__all__ = ["Names", "names"]
+__all__ = ["OF_EVERY_SHELL", "Names", "names"]
 
 #: What every IPython shell has by itself, here and on the node.
-_BUILTINS = frozenset(dir(builtins)) | {
+OF_EVERY_SHELL = frozenset(dir(builtins)) | {
     *("__builtins__", "__class__", "__file__", "__module__", "__qualname__"),
     *("In", "Out", "display", "exit", "get_ipython", "open", "quit"),
 }
@@ -65,7 +65,7 @@ def names(cell: str, *, shadowed: Collection[str] = ()) -> Names:
     """
     flow = Flow()
     flow.code(cell)
-    reads = frozenset(n for n in _ours(flow.reads) if n not in _BUILTINS or n in shadowed)
+    reads = frozenset(n for n in _ours(flow.reads) if n not in OF_EVERY_SHELL or n in shadowed)
     writes = _ours(flow.writes)
     optional = (reads & writes) - flow.needed
     blocks, imports = frozenset(flow.blocks), tuple(flow.imports)

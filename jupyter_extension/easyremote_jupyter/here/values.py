@@ -55,20 +55,18 @@ class Values:
                     brought[id(ref)] = self._brought(name, ref)
                 except (EasyRemoteError, ImportError) as error:
                     show_notice(f"{name} stays on {ref.where.node_id}: {error}")
+                    if (place := self._places.of(ref.where)) is not None:
+                        place.held.forget()  # what came in part was not noted
                     continue
-            self._put(name, ref, brought[id(ref)])
+            self._shell.user_ns[name] = brought[id(ref)]
 
     def _brought(self, name: str, ref: RemoteRef) -> Any:
         with Output(self._shell) as output:
             what = f"{name} from {ref.where.node_id}"
             moved = bar(what, ref.size, 0, output.show, leave=False)
-            value = ref.get(lambda there, size: moved(min(there, ref.size - 1)))
+            place = self._places.of(ref.where)
+            is_named = place is not None and name == ref.name
+            graph = place.held.graph if place is not None and is_named else None
+            value = ref.get(lambda there, size: moved(min(there, ref.size - 1)), graph)
             moved(ref.size)
         return value
-
-    def _put(self, name: str, ref: RemoteRef, value: Any) -> None:
-        space = self._shell.user_ns
-        space[name] = value
-        place = self._places.of(ref.where)
-        if place is not None and name == ref.name:
-            place.held.note([name], space)

@@ -13,7 +13,6 @@ from easyremote.client.files.sending import missing as missing_files
 from easyremote.client.refs import size_text
 from easyremote.errors import CannotShip
 from easyremote.serialize.files import File
-from easyremote.serialize.refs import Whereabouts, going_to
 from easyremote_jupyter.capture.closure import Shipment
 from easyremote_jupyter.capture.names import Names
 from easyremote_jupyter.magics.options import Options
@@ -35,9 +34,8 @@ def _plan(
 ) -> Iterator[str]:
     session = "a fresh session" if options.fresh else f"session {place.session.name}"
     yield f"Would run on {place.session.node_id}, {session}. Nothing was sent."
-    session_of = Whereabouts(place.session.node_id, place.session.name, place.held.process or "")
-    with going_to(session_of):
-        missing = place.held.missing(needs.variables)
+    look = place.session.look(place.held.graph, needs.variables, place.held.process)
+    missing = look.names()
     rows, total, files = [], 0, list(files)
     for name, value in sorted(needs.variables.items()):
         size, travelling, what = _size(place, name, value, files)

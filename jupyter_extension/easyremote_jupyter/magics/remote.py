@@ -8,7 +8,6 @@ kernels.
 
 from __future__ import annotations
 
-import builtins
 import re
 from collections.abc import Container, Iterable
 from dataclasses import replace
@@ -35,7 +34,7 @@ from easyremote.serialize.files import File
 from easyremote_jupyter.capture.closure import Shipment, closure, evaluated, named_submodules
 from easyremote_jupyter.capture.files import paths_in
 from easyremote_jupyter.capture.local_modules import Package, local_modules
-from easyremote_jupyter.capture.names import Names, names
+from easyremote_jupyter.capture.names import OF_EVERY_SHELL, Names, names
 from easyremote_jupyter.here.imports import bind as bind_imports
 from easyremote_jupyter.jobs import CellJob, Jobs
 from easyremote_jupyter.magics.cells import dedented, is_empty, refuse_nested
@@ -51,7 +50,9 @@ from easyremote_jupyter.output.display import (
     show_notice,
 )
 from easyremote_jupyter.output.tracebacks import one_line_errors, show_error
+from easyremote_jupyter.output.watch import Watcher
 from easyremote_jupyter.places.beside import named_beside
+from easyremote_jupyter.places.held import Held
 from easyremote_jupyter.places.origin import origin
 from easyremote_jupyter.places.places import Place, Places
 from easyremote_jupyter.places.seeds import states
@@ -167,10 +168,15 @@ The variables that it reads are sent along; those that it assigns come back.
             if name not in space:
                 raise UsageError(f"-i {name}: there is no variable of that name here")
         reads = {*(found.reads if options.auto_in else ()), *options.inputs}
-        hidden = self.shell.user_ns_hidden
+        hidden = self._hidden()
         needs = closure(reads, space, hidden=hidden)
         texts = evaluated(code, needs.variables.values()) if options.auto_in else set()
         return closure({*reads, *texts}, space, hidden=hidden) if texts else needs
+
+    def _hidden(self) -> set[str]:
+        """The names that every shell has by itself, but those that mean something else here."""
+        space, hidden = self.shell.user_ns, self.shell.user_ns_hidden
+        return {name for name, value in hidden.items() if space.get(name) is value}
 
     def _run_at(
         self, place: Place, options: Options, code: str, found: Names, needs: Shipment
@@ -191,20 +197,33 @@ The variables that it reads are sent along; those that it assigns come back.
         )
         with one_line_errors(node_id, lambda error: _hint(error, space)), output:
             try:
-                answer = place.run(request, needs.variables, found.optional, options, output, space)
+                answer = self._answer(place, request, found, needs, options, output, place.held)
             except (RemoteError, CallTimeout) as error:
                 if not error.may_have_run:
                     raise
                 # The variables that the cell assigned before it failed come back, too.
-                if (left := place.collect()) is None:
+                if (left := place.collect(place.held)) is None:
                     place.held.forget()
                 else:
-                    self._bind(place, left, needs, found, options)
+                    self._bind(place, left, found, options, place.held)
                 raise
             except (EasyRemoteError, KeyboardInterrupt):
                 place.held.forget()
                 raise
-        return self._bind(place, answer, needs, found, options), output.result
+        return self._bind(place, answer, found, options, place.held), output.result
+
+    def _answer(
+        self,
+        place: Place,
+        request: dict[str, Any],
+        found: Names,
+        needs: Shipment,
+        options: Options,
+        output: Watcher,
+        held: Held,
+    ) -> dict[str, Any]:
+        space = self.shell.user_ns
+        return place.run(request, needs.variables, found.optional, options, output, space, held)
 
     def _request(
         self, options: Options, code: str, found: Names, needs: Shipment
@@ -269,28 +288,27 @@ The variables that it reads are sent along; those that it assigns come back.
         cell = CellJob(options.background or "", place.session.node_id)
         title = f"In[{request['count']}]"
         say = partial(self._widgets.receive, place.session)
+        held = Held()  # it runs beside others: it shares no objects with them
         panel = Panel(self.shell, cell, self._jobs, title, say)
 
         def run() -> None:
             with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:
                 try:
-                    came.append(
-                        place.run(request, needs.variables, found.optional, options, panel, space)
-                    )
+                    came.append(self._answer(place, request, found, needs, options, panel, held))
                 except (RemoteError, CallTimeout) as error:
                     if error.may_have_run:
-                        came.extend(filter(None, [place.collect()]))
+                        came.extend(filter(None, [place.collect(held)]))
                     raise
                 finally:
                     if options.fresh:
                         place.end()
 
         def settle() -> Any:
+            place.held.forget()
             if not came:
-                place.held.forget()
                 return None
             came[0].pop("seeds", None)  # the cells here have gone on with their own numbers
-            return self._bind(place, came[0], needs, found, options).get("value")
+            return self._bind(place, came[0], found, options, held).get("value")
 
         panel.draw(update=False)
         cell.start(run, settle, panel.tell_end)
@@ -300,8 +318,8 @@ The variables that it reads are sent along; those that it assigns come back.
         return None
 
     def _names(self, code: str) -> Names:
-        hidden, space = self.shell.user_ns_hidden, self.shell.user_ns
-        shadowed = {name for name in vars(builtins) if name in space and name not in hidden}
+        space, hidden = self.shell.user_ns, self._hidden()
+        shadowed = {name for name in OF_EVERY_SHELL if name in space and name not in hidden}
         try:
             return names(code, shadowed=shadowed)
         except SyntaxError:
@@ -313,25 +331,25 @@ The variables that it reads are sent along; those that it assigns come back.
         self,
         place: Place,
         answer: dict[str, Any],
-        needs: Shipment,
         found: Names,
         options: Options,
+        held: Held,
     ) -> dict[str, Any]:
         """Bind the variables that came back; returns the answer, with ``value`` if there is one."""
         space = self.shell.user_ns
         renames = options.outputs if isinstance(options.outputs, dict) else {}
-        values = place.open(answer, space, options)
+        values = place.open(answer, space, options, held)
         answer = answer | ({"value": values.pop("")} if "" in values else {})
         for name, value in values.items():
             space[renames.get(name, name)] = value
+        for name in answer["deleted"]:
+            space.pop(name, None)
         bind_imports(
             space,
             {renames.get(name, name): module for name, module in answer["imports"].items()},
             answer["imported"],
             found.imports,
         )
-        touched = {*needs.variables, *found.writes, *found.mutates}
-        place.held.note((touched | set(values)).difference(answer["gone"]), space)
         kept = {
             name: what
             for name, what in answer["kept"].items()

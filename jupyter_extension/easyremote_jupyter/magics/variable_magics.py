@@ -63,10 +63,9 @@ class VariableMagics(PlaceMagics):
         """Bring variables here, however large: ``%remote_get [TARGET] NAME ...``."""
         place, names = self._arguments("remote_get", line)
         with one_line_errors():
-            answer = place.session.ask("get", names)
-            values = place.open(answer | {"gone": []}, self.shell.user_ns, Options())
+            answer = place.session.ask("get", names, place.held.graph.key)
+            values = place.open(answer | {"gone": []}, self.shell.user_ns, Options(), place.held)
         self.shell.user_ns.update(values)
-        place.held.note(values, self.shell.user_ns)
 
     @line_magic
     def remote_put(self, line: str) -> None:
@@ -79,16 +78,23 @@ class VariableMagics(PlaceMagics):
                 raise UsageError(f"{name}: there is no variable of that name here")
         values = {name: space[name] for name in names}
         with one_line_errors():
-            place.held.drop(names)  # sent even where the session has it
-            with Output(self.shell) as output:
-                request = load(
-                    place.session, place.held, values, {}, options, output, trusts_blobs=False
-                )
-            answer = place.session.ask("put", request["packed"])
-        if place.held.process not in (None, answer["process"]):
-            place.held.forget()
-        place.held.process = answer["process"]
-        place.held.note(names, space)
+            if not self._put(place, values, options):
+                place.held.forget()  # the session is new
+                self._put(place, values, options)
+
+    def _put(self, place: Place, values: dict[str, object], options: Options) -> bool:
+        """Send variables; False where the session doesn't have what it is taken to have."""
+        with Output(self.shell) as output:
+            request, told = load(
+                *(place.session, place.held, values, {}, options, output),
+                trusts_blobs=False,
+                again=True,
+            )
+        answer = place.session.ask("put", request["packed"], request["shared"])
+        if answer.get("stale"):
+            return False
+        place.held.graph, place.held.process = told.after, answer["process"]
+        return True
 
     @line_magic
     def remote_rm(self, line: str) -> None:

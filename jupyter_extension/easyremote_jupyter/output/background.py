@@ -10,7 +10,6 @@ while one of its cells runs. In a terminal only the end is printed.
 from __future__ import annotations
 
 import html
-import re
 import sys
 import threading
 import time
@@ -33,7 +32,7 @@ from easyremote.events import (
     Stream,
     Value,
 )
-from easyremote.terminal_text import compacted
+from easyremote.terminal_text import compacted, without_escapes
 from easyremote_jupyter.jobs import CellJob, Entry, Jobs
 from easyremote_jupyter.output.bars import bars_html, bars_text
 from easyremote_jupyter.output.header import elapsed
@@ -46,7 +45,6 @@ INTERVAL = 0.5
 #: Characters of text that are shown, and how many figures.
 TEXT_LIMIT = 10_000
 FIGURES = 20
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _IMAGES = ("image/png", "image/jpeg")
 
 #: What is drawn below the text.
@@ -226,7 +224,7 @@ class Panel:
 
     def _shown_text(self) -> str:
         left_out = self._left_out + max(len(self._text) - TEXT_LIMIT, 0)
-        text = _ESCAPES.sub("", self._text[-TEXT_LIMIT:])
+        text = without_escapes(self._text[-TEXT_LIMIT:])
         if not left_out:
             return text
         how = f"%remote_job {self._cell.call_id[:8]}"

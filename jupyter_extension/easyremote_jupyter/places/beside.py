@@ -146,8 +146,7 @@ class Beside:
                 continue
             before = self._known.get(name)
             if not what["digest"]:
-                self._known.pop(name, None)
-                if os.path.isfile(name):
+                if self._known.pop(name, None) is not None and os.path.isfile(name):
                     say(f"{name} was removed on {node_id}; it is still here")
                 continue
             self._known[name], here = what["digest"], None

@@ -13,6 +13,7 @@ import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import easyremote
@@ -24,6 +25,7 @@ from easyremote.client.session import Session
 from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
 from easyremote.serialize.functions import home
+from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
@@ -61,28 +63,32 @@ class Place:
         options: Options,
         output: Watcher,
         space: dict[str, object],
+        held: Held,
     ) -> dict[str, Any]:
-        """Run a cell with the variables that it needs; the optional ones may be left out."""
+        """Run a cell with the variables that it needs; the optional ones may be left out.
+
+        `held` is what it shares: this place's own, or one for itself where it runs beside others.
+        """
         trusts_blobs = True
         while True:
-            job = self._submit(request, variables, optional, options, trusts_blobs, output)
+            send = partial(self._submit, request, variables, optional, options)
+            job, told = send(trusts_blobs, output, held)
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
             except EasyRemoteError as error:
-                if not error.may_have_run:
-                    self.held.drop(variables)
-                elif isinstance(error, RemoteError):
-                    self.there.update(variables, request["writes"])
+                if error.may_have_run:
+                    held.graph = told.after
+                    if isinstance(error, RemoteError):
+                        self.there.update(variables, request["writes"])
                 raise
-            if told := self._note_process(answer["process"], variables, space):
-                output.notice(told)
+            if news := self._note_process(answer["process"], variables, space):
+                output.notice(news)
             if "packed" in answer:
+                held.graph = told.after
                 return answer
             if trusts_blobs := "missing" not in answer:
-                self.held.forget()
-            else:
-                self.held.drop(variables)
+                held.forget()
 
     def _note_process(
         self, process: str, variables: Mapping[str, object], space: Mapping[str, object]
@@ -112,13 +118,14 @@ class Place:
         options: Options,
         trusts_blobs: bool,
         output: Watcher,
-    ) -> RemoteJob[dict[str, Any]]:
+        held: Held,
+    ) -> tuple[RemoteJob[dict[str, Any]], Told]:
         named, folders = request["beside"]
         self.beside.drop(request["files"])
-        files = self.beside.missing(named, self.held.process, all_sizes=options.force_push)
+        files = self.beside.missing(named, held.process, all_sizes=options.force_push)
         try:
-            shipped = load(
-                *(self.session, self.held, variables, request["files"], options, output),
+            shipped, told = load(
+                *(self.session, held, variables, request["files"], options, output),
                 beside=files,
                 trusts_blobs=trusts_blobs,
             )
@@ -126,15 +133,15 @@ class Place:
             needed = {name: v for name, v in variables.items() if name not in optional}
             if len(needed) == len(variables):
                 raise
-            return self._submit(request, needed, (), options, trusts_blobs, output)
-        modules = self.modules.wire(request["modules"], self.held.process, output.notice)
+            return self._submit(request, needed, (), options, trusts_blobs, output, held)
+        modules = self.modules.wire(request["modules"], held.process, output.notice)
         beside = {
             "files": [(name, file.content) for name, file in files.items()],
             "folders": folders,
             "removed": self.beside.removed(),
         }
         shipped["beside"] = beside if options.beside else None
-        seeds = {"seeds": self.seeds.missing(request["seeds"], self.held.process)}
+        seeds = {"seeds": self.seeds.missing(request["seeds"], held.process)}
         kept = KEEP if options.background is not None else DISCONNECT_LIMIT
         job = self.session.submit_cell(
             request | shipped | modules | seeds,
@@ -143,28 +150,27 @@ class Place:
             hold=options.hold or kept,
             origin=request["origin"],
         )
-        self.held.note(
-            variables, variables
-        )  # in their present state: they can change while the cell runs
-        return job
+        return job, told
 
     def open(
-        self, answer: dict[str, Any], space: dict[str, object], options: Options
+        self, answer: dict[str, Any], space: dict[str, object], options: Options, held: Held
     ) -> dict[str, object]:
         """The values of an answer; a value that stayed there is a RemoteRef."""
         token = home.set(space)
         try:
-            values, troubles = self.session.open(answer)
+            values, troubles = self.session.open(answer, held.graph)
         finally:
             home.reset(token)
         self.there.update(name for name in values if name)
-        self.held.process = answer["process"]
+        if troubles:
+            held.forget()
+        held.process = answer["process"]
         self.modules.arrived(answer["process"])
         self.beside.arrived(answer["process"])
         self.beside.came(answer.get("written", {}), self.session.node_id, show_notice)
         if "seeds" in answer:
             self.seeds.came(answer["seeds"], answer["process"])
-        self.held.drop(answer["gone"])
+        held.drop(answer["gone"])
         self.there.difference_update(answer["gone"])
         for name, why in troubles.items():
             show_notice(f"{name or 'The value'} stays on {self.session.node_id}: {why}")
@@ -176,10 +182,10 @@ class Place:
             )
         return values
 
-    def collect(self) -> dict[str, Any] | None:
+    def collect(self, held: Held) -> dict[str, Any] | None:
         """The variables of a cell that failed; None where they can't be had."""
         try:
-            answer = self.session.ask("collect", process=self.held.process, timeout=COLLECT_LIMIT)
+            answer = self.session.ask("collect", process=held.process, timeout=COLLECT_LIMIT)
         except EasyRemoteError:
             return None
         return answer if "packed" in answer else None
@@ -193,7 +199,9 @@ class Place:
 class Places:
     """The places of one notebook."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: dict[str, object]) -> None:
+        #: The notebook's variables.
+        self._space = space
         #: The target of cells that name none: a node (or ``any``), its session, its conditions.
         self.attached: Options | None = None
         #: Whether cells without a magic run there, too.
@@ -230,6 +238,11 @@ class Places:
         if key not in self._places:
             self._places[key] = Place(Session(client, node_id, session or None))
         return self._places[key]
+
+    def prune(self, *_: object) -> None:
+        """Let go of the values that the notebook has let go of."""
+        for place in self._places.values():
+            place.held.prune(self._space)
 
     def of(self, where: Whereabouts) -> Place | None:
         """The place whose process holds a value; None where that process has ended."""

@@ -37,7 +37,8 @@ class Seeds:
 
     def came(self, states: Mapping[str, bytes], process: str) -> None:
         """Take over the states that a cell has left."""
-        _here.set(states)
-        now = _here.states()
-        self._process = process
-        self._known = self._sent | {name: now[name] for name in states}
+        self._process, self._known = process, self._sent
+        if states:
+            _here.set(states)
+            now = _here.states()
+            self._known = self._sent | {name: now[name] for name in states}

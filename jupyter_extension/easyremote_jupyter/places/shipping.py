@@ -17,7 +17,7 @@ from easyremote.client.session import Session
 from easyremote.errors import CannotShip, UsageError
 from easyremote.serialize.blobs import Packed
 from easyremote.serialize.files import File
-from easyremote.serialize.refs import Whereabouts, going_to
+from easyremote.serialize.graph.graph import Look, Told
 from easyremote_jupyter.magics.options import Options
 from easyremote_jupyter.output.watch import Watcher
 from easyremote_jupyter.places.held import Held
@@ -40,8 +40,11 @@ def load(
     *,
     beside: Mapping[str, File] = EMPTY,
     trusts_blobs: bool = True,
-) -> dict[str, Any]:
+    again: bool = False,
+) -> tuple[dict[str, Any], Told]:
     """Send the files, and make the part of a request with the variables and files.
+
+    The message in it has to be noted in `held` when the session has heard it.
 
     Parameters
     ----------
@@ -53,6 +56,8 @@ def load(
         Shows what is sent.
     trusts_blobs
         Whether to leave out the blobs that the node says it has; False after one was gone.
+    again
+        Whether to send the variables even where the session has them.
 
     Raises
     ------
@@ -63,16 +68,19 @@ def load(
     """
     for name, value in variables.items():
         _check_device(name, value)
-    with going_to(Whereabouts(session.node_id, session.name, held.process or "")):
-        missing = held.missing(variables)
+    look = session.look(held.graph, variables, held.process)
+    if again:
+        look.bound |= variables.keys()
+    names = look.names()
     try:
-        packed = session.pack(missing, held.process)
+        told = session.tell(held.graph, look, names, held.process)
     except CannotShip as error:
         raise in_a_notebook(error) from None
+    packed = told.packed
     known = session.known_blobs(packed.blobs) if packed.blobs and trusts_blobs else set()
     away = missing_files(session.files, [*packed.files, *files.values(), *beside.values()])
     if _travelling(packed, known) + sum(each.left for each in away) >= ANNOUNCED_MIN:
-        found = sizes(session, held, missing, known)
+        found = sizes(session, held, look, known)
         found |= {each.file.name: ("file", each.left) for each in away}
         line = _announcement(session, found, options)
         if not options.quiet:
@@ -80,20 +88,23 @@ def load(
     send(session.files, away, output.show)
     request = {
         "packed": packed.wire(known),
+        "shared": told.beside,
+        "names": sorted(variables),
         "files": [(name, *file.content) for name, file in files.items()],
         "released": session.take_released(held.process),
     }
-    return request | ({"process": held.process} if held.process is not None else {})
+    return request | ({"process": held.process} if held.process is not None else {}), told
 
 
 def sizes(
-    session: Session, held: Held, missing: dict[str, object], known: Collection[bytes]
+    session: Session, held: Held, look: Look, known: Collection[bytes]
 ) -> dict[str, tuple[str, int]]:
     """The type of each variable that is sent, and how many bytes it adds; the largest first."""
     counted, found = set(known), {}
+    missing = {name: look.values[name] for name in look.names()}
     # A variable that a function uses travels with it, but counts as a variable of its own.
     for name in sorted(missing, key=lambda name: callable(missing[name])):
-        packed = session.pack({name: missing[name]}, held.process)
+        packed = session.tell(held.graph, look, [name], held.process).packed
         found[name] = type(missing[name]).__name__, _travelling(packed, counted)
         counted.update(packed.blobs)
     return dict(sorted(found.items(), key=lambda item: -item[1][1]))

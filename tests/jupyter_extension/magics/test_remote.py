@@ -87,7 +87,9 @@ def test_what_is_large_or_can_not_travel_stays_and_is_named(kernel: Kernel) -> N
         "Stays on gpu-node: big (bytes, 20.0 MB), file (TextIOWrapper); "
         "big.get() or -o big brings it here\n"
     )
-    assert kernel.run("small, type(globals()['big']).__name__").value == "(1, 'RemoteRef')"
+    assert (
+        kernel.run("small, type(get_ipython().user_ns['big']).__name__").value == "(1, 'RemoteRef')"
+    )
     assert kernel.run("%%remote\nlen(big)").value == "20000000"
     kernel.run("%%remote -o big\npass")
     assert kernel.run("len(big)").value == "20000000"

@@ -17,7 +17,7 @@ from tests.processes import Gateway, end, wait_until
 
 def test_a_large_value_stays_there_as_a_remote_ref(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node\nimport numpy as np\nlarge = np.ones(3_000_000)")
-    assert kernel.run("globals()['large']").value == (
+    assert kernel.run("get_ipython().user_ns['large']").value == (
         "<RemoteRef large: ndarray, 24.0 MB, on gpu-node>\n"
         "array([1., 1., 1., ..., 1., 1., 1.], shape=(3000000,))"
     )
@@ -46,7 +46,7 @@ def test_a_ref_costs_no_transfer_in_another_cell_of_its_session(kernel: Kernel) 
     kernel.run("%%remote gpu-node\nlarge = bytes(20_000_000)")
     shown = kernel.run("%%remote gpu-node\nlen(large)")
     assert (shown.value, shown.text("stderr")) == ("20000000", "")
-    kernel.run("other = globals()['large']\nboxed = {'l': [other]}")
+    kernel.run("other = get_ipython().user_ns['large']\nboxed = {'l': [other]}")
     assert kernel.run("%%remote gpu-node\nother is large, boxed['l'][0] is large").value == (
         "(True, True)"
     )
@@ -54,7 +54,7 @@ def test_a_ref_costs_no_transfer_in_another_cell_of_its_session(kernel: Kernel) 
 
 def test_a_ref_means_the_value_that_it_was_made_for(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node\nlarge = bytes(20_000_000)")
-    kernel.run("first = globals()['large']")
+    kernel.run("first = get_ipython().user_ns['large']")
     kernel.run("%%remote gpu-node\nlarge = bytes(21_000_000)")
     assert kernel.run("first.call(len), large.call(len)").value == "(20000000, 21000000)"
 
@@ -63,7 +63,7 @@ def test_the_value_of_a_cell_is_a_ref_above_the_limit(kernel: Kernel) -> None:
     shown = kernel.run("%%remote gpu-node\nimport numpy as np\nnp.zeros(3_000_000)")
     assert shown.value.startswith("array([0., 0.")  # as the node shows it
     count = shown.of("execute_result")[0]["execution_count"]
-    shown = kernel.run("globals()['_']")
+    shown = kernel.run("get_ipython().user_ns['_']")
     assert shown.value.startswith("<RemoteRef: ndarray, 24.0 MB, on gpu-node>")
     assert kernel.run(f"Out[{count}].call('sum')").value == "np.float64(0.0)"
 
@@ -75,7 +75,7 @@ def test_a_line_gives_a_ref_above_the_limit(kernel: Kernel) -> None:
 
 def test_a_long_text_is_cut_and_says_so(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node --pull 1k\ntext = 'x' * 2000")
-    assert kernel.run("globals()['text']").value.endswith("x' ... 1,500 more")
+    assert kernel.run("get_ipython().user_ns['text']").value.endswith("x' ... 1,500 more")
 
 
 def test_a_ref_of_no_further_use_is_let_go(kernel: Kernel) -> None:
@@ -89,7 +89,7 @@ def test_a_ref_of_no_further_use_is_let_go(kernel: Kernel) -> None:
 
 def test_a_ref_whose_session_has_ended_says_so(kernel: Kernel) -> None:
     kernel.run("%%remote gpu-node -s short\nlarge = bytes(20_000_000)")
-    kernel.run("lost = globals()['large']")
+    kernel.run("lost = get_ipython().user_ns['large']")
     process = int(kernel.run("%%remote gpu-node -s short\nimport os\nos.getpid()").value)
     os.kill(process, signal.SIGKILL)
     wait_until(lambda: not os.path.exists(f"/proc/{process}"))
@@ -140,10 +140,11 @@ def test_pull_says_how_large_a_value_may_come_back(
     kernel.run(
         f"%%remote gpu-node --pull {pull}\nmiddle = bytes(2_000_000)\nlarge = bytes(17_000_000)"
     )
-    assert (
-        kernel.run("type(globals()['middle']).__name__, type(globals()['large']).__name__").value
-        == expected
+    shown = kernel.run(
+        "space = get_ipython().user_ns\n"
+        "type(space['middle']).__name__, type(space['large']).__name__"
     )
+    assert shown.value == expected
 
 
 def test_pull_refuses_what_is_no_size(kernel: Kernel) -> None:
@@ -154,9 +155,9 @@ def test_pull_refuses_what_is_no_size(kernel: Kernel) -> None:
 def test_of_one_cell_64_mb_come_back(kernel: Kernel) -> None:
     code = "\n".join(f"part{i} = bytes(15_000_000)" for i in range(5))
     shown = kernel.run(f"%%remote gpu-node\n{code}")
-    assert kernel.run("[type(globals()[f'part{i}']).__name__ for i in (0, 3, 4)]").value == (
-        "['bytes', 'bytes', 'RemoteRef']"
-    )
+    assert kernel.run(
+        "[type(get_ipython().user_ns[f'part{i}']).__name__ for i in (0, 3, 4)]"
+    ).value == ("['bytes', 'bytes', 'RemoteRef']")
     assert "Stays on gpu-node: part4 (bytes, 15.0 MB)" in shown.text("stderr")
 
 
@@ -166,7 +167,7 @@ def test_names_assigned_before_an_error_come_back(kernel: Kernel) -> None:
         "%%remote gpu-node\nearly = [1, 2]\nbig = bytes(20_000_000)\n1 / 0\nlater = 3", fails=True
     )
     assert shown.reply["ename"] == "ZeroDivisionError"
-    shown = kernel.run("early, type(globals()['big']).__name__, later")
+    shown = kernel.run("early, type(get_ipython().user_ns['big']).__name__, later")
     assert shown.value == "([1, 2], 'RemoteRef', 'mine')"
     assert kernel.run("%%remote gpu-node\nlater").value == "'mine'"
 
@@ -210,12 +211,20 @@ def test_the_nodes_value_stands_where_this_one_is_unchanged(kernel: Kernel) -> N
     assert (shown.value, shown.text("stderr")) == ("[1, 2]", "")
 
 
-def test_changed_on_both_sides_the_value_from_here_wins_with_a_line(kernel: Kernel) -> None:
-    kernel.run("log = []")
+def test_what_a_cell_changes_is_changed_here(kernel: Kernel) -> None:
+    kernel.run("log = []\nalias = log")
     kernel.run("%%remote gpu-node\nlog.append(1)")
+    kernel.run("alias.append('here')")
+    shown = kernel.run("%%remote gpu-node\nlog")
+    assert (shown.value, shown.text("stderr")) == ("[1, 'here']", "")
+
+
+def test_changed_on_both_sides_the_value_from_here_wins_with_a_line(kernel: Kernel) -> None:
+    kernel.run("log = [0]")
+    kernel.run("%%remote gpu-node -o other\nlog.append(1)\nother = 1")  # it does not come back
     kernel.run("log.append('here')")
     shown = kernel.run("%%remote gpu-node\nlog")
-    assert shown.value == "['here']"
+    assert shown.value == "[0, 'here']"
     assert shown.text("stderr") == (
         "log has changed here and on gpu-node: the value from here was sent\n"
     )
@@ -349,18 +358,18 @@ def test_modules_go_as_imports(kernel: Kernel) -> None:
 # -- bad input
 
 
-def test_a_cell_that_deletes_what_was_sent_leaves_it_here_and_gets_it_again(kernel: Kernel) -> None:
-    kernel.run("mine = [1]")
-    kernel.run("%%remote gpu-node\ndel mine")
-    assert kernel.run("mine").value == "[1]"
-    assert kernel.run("%%remote gpu-node\nmine").value == "[1]"
+@pytest.mark.parametrize("how", ["del mine", "globals().pop('mi' + 'ne')"])
+def test_a_cell_that_deletes_a_variable_deletes_it_here(kernel: Kernel, how: str) -> None:
+    kernel.run("mine, other = [1], 2")
+    kernel.run(f"%%remote gpu-node\nmine.append(other)\n{how}")
+    assert kernel.run("'mine' in globals(), other").value == "(False, 2)"
+    kernel.run("mine = [3]")
+    assert kernel.run("%%remote gpu-node\nmine").value == "[3]"
 
 
 def test_a_name_that_was_deleted_out_of_our_sight_is_sent_again(kernel: Kernel) -> None:
     kernel.run("mine = [1]")
     kernel.run("%%remote gpu-node\nmine")
-    kernel.run("%%remote gpu-node\nglobals().pop('mi' + 'ne')")
-    assert kernel.run("%%remote gpu-node\nmine").value == "[1]"
     kernel.run(
         "import easyremote\nfrom easyremote.client.session import Session\n"
         "Session(easyremote.connect(), 'gpu-node').ask('delete', ['mine'])"
@@ -399,7 +408,7 @@ def test_a_value_whose_repr_raises_is_no_trouble(kernel: Kernel) -> None:
         "%%remote gpu-node --pull never\nclass Bad:\n    def __repr__(self): raise ValueError\n"
         "bad = Bad()"
     )
-    assert "(its repr raised ValueError)" in kernel.run("globals()['bad']").value
+    assert "(its repr raised ValueError)" in kernel.run("get_ipython().user_ns['bad']").value
     kernel.run("%%remote gpu-node -o bad\nbad")
     assert kernel.run("type(bad).__name__").value == "'Bad'"
 

@@ -1,4 +1,4 @@
-"""Which variables are sent again."""
+"""What a notebook shares with a session."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from easyremote.client.refs import RemoteRef
+from easyremote.errors import CannotShip
 from easyremote_jupyter.places.held import Held
 
 
 def sent(held: Held, **variables: object) -> set[str]:
-    missing = set(held.missing(variables))
-    held.note(variables, variables)
-    return missing
+    look = held.graph.look(variables)
+    names = look.names()
+    held.graph = held.graph.tell(look, names).after
+    return set(names)
 
 
 def test_a_variable_is_sent_once() -> None:
@@ -43,8 +45,9 @@ def test_an_object_that_changed_is_sent() -> None:
 
 def test_what_can_not_travel_is_never_taken_for_sent() -> None:
     held, file = Held(), open("/dev/null")
-    assert sent(held, f=file) == {"f"}
-    assert sent(held, f=file) == {"f"}
+    for _ in range(2):
+        with pytest.raises(CannotShip):
+            sent(held, f=file)
     file.close()
 
 
@@ -57,15 +60,6 @@ def test_after_forgetting_everything_is_sent() -> None:
     assert sent(held, x=1) == {"x"}
 
 
-def test_what_changed_while_it_ran_there_is_sent_afterwards() -> None:
-    held, items = Held(), [1]
-    held.missing({"items": items})
-    held.note(["items"], {"items": items})  # on its way
-    items.append(2)
-    held.note(["items"], {"items": items})  # the answer is here
-    assert set(held.missing({"items": items})) == {"items"}
-
-
 def test_what_the_process_has_not_got_is_sent_again() -> None:
     held = Held()
     sent(held, x=1, y=2)
@@ -74,12 +68,23 @@ def test_what_the_process_has_not_got_is_sent_again() -> None:
 
 
 def test_an_array_is_not_kept_alive() -> None:
-    held, array = Held(), np.zeros(10_000)
-    sent(held, a=array)
+    held, array, other = Held(), np.zeros(10_000), [1]
+    sent(held, a=array, b=other)
     gone = weakref.ref(array)
     del array
+    held.prune({"b": other})
     assert gone() is None
-    assert sent(held, a=np.zeros(10_000)) == {"a"}
+    assert sent(held, a=np.zeros(10_000), b=other) == {"a"}
+
+
+def test_what_another_variable_holds_is_still_shared() -> None:
+    held, inner = Held(), [1]
+    outer = [inner]
+    sent(held, inner=inner, outer=outer)
+    held.prune({"outer": outer})
+    inner.append(2)
+    assert sent(held, outer=outer) == {"outer"}
+    assert sent(held, inner=inner) == {"inner"}  # a name again, for what is there
 
 
 class FakeSession:
@@ -90,11 +95,10 @@ class FakeSession:
 
 def test_a_reference_stands_for_what_its_own_process_has() -> None:
     held = Held()
-    held.process = "p"
     description = {"number": 1, "type": "list", "size": 5, "text": "[...]"}
     ref = RemoteRef(FakeSession(), "p", "x", description)  # type: ignore[arg-type]
-    held.note(["x"], {"x": ref})
-    assert held.missing({"x": ref}) == {}
+    held.graph.keep_apart({"x": ref})
+    assert sent(held, x=ref) == set()
     held.forget()
-    held.process = "another"
-    assert set(held.missing({"x": ref})) == {"x"}
+    with pytest.raises(CannotShip):
+        sent(held, x=ref)

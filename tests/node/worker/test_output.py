@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from easyremote.events import (
     ClearOutput,
@@ -22,7 +20,6 @@ from easyremote.events import (
     Value,
 )
 from easyremote.node.worker.output import OutputBuffer
-from easyremote.terminal_text import compacted
 
 
 def text(value: str, name: StreamName = "stdout") -> Stream:
@@ -194,42 +191,6 @@ def test_clearing_makes_room_again() -> None:
         buffer.add(clear(True), 0.0)
         buffer.add(text("x" * 50), 0.0)
     assert buffer.take_all() == [clear(True), text("x" * 50)]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("abc", "abc"),
-        ("a\r\nb", "a\nb"),
-        ("\r1%\r2%\r3%", "\r3%"),
-        ("x\r1\r22\r333\n", "x\r333\n"),
-        ("a\nlong text\rshort", "a\nshortext\rshort"[:2] + "shorttext\rshort"),
-        ("a\nlong\rlonger\nb", "a\nlonger\nb"),
-        ("a\nb\r", "a\nb\r"),
-        ("a\n\x1b[1mb\rc", "a\n\x1b[1mb\rc"),
-    ],
-)
-def test_carriage_returns_are_worked_out(before: str, after: str) -> None:
-    assert compacted(before) == after
-
-
-def screen(written: str, chunks: str = "") -> tuple[list[str], int]:
-    lines, column = [""], 0
-    for char in written:
-        if char == "\n":
-            lines.append("")
-            column = 0
-        elif char == "\r":
-            column = 0
-        else:
-            lines[-1] = lines[-1][:column] + char + lines[-1][column + 1 :]
-            column += 1
-    return lines, column
-
-
-@given(st.lists(st.text("ab\r\n", max_size=12), max_size=4))
-def test_a_screen_shows_the_same_after_compaction(batches: list[str]) -> None:
-    assert screen("".join(map(compacted, batches))) == screen("".join(batches))
 
 
 def value(n: int, comm: str = "a", name: str = "value") -> CommMessage:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from easyremote.errors import CannotReturn, NotFound, RemoteError
-from easyremote.node.worker.variables import Limits, Variables
-from easyremote.serialize.blobs import Wire, pack, unpack
+from easyremote.node.worker.variables import Variables
+from easyremote.serialize.blobs import pack, unpack
+from easyremote.serialize.graph.graph import Graph, Stale
+from easyremote.serialize.graph.limits import Limits
 from easyremote.serialize.refs import HELD
-from easyremote.serialize.values import dump, load
+from tests.serialize.graph.two import Side, travel
 
 
 @pytest.fixture
@@ -21,13 +23,26 @@ def variables() -> Iterator[Variables]:
     HELD.clear()
 
 
-def travel(wire: Wire) -> Wire:
-    arrived: Wire = load(b"".join(dump(wire).parts))
-    return arrived
+class Caller(Side):
+    """A caller of the session."""
+
+    def __init__(self) -> None:
+        super().__init__(Graph())
+
+    def send(self, variables: Variables, **values: Any) -> list[str]:
+        self.space.update(values)
+        look = self.graph.look(values)
+        told = self.graph.tell(look, look.names())
+        self.graph = told.after
+        return variables.receive(travel(told.packed.wire()), told.beside)
+
+    def take(self, answer: dict[str, Any]) -> None:
+        self.space.update(self.graph.hear(travel(answer["packed"]), answer["shared"]).bound)
 
 
-def send(variables: Variables, **values: Any) -> list[str]:
-    return variables.receive(travel(pack(values).wire()))
+@pytest.fixture
+def caller() -> Caller:
+    return Caller()
 
 
 def ask(variables: Variables, operation: str, *args: Any) -> dict[str, Any]:
@@ -37,31 +52,74 @@ def ask(variables: Variables, operation: str, *args: Any) -> dict[str, Any]:
 
 
 def values_of(answer: dict[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = unpack(travel(answer["packed"]))
-    return values
+    if "shared" not in answer:
+        values: dict[str, Any] = unpack(travel(answer["packed"]))
+        return values
+    beside = answer["shared"]
+    return Graph(beside["key"]).hear(travel(answer["packed"]), beside).bound
 
 
-def test_what_arrives_is_set(variables: Variables) -> None:
+def test_what_arrives_is_set(variables: Variables, caller: Caller) -> None:
     shared = [1]
-    assert send(variables, a=shared, b={"in": shared}) == []
+    assert caller.send(variables, a=shared, b={"in": shared}) == []
     assert variables.space["b"]["in"] is variables.space["a"]
 
 
+def test_variables_alone_are_set(variables: Variables) -> None:
+    assert variables.receive(travel(pack({"a": 1}).wire())) == []
+    assert variables.space["a"] == 1
+
+
 def test_a_value_that_changed_here_unseen_is_told_when_it_is_overwritten(
-    variables: Variables,
+    variables: Variables, caller: Caller
 ) -> None:
-    send(variables, log=[], same=[1], array=np.zeros(5))
+    log, same, array = [0], [1], np.zeros(5)
+    caller.send(variables, log=log, same=same, array=array)
     variables.space["log"].append(1)
     variables.space["made_here"] = 2
-    assert send(variables, log=[2], same=[3], array=np.ones(5), made_here=4) == ["log", "made_here"]
+    log.append(2)
+    array += 1
+    overwritten = caller.send(variables, log=log, same=[3], array=array, made_here=4)
+    assert overwritten == ["made_here", "log", "array"]
+    assert variables.space["log"] == [0, 2]
 
 
-def test_a_value_that_went_back_is_known(variables: Variables) -> None:
-    variables.space.update(small=[1], large=bytes(100))
-    variables.offer(["small", "large"], Limits(50, 500)).answer()
-    assert send(variables, small=[2], large=3) == []
+def test_a_change_goes_back_in_place(variables: Variables, caller: Caller) -> None:
+    log: list[int] = []
+    caller.send(variables, log=log, table={"log": log}, other=[5])
+    variables.space["log"].append(1)
+    key = caller.graph.key
+    answer = variables.offer(["log", "other", "table"], Limits(), key).answer()
+    caller.take(answer)
+    assert (log, caller.space["table"]["log"] is log) == ([1], True)
+    assert caller.send(variables, log=log) == []
+    quiet = variables.offer(["log", "other", "table"], Limits(), key).answer()
+    assert quiet["kept"] == {} and values_of_known(caller, quiet) == {}
+
+
+def values_of_known(caller: Caller, answer: dict[str, Any]) -> dict[str, Any]:
+    return caller.graph.hear(travel(answer["packed"]), answer["shared"]).bound
+
+
+def test_a_change_above_the_limit_stays(variables: Variables, caller: Caller) -> None:
+    caller.send(variables, small=[], large=[])
     variables.space["small"].append(1)
-    assert send(variables, small=[3]) == ["small"]
+    variables.space["large"].append(bytes(1000))
+    answer = variables.offer(["small", "large"], Limits(500, 900), caller.graph.key).answer()
+    assert list(answer["kept"]) == ["large"]
+    caller.take(answer)
+    assert caller.space["small"] == [1]
+    assert values_of(ask(variables, "get_held", answer["kept"]["large"]["number"])) == {
+        "": [bytes(1000)]
+    }
+
+
+def test_a_caller_that_missed_an_answer_is_stale(variables: Variables, caller: Caller) -> None:
+    caller.send(variables, a=[1])
+    variables.offer(["a"], Limits(), caller.graph.key).answer()  # it is lost
+    with pytest.raises(Stale):
+        caller.send(variables, a=[2])
+    assert variables.space["a"] == [1]
 
 
 def test_each_value_and_all_of_them_have_a_limit(variables: Variables) -> None:
@@ -77,7 +135,7 @@ def test_what_can_not_travel_is_kept_or_is_an_error(variables: Variables) -> Non
     kept = variables.offer(["items"], Limits()).answer()["kept"]["items"]
     assert (kept["type"], kept["size"]) == ("generator", 0)
     with pytest.raises(CannotReturn, match="'items' stays"):
-        variables.bring(["items"])
+        variables.bring(["items"]).answer()
 
 
 def test_a_number_is_of_use_until_it_is_released(variables: Variables) -> None:
@@ -86,7 +144,7 @@ def test_a_number_is_of_use_until_it_is_released(variables: Variables) -> None:
     assert values_of(ask(variables, "call", number, "index", (2,), {}))[""] == 1
     assert values_of(ask(variables, "call", number, sum, (10,), {}))[""] == 16
     assert values_of(ask(variables, "eval", number, "_[0] + len(_)"))[""] == 4
-    variables.receive(travel(pack({}).wire()), [number])
+    variables.receive(travel(pack({}).wire()), None, [number])
     with pytest.raises(NotFound, match="no longer held"):
         ask(variables, "get_held", number)
 
@@ -100,7 +158,9 @@ def test_an_error_in_a_call_has_none_of_our_frames(variables: Variables) -> None
 
 
 def test_variables_are_listed_put_got_and_deleted(variables: Variables) -> None:
-    ask(variables, "put", travel(pack({"a": [1], "b": np.zeros(10)}).wire()))
+    graph = Graph()
+    told = graph.tell(graph.look({"a": [1], "b": np.zeros(10)}), ["a", "b"])
+    ask(variables, "put", travel(told.packed.wire()), told.beside)
     variables.space.update(_private=1, module=np)
     listed = ask(variables, "list")["variables"]
     assert {name: what["type"] for name, what in listed.items()} == {"a": "list", "b": "ndarray"}

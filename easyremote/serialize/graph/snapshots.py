@@ -1,0 +1,183 @@
+"""A snapshot of what one object holds itself.
+
+A snapshot is shallow: it names the objects that are held, and doesn't look into those that are
+shared with the other side, because they have snapshots of their own.
+``tests/serialize/graph/test_changes.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import array
+import collections
+import copyreg
+import types
+from typing import Any, NamedTuple
+
+from easyremote.serialize.blobs import hash_of
+from easyremote.serialize.by_value import reducer_of
+from easyremote.serialize.memory import block_of, is_array, place_in
+from easyremote.serialize.modules import travels_by_reference
+
+__all__ = ["Content", "attributes_of", "slots_of", "take", "take_view"]
+
+#: Arrays of more bytes are compared by their hash.
+KEPT_MAX = 64
+#: Functions' attributes that can be set.
+_OF_A_FUNCTION = ("__defaults__", "__kwdefaults__", "__name__", "__qualname__", "__doc__")
+#: A class's attributes that Python makes, and keeps.
+_OF_A_CLASS = frozenset(
+    "__dict__ __weakref__ __static_attributes__ __firstlineno__ __abstractmethods__ _abc_impl "
+    "__annotations__ __annotate_func__ __annotations_cache__ __slots__ __orig_bases__".split()
+)
+
+
+_CONTAINERS = (list, dict, set, collections.deque)
+
+
+class Content(NamedTuple):
+    """A snapshot of one object."""
+
+    kind: str
+    #: What no change in place can change.
+    fixed: Any
+    own: Any
+    #: The attributes of an instance, those in slots too; None where there are none.
+    attributes: dict[str, Any] | None
+
+
+#: What is not compared: it can't change, or nobody can tell.
+CONSTANT = Content("constant", None, None, None)
+
+
+def take(value: Any) -> Content:
+    """Take a snapshot."""
+    try:
+        return _take(value)
+    except Exception:  # the user's __reduce__: it can't travel any more
+        return CONSTANT
+
+
+def _take(value: Any) -> Content:
+    kind = type(value)
+    if kind is types.FunctionType:
+        return _of_function(value)
+    if isinstance(value, type):
+        return _of_class(value)
+    if isinstance(value, _CONTAINERS):
+        return _of_container(value, kind)
+    if kind is types.CellType:
+        return Content("cell", None, in_cell(value), None)
+    if kind is bytearray:
+        return Content("data", None, bytes(value), None)
+    if kind is array.array:
+        return Content("data", value.typecode, value.tobytes(), None)
+    if is_array(value):
+        return _of_array(value)
+    if _is_plain(kind):
+        return Content("instance", None, None, attributes_of(value))
+    return _reduced(value)
+
+
+def _of_container(value: Any, kind: type) -> Content:
+    attributes = None if kind in _CONTAINERS else attributes_of(value)
+    if isinstance(value, dict):
+        return Content("pairs", getattr(value, "default_factory", None), dict(value), attributes)
+    if isinstance(value, set):
+        return Content("members", None, frozenset(value), attributes)
+    return Content("items", getattr(value, "maxlen", None), tuple(value), attributes)
+
+
+def _of_function(value: types.FunctionType) -> Content:
+    made_from = value.__code__, tuple(map(id, value.__closure__ or ()))
+    own = {name: getattr(value, name) for name in _OF_A_FUNCTION}
+    return Content("function", made_from, own, dict(value.__dict__))
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """A copy of an instance's attributes."""
+    found = dict(getattr(value, "__dict__", ()))
+    for name in slots_of(type(value)):
+        try:
+            found[name] = getattr(value, name)
+        except AttributeError:  # not set
+            continue
+    return found
+
+
+def slots_of(kind: type) -> list[str]:
+    """The names of the slots of a class's instances."""
+    names: list[str] = copyreg._slotnames(kind)  # type: ignore[attr-defined]  # as pickle does
+    return names
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether pickle takes the attributes of such instances, and nothing else."""
+    root: Any = object
+    return (
+        kind.__reduce_ex__ is root.__reduce_ex__
+        and kind.__reduce__ is root.__reduce__
+        and kind.__getstate__ is root.__getstate__
+        and not hasattr(kind, "__setstate__")
+        and not hasattr(kind, "__getnewargs__")
+        and not hasattr(kind, "__getnewargs_ex__")
+        and kind not in copyreg.dispatch_table
+    )
+
+
+def in_cell(cell: types.CellType) -> tuple[Any, ...]:
+    """The content of a closure cell, and nothing for an empty one."""
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def _of_class(cls: type) -> Content:
+    if travels_by_reference(cls):
+        return CONSTANT
+    descriptors = types.MemberDescriptorType | types.GetSetDescriptorType
+    own = {
+        name: value
+        for name, value in vars(cls).items()
+        if name not in _OF_A_CLASS and not isinstance(value, descriptors)
+    }
+    return Content("class", None, own, None)
+
+
+def _of_array(value: Any) -> Content:
+    size = value.dtype, value.size
+    data = tuple(value.flat) if value.dtype.hasobject else _token(value)
+    return Content("array", size, (value.shape, data), None)
+
+
+def take_view(value: Any, whole: Any) -> Content:
+    """Take a snapshot of an array on the memory of another array, whose snapshot has the data."""
+    return Content("constant", place_in(whole, value), None, None)
+
+
+def _token(value: Any) -> bytes:
+    raw = block_of(value)
+    return bytes(raw) if raw.nbytes <= KEPT_MAX else hash_of(raw)
+
+
+def _reduced(value: Any) -> Content:
+    reduced = _reduction(value)
+    if not isinstance(reduced, tuple):
+        return CONSTANT
+    func, args, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+    own = (_copied(state), tuple(items or ()), tuple(pairs or ()), setter)
+    return Content("state", (func, args), own, None)
+
+
+def _reduction(value: Any) -> Any:
+    reducer = reducer_of(type(value))
+    # Protocol 4: no PickleBuffer, which must not be kept.
+    return value.__reduce_ex__(4) if reducer is None else reducer(value)
+
+
+def _copied(state: Any) -> Any:
+    if isinstance(state, dict):
+        return dict(state)
+    if type(state) is tuple:
+        return tuple([_copied(each) for each in state])
+    return state

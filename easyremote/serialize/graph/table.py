@@ -1,0 +1,103 @@
+"""The objects that two sides share, by number; the same numbers on both sides.
+
+``tests/serialize/graph/test_graph.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from easyremote.serialize.by_value import Known
+from easyremote.serialize.graph.shared import known
+from easyremote.serialize.graph.snapshots import Content, take, take_view
+from easyremote.serialize.memory import Memories, is_array
+
+__all__ = ["Table"]
+
+
+class _Hole:
+    """Stands for an object that was released, until the other side is told."""
+
+
+class Table:
+    """The shared objects, each with a snapshot of the state in which the other side has it."""
+
+    def __init__(self) -> None:
+        #: By number.
+        self.objects: list[Any] = []
+        #: By id.
+        self.numbers: dict[int, int] = {}
+        self.contents: dict[int, Content] = {}
+        self.memories = Memories()
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def __getitem__(self, key: int) -> Any:
+        """The object with this id."""
+        return self.objects[self.numbers[key]]
+
+    def copy(self) -> Table:
+        made = Table()
+        made.objects, made.numbers = list(self.objects), dict(self.numbers)
+        made.contents, made.memories = dict(self.contents), self.memories.copy()
+        return made
+
+    def known(self) -> Known:
+        """What a pickler has to know of them."""
+        return known(self.objects, self.numbers, self.memories)
+
+    def add(self, value: object) -> None:
+        """Give an object the next number; its snapshot is not taken yet."""
+        if is_array(value):
+            self.memories.add(value)
+        self.numbers.setdefault(id(value), len(self.objects))
+        self.objects.append(value)
+
+    def agree(self, values: Iterable[object]) -> None:
+        """Note that both sides have these in their present state."""
+        self.contents.update({id(value): self.take(value) for value in values})
+
+    def take(self, value: Any) -> Content:
+        """A snapshot of the present state of one of them."""
+        whole = self.memories.whole(value) if is_array(value) else None
+        return take(value) if whole is None else take_view(value, whole)
+
+    def drop(self, ids: Collection[int]) -> bytes:
+        """Drop objects, and what was released; the numbers that they had, for `drop_numbers`."""
+        numbers = array.array("I")
+        for number, value in enumerate(self.objects):
+            if id(value) in ids or type(value) is _Hole:
+                numbers.append(number)
+        self.drop_numbers(numbers.tobytes())
+        return numbers.tobytes()
+
+    def drop_numbers(self, numbers: bytes) -> None:
+        """Drop the objects with these numbers; the others move up."""
+        dropped, before = set(array.array("I", numbers)), self.objects
+        if not dropped:
+            return
+        self.objects, self.numbers, self.memories = [], {}, Memories()
+        for number, value in enumerate(before):
+            if number not in dropped:
+                self.add(value)
+        self.contents = {key: self.contents[key] for key in self.numbers}
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Let go of objects, whose numbers stay taken until they are dropped."""
+        for key in ids:
+            if type(self[key]) is _Hole:
+                continue
+            number = self.numbers.pop(key)
+            self.objects[number] = hole = _Hole()
+            self.numbers[id(hole)] = number
+            self.contents[id(hole)] = self.contents.pop(key)._replace(own=None, attributes=None)
+        self.memories = Memories()
+        for value in filter(is_array, self.objects):
+            self.memories.add(value)
+
+    @property
+    def has_holes(self) -> bool:
+        return any(type(value) is _Hole for value in self.objects)
