@@ -1,4 +1,4 @@
-"""The quick starts of numpy, pandas, scikit-learn, scipy and matplotlib, with some cells on a node."""
+"""The quick starts of numpy, pandas, scikit-learn, scipy, matplotlib, with cells on a node."""
 
 from __future__ import annotations
 
