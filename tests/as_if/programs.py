@@ -1,4 +1,4 @@
-"""Writes small notebooks over a few shared mutable objects, and moves some of their cells to a node.
+"""Writes small notebooks over shared mutable objects, and moves some of their cells to a node.
 
 ``python -m tests.as_if.programs [MINUTES] [SEED]`` runs such notebooks for long, against a gateway
 and node of its own; it prints the seed, and every notebook that is not the same on the node.

@@ -52,6 +52,9 @@ shell = get_ipython()
 for name in shell.user_ns.keys() - shell.user_ns_hidden.keys():
     if not name.startswith("_"):
         del shell.user_ns[name]
+for name in ("_", "__", "___"):
+    shell.user_ns[name] = ""
+    setattr(shell.displayhook, name, "")
 home = sys.modules.setdefault("oracle's folder", pathlib.Path.cwd())
 os.chdir(home)
 for path in home.iterdir():

@@ -73,7 +73,7 @@ def _nbytes(value: object) -> int:
 
 def _size(graph: Graph, look: Look, name: str, musts: Collection[str]) -> int:
     try:
-        return graph.tell(look, [name]).packed.size
+        return graph.tell(look, [name]).packed.size - len(name.encode())  # the value's alone
     except CannotShip:
         if name in musts:
             raise
