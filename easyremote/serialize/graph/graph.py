@@ -22,6 +22,7 @@ from easyremote.serialize.by_value import Known
 from easyremote.serialize.files import File, collected
 from easyremote.serialize.graph.apply import apply
 from easyremote.serialize.graph.changes import ATOMS, Change, comparison
+from easyremote.serialize.graph.collecting import uncollected
 from easyremote.serialize.graph.look import Look
 from easyremote.serialize.graph.pickles import Pickled, pickle_graph, unpickle_graph
 from easyremote.serialize.graph.shared import thing, to_share
@@ -105,6 +106,7 @@ class Graph:
 
     # -- what has changed
 
+    @uncollected
     def look(self, values: Mapping[str, object], *, python: Version | None = None) -> Look:
         """Compare variables with how they were when both sides agreed."""
         look = Look(dict(values))
@@ -165,6 +167,7 @@ class Graph:
 
     # -- telling
 
+    @uncollected
     def tell(
         self,
         look: Look,
@@ -292,6 +295,7 @@ class Graph:
 
     # -- hearing
 
+    @uncollected
     def hear(
         self,
         wire: Wire,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from easyremote.serialize.graph.changes import Change, NotInPlace, Same, change_of, comparison
-from easyremote.serialize.graph.snapshots import Content, take
+from easyremote.serialize.graph.snapshots import Content, Way, take
 from easyremote.serialize.graph.table import Table
 
 __all__ = ["Look"]
@@ -47,20 +47,21 @@ class Look:
         suspects
             The ids of the objects that the variables reach.
         """
+        ways: dict[type, Way] = {}
         same = comparison(table.numbers, ())
         for key in suspects:
-            self._compare_one(table, key, same)
+            self._compare_one(table, key, same, ways)
         count = 0
         while count < len(self.replaced):
             count = len(self.replaced)
             same = comparison(table.numbers, self.replaced)
             for key in table.numbers.keys() - self.replaced:
-                self._compare_one(table, key, same)
+                self._compare_one(table, key, same, ways)
 
-    def _compare_one(self, table: Table, key: int, same: Same) -> None:
+    def _compare_one(self, table: Table, key: int, same: Same, ways: dict[type, Way]) -> None:
         value = table[key]
         if key not in self.fresh:
-            self.fresh[key] = table.take(value)
+            self.fresh[key] = table.take(value, ways)
         try:
             change = change_of(value, table.contents[key], self.fresh[key], same)
         except NotInPlace:

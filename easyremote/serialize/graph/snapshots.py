@@ -11,6 +11,7 @@ import array
 import collections
 import copyreg
 import types
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from easyremote.serialize.blobs import hash_of
@@ -18,7 +19,7 @@ from easyremote.serialize.by_value import reducer_of
 from easyremote.serialize.memory import block_of, is_array, place_in
 from easyremote.serialize.modules import travels_by_reference
 
-__all__ = ["Content", "attributes_of", "slots_of", "take", "take_view"]
+__all__ = ["Content", "Way", "attributes_of", "slots_of", "take", "take_view"]
 
 #: Arrays of more bytes are compared by their hash.
 KEPT_MAX = 64
@@ -49,37 +50,44 @@ class Content(NamedTuple):
 CONSTANT = Content("constant", None, None, None)
 
 
-def take(value: Any) -> Content:
-    """Take a snapshot."""
+#: How to take a snapshot of the instances of a type.
+Way = Callable[[Any], Content]
+
+
+def take(value: Any, ways: dict[type, Way] | None = None) -> Content:
+    """Take a snapshot.
+
+    Parameters
+    ----------
+    ways
+        Found for other objects in the same moment: a class can change.
+    """
+    kind = type(value)
+    way = None if ways is None else ways.get(kind)
+    if way is None:
+        way = _way(value, kind)
+        if ways is not None:
+            ways[kind] = way
     try:
-        return _take(value)
+        return way(value)
     except Exception:  # the user's __reduce__: it can't travel any more
         return CONSTANT
 
 
-def _take(value: Any) -> Content:
-    kind = type(value)
-    if kind is types.FunctionType:
-        return _of_function(value)
+def _way(value: Any, kind: type) -> Way:
+    if kind in _WAYS:
+        return _WAYS[kind]
     if isinstance(value, type):
-        return _of_class(value)
+        return _of_class
     if isinstance(value, _CONTAINERS):
-        return _of_container(value, kind)
-    if kind is types.CellType:
-        return Content("cell", None, in_cell(value), None)
-    if kind is bytearray:
-        return Content("data", None, bytes(value), None)
-    if kind is array.array:
-        return Content("data", value.typecode, value.tobytes(), None)
+        return _of_container
     if is_array(value):
-        return _of_array(value)
-    if _is_plain(kind):
-        return Content("instance", None, None, attributes_of(value))
-    return _reduced(value)
+        return _of_array
+    return _of_instance if _is_plain(kind) else _reduced
 
 
-def _of_container(value: Any, kind: type) -> Content:
-    attributes = None if kind in _CONTAINERS else attributes_of(value)
+def _of_container(value: Any) -> Content:
+    attributes = None if type(value) in _CONTAINERS else attributes_of(value)
     if isinstance(value, dict):
         return Content("pairs", getattr(value, "default_factory", None), dict(value), attributes)
     if isinstance(value, set):
@@ -91,6 +99,30 @@ def _of_function(value: types.FunctionType) -> Content:
     made_from = value.__code__, tuple(map(id, value.__closure__ or ()))
     own = {name: getattr(value, name) for name in _OF_A_FUNCTION}
     return Content("function", made_from, own, dict(value.__dict__))
+
+
+def _of_cell(cell: types.CellType) -> Content:
+    return Content("cell", None, in_cell(cell), None)
+
+
+def _of_bytes(value: bytearray) -> Content:
+    return Content("data", None, bytes(value), None)
+
+
+def _of_numbers(value: array.array[Any]) -> Content:
+    return Content("data", value.typecode, value.tobytes(), None)
+
+
+def _of_instance(value: Any) -> Content:
+    return Content("instance", None, None, attributes_of(value))
+
+
+_WAYS: dict[type, Way] = {
+    types.FunctionType: _of_function,
+    types.CellType: _of_cell,
+    bytearray: _of_bytes,
+    array.array: _of_numbers,
+}
 
 
 def attributes_of(value: Any) -> dict[str, Any]:

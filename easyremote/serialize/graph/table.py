@@ -11,7 +11,7 @@ from typing import Any
 
 from easyremote.serialize.by_value import Known
 from easyremote.serialize.graph.shared import known
-from easyremote.serialize.graph.snapshots import Content, take, take_view
+from easyremote.serialize.graph.snapshots import Content, Way, take, take_view
 from easyremote.serialize.memory import Memories, is_array
 
 __all__ = ["Table"]
@@ -58,12 +58,13 @@ class Table:
 
     def agree(self, values: Iterable[object]) -> None:
         """Note that both sides have these in their present state."""
-        self.contents.update({id(value): self.take(value) for value in values})
+        ways: dict[type, Way] = {}
+        self.contents.update({id(value): self.take(value, ways) for value in values})
 
-    def take(self, value: Any) -> Content:
-        """A snapshot of the present state of one of them."""
+    def take(self, value: Any, ways: dict[type, Way]) -> Content:
+        """A snapshot of the present state of one of them; `ways` as for `snapshots.take`."""
         whole = self.memories.whole(value) if is_array(value) else None
-        return take(value) if whole is None else take_view(value, whole)
+        return take(value, ways) if whole is None else take_view(value, whole)
 
     def drop(self, ids: Collection[int]) -> bytes:
         """Drop objects, and what was released; the numbers that they had, for `drop_numbers`."""
