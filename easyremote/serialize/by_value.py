@@ -152,6 +152,8 @@ class ByValuePickler(pickle.Pickler):
             return _reduce_class(value)
         if _may_reduce_to_a_name(kind):
             return _reduced(value)
+        if _makes_itself_otherwise(kind):
+            return tuple.__new__, (kind, tuple(value)), getattr(value, "__dict__", None) or None
         if _answers_for_any_attribute(kind):
             return _reduced_with_setter(value)
         self._usual.add(kind)
@@ -224,6 +226,17 @@ def _reduced(value: Any) -> Any:
             # There is nothing of that name on the other side.
             raise TypeError(f"{reduced} is known by its name only, and only here")
     return reduced
+
+
+def _makes_itself_otherwise(kind: type) -> bool:
+    """Whether it is a named tuple of the user's whose ``__new__`` may not take the fields."""
+    if not issubclass(kind, tuple) or not hasattr(kind, "_fields") or travels_by_reference(kind):
+        return False
+
+    def is_generated(name: str) -> bool:
+        return "_fields" in next(vars(cls) for cls in kind.__mro__ if name in vars(cls))
+
+    return not is_generated("__new__") and is_generated("__getnewargs__")
 
 
 def _answers_for_any_attribute(kind: type) -> bool:

@@ -14,6 +14,8 @@ import abc
 import collections
 import dataclasses
 import enum
+import functools
+import numbers
 import threading
 import types
 import typing
@@ -94,6 +96,19 @@ def _is_named_tuple(cls: Any) -> bool:
     return bool(is_one and hasattr(cls, "_fields") and hasattr(cls, "_make"))
 
 
+@functools.cache
+def _abstract_classes() -> list[type]:
+    """The classes of the standard library with which people register their own."""
+    found = [*vars(numbers).values(), *vars(collections.abc).values()]
+    return [each for each in found if isinstance(each, abc.ABCMeta)]
+
+
+def _registered(cls: type) -> list[type]:
+    """The classes that were registered with an abstract one."""
+    registry: Any = abc._get_dump(cls)[0]  # type: ignore[attr-defined]  # cloudpickle reads it, too
+    return [each() for each in registry if each() is not None]
+
+
 def _state(cls: Any) -> dict[str, Any]:
     own = {
         name: value
@@ -104,8 +119,9 @@ def _state(cls: Any) -> dict[str, Any]:
         own["__annotations__"] = dict(cls.__annotations__)
     state: dict[str, Any] = {"attributes": own}
     if isinstance(cls, abc.ABCMeta):
-        registered: Any = abc._get_dump(cls)[0]  # type: ignore[attr-defined]  # cloudpickle reads it, too
-        state["registered"] = [each() for each in registered if each() is not None]
+        state["registered"] = _registered(cls)
+    if abstract := [each for each in _abstract_classes() if cls in _registered(each)]:
+        state["is_registered"] = abstract
     if issubclass(cls, enum.Enum):
         state |= enums.state(cls, own)
     elif _is_named_tuple(cls):
@@ -264,6 +280,8 @@ def fill_class(cls: type, state: dict[str, Any]) -> None:
     if "dataclass" in state and "__dataclass_fields__" not in vars(cls):
         _make_dataclass(cls, state["dataclass"])
     abc.update_abstractmethods(cls)
+    for abstract in state.get("is_registered", ()):
+        abstract.register(cls)
     for registered in state.get("registered", ()):
         abc.ABCMeta.register(cls, registered)  # type: ignore[arg-type]  # it has the metaclass
     _live_at_home(cls)

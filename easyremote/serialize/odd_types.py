@@ -103,7 +103,7 @@ def _reduce_type_variable(value: Any) -> Any:
     variance = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
     keywords = {"bound": value.__bound__, **variance}
     constraints = getattr(value, "__constraints__", ())
-    return make_type_variable, (type(value), name, constraints, keywords)
+    return make_type_variable, (type(value), name, constraints, keywords, value.__module__)
 
 
 def _reduce_new_type(value: Any) -> Any:
@@ -158,10 +158,12 @@ def find_match(
 
 
 def make_type_variable(
-    kind: Any, name: str, constraints: tuple[Any, ...], keywords: dict[str, Any]
+    kind: Any, name: str, constraints: tuple[Any, ...], keywords: dict[str, Any], module: str
 ) -> Any:
     """A TypeVar or ParamSpec again."""
-    return kind(name, *constraints, **keywords)
+    made = kind(name, *constraints, **keywords)
+    made.__module__ = module
+    return made
 
 
 #: What pickle refuses, or would store so that the other side can not use it.

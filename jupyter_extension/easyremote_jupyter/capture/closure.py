@@ -110,6 +110,9 @@ def _needs(value: object, namespace: Mapping[str, object], seen: set[int]) -> It
         seen.add(id(value))
         if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
             yield from _global_names(value.__code__)
+            yield from _annotated(value.__annotations__)
+        elif isinstance(value, type) and _is_of_notebook(value):
+            yield from _annotated(vars(value).get("__annotations__"))
         pending += _parts(value)
 
 
@@ -141,6 +144,14 @@ def _parts(value: object) -> list[object]:
     if _is_of_notebook(type(value)):
         return [type(value), *attributes.values()]
     return [attributes.get("__wrapped__")]
+
+
+def _annotated(annotations: object) -> Iterator[str]:
+    """The names in annotations that are texts; `typing.get_type_hints` looks them up."""
+    if isinstance(annotations, dict):
+        for each in annotations.values():
+            if isinstance(each, str):
+                yield from _WORD.findall(each)
 
 
 def _is_of_notebook(cls: type) -> bool:
