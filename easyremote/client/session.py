@@ -231,8 +231,7 @@ class Session:
         """The values of an answer by name, and by name why a value can't be rebuilt here.
 
         A value that stayed on the node is a `RemoteRef`. The value of an expression is named "".
-        Objects that are in `graph` are changed in place; where there are troubles, it is of no use
-        any more.
+        Objects that are in `graph` are changed in place; where there are troubles, it begins anew.
         """
         process, troubles = answer["process"], {}
         refs = {name: RemoteRef(self, process, name, what) for name, what in answer["kept"].items()}
@@ -244,6 +243,7 @@ class Session:
             values |= graph.hear(answer["packed"], beside).bound
             graph.keep_apart({name: ref for name, ref in refs.items() if name})
         except (EasyRemoteError, ModuleNotFoundError) as error:
+            troubles = {name: str(error) for name in beside["changed"]}
             kept = self.ask("keep", process=process)["kept"]
             for name, what in kept.items():
                 values[name] = ref = RemoteRef(self, process, name, what)

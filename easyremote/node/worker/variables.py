@@ -117,7 +117,7 @@ class Variables:
         except (BlobMissing, Stale):
             raise
         except Exception:  # it was heard in part
-            self._graphs.pop(graph.key, None)
+            self._graphs.pop(beside["key"], None)
             raise
         agreed, there = before  # functions that arrive bring globals of their own
         changed = [

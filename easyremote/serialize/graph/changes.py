@@ -157,7 +157,11 @@ def _of_array(value: Any, old: Any, new: Any, same: Same) -> Any:
 
 
 def _of_state(value: Any, old: Any, new: Any, same: Same) -> Any:
-    return None if same(old, new) else new
+    if same(old, new):
+        return None
+    if new[0] is None and old[0] is not None:  # an iterator that has come to its end
+        raise NotInPlace
+    return new
 
 
 def _of_whole(value: Any, old: Any, new: Any, same: Same) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import array
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError
@@ -83,7 +83,10 @@ class Graph:
     """
 
     def __init__(self, key: str | None = None) -> None:
-        self.key = key or secrets.token_hex(8)
+        self._begin(key or secrets.token_hex(8))
+
+    def _begin(self, key: str) -> None:
+        self.key = key
         self._table = Table()
         self._roots: dict[str, _Root] = {}
         #: Variables that were released since the last message.
@@ -316,12 +319,19 @@ class Graph:
         Stale
             The message is for another state of the graph; nothing was done.
         CannotShip
-            Something can't be rebuilt here; this graph is of no use any more.
+            Something can't be rebuilt here. This graph begins anew: it was heard in part.
         """
         is_next = (beside["key"], beside["messages"]) == (self.key, self._messages)
         if not is_next or self._table.has_holes:
             raise Stale("The two sides have not heard of the same changes.")
         pieces = received(wire, blob)
+        try:
+            return self._hear(pieces, beside)
+        except Exception:
+            self._begin(secrets.token_hex(8))
+            raise
+
+    def _hear(self, pieces: Sequence[Buffer], beside: Mapping[str, Any]) -> Heard:
         self._messages += 1
         for name in beside["gone"]:
             self._roots.pop(name, None)

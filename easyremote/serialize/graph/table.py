@@ -88,13 +88,15 @@ class Table:
 
     def release(self, ids: Iterable[int]) -> None:
         """Let go of objects, whose numbers stay taken until they are dropped."""
-        for key in ids:
-            if type(self[key]) is _Hole:
-                continue
-            number = self.numbers.pop(key)
-            self.objects[number] = hole = _Hole()
-            self.numbers[id(hole)] = number
-            self.contents[id(hole)] = self.contents.pop(key)._replace(own=None, attributes=None)
+        left = {key: self[key] for key in ids if type(self[key]) is not _Hole}
+        for number, value in enumerate(self.objects):
+            key = id(value)
+            if key in left:  # it has a number more where two of the other side are one here
+                self.objects[number] = hole = _Hole()
+                self.numbers[id(hole)] = number
+                self.contents[id(hole)] = self.contents[key]._replace(own=None, attributes=None)
+        for key in left:
+            del self.numbers[key], self.contents[key]
         self.memories = Memories()
         for value in filter(is_array, self.objects):
             self.memories.add(value)
