@@ -46,8 +46,9 @@ DIFFERENCES: dict[str, Difference] = {
         is_said=False,
     ),
     "cannot go": Difference(
-        what="A lock, a connection, an open file or a generator made here can't be used by a cell "
-        "on a node: the cell is refused before it runs, and the error names the variable.",
+        what="A lock, a connection, an open file, a generator or a ufunc of `np.frompyfunc` that "
+        "is made here can't be used by a cell on a node: the cell is refused before it runs, and "
+        "the error names the variable.",
         why="It is part of this process.",
         instead="Make it in a cell on the node.",
         pattern=r"CannotShip",
@@ -58,6 +59,37 @@ DIFFERENCES: dict[str, Difference] = {
         why="The node's traceback belongs to it; the class is made of the one that was raised.",
         instead="Catch the class that you mean.",
         pattern=r"caught by: str 'BaseException Exception ",
+        is_said=False,
+    ),
+    "modules": Difference(
+        what="What a cell sets inside a module (options of pandas, the level of a logger, "
+        "something in `builtins`, the state of a module of your own) holds on its own side only.",
+        why="Modules travel as imports: each side has its own.",
+        instead="Set it on both sides, or in the cell that needs it.",
+        pattern=r"<Logger \w+ \(|'n': 0|101 102|\d rows x|my_global|\.uuid",
+        is_said=False,
+    ),
+    "copies": Difference(
+        what="A tuple in a tuple, or memory that a value does not say that it shares, can be one "
+        "object here and two equal ones after the way; what a class leaves out of its pickle is "
+        "gone.",
+        why="The value is copied as pickle copies it; only what can change is told apart.",
+        instead="Compare such values with `==`.",
+        pattern=r"is shared with others in another way|encoder",
+        is_said=False,
+    ),
+    "iterators": Difference(
+        what="An iterator over the keys of a dict is one over a list of them after the way.",
+        why="Pickle stores it so.",
+        instead="Iterate over the dict.",
+        pattern=r"_keyiterator|state: ",
+        is_said=False,
+    ),
+    "outputs": Difference(
+        what="A session has a folder `outputs/`, also where none is here.",
+        why="What a long job leaves there can be fetched later, from any notebook.",
+        instead="Make the folder here, too, where both should have it.",
+        pattern=r"outputs/",
         is_said=False,
     ),
     "bars": Difference(

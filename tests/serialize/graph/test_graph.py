@@ -297,15 +297,157 @@ def test_two_copies_that_are_one_object_on_the_other_side(here: Side, there: Sid
 
 
 class Single:
-    """Is one object where it is made again."""
+    """All of them are one, where they arrive."""
 
     def __reduce__(self) -> Any:
-        return logging.getLogger, ("single",)
+        return logging.getLogger, ("tests.single",)
 
 
-def test_an_object_with_two_numbers_is_released_with_both() -> None:
+@pytest.mark.parametrize("seed", range(60))
+def test_any_program_on_any_side_leaves_the_same(seed: int) -> None:
+    """Small programs over shared objects; each step runs on one of the sides, or plainly."""
+    numbers = random.Random(seed)
     here, there = sides()
-    here.space |= {"a": Single(), "b": Single()}
+    plain: dict[str, Any] = {"x": [1], "y": {"k": [2]}, "z": Net(a=1)}
+    here.space.update({"x": [1], "y": {"k": [2]}, "z": Net(a=1)})
+    here.sync(there)
+    for _ in range(12):
+        step = numbers.choice(STEPS)
+        names = [*plain]
+        a, b = numbers.choice(names), numbers.choice(names)
+        side, other = (here, there) if numbers.random() < 0.5 else (there, here)
+        step(side.space, a, b)
+        step(plain, a, b)
+        assert side.sync(other).overwritten == []
+        for space in (here.space, there.space):
+            assert form(space) == form(plain), (seed, step)
+    assert len(here.graph) == len(there.graph)
+
+
+def _put(space: dict[str, Any], a: str, b: str) -> None:
+    target, value = space[a], space[b]
+    match target:
+        case list():
+            target.append(value)
+        case dict():
+            target[f"k{len(target)}"] = value
+        case np.ndarray():
+            target[0] += 1
+        case Net():
+            target.other = value
+
+
+def _take(space: dict[str, Any], a: str, b: str) -> None:
+    match space[a]:
+        case list() as found if found:
+            found.pop(0)
+        case dict() as found if found:
+            del found[next(iter(found))]
+        case Net() as found:
+            vars(found).clear()
+
+
+def _name(space: dict[str, Any], a: str, b: str) -> None:
+    space[f"n{len(space) % 5}"] = space[a]
+
+
+def _pair(space: dict[str, Any], a: str, b: str) -> None:
+    space["pair"] = (space[a], space[b])
+
+
+def _fresh(space: dict[str, Any], a: str, b: str) -> None:
+    space["fresh"] = Net(held=[space[a], {"b": space[b]}], array=np.arange(3.0))
+
+
+def _array(space: dict[str, Any], a: str, b: str) -> None:
+    space["array"] = np.arange(6.0).reshape(2, 3)
+    space["row"] = space["array"][1]
+
+
+def _write(space: dict[str, Any], a: str, b: str) -> None:
+    if "row" in space:
+        space["row"][1] += 5
+
+
+STEPS = [_put, _put, _put, _take, _name, _pair, _fresh, _array, _write]
+
+
+def form(space: dict[str, Any]) -> dict[str, Any]:
+    """The variables as a plain text in which each object has a number: values and identities."""
+    numbers: dict[int, int] = {}
+    kept: list[object] = []
+
+    def shown(value: Any) -> str:
+        if isinstance(value, int | float | str):
+            return repr(value)
+        if isinstance(value, tuple):
+            return f"({', '.join(map(shown, value))})"
+        if id(value) in numbers:
+            return f"#{numbers[id(value)]}"
+        kept.append(value)
+        numbers[id(value)] = number = len(numbers)
+        match value:
+            case list():
+                inner = ", ".join(map(shown, value))
+            case dict():
+                inner = ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
+            case np.ndarray():
+                inner = str(value.tolist())
+            case _:
+                inner = ", ".join(f"{k}={shown(v)}" for k, v in vars(value).items())
+        return f"{type(value).__name__}{number}<{inner}>"
+
+    return {name: shown(value) for name, value in sorted(space.items())}
+
+
+class Stubborn:
+    """Refuses a state once it has one."""
+
+    def __init__(self) -> None:
+        self.state: int | None = 1
+
+    def __getstate__(self) -> object:
+        return (self.state,)
+
+    def __setstate__(self, state: tuple[int]) -> None:
+        if hasattr(self, "state"):
+            raise ValueError("no other state, please")
+        (self.state,) = state
+
+
+def test_a_change_that_can_not_be_made_lets_both_sides_begin_anew(here: Side, there: Side) -> None:
+    here.space |= {"stubborn": Stubborn(), "items": [1]}
+    here.sync(there)
+    key = here.graph.key
+    there.space["stubborn"].state = 2
+    there.space["items"].append(2)
+    with pytest.raises(CannotShip, match="no other state, please"):
+        there.sync(here)
+    here.graph.release(here.space)
+    assert here.graph.key != key
+    assert len(here.graph) == 0
+    other = Side(Graph(here.graph.key))
+    here.sync(other)
+    assert other.space["items"] == here.space["items"]
+
+
+def test_an_iterator_that_has_come_to_its_end_is_sent_anew(here: Side, there: Side) -> None:
+    here.space["chain"] = itertools.chain([1], [2])
+    here.sync(there)
+    assert list(there.space["chain"]) == [1, 2]
+    there.sync(here)
+    assert list(here.space["chain"]) == []
+
+
+class OneLogger:
+    """Is one logger where it is made again."""
+
+    def __reduce__(self) -> Any:
+        return logging.getLogger, ("one",)
+
+
+def test_an_object_with_two_numbers_is_released_with_both(here: Side, there: Side) -> None:
+    here.space |= {"a": OneLogger(), "b": OneLogger()}
     here.sync(there)
     assert there.space["a"] is there.space["b"]
     there.space.clear()
