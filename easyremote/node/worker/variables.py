@@ -353,9 +353,9 @@ class Parcel:
         ``kept``: what is known of what stays: its ``number``, ``type``, ``size`` (0 for what can't
         travel) and ``text``.
         """
-        look = self._graph.look(self._values)
-        look.bound |= self._musts
         gone = self._graph.names - self._variables.space.keys()
+        look = self._graph.look(self._values, gone)
+        look.bound |= self._musts
         try:
             told, kept = tell_within(self._graph, look, self._limits, gone, self._musts)
         except CannotShip as error:

@@ -110,10 +110,22 @@ class Graph:
     # -- what has changed
 
     @uncollected
-    def look(self, values: Mapping[str, object], *, python: Version | None = None) -> Look:
-        """Compare variables with how they were when both sides agreed."""
+    def look(
+        self,
+        values: Mapping[str, object],
+        gone: Collection[str] = (),
+        *,
+        python: Version | None = None,
+    ) -> Look:
+        """Compare variables with how they were when both sides agreed.
+
+        What a variable meant before may have changed, too, and others may refer to it: so `gone`
+        are the variables that are no more.
+        """
         look = Look(dict(values))
-        suspects: set[int] = set()
+        before = [name for name in gone if name in self._roots]
+        before += [n for n, v in values.items() if n in self._roots and not self.has(n, v)]
+        suspects = self._table.numbers.keys() & set().union(*map(self._reach, before))
         unchanged: dict[str, _Root] = {}
         for name, value in values.items():
             root = self._roots.get(name)

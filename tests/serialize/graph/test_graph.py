@@ -18,7 +18,7 @@ import pytest
 
 from easyremote.errors import CannotShip
 from easyremote.serialize.graph.graph import Graph, Stale
-from tests.serialize.graph.two import Side, sides
+from tests.serialize.graph.two import Side, sides, travel
 
 
 class Net:
@@ -455,3 +455,20 @@ def test_an_object_with_two_numbers_is_released_with_both(here: Side, there: Sid
     there.space["c"] = [3]
     there.sync(here)
     assert here.space["c"] == [3]
+
+
+@pytest.mark.parametrize("how", ["rebound", "rebound to a constant", "deleted"])
+def test_what_a_variable_meant_before_has_changed_too(here: Side, there: Side, how: str) -> None:
+    here.space |= {"a": [1], "d": {}}
+    here.space["d"]["a"] = here.space["a"]
+    here.sync(there)
+    there.space["a"].append(2)
+    if how == "deleted":
+        del there.space["a"]
+    else:
+        there.space["a"] = [3] if how == "rebound" else 3
+    gone = ("a",) if how == "deleted" else ()
+    look = there.graph.look({n: there.space[n] for n in ("a",) if n in there.space}, gone)
+    told = there.graph.tell(look, look.names(), gone)
+    here.graph.hear(travel(told.packed.wire()), told.beside)
+    assert here.space["d"] == {"a": [1, 2]}
