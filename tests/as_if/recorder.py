@@ -63,6 +63,8 @@ for path in home.iterdir():
 """
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 #: What a carriage return writes over; of many such lines only the last is sent.
+#: The bar of a transfer, which a slow one leaves behind.
+_TRANSFER = re.compile(r"^.* (?:from|to) gpu-node: +\d+%\|.*\n?", re.M)
 _OVERWRITTEN = re.compile(r"[^\n\r]*\r(?=[^\n])")
 _NOTICE = re.compile(r"\x1b\[2m(.*?)\x1b\[0m\n", re.S)
 
@@ -200,7 +202,7 @@ def _without_notices(output: list[Any]) -> list[Any]:
         return output
     # IPython runs ``!command`` in a terminal of its own, which ends lines in its own way.
     text = cleaned(_NOTICE.sub("", output[1])).replace("\r\n", "\n")
-    return [output[0], _OVERWRITTEN.sub("", text)]
+    return [output[0], _TRANSFER.sub("", _OVERWRITTEN.sub("", text))]
 
 
 def plain(cell: str) -> str:

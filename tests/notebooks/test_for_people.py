@@ -42,7 +42,8 @@ def execute(
 
 def test_cells_in_depth(execute: Execute) -> None:
     shown = execute("03-cells-in-depth.ipynb")
-    assert "RemoteRef table" in shown
+    assert "(1000000, 4)" in shown
+    assert "array([[0., 1., 2., 3.]" in shown
     assert "Nothing was sent" in shown
     assert "KeyError" in shown
     assert "interactive(children=(IntSlider" in shown

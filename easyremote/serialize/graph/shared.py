@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from easyremote.serialize.by_value import Known
+from easyremote.serialize.files import File
 from easyremote.serialize.functions import Cell
 from easyremote.serialize.graph.changes import ATOMS
 from easyremote.serialize.graph.pickles import Pickled
@@ -108,7 +109,7 @@ def _can_be_shared(kind: type) -> bool:
     if numpy is not None and issubclass(kind, (numpy.generic, numpy.dtype)):
         return False
     if kind.__module__.startswith("easyremote.serialize."):
-        return kind is Cell  # others stand for something
+        return kind in (Cell, File)  # others stand for something
     return kind not in _CONSTANT and not issubclass(kind, _APART)
 
 

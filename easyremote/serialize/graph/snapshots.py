@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from easyremote.serialize.blobs import hash_of
 from easyremote.serialize.by_value import reducer_of
+from easyremote.serialize.files import File
 from easyremote.serialize.memory import block_of, is_array, place_in
 from easyremote.serialize.modules import travels_by_reference
 
@@ -117,7 +118,12 @@ def _of_instance(value: Any) -> Content:
     return Content("instance", None, None, attributes_of(value))
 
 
+def _of_file(file: File) -> Content:
+    return Content("constant", file.content, None, None)
+
+
 _WAYS: dict[type, Way] = {
+    File: _of_file,
     types.FunctionType: _of_function,
     types.CellType: _of_cell,
     bytearray: _of_bytes,

@@ -11,12 +11,14 @@ import sys
 import types
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from easyremote.errors import CannotShip
+from easyremote.serialize.files import file
 from easyremote.serialize.graph.graph import Graph, Stale
 from tests.serialize.graph.two import Side, sides, travel
 
@@ -472,3 +474,17 @@ def test_what_a_variable_meant_before_has_changed_too(here: Side, there: Side, h
     told = there.graph.tell(look, look.names(), gone)
     here.graph.hear(travel(told.packed.wire()), told.beside)
     assert here.space["d"] == {"a": [1, 2]}
+
+
+def test_a_file_that_was_written_to_is_sent_anew(here: Side, there: Side, tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("one")
+    here.space |= {"train": file(path), "held": [file(path)]}
+    here.sync(there)
+    assert not here.graph.look(here.space).names()
+    path.write_text("two, and longer")
+    look = here.graph.look(here.space)
+    assert {"train", "held"} <= {*look.names()}
+    content = here.space["train"].content
+    told = here.graph.tell(look, look.names())
+    assert content.digest in {each.content.digest for each in told.packed.files}
