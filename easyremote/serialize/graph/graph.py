@@ -215,6 +215,7 @@ class Graph:
         gone = {*gone, *self._released}
         after = self._copy()
         dropped = after._forget({*gone, *bound}, look, names)
+        told &= after._table.numbers.keys()  # nobody there refers to the others any more
         packed, kept = (
             after._packed(look, bound, told, python) if bound or told else (Packed([]), b"")
         )

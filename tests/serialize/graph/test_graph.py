@@ -488,3 +488,15 @@ def test_a_file_that_was_written_to_is_sent_anew(here: Side, there: Side, tmp_pa
     content = here.space["train"].content
     told = here.graph.tell(look, look.names())
     assert content.digest in {each.content.digest for each in told.packed.files}
+
+
+def test_a_change_of_what_is_then_dropped_is_not_told(here: Side, there: Side) -> None:
+    here.space |= {"a": [1], "b": [2]}
+    here.sync(there)
+    there.space["a"].append(2)
+    del there.space["a"]
+    look = there.graph.look({"b": there.space["b"]}, ["a"])
+    told = there.graph.tell(look, look.names(), ["a"])
+    here.graph.hear(travel(told.packed.wire()), told.beside)
+    assert here.space["b"] == [2]
+    assert len(here.graph) == 1
