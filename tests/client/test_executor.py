@@ -97,6 +97,7 @@ def test_a_shutdown_can_cancel_what_has_not_begun(
 ) -> None:
     client = gateway.client()
     jobs = running(client, tmp_path)
+    wait_until(lambda: all(job.running() for job in jobs))  # the word of it has come here, too
     waiting = [client.submit(power, 2, exponent) for exponent in range(5)]
     client.shutdown(wait=False, cancel_futures=True)
     wait(waiting, LIMIT)
