@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from easyremote.packing import pack
+from easyremote.packing import UNREADABLE, pack
 
 __all__ = [
     "ClearOutput",
@@ -179,8 +179,6 @@ _decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Ev
 _one: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 _each: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
-#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 encode = pack
 
@@ -189,7 +187,7 @@ def decode(body: bytes | bytearray | memoryview) -> Sequence[Event]:
     """The events of one EVENT message; those that this version does not know are left out."""
     try:
         return _decoder.decode(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return _known(body)
 
 
@@ -199,9 +197,9 @@ def _known(body: bytes | bytearray | memoryview) -> list[Event]:
         for raw in _each.decode(body):
             try:
                 known.append(_one.decode(raw))
-            except _UNREADABLE:  # a newer peer made it
+            except UNREADABLE:  # a newer peer made it
                 continue
-    except _UNREADABLE:
+    except UNREADABLE:
         pass  # not a list of events at all: there is nothing to show
     return known
 

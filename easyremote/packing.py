@@ -12,7 +12,10 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["pack", "sendable"]
+__all__ = ["UNREADABLE", "pack", "sendable"]
+
+#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 _encode = msgspec.msgpack.Encoder().encode
 _HALF = re.compile("[\ud800-\udfff]")

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from easyremote.errors import EasyRemoteError, ProtocolError, from_wire
-from easyremote.protocol.builtins import BUILTINS, Pickled, is_builtin
+from easyremote.packing import UNREADABLE
+from easyremote.protocol.builtins import BUILTINS, UserPickle, is_builtin
 from easyremote.protocol.caller import unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
@@ -23,8 +24,6 @@ __all__ += ["load_outcome", "load_value"]
 
 T = TypeVar("T")
 
-#: What a decoder raises; msgspec has no error of its own for text that is not UTF-8.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _PLAIN = ("msgpack",)
 _OF_REGISTERED = {"pickle5": ("pickle5",), "json": ("json",), "msgpack": _PLAIN}
 
@@ -49,7 +48,7 @@ def accepted_encodings(function: str, asked_in: str) -> tuple[str, ...]:
 def answer_type(function: str) -> Any:
     """The type in which a call must be answered: that of a builtin's row, else any."""
     row = BUILTINS.get(function)
-    return Any if row is None or row.answers is Pickled else row.answers
+    return Any if row is None or row.answers is UserPickle else row.answers
 
 
 def check_encoding(encoding: str, accepted: tuple[str, ...], what: str) -> None:
@@ -86,7 +85,7 @@ def load_value(encoding: str, body: Buffer, kind: Any = Any) -> Any:
         return msgspec.msgpack.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"An answer is not what was asked for: {error}.") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"An answer in {encoding} can't be read: {error}.") from None
 
 
@@ -94,7 +93,7 @@ def load_error(body: Buffer) -> EasyRemoteError:
     """The error with which a call ended; a `ProtocolError` where the bytes are none."""
     try:
         return from_wire(*unpack_error(body))
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return ProtocolError(f"The call failed, and its error can't be read: {error}.")
 
 

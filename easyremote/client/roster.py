@@ -16,7 +16,7 @@ from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CHANGES, NODES
-from easyremote.protocol.snapshot import FunctionInfo, NodeInfo, Snapshot
+from easyremote.protocol.snapshot import FunctionInfo, GatewaySnapshot, NodeInfo
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
@@ -60,9 +60,9 @@ class Roster:
         """Ask the gateway for the functions of all nodes online."""
         return list(self.ask().functions)
 
-    def ask(self) -> Snapshot:
+    def ask(self) -> GatewaySnapshot:
         """Ask the gateway for all that it tells of: nodes, functions, and the jobs of this key."""
-        job: RemoteJob[Snapshot] = self._executor.ask(NODES, timeout=CONNECT_LIMIT)
+        job: RemoteJob[GatewaySnapshot] = self._executor.ask(NODES, timeout=CONNECT_LIMIT)
         return job.result()
 
     def _begin(self) -> RemoteStream[dict[str, Any]]:

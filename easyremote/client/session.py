@@ -33,8 +33,8 @@ from easyremote.protocol.builtins import (
 from easyremote.protocol.requests import (
     CallStatus,
     Replay,
-    Sessions,
-    Variables,
+    SessionsAnswer,
+    VariablesAnswer,
     VariablesRequest,
     WidgetAnswer,
     WidgetMessage,
@@ -201,7 +201,7 @@ class Session:
             )
         return answer
 
-    def ask_plainly(self, request: VariablesRequest, *, queue_timeout: float) -> Variables:
+    def ask_plainly(self, request: VariablesRequest, *, queue_timeout: float) -> VariablesAnswer:
         """Ask for something that is answered without a pickle.
 
         The Jupyter server asks so: unpickling would run code of the node in it. The question waits
@@ -215,7 +215,7 @@ class Session:
         CallTimeout
             A cell still runs there, or the ``repr`` of a value does not end.
         """
-        job: RemoteJob[Variables] = self._client.ask(
+        job: RemoteJob[VariablesAnswer] = self._client.ask(
             VARIABLES,
             request,
             node_id=self.node_id,
@@ -312,7 +312,7 @@ class Session:
         return job.result()
 
 
-def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[Sessions]:
+def ask_for_sessions(client: Client, node_id: str) -> RemoteJob[SessionsAnswer]:
     """Ask a node for the sessions of this client's key, also of other processes."""
     return client.ask(SESSIONS, node_id=node_id, timeout=END_LIMIT)
 

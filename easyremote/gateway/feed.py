@@ -21,7 +21,17 @@ from easyremote.gateway.jobs import is_work, jobs_of
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.table import failed
-from easyremote.protocol.builtins import CANCEL, CELL, CHANGES, KILL, NODES, PING, WATCH, is_builtin
+from easyremote.protocol.builtins import (
+    CANCEL,
+    CELL,
+    CHANGES,
+    KILL,
+    NODES,
+    OF_GATEWAY,
+    PING,
+    WATCH,
+    is_builtin,
+)
 from easyremote.protocol.caller import pack_error
 from easyremote.protocol.messages import (
     Cancel,
@@ -36,10 +46,14 @@ from easyremote.protocol.messages import (
     Submit,
     Watch,
 )
-from easyremote.protocol.snapshot import FunctionInfo, GatewayInfo, GpuInfo, NodeInfo, Snapshot
+from easyremote.protocol.snapshot import (
+    FunctionInfo,
+    GatewayInfo,
+    GatewaySnapshot,
+    GpuInfo,
+    NodeInfo,
+)
 
-#: What the gateway itself answers.
-_ANSWERED = frozenset({CANCEL, CHANGES, KILL, NODES, PING, WATCH})
 #: Seconds between two snapshots.
 INTERVAL = 1.0
 #: A watcher with so many snapshots unseen gets no more until it has seen some.
@@ -78,7 +92,7 @@ class GatewayFeed:
     def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for the feed; whether it was."""
         kind = type(message)
-        if kind is Submit and message.function in _ANSWERED:  # type: ignore[union-attr]
+        if kind is Submit and message.function in OF_GATEWAY:  # type: ignore[union-attr]
             self._asked(client, message)  # type: ignore[arg-type]  # narrowed by `kind`
             return True
         if (self._watchers or self._followers) and kind in (Cancel, Seen):
@@ -106,7 +120,7 @@ class GatewayFeed:
             if len(self._watchers) == 1:
                 self._tell_nodes(on=True)
             watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
-        else:
+        elif message.function == CHANGES:
             self._followers[id(client), message.call] = _Watcher(client, message.call)
             client.link.send(Started(message.call))
 
@@ -190,10 +204,12 @@ class GatewayFeed:
             if node.online and not is_builtin(name)
         )
 
-    def _snapshot(self, client: ClientLink, functions: tuple[FunctionInfo, ...] = ()) -> Snapshot:
+    def _snapshot(
+        self, client: ClientLink, functions: tuple[FunctionInfo, ...] = ()
+    ) -> GatewaySnapshot:
         now = time.monotonic()
         jobs = jobs_of(self._calls.table, self._calls.recent, client.principal, now)
-        return Snapshot(
+        return GatewaySnapshot(
             tuple(_describe_node(node, now) for node in self._nodes),
             GatewayInfo(easyremote.__version__),
             *jobs,

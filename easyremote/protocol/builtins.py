@@ -15,8 +15,9 @@ import msgspec
 
 from easyremote.errors import ProtocolError
 from easyremote.events import Event
+from easyremote.packing import UNREADABLE
 from easyremote.protocol import requests
-from easyremote.protocol.snapshot import NodeInfo, Snapshot
+from easyremote.protocol.snapshot import GatewaySnapshot, NodeInfo
 from easyremote.protocol.streams import Buffer
 
 #: The first character of a builtin's name; no registered function may start with it.
@@ -36,7 +37,7 @@ class Answerer(Enum):
     BESIDE = "the process of another call"
 
 
-class Pickled:
+class UserPickle:
     """Contents that only the user's own code opens: neither gateway nor supervisor can."""
 
 
@@ -59,7 +60,7 @@ class Builtin:
     @property
     def encoding(self) -> str:
         """The one encoding in which its arguments and its answer may come."""
-        return "pickle5" if self.takes is Pickled else "msgpack"
+        return "pickle5" if self.takes is UserPickle else "msgpack"
 
 
 CALL: Final = "$call"
@@ -83,7 +84,7 @@ SESSIONS: Final = "$sessions"
 VARIABLES: Final = "$variables"
 WATCH: Final = "$watch"
 
-_PICKLED: Final[dict[str, Any]] = {"takes": Pickled, "answers": Pickled}
+_PICKLED: Final[dict[str, Any]] = {"takes": UserPickle, "answers": UserPickle}
 
 BUILTINS: Final[dict[str, Builtin]] = {
     row.name: row
@@ -91,11 +92,11 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(PING, Answerer.GATEWAY, "Answers nothing, at once."),
         Builtin(
             *(NODES, Answerer.GATEWAY, "The nodes, their functions, and the caller's jobs."),
-            answers=Snapshot,
+            answers=GatewaySnapshot,
         ),
         Builtin(
             *(WATCH, Answerer.GATEWAY, "The same once a second, until it is cancelled."),
-            shows=Snapshot,
+            shows=GatewaySnapshot,
         ),
         Builtin(
             *(CHANGES, Answerer.GATEWAY, "Each node that comes, goes, or offers something else."),
@@ -118,7 +119,7 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(
             *(VARIABLES, Answerer.SESSION, "Lists and deletes variables; plain values only."),
             takes=requests.VariablesRequest,
-            answers=requests.Variables,
+            answers=requests.VariablesAnswer,
         ),
         Builtin(
             *(COMM, Answerer.SESSION, "A message of the front end to a widget.", "widget"),
@@ -137,7 +138,7 @@ BUILTINS: Final[dict[str, Builtin]] = {
         ),
         Builtin(
             *(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
-            answers=requests.Sessions,
+            answers=requests.SessionsAnswer,
         ),
         Builtin(END, Answerer.SUPERVISOR, "Ends a session's process.", answers=bool),
         Builtin(
@@ -168,6 +169,10 @@ BUILTINS: Final[dict[str, Builtin]] = {
     )
 }
 
+#: What the gateway answers itself.
+OF_GATEWAY: Final = frozenset(
+    row.name for row in BUILTINS.values() if row.answered_by is Answerer.GATEWAY
+)
 #: What a node answers that runs cells and shipped functions.
 OF_NODES: Final = tuple(
     row.name for row in BUILTINS.values() if row.answered_by is not Answerer.GATEWAY
@@ -189,5 +194,5 @@ def open_request(function: str, arguments: Buffer) -> Any:
     """
     try:
         return msgspec.msgpack.decode(arguments, type=BUILTINS[function].takes)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"The arguments of {function} can't be read: {error}.") from None

@@ -60,7 +60,7 @@ class SessionInfo(msgspec.Struct, frozen=True):
     origin: str = ""
 
 
-class Sessions(msgspec.Struct, frozen=True):
+class SessionsAnswer(msgspec.Struct, frozen=True):
     """The sessions of the caller's on a node."""
 
     sessions: tuple[SessionInfo, ...]
@@ -202,7 +202,7 @@ class VariableInfo(msgspec.Struct, frozen=True):
     is_widget: bool = False
 
 
-class Variables(msgspec.Struct, frozen=True):
+class VariablesAnswer(msgspec.Struct, frozen=True):
     """The variables of a session by their names. `DeleteVariable` is answered with none."""
 
     variables: dict[str, VariableInfo]

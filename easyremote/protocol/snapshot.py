@@ -1,6 +1,6 @@
 """What a gateway tells of its nodes, their functions and a key's own calls.
 
-``$nodes`` answers with a `Snapshot`, ``$watch`` shows one a second, and ``$changes`` shows a
+``$nodes`` answers with a `GatewaySnapshot`, ``$watch`` shows one a second, and ``$changes`` shows a
 `NodeInfo` for each node that changes. ``tests/gateway/test_feed.py`` and
 ``tests/client/test_client.py`` prove it.
 """
@@ -112,7 +112,7 @@ class GatewayInfo(msgspec.Struct, frozen=True):
     version: str = ""
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class GatewaySnapshot(msgspec.Struct, frozen=True):
     """Everything at one moment.
 
     ``jobs`` and ``ended`` are the caller's own; ``more`` says how many jobs there are beside these.

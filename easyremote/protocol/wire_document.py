@@ -19,7 +19,7 @@ import msgspec
 
 from easyremote import events
 from easyremote.protocol import frames, link, messages, requests, snapshot, streams
-from easyremote.protocol.builtins import BUILTINS, Pickled
+from easyremote.protocol.builtins import BUILTINS, UserPickle
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.messages import (
     Attach,
@@ -224,7 +224,7 @@ def _contents(kind: Any) -> str:
     """What a builtin takes, shows or answers, in one cell of the table."""
     if kind is None:
         return ""
-    if kind is Pickled:
+    if kind is UserPickle:
         return "a pickle"
     kinds = get_args(kind) or (kind,)
     return "an event" if kind == events.Event else " or ".join(f"`{k.__name__}`" for k in kinds)

@@ -15,9 +15,10 @@ The C pickler does the work; `by_value` tells it how to store what the other sid
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError, ProtocolError
@@ -160,10 +161,24 @@ def pickle_names(
     CannotShip
         A variable can't travel; the message names it.
     """
+    with shielded_names(variables, python) as values:
+        return _pickled(values, python)
+
+
+@contextlib.contextmanager
+def shielded_names(
+    variables: Mapping[str, object], python: Version | None
+) -> Iterator[dict[str, Any]]:
+    """Give variables as pickle should take them in this block; its error names the culprit.
+
+    Raises
+    ------
+    CannotShip
+        A variable can't travel; the message names it.
+    """
     known: dict[int, Any] = {}
     try:
-        values = {name: shielded(value, known) for name, value in variables.items()}
-        return _pickled(values, python)
+        yield {name: shielded(value, known) for name, value in variables.items()}
     except Exception as error:  # any: a __reduce__ is the user's code
         suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
         raise refusal(suspects, python, error) from error

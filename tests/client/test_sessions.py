@@ -11,7 +11,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallTimeout, NotFound, ProtocolError
-from easyremote.protocol.requests import DeleteVariable, ListVariables, SessionInfo, Variables
+from easyremote.protocol.requests import DeleteVariable, ListVariables, SessionInfo, VariablesAnswer
 from easyremote.serialize.calls import pack_call
 from tests.processes import Gateway, until_there, wait_until
 
@@ -69,7 +69,7 @@ def test_a_session_is_restarted_empty_and_stays_whose_it_is(client: Client) -> N
     session.submit_cell(REQUEST | {"code": "x = 1"}, origin="kernel/cell").result()
     assert session.restart()
     assert described(client, "restarted").origin == "kernel/cell"
-    assert session.ask_plainly(ListVariables(), queue_timeout=30) == Variables({})
+    assert session.ask_plainly(ListVariables(), queue_timeout=30) == VariablesAnswer({})
 
 
 def sessions_on(client: Client, node_id: str) -> tuple[SessionInfo, ...]:

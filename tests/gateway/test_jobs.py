@@ -7,18 +7,18 @@ from typing import Any
 from easyremote.gateway.jobs import LIMIT, is_work, jobs_of
 from easyremote.gateway.permissions import principal_of
 from easyremote.protocol.messages import Resume
-from easyremote.protocol.snapshot import GatewayInfo, Snapshot
+from easyremote.protocol.snapshot import GatewayInfo, GatewaySnapshot
 from tests.gateway.desk import Desk
 
 
-def jobs(desk: Desk, owner: str = "alice") -> Snapshot:
+def jobs(desk: Desk, owner: str = "alice") -> GatewaySnapshot:
     principal = principal_of(owner, owner, "client")
-    return Snapshot(
+    return GatewaySnapshot(
         (), GatewayInfo(), *jobs_of(desk.calls.table, desk.calls.recent, principal, desk.now)
     )
 
 
-def column(shown: Snapshot, *names: str) -> list[tuple[Any, ...]]:
+def column(shown: GatewaySnapshot, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(getattr(job, name) for name in names) for job in shown.jobs]
 
 

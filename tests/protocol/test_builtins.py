@@ -18,7 +18,7 @@ from easyremote.protocol.builtins import (
     OF_NODES,
     Answerer,
     Builtin,
-    Pickled,
+    UserPickle,
     is_builtin,
     open_request,
 )
@@ -91,17 +91,17 @@ def test_a_row_says_what_a_reader_of_the_wire_needs(row: Builtin) -> None:
     assert is_builtin(row.name)
     assert row.doc[0].isupper()
     assert row.doc.endswith(".")
-    assert (row.takes is Pickled) == (row.answers is Pickled)
+    assert (row.takes is UserPickle) == (row.answers is UserPickle)
     if row.answered_by in (Answerer.GATEWAY, Answerer.SUPERVISOR):
         assert row.encoding == "msgpack", "only user code is pickled"
     for kind in (row.takes, row.answers, row.shows):
-        if kind is not Pickled:
+        if kind is not UserPickle:
             msgspec.msgpack.Decoder(kind)  # it is a type that can be read
 
 
 @pytest.mark.parametrize(
     "row",
-    [row for row in BUILTINS.values() if row.takes not in (None, Pickled)],
+    [row for row in BUILTINS.values() if row.takes not in (None, UserPickle)],
     ids=lambda row: row.name,
 )
 def test_what_is_no_request_of_a_row_is_refused(row: Builtin) -> None:

@@ -42,8 +42,7 @@ from easyremote.protocol.builtins import (
 from easyremote.protocol.call import CallState
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import Message
-from easyremote.protocol.requests import Blobs, NewBlob, WidgetAnswer
-from easyremote.protocol.requests import Sessions as SessionList
+from easyremote.protocol.requests import Blobs, NewBlob, SessionsAnswer, WidgetAnswer
 
 #: How many past calls OUTPUT and INPUT can still find.
 KNOWN_CALLS = 1000
@@ -290,7 +289,9 @@ class Sessions:
         keeping.add_done_callback(kept)
 
     def _answer_sessions(self, call: RelayedCall) -> None:
-        self.calls.finish(call, plain_outcome(SessionList(self.processes.sessions_of(call.owner))))
+        self.calls.finish(
+            call, plain_outcome(SessionsAnswer(self.processes.sessions_of(call.owner)))
+        )
 
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new process."""

@@ -24,9 +24,13 @@ from easyremote.guarded import attribute
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.outcomes import remote_error
 from easyremote.node.worker.packages import installed
-from easyremote.protocol.requests import DeleteVariable, ListVariables, VariablesRequest
-from easyremote.protocol.requests import Variables as PlainVariables
-from easyremote.serialize.blobs import Packed, Wire, pack, unpack
+from easyremote.protocol.requests import (
+    DeleteVariable,
+    ListVariables,
+    VariablesAnswer,
+    VariablesRequest,
+)
+from easyremote.serialize.blobs import Wire, unpack
 from easyremote.serialize.graph.graph import Graph, Stale, Told
 from easyremote.serialize.graph.limits import Limits, tell_within
 from easyremote.serialize.refs import HELD
@@ -111,7 +115,7 @@ class Variables:
 
     def _hear(self, wire: Wire, beside: Mapping[str, Any]) -> list[str]:
         graph = self.graph(beside["key"])
-        before = dict(self._agreed), frozenset(self.space)
+        there = frozenset(self.space)  # functions that arrive bring globals of their own
         try:
             heard = graph.hear(wire, beside, self._blob)
         except (BlobMissing, Stale):
@@ -119,7 +123,6 @@ class Variables:
         except Exception:  # it was heard in part
             self._graphs.pop(beside["key"], None)
             raise
-        agreed, there = before  # functions that arrive bring globals of their own
         changed = [
             name
             for name in heard.bound
@@ -127,7 +130,7 @@ class Variables:
             and name not in self._hidden
             and not isinstance(self.space[name], types.ModuleType)
             and not callable(self.space[name])
-            and agreed.get(name) != id(self.space[name])
+            and self._agreed.get(name) != id(self.space[name])
         ]
         self.space.update(heard.bound)
         self._agree(heard.bound)
@@ -222,14 +225,14 @@ class Variables:
         args = unpack(arguments, self._blob)["args"]
         return {"process": self._process, **_OPERATIONS[operation](self, *args)}
 
-    def serve_plain(self, request: VariablesRequest) -> PlainVariables:
+    def serve_plain(self, request: VariablesRequest) -> VariablesAnswer:
         """Answer who does not unpickle what a session says."""
         match request:
             case ListVariables():
-                return msgspec.convert(self.list(), PlainVariables)
+                return msgspec.convert(self.list(), VariablesAnswer)
             case DeleteVariable(name):
                 self.delete([name])
-                return PlainVariables({})
+                return VariablesAnswer({})
 
     def list(self) -> dict[str, Any]:
         shown = {
@@ -378,13 +381,6 @@ class Parcel:
 def _is_widget(value: object) -> bool:
     widgets = sys.modules.get("ipywidgets")  # not loaded: there are none
     return widgets is not None and isinstance(value, widgets.Widget)
-
-
-def _packed(values: dict[str, Any]) -> Packed:
-    try:
-        return pack(values)
-    except CannotShip as error:
-        raise CannotReturn(f"It stays on the node: {error}") from None
 
 
 def _held(number: int) -> Any:

@@ -123,15 +123,17 @@ class Graph:
         are the variables that are no more.
         """
         look = Look(dict(values))
+        suspects: set[int] = set()
         before = [name for name in gone if name in self._roots]
-        before += [n for n, v in values.items() if n in self._roots and not self.has(n, v)]
-        suspects = self._table.numbers.keys() & set().union(*map(self._reach, before))
         unchanged: dict[str, _Root] = {}
         for name, value in values.items():
             root = self._roots.get(name)
             is_known = root is not None and self._is_same(root, value)
-            if root is None or not is_known:
+            if root is None:
                 look.bound.add(name)
+            elif not is_known:
+                look.bound.add(name)
+                before.append(name)
             elif root.is_apart:
                 continue
             if not self._table or type(value) in ATOMS:
@@ -143,7 +145,8 @@ class Graph:
             suspects |= found
             if root is not None and is_known:
                 unchanged[name] = root._replace(digest=digest, reach=found)
-        look.compare(self._table, suspects)
+        suspects.update(*map(self._reach, before))
+        look.compare(self._table, suspects & self._table.numbers.keys())
         self._bind_anew(look)
         for name, root in unchanged.items():
             if name not in look.bound and not look.changed(name):

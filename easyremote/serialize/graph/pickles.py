@@ -18,8 +18,7 @@ from easyremote.serialize.values import (
     Version,
     pickle_with,
     rebuilt,
-    refusal,
-    shielded,
+    shielded_names,
 )
 
 __all__ = ["Pickled", "pickle_graph", "unpickle_graph"]
@@ -61,13 +60,8 @@ def pickle_graph(
     CannotShip
         A variable can't travel; the message names it.
     """
-    big: dict[int, Any] = {}
-    try:
-        values = {name: shielded(value, big) for name, value in variables.items()}
+    with shielded_names(variables, python) as values:
         return Pickled(*pickle_with((values, beside), python, known))
-    except Exception as error:  # any: a __reduce__ is the user's code
-        suspects = [(f"variable {name!r}", name, value) for name, value in variables.items()]
-        raise refusal(suspects, python, error) from error
 
 
 def unpickle_graph(

@@ -58,7 +58,24 @@ def bind(
         space[name] = DeferredName(module, attribute, space) if found is None else found
 
 
-class DeferredModule(types.ModuleType):
+class _Deferred:
+    """What is loaded by the first look at one of its attributes."""
+
+    __slots__ = ()
+
+    def load(self) -> Any:
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _LOOKED_FOR:
+            raise AttributeError(name)
+        return getattr(self.load(), name)
+
+    def __dir__(self) -> Iterable[str]:
+        return dir(self.load())
+
+
+class DeferredModule(_Deferred, types.ModuleType):
     """A module that is imported when it is used first.
 
     Parameters
@@ -94,19 +111,11 @@ class DeferredModule(types.ModuleType):
         _replace(self._space, self, real)
         return real
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _LOOKED_FOR:
-            raise AttributeError(name)
-        return getattr(self.load(), name)
-
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.load(), name, value)
 
     def __delattr__(self, name: str) -> None:
         delattr(self.load(), name)
-
-    def __dir__(self) -> Iterable[str]:
-        return dir(self.load())
 
     def __repr__(self) -> str:
         try:
@@ -121,7 +130,7 @@ class DeferredModule(types.ModuleType):
 DeferredModule.__name__ = DeferredModule.__qualname__ = "module"
 
 
-class DeferredName:
+class DeferredName(_Deferred):
     """A function or class that a remote cell has taken out of a module that is not loaded here."""
 
     def __init__(self, module: str, attribute: str, space: dict[str, Any]) -> None:
@@ -147,11 +156,6 @@ class DeferredName:
         _replace(self._space, self, real)
         return real
 
-    def __getattr__(self, name: str) -> Any:
-        if name in _LOOKED_FOR:
-            raise AttributeError(name)
-        return getattr(self.load(), name)
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.load()(*args, **kwargs)
 
@@ -175,9 +179,6 @@ class DeferredName:
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self.load(),)
-
-    def __dir__(self) -> Iterable[str]:
-        return dir(self.load())
 
     def __repr__(self) -> str:
         try:
