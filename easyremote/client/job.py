@@ -248,7 +248,9 @@ class RemoteJob(Future[T], Generic[T]):
     def started(self, node: str) -> None:
         """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
-        if not self.done():
+        if self.outstanding is not None:
+            self.call_id = self.outstanding.call_id.hex()  # each attempt has an id of its own
+        if not self.done() and not self.running():
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:

@@ -26,8 +26,9 @@ class Deadlines:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self._refuse_hopeless(now)
-        for rested in self._table.nodes.rested(now):
-            self._dispatcher.fill(rested, now)
+        nodes = self._table.nodes
+        for node in (*nodes.rested(now), *nodes.offered_again(now)):
+            self._dispatcher.fill(node, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
 
     def _time_is_up(self, call: GatewayCall, now: float) -> None:

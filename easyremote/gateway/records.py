@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from easyremote.errors import ProtocolError
+from easyremote.options.retries import Retry
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
@@ -133,6 +134,8 @@ class Node:
     #: While it rests: when the rest ends. It gets no calls before.
     rests_until: float = 0.0
     functions: dict[str, Function] = field(default_factory=dict)
+    #: The functions that it has and does not offer, and why.
+    withheld: dict[str, str] = field(default_factory=dict)
     slots: int = 0
     #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
@@ -249,6 +252,7 @@ class GatewayCall:
     #: As in SUBMIT.
     session: str = ""
     origin: str = ""
+    balancing: str = ""
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
     #: While its arguments arrive: when the next bytes are due, and how many had come before that.
@@ -275,6 +279,12 @@ class GatewayCall:
         """Whether it is a generator, on the node where it is."""
         offered = self.node.functions.get(self.function) if self.node is not None else None
         return offered is not None and offered.streams
+
+    @property
+    def retry(self) -> Retry | None:
+        """When it is tried again if it fails, as the node where it is has registered it."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered.retry if offered is not None else None
 
     @property
     def title(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from easyremote.gateway.balancing import Balancer
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import Access, GatewayCall, Node, Target
 
@@ -27,6 +28,8 @@ class Scheduler:
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
+        #: Chooses where a function, or its caller, has another strategy than the default.
+        self._balancer = Balancer()
         #: By node id ("" for any node), so that a node looks only at what it may take.
         self._queues: dict[str, dict[Wanted, Queue]] = {}
 
@@ -54,6 +57,11 @@ class Scheduler:
         if node_id:
             node = self._nodes.get(node_id)
             return node if node is not None and node.has_room(call) else None
+        strategy = call.balancing or self._nodes.strategies.get(function, "")
+        if strategy:
+            nodes = self._nodes.in_turn(function, access)
+            with_room = (node for node in nodes if node.has_room(call))
+            return self._balancer.choose(strategy, function, with_room)
         best: Node | None = None
         compared = 0
         for node in self._nodes.in_turn(function, access):

@@ -9,7 +9,7 @@ from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import Access, ClientLink, Node
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Dispatch,

@@ -25,7 +25,7 @@ class Farm:
     def node(self, node_id: str, *functions: Function | str, slots: int = 1) -> Node:
         node = self.nodes.welcome(Hello((1, 0), "node", "", node_id, b"i" * 16), Link(0.0), 0.0)
         offered = tuple(Function(each) if isinstance(each, str) else each for each in functions)
-        self.nodes.offer(node, Register(offered, slots))
+        self.nodes.offer(node, Register(offered, slots), 0.0)
         node.has_resumed = True
         return node
 

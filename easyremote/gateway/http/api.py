@@ -33,7 +33,8 @@ from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import PUBLIC, principal_of
 from easyremote.gateway.records import Access, ClientLink, Principal
 from easyremote.logs import about
-from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
