@@ -28,7 +28,7 @@ from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
 from easyremote.events import Event, Stream, decode
 from easyremote.packing import pack
 from easyremote.protocol.answers import OutstandingCall
-from easyremote.protocol.builtins import CALL, INPUT
+from easyremote.protocol.builtins import CALL, EXPLAIN, INPUT
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.requests import InputReply
 from easyremote.protocol.streams import Buffer
@@ -177,6 +177,41 @@ class RemoteJob(Future[T], Generic[T]):
         submit = Submit(0, call_id, self.node_id, INPUT, Payload(), self.call_id)
         self._line.submit(told, submit, (body,), len(body))
         return told
+
+    def explain(self, timeout: float = 10.0) -> str:
+        """How the call stands at this moment, in one sentence: why it waits, and how long yet.
+
+        Parameters
+        ----------
+        timeout
+            Seconds in which the gateway has to answer.
+
+        Raises
+        ------
+        CallTimeout
+            The gateway has not answered.
+
+        Examples
+        --------
+        >>> job.explain()                                                # doctest: +SKIP
+        '3rd of 5 for gpu-node, about 4 min (train() of key lab-1, 3 x fit() of key lab-2)'
+        """
+        if self.done():
+            _, error = self._outcome()
+            return "it is over, and has a value" if error is None else f"it is over: {error}"
+        if not self._line.is_open:
+            return (
+                "the gateway is out of reach at the moment; the call is sent again when it is back"
+            )
+        call_id = new_call_id()
+        asked = RemoteJob[str](self._line, EXPLAIN, call_id, "msgpack")
+        body = pack(None)
+        submit = Submit(0, call_id, "", EXPLAIN, Payload(), self.call_id, timeout=timeout)
+        self._line.submit(asked, submit, (body,), len(body))
+        return asked.result() or (
+            "it is not at the gateway: it waits here until others of this client are over, or it "
+            "has just ended"
+        )
 
     @property
     def received(self) -> tuple[int, int]:

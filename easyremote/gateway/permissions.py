@@ -11,7 +11,6 @@ from typing import Final
 
 from easyremote.gateway.records import GatewayCall, Principal
 from easyremote.identity import Kind
-from easyremote.protocol.builtins import is_builtin
 
 #: May call registered functions.
 FUNCTIONS: Final = "functions"
@@ -47,5 +46,5 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
     decided by what each node has registered (`Access`).
     """
     if action is Action.START:
-        return (CODE if is_builtin(call.function) else FUNCTIONS) in principal.scopes
+        return (CODE if call.is_code else FUNCTIONS) in principal.scopes
     return call.owner == principal.key_id

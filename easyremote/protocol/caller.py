@@ -32,6 +32,7 @@ from easyremote.errors import (
 )
 from easyremote.packing import pack
 from easyremote.protocol.answers import Answers, OutstandingCall, Sink
+from easyremote.protocol.builtins import OF_GATEWAY
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -115,6 +116,8 @@ class Caller:
             heapq.heappush(self._deadlines, (call.deadline, call.call))
         self._unsent.append(call)
         self._send_more(now)
+        if self._unsent and submit.function in OF_GATEWAY:
+            self._send_question(call, now)
         return call
 
     def cancel(self, call: OutstandingCall, *, kill: bool = False) -> None:
@@ -265,6 +268,12 @@ class Caller:
         while self._unsent and self._sent < self._max_calls:
             if not (call := self._unsent.popleft()).is_over:
                 self._send(call, now)
+
+    def _send_question(self, call: OutstandingCall, now: float) -> None:
+        """Send what the gateway answers itself, however many calls wait here: it takes no place."""
+        if self._link is not None and not self._is_leaving and self._unsent[-1] is call:
+            self._unsent.pop()
+            self._send(call, now)
 
     def _send(self, call: OutstandingCall, now: float) -> None:
         link = self._link
