@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -34,7 +34,7 @@ from easyremote.protocol.requests import InputReply
 from easyremote.protocol.streams import Buffer
 from easyremote.times import check_seconds
 
-__all__ = ["RemoteJob", "map_calls"]
+__all__ = ["RemoteJob", "deadline_of"]
 
 T = TypeVar("T")
 
@@ -283,7 +283,9 @@ class RemoteJob(Future[T], Generic[T]):
     def started(self, node: str) -> None:
         """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
-        if not self.done():
+        if self.outstanding is not None:
+            self.call_id = self.outstanding.call_id.hex()  # each attempt has an id of its own
+        if not self.done() and not self.running():
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:
@@ -321,7 +323,7 @@ class RemoteJob(Future[T], Generic[T]):
         return accepted_encodings(self.function, self.encoding)
 
     def _wait(self, timeout: float | None) -> None:
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._line.check_may_wait()
@@ -388,29 +390,7 @@ def print_shown(event: Event) -> None:
         print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
-def map_calls(
-    start: Callable[..., RemoteJob[T]], iterables: tuple[Iterable[Any], ...], timeout: float | None
-) -> Iterator[T]:
-    """Start a call for each item, at the same time; their results in order, as `Executor.map`.
-
-    Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
-    now and for all of them.
-    """
-    deadline = _deadline(timeout)
-    jobs = [start(*args) for args in zip(*iterables, strict=False)]
-    return _results(jobs, deadline)
-
-
-def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
-    try:
-        for job in jobs:
-            yield job.result(None if deadline is None else max(deadline - time.monotonic(), 0))
-    finally:
-        for job in jobs:
-            job.cancel()
-
-
-def _deadline(timeout: float | None) -> float | None:
+def deadline_of(timeout: float | None) -> float | None:
     """When so many seconds from now are over."""
     if timeout is None:
         return None

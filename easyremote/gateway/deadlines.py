@@ -27,8 +27,9 @@ class Deadlines:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self._refuse_hopeless(now)
-        declined, self._table.queues.declined = self._table.queues.declined, set()
-        for node in [*self._table.nodes.rested(now), *declined]:
+        nodes, queues = self._table.nodes, self._table.queues
+        declined, queues.declined = queues.declined, set()
+        for node in (*nodes.rested(now), *nodes.offered_again(now), *declined):
             self._dispatcher.fill(node, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
 

@@ -34,7 +34,7 @@ from easyremote.protocol.builtins import (
     WATCH,
     is_builtin,
 )
-from easyremote.protocol.caller import pack_error
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.messages import (
     Cancel,
     Event,
@@ -236,8 +236,8 @@ def _call_id(text: str) -> bytes:
 
 
 def _describe_function(node: Node, function: Function) -> FunctionInfo:
-    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:]}
-    return FunctionInfo(node.node_id, **told)
+    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:-1]}
+    return FunctionInfo(node.node_id, **told, needs=str(function.requirements or ""))
 
 
 def _describe_node(node: Node, now: float) -> NodeInfo:
@@ -265,4 +265,5 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         received=machine.received if machine.received >= 0 else None,
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),
+        withheld=dict(node.withheld),
     )

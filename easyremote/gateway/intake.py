@@ -114,6 +114,7 @@ class Intake:
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.balancing = message.balancing
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:

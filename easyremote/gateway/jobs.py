@@ -6,9 +6,10 @@ what runs comes first. ``tests/gateway/test_jobs.py`` proves it.
 
 from __future__ import annotations
 
+from easyremote.gateway.callers import Principal
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.recent import EndedCall, Recent
-from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.explain import Standing, standings
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, is_builtin

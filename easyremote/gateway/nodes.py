@@ -5,14 +5,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
+from easyremote.gateway.callers import Access, Target
+from easyremote.gateway.records import LOST_AFTER, Node
 from easyremote.gateway.scheduling.rota import Rota
+from easyremote.options.spelling import did_you_mean
+from easyremote.options.strategies import ONE_NODE
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Hello, Register, Resources
+from easyremote.protocol.messages import (
+    Function,
+    Hello,
+    NotOffered,
+    Register,
+    Resources,
+    Withheld,
+)
 
 _log = logging.getLogger("easyremote.gateway")
 
@@ -44,6 +53,12 @@ class Nodes:
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
+        #: The node to which a name belongs, where that was asked for; it may have gone since.
+        self._owners: dict[str, Node] = {}
+        #: The nodes that don't offer a function because its name belongs to another node.
+        self._deprived: set[Node] = set()
+        #: How calls are spread, by function, where a node said so.
+        self.strategies: dict[str, str] = {}
         #: Called with a node that has come, has gone, or offers something else.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -68,18 +83,63 @@ class Nodes:
         node.resources = None
         return node
 
-    def offer(self, node: Node, message: Register) -> None:
+    def offer(self, node: Node, message: Register, now: float) -> None:
         """Replace what the node offers."""
         self._withdraw(node)
-        node.functions = {function.name: function for function in message.functions}
-        node.runs = {name: node.runs[name] for name in node.functions if name in node.runs}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        self._take_offer(node, now)
+
+    def _take_offer(self, node: Node, now: float) -> None:
+        """Offer what the node said, without the names that belong to another node."""
+        said = node.said.functions
+        taken = {each.name: why for each in said if (why := self._taken(node, each, now))}
+        node.functions = {each.name: each for each in said if each.name not in taken}
+        node.runs = {name: node.runs[name] for name in node.functions if name in node.runs}
+        node.withheld = {each.name: each.why for each in node.said.withheld} | taken
+        if (taken or node in self._deprived) and node.link is not None:
+            node.link.send(NotOffered(tuple(Withheld(*each) for each in taken.items())))
+        (self._deprived.add if taken else self._deprived.discard)(node)
         for key in self._keys(node):
             self._offers.setdefault(key, Rota()).add(node)
+        for name, each in node.functions.items():
+            if each.balancing not in ("", ONE_NODE):
+                self.strategies[name] = each.balancing
+            elif self.strategies:
+                self.strategies.pop(name, None)  # the newest word counts
         self.changed(node)
+
+    def _taken(self, node: Node, function: Function, now: float) -> str:
+        """Why another node, which was here first, keeps this node from a name; empty if none does.
+
+        A name that nobody has, and that is to belong to one node, belongs to this one from now on.
+        """
+        name = function.name
+        owner = self._owners.get(name)
+        if owner is not None and owner is not node and _holds(owner, name, now):
+            return f"it belongs to {owner.node_id!r} (registered there with load_balancing=False)"
+        if function.balancing != ONE_NODE:
+            return ""
+        first = next((each for each in self if each is not node and _holds(each, name, now)), None)
+        if first is not None:
+            return f"{first.node_id!r} has it, too (registered here with load_balancing=False)"
+        self._owners[name] = node
+        return ""
+
+    def offered_again(self, now: float) -> list[Node]:
+        """Offer what was withheld for the sake of a node that has it no more; those who gain it."""
+        gained = []
+        for node in list(self._deprived):
+            if node.online and any(
+                each.name in node.withheld and not self._taken(node, each, now)
+                for each in node.said.functions
+            ):
+                self._withdraw(node)
+                self._take_offer(node, now)
+                gained.append(node)
+        return gained
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
@@ -245,9 +305,10 @@ class Nodes:
         )
         if last is None or access is not Access.LINK:
             return self.no_such_function(function, None, access)
+        withheld = _withheld(function, [node for node in self if node.online])
         return NodeOffline(
             f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
-            "offline. Start it again.",
+            f"offline. Start it again.{f' ({withheld}.)' if withheld else ''}",
             node_id=last.node_id,
         )
 
@@ -260,7 +321,7 @@ class Nodes:
                 f"Start one: python -m easyremote.node --node-id {node_id}"
             )
         return NotFound(
-            f"There is no node {node_id!r}.{_did_you_mean(node_id, online)} "
+            f"There is no node {node_id!r}.{did_you_mean(node_id, online)} "
             f"Online: {', '.join(online)}."
         )
 
@@ -274,6 +335,9 @@ class Nodes:
             {name for place in places for name in place.functions if not is_builtin(name)}
         )
         where = f"Node {node.node_id!r}" if node is not None else "No node online"
+        withheld = _withheld(function, places)
+        if withheld:
+            return NotFound(f"{withheld}.")
         if is_builtin(function) and node is None:
             return NotFound(
                 "No node online runs cells or shipped functions. Start one that does: "
@@ -288,9 +352,19 @@ class Nodes:
         if node is None:
             has = f"There are: {', '.join(names)}." if names else "There are none at all."
         offers = "has no function" if node is not None else "has a function"
-        return NotFound(f"{where} {offers} {function!r}.{_did_you_mean(function, names)} {has}")
+        return NotFound(f"{where} {offers} {function!r}.{did_you_mean(function, names)} {has}")
 
 
-def _did_you_mean(word: str, words: list[str]) -> str:
-    close = get_close_matches(word, words, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+def _holds(node: Node, function: str, now: float) -> bool:
+    """Whether a node offers a function, or is expected back and did."""
+    return function in node.functions and not node.is_gone(now)
+
+
+def _withheld(function: str, nodes: Iterable[Node]) -> str:
+    """Why these nodes, which have a function, don't offer it."""
+    reasons = (
+        f"{node.node_id} has {function}(), but {node.withheld[function]}"
+        for node in nodes
+        if function in node.withheld
+    )
+    return "; ".join(reasons)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.gateway.callers import Principal
+from easyremote.gateway.records import GatewayCall
 from easyremote.identity import Kind
 
 #: May call registered functions.

@@ -7,63 +7,18 @@ They point at one another, so they live in one module. What happens to them is d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from easyremote.errors import ProtocolError
+from easyremote.gateway.callers import Access, Principal, Target, Wanted
 from easyremote.gateway.scheduling.estimates import UNKNOWN, smoothed
 from easyremote.gateway.scheduling.fairness import FairShare
+from easyremote.options.retries import Retry
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
 from easyremote.protocol.streams import Relay
-
-
-class Access(Enum):
-    """How a caller came in; a node's own registration decides whether it may call a function."""
-
-    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
-    __hash__ = object.__hash__
-
-    #: By a link of its own, with a client key: everything that a node offers.
-    LINK = "link"
-    #: By HTTP with a client key: what the node made public.
-    HTTP = "http"
-    #: By HTTP without a key: what the node made public and asks no key for.
-    PUBLIC = "public"
-
-    def allows(self, function: Function) -> bool:
-        """Whether this caller may call a function that a node registered like this."""
-        if self is Access.LINK:
-            return True
-        return function.public and (self is Access.HTTP or not function.auth_required)
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who somebody is, as the gateway knows it; what that allows is decided in ``permissions.py``.
-
-    Parameters
-    ----------
-    key_id
-        Of the key that was shown. Calls belong to it.
-    name
-        Whose key it is, for people.
-    scopes
-        What the key is good for.
-    """
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-
-
-#: (node id or "" for any, function, who asks)
-Target = tuple[str, str, Access]
-#: What calls wait for that find room on a node together, or find none: their target, and whether
-#: arguments are still to come.
-Wanted = tuple[str, str, Access, bool]
 
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
@@ -136,6 +91,8 @@ class Node:
     #: While it rests: when the rest ends. It gets no calls before.
     rests_until: float = 0.0
     functions: dict[str, Function] = field(default_factory=dict)
+    #: The functions that it has and does not offer, and why.
+    withheld: dict[str, str] = field(default_factory=dict)
     slots: int = 0
     #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
@@ -282,6 +239,7 @@ class GatewayCall:
     #: As in SUBMIT.
     session: str = ""
     origin: str = ""
+    balancing: str = ""
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
     #: While its arguments arrive: when the next bytes are due, and how many had come before that.
@@ -320,6 +278,12 @@ class GatewayCall:
         """Whether it is a generator, on the node where it is."""
         offered = self.node.functions.get(self.function) if self.node is not None else None
         return offered is not None and offered.streams
+
+    @property
+    def retry(self) -> Retry | None:
+        """When it is tried again if it fails, as the node where it is has registered it."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered.retry if offered is not None else None
 
     @property
     def title(self) -> str:

@@ -66,8 +66,9 @@ class Returns:
 
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""
-        self._nodes.offer(node, message)
-        self._dispatcher.fill(node, now)
+        self._nodes.offer(node, message, now)
+        for each in (node, *self._nodes.offered_again(now)):
+            self._dispatcher.fill(each, now)
 
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
@@ -85,7 +86,7 @@ class Returns:
             call.began = call.began or now
             node.began()
         if call.client is not None:
-            call.client.link.send(Started(call.client_number, node.node_id))
+            call.client.link.send(Started(call.client_number, node.node_id, call.retry))
 
     def event(self, node: Node, message: Event, now: float) -> None:
         """Pass an event on to the client, if it is connected."""
@@ -122,6 +123,7 @@ class Returns:
             return
         message.payload = node.link.pass_on(message.payload, call.client.link)
         message.call = call.client_number
+        message.retry = call.retry if message.code else None
         call.client.link.send(message)
 
     def handed_back(self, node: Node, message: HandBack, now: float) -> None:

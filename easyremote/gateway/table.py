@@ -16,12 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
+from easyremote.gateway.callers import Target
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import GatewayCall, Target
+from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.logs import about
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
-from easyremote.protocol.caller import pack_error
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.messages import Finished, HandBack, Payload
 
@@ -136,12 +137,14 @@ class CallTable:
         if call.state in WAITING:
             self.queues.remove(call)
         call.code, call.seconds = error.code, now - call.began if call.began else 0.0
+        retry = call.retry
         self.advance(call, event, now)
         call.leave_node()
         call.drop_arguments()
         call.suspect_until = 0.0
         may_have_run = event is CallEvent.GIVEN_UP
         call.outcome = failed(call.client_number, error, may_have_run=may_have_run)
+        call.outcome.retry = retry
         if call.client is not None:
             call.client.link.send(call.outcome)
         elif call.hold < 0:

@@ -63,6 +63,7 @@ class NodeRow(msgspec.Struct):
     installs: bool = False  # packages, for a session
     session_idle: float | None = None  # seconds after which an unused session is ended
     processes: int | None = None  # shipped functions of one key at a time
+    withheld: dict[str, str] = {}  # functions that it has and does not offer, and why
 
 
 class JobRow(msgspec.Struct):

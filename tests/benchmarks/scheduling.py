@@ -16,7 +16,8 @@ import tracemalloc
 from collections.abc import Callable
 from itertools import cycle, islice
 
-from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.callers import Access
+from easyremote.gateway.records import GatewayCall
 from tests.gateway.scheduling.farm import Farm, Machine, jain, keep_busy
 
 ROUNDS = 5

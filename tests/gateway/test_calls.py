@@ -6,7 +6,8 @@ import pytest
 
 from easyremote.gateway.nodes import RETURN
 from easyremote.gateway.records import LOST_AFTER
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, unpack_error
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,

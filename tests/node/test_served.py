@@ -19,7 +19,7 @@ from easyremote.node.policy import NodePolicy
 from easyremote.node.registered.runner import Runner
 from easyremote.node.served import ServedNode
 from easyremote.protocol.builtins import BUILTINS, OF_NODES
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import (
     Cancel,
     Dispatch,

@@ -13,7 +13,7 @@ from easyremote.protocol.callee import (
     Callee,
     LocalCall,
 )
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import (

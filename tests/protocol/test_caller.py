@@ -12,9 +12,8 @@ from easyremote.protocol.caller import (
     GRACE,
     RECONNECT_LIMIT,
     Caller,
-    pack_error,
-    unpack_error,
 )
+from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.frames import chunk_header
 from easyremote.protocol.messages import (
     INLINE_LIMIT,

@@ -6,7 +6,10 @@ depend on how many nodes are full. ``tests/gateway/scheduling/test_rota.py`` pro
 
 from __future__ import annotations
 
-from easyremote.gateway.records import Access, Node
+from collections.abc import Iterator
+
+from easyremote.gateway.callers import Access
+from easyremote.gateway.records import Node
 
 __all__ = ["Bag", "Rota"]
 
@@ -43,7 +46,7 @@ class Bag:
 class Rota:
     """The nodes that offer one function to one kind of caller."""
 
-    __slots__ = ("every", "ready", "slots")
+    __slots__ = ("_next", "every", "ready", "slots")
 
     def __init__(self) -> None:
         self.every = Bag()
@@ -51,6 +54,7 @@ class Rota:
         self.ready = Bag()
         #: How many slots all of them have.
         self.slots = 0
+        self._next = 0
 
     def add(self, node: Node) -> None:
         """A node offers the function from now on."""
@@ -64,6 +68,13 @@ class Rota:
         if node in self.ready:
             self.ready.remove(node)
         self.slots -= node.slots
+
+    def in_turn(self) -> Iterator[Node]:
+        """Yield each node once; start behind the node at which the last caller stopped."""
+        start, count = self._next, len(self.every)
+        for place in range(start, start + count):
+            self._next = (place + 1) % count
+            yield self.every.nodes[place % count]
 
     def set_aside(self, node: Node) -> None:
         """The node has no room: compare it no more until `put_back`."""

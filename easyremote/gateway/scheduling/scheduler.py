@@ -12,8 +12,10 @@ import heapq
 import random
 from collections.abc import Iterator
 
+from easyremote.gateway.balancing import Balancer
+from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import GatewayCall, Node, Target, Wanted
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import SMOOTHING, Estimates
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
@@ -44,6 +46,8 @@ class Scheduler:
         #: Nodes with room that left a call to quicker ones; they are asked again after a while.
         self.declined: set[Node] = set()
         self._random = random.Random(seed)
+        #: Chooses where a function, or its caller, has another strategy than the default.
+        self._balancer = Balancer()
 
     # -- a call that comes -------------------------------------------------------------------------
 
@@ -59,6 +63,10 @@ class Scheduler:
         rota = self._nodes.rota(function, access)
         if rota is None:
             return None
+        strategy = call.balancing or self._nodes.strategies.get(function, "")
+        if strategy:
+            with_room = (node for node in rota.in_turn() if node.has_room(call))
+            return self._balancer.choose(strategy, function, with_room)
         best = self._best(rota, call)
         if best is not None and self._is_left_to_others(call, best, now):
             return None

@@ -11,7 +11,8 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from easyremote.gateway.records import GatewayCall, Target, Wanted
+from easyremote.gateway.callers import Target, Wanted
+from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import is_builtin
 
 __all__ = ["Line", "Waiting", "wanted"]

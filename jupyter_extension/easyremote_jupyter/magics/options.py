@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
 from easyremote.client.executor import KEEP
-from easyremote.client.targets import ANY, NODE_VARIABLE, did_you_mean, parse_where
+from easyremote.client.targets import ANY, NODE_VARIABLE, parse_where
 from easyremote.errors import UsageError
+from easyremote.options.spelling import did_you_mean
 from easyremote.times import is_time
 from easyremote_jupyter.magics.requirements import parse_with
 

@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import Access, GatewayCall, Node
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.protocol.call import CallState
 from easyremote.protocol.link import Link
@@ -62,7 +63,7 @@ class Farm:
     ) -> Node:
         node = self.nodes.welcome(Hello((1, 0), "node", "", node_id, b"i" * 16), Link(0.0), 0.0)
         offered = tuple(Function(each) if isinstance(each, str) else each for each in functions)
-        self.nodes.offer(node, Register(offered or (Function("f"),), slots))
+        self.nodes.offer(node, Register(offered or (Function("f"),), slots), self.now)
         node.has_resumed = True
         self.machines[node] = machine or Machine()
         return node

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from easyremote.gateway.records import Access, Node
+from easyremote.gateway.callers import Access
+from easyremote.gateway.records import Node
 from easyremote.gateway.scheduling.rota import Rota
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.callers import Access
+from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.waiting import Waiting, wanted
 
 
