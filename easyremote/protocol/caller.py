@@ -113,7 +113,9 @@ class Caller:
         if submit.timeout:
             call.deadline = now + submit.timeout + GRACE
             heapq.heappush(self._deadlines, (call.deadline, call.call))
-        self._unsent.append(call)
+        # What the gateway answers itself takes no place there, so it waits for none.
+        is_question = submit.function in OF_GATEWAY
+        (self._unsent.appendleft if is_question else self._unsent.append)(call)
         self._send_more(now)
         return call
 
@@ -260,12 +262,10 @@ class Caller:
     def _send_more(self, now: float) -> None:
         if self._link is None or self._is_leaving:
             return
-        while self._unsent and self._sent < self._max_calls:
-            if not (call := self._unsent.popleft()).is_over:
+        unsent = self._unsent
+        while unsent and (self._sent < self._max_calls or unsent[0].submit.function in OF_GATEWAY):
+            if not (call := unsent.popleft()).is_over:
                 self._send(call, now)
-        # A question to the gateway takes no place there: it does not wait behind calls.
-        if self._unsent and self._unsent[-1].submit.function in OF_GATEWAY:
-            self._send(self._unsent.pop(), now)
 
     def _send(self, call: OutstandingCall, now: float) -> None:
         link = self._link
@@ -316,8 +316,7 @@ class Caller:
                 what = f"{call.submit.function}()"
                 self._end(call, CallLost(f"The node of {what} began the call, then gave it back."))
             else:
-                call.submit.age = 0.0
-                call.sent = None
+                call.submit.age, call.sent = 0.0, None
                 self._sent -= 1
                 if call.cancelling is not None:
                     self._end(call, CallCancelled("The call was cancelled before it began."))
