@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from easyremote.options.requirements import Requirements
 from easyremote.protocol.messages import Function
 
 
@@ -53,6 +54,6 @@ class Principal:
 
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
-#: What calls wait for that find room on a node together, or find none: their target, and whether
-#: arguments are still to come.
-Wanted = tuple[str, str, Access, bool]
+#: What calls wait for that find room on a node together, or find none: their target, whether
+#: arguments are still to come, and what they need; of cells, the session.
+Wanted = tuple[str, str, Access, bool, Requirements | str | None]

@@ -114,7 +114,7 @@ class Intake:
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
-        call.balancing = message.balancing
+        call.balancing, call.needs = message.balancing, message.needs
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
@@ -171,7 +171,7 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        return self._nodes.refusal(call.target, now)
+        return self._nodes.refusal(call.target, now) or self._nodes.never(call, now)
 
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:

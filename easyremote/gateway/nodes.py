@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
 from easyremote.gateway.callers import Access, Target
-from easyremote.gateway.records import LOST_AFTER, Node
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.scheduling.holdings import never
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.options.spelling import did_you_mean
 from easyremote.options.strategies import ONE_NODE
@@ -189,6 +190,8 @@ class Nodes:
             assert node.busy == len(in_slots)
             assert abs(node.owed - sum(call.charged for call in in_slots)) < 1e-6
             assert node.arriving <= set(node.calls.values())
+            holding = {call.number for call in [*held, *node.arriving] if node.needs_of(call)}
+            assert set(node.held.calls) == holding, node.node_id
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -256,6 +259,16 @@ class Nodes:
                 node_id=node_id,
             )
         return self.no_such_function(function, node, access)
+
+    def never(self, call: GatewayCall, now: float) -> NotFound | None:
+        """Why no node can ever give what a call needs; None where one can, or may."""
+        if call.needs is None:
+            return None
+        node_id, function, access = call.target
+        named = self._nodes.get(node_id)
+        nodes = [named] if named is not None else self
+        able = (node for node in nodes if node.may_take(function, access, now))
+        return never(call.needs, ((node.node_id, node.said) for node in able if node.functions))
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
         """The answer about a node, or a function of any node, that is not here; None to wait."""

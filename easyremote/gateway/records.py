@@ -12,6 +12,8 @@ from easyremote.errors import ProtocolError
 from easyremote.gateway.callers import Access, Principal, Target, Wanted
 from easyremote.gateway.scheduling.estimates import UNKNOWN, smoothed
 from easyremote.gateway.scheduling.fairness import FairShare
+from easyremote.gateway.scheduling.holdings import Holdings
+from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
@@ -111,6 +113,10 @@ class Node:
     lag: float | None = None
     #: Whose turn it is here.
     share: FairShare = field(default_factory=FairShare)
+    #: What the calls here hold of its machine.
+    held: Holdings = field(default_factory=Holdings)
+    #: A call that has waited long for what it needs: no other gets any of that before it.
+    kept_for: GatewayCall | None = None
     #: The functions for which it is set aside, because it had no room for them; and who asked.
     aside: set[tuple[str, Access]] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
@@ -152,6 +158,9 @@ class Node:
             return False
         # A call whose arguments are still to come needs a place among those that are arriving.
         arriving = self.arriving if call.arguments is not None else ()
+        needs = call.needs or offered.requirements
+        if needs is not None and not self._is_free(call, needs):
+            return False
         limit = offered.max_concurrency
         if limit:
             coming = sum(each.function == function for each in arriving)
@@ -166,6 +175,18 @@ class Node:
         # Quick calls are sent ahead of free slots.
         is_quick = self.runs.get(function, UNKNOWN) < QUICK
         return is_quick and taken < self.slots + AHEAD and self.owed < AHEAD * QUICK
+
+    def needs_of(self, call: GatewayCall) -> Requirements | None:
+        """What a call needs here, and holds."""
+        offered = self.functions.get(call.target[1])
+        return call.needs or (offered.requirements if offered is not None else None)
+
+    def _is_free(self, call: GatewayCall, needs: Requirements) -> bool:
+        """Whether what a call needs is free, and not kept for another one."""
+        kept = self.kept_for
+        if kept is not None and kept is not call and kept.want is not None:
+            return False
+        return self.held.short_of(needs, self.said, self.resources) is None
 
     @property
     def is_full(self) -> bool:
@@ -240,6 +261,7 @@ class GatewayCall:
     session: str = ""
     origin: str = ""
     balancing: str = ""
+    needs: Requirements | None = None
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
     #: While its arguments arrive: when the next bytes are due, and how many had come before that.
@@ -333,7 +355,8 @@ class GatewayCall:
     def arguments_came(self) -> None:
         """The last byte of the arguments that its node waits for has passed: take a slot."""
         if self.node is not None and self in self.node.arriving:
-            self.free_slot()
+            self.node.arriving.remove(self)
+            self.arguments_by = 0.0
             self.occupies = True
             self.node.occupy(self)
 
@@ -341,6 +364,8 @@ class GatewayCall:
         """Give its slot, or its place among the arriving, back; False where it had neither."""
         node = self.node
         assert node is not None, "only a call on a node has a slot"
+        if node.held.calls:
+            node.held.release(self)
         if self.occupies:
             self.occupies = False
             node.release(self)

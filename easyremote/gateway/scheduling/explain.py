@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from easyremote.gateway.records import GatewayCall, Node
-from easyremote.gateway.scheduling.outlook import LOOKED_AT, Turn, turns
+from easyremote.gateway.scheduling.outlook import LOOKED_AT, NAMED, Turn, named, turns
 from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.call import WAITING, CallState
@@ -84,7 +84,33 @@ def _queued(queues: Scheduler, call: GatewayCall, turn: Turn) -> str:
         return f"after more than {LOOKED_AT} of {turn.of} for {place}{_names(turn)}"
     when = f", about {in_words(turn.seconds)}" if turn.seconds else ""
     stands = f"{_ordinal(turn.position)} of {turn.of} for {place}"
+    if short := _short_of(queues, call):
+        return f"{short}; {stands}"
     return f"{stands}{when}{_names(turn)}{_held_up(queues, call)}"
+
+
+def _short_of(queues: Scheduler, call: GatewayCall) -> str:
+    """What there is too little of, on each node that could run it; empty where one has enough."""
+    needed, nodes = "", []
+    for node in queues.takers(call):
+        needs = node.needs_of(call)
+        free = None if needs is None else node.held.short_of(needs, node.said, node.resources)
+        if free is None:
+            kept = node.kept_for
+            if kept is None or kept is call or kept.want is None or needs is None:
+                return ""
+            nodes.append(f"{node.node_id} keeps it for {named(kept)}, which has waited longer")
+            continue
+        needed = f"needs {free}"
+        holders = [
+            f"{named(held.call)} holds {free.show(amount)}"
+            for held in node.held.calls.values()
+            if (amount := free.held_by(held.needs))
+        ]
+        by = f" ({', '.join(holders[:NAMED])})" if holders else ""
+        has = f"{free.show(free.free)} of {free.show(free.total)} free"
+        nodes.append(f"{node.node_id} has {has}{by}")
+    return f"{needed or 'needs what is kept'}: {', '.join(nodes[:NAMED])}" if nodes else ""
 
 
 def _held_up(queues: Scheduler, call: GatewayCall) -> str:

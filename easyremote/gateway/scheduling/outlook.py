@@ -17,7 +17,7 @@ from easyremote.gateway.scheduling.scheduler import FEW, Scheduler
 from easyremote.gateway.scheduling.waiting import Line
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 
-__all__ = ["LOOKED_AT", "Turn", "turns"]
+__all__ = ["LOOKED_AT", "NAMED", "Turn", "named", "turns"]
 
 #: How many calls are looked at before a place is said to be "after more than so many".
 LOOKED_AT = 1000
@@ -102,7 +102,7 @@ class _Queue:
     def _size(self) -> int:
         return sum(
             count
-            for (node_id, function, _, _), count in self._queues.waiting.counts.items()
+            for (node_id, function, *_), count in self._queues.waiting.counts.items()
             if node_id in ("", self._node_id)
             and is_builtin(function) == self._is_code
             and self._offers(function)

@@ -19,6 +19,7 @@ from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import SMOOTHING, Estimates
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
+from easyremote.protocol.builtins import CELL
 
 __all__ = ["FEW", "Scheduler"]
 
@@ -32,6 +33,8 @@ TRIES = 16
 UNTRIED = 0.9
 #: No call waits for a quicker node where it would run for less than so many seconds.
 WORTH_WAITING = 0.1
+#: After so many seconds a call that needs much of a machine is not passed by smaller ones any more.
+PATIENCE = 30.0
 
 _NOBODY: dict[str, Line] = {}
 
@@ -172,9 +175,13 @@ class Scheduler:
         room: dict[Wanted, bool] = {}
 
         def fits(call: GatewayCall, want: Wanted) -> bool:
-            if want not in room:
-                room[want] = node.has_room(call) and not self._is_left_to_others(call, node, now)
-            return room[want]
+            if want in room and call.function != CELL:  # cells of one session need this and that
+                return room[want]
+            has_room = node.has_room(call) and not self._is_left_to_others(call, node, now)
+            if not has_room and now - call.created > PATIENCE:
+                self._keep(node, call)
+            room[want] = has_room
+            return has_room
 
         share = node.share
         share.age(now)
@@ -185,6 +192,14 @@ class Scheduler:
             if found is not None:
                 return found
         return None
+
+    @staticmethod
+    def _keep(node: Node, call: GatewayCall) -> None:
+        """Keep what a node has for a call that needs more of it than is free now."""
+        kept, needs = node.kept_for, node.needs_of(call)
+        is_kept = kept is not None and kept.want is not None
+        if needs is not None and node.held.calls and not is_kept:
+            node.kept_for = call
 
     def _lines(self, node: Node) -> list[tuple[str, Line]]:
         """The lines from which this node may take a call, with their keys."""
@@ -215,11 +230,15 @@ class Scheduler:
 
     def dispatched(self, call: GatewayCall, node: Node, now: float) -> None:
         """A call goes to a node: its key is charged what the call will probably take."""
-        if call.is_code:
-            return
-        seconds = node.runs.get(call.target[1])
+        function = call.target[1]
+        needs = call.needs or node.functions[function].requirements
+        if needs is not None:
+            node.held.hold(call, needs, node.said)
+        elif call.is_code:
+            return  # it holds nothing that others wait for
+        seconds = node.runs.get(function)
         if seconds is None:
-            seconds = self.estimates.of(call.target[1])
+            seconds = self.estimates.of(function)
         call.charged = seconds
         if node.busy < node.slots:
             call.placed = now
@@ -227,7 +246,7 @@ class Scheduler:
 
     def finished(self, call: GatewayCall, node: Node, seconds: float, now: float) -> None:
         """A call ran for so long: its key is charged that, and others are expected to run so."""
-        if call.is_code:
+        if call.is_code and call.needs is None:
             return
         node.share.correct(call.owner, seconds - call.charged)
         if call.placed:

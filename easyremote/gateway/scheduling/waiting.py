@@ -13,15 +13,21 @@ from collections.abc import Callable, Iterator
 
 from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.records import GatewayCall
-from easyremote.protocol.builtins import is_builtin
+from easyremote.protocol.builtins import CELL, is_builtin
 
 __all__ = ["Line", "Waiting", "wanted"]
 
 
 def wanted(call: GatewayCall) -> Wanted:
-    """What a call waits for. Those whose arguments are still to come must not block the others."""
+    """What a call waits for.
+
+    Calls whose arguments are still to come must not block the others. But the cells of a session
+    keep their order, whatever each of them carries and needs.
+    """
     node_id, function, access = call.target
-    return node_id, function, access, call.arguments is not None
+    if function == CELL:
+        return node_id, function, access, False, call.session
+    return node_id, function, access, call.arguments is not None, call.needs
 
 
 class Line:
