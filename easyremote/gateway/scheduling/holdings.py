@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from easyremote.errors import NotFound
-from easyremote.options.requirements import Machine, Requirements, lacks, show_size
-from easyremote.protocol.messages import Gpu, Resources
+from easyremote.options.requirements import Gpu, Machine, Requirements, lacks, show_size
+from easyremote.protocol.messages import Resources
 
 if TYPE_CHECKING:  # a record of a node has its Holdings
     from easyremote.gateway.records import GatewayCall
