@@ -87,7 +87,8 @@ class RetryingCaller(Caller):
         call.retry = call.retry or message.retry
         wait = self._wait_before_next(call, body)
         call.may_have_run |= message.may_have_run
-        if wait is not None and self._link is not None:
+        if wait is not None:
+            assert self._link is not None, "outcomes come from an attached link"
             self._begin_again(call, self._link.last_received + wait)
             return
         if call.attempts > 1:

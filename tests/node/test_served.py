@@ -63,6 +63,7 @@ class Served:
             self.runner,
             NodePolicy(slots=2, processes=1, **policy),
             threading.Event(),
+            {},
         )
         self.link = open_link()
         self.node.opened(self.link, Welcome((1, 0), b"g" * 16), time.monotonic())

@@ -86,12 +86,15 @@ def test_a_call_of_a_lost_node_is_sent_again_after_a_while_under_a_new_id() -> N
     trying = Trying()
     call = trying.submit(POLICY)
     first = trying.only(Submit)
+    assert trying.caller.next_timeout() is None
     trying.tell(Finished(first.call, error("lost"), "lost"))
     assert trying.submits() == [] and outcomes(call) == []
-    assert trying.caller.next_timeout() is not None
-    trying.pass_time(0.9)
+    assert trying.caller.next_timeout() == trying.now + 0.1, "first it confirms the outcome"
+    trying.pass_time(0.125)
+    assert trying.caller.next_timeout() == trying.now + 0.875
+    trying.pass_time(0.75)
     assert trying.submits() == []
-    trying.pass_time(0.1)  # half of the first wait
+    trying.pass_time(0.125)  # half of the first wait
     again = trying.only(Submit)
     assert again.payload == first.payload
     assert again.call != first.call and again.call_id != first.call_id
@@ -242,3 +245,16 @@ def test_an_attempt_that_waits_outlives_a_broken_connection() -> None:
     trying.caller.attach(trying.link, 10, trying.now)
     (again,) = trying.submits()  # and no RESUME names it
     assert again.call == call.call
+
+
+def test_an_error_that_can_not_be_read_is_not_tried_again() -> None:
+    trying = Trying()
+    call = trying.submit(POLICY)
+    nonsense = Payload("msgpack", 1, b"\xc1")
+    trying.tell(Finished(call.call, nonsense, "lost"))
+    again = trying.submit(POLICY)
+    trying.tell(Finished(again.call, error("lost"), "lost"))
+    trying.pass_time(1.0)
+    trying.tell(Finished(again.call, nonsense, "lost"))
+    for each in (call, again):
+        assert isinstance(each.sink, Waiting) and each.sink.outcomes == [("lost", b"\xc1")]

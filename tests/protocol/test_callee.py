@@ -545,3 +545,11 @@ def test_a_call_that_was_taken_back_is_given_back_and_runs_if_it_has_come_once_m
     (said,) = running.sent()
     assert isinstance(said, Finished)
     assert said.call == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "is_function"), [("f", True), ("$call", True), ("$cell", False), ("$have", False)]
+)
+def test_functions_are_told_from_cells_and_questions(function: str, is_function: bool) -> None:
+    held = LocalCall(1, bytes(16), 1, function, "", "alice", 0.0, 0.0, 0.0, "")
+    assert held.is_function == is_function
