@@ -12,6 +12,8 @@ and the difference when the call is over. ``tests/gateway/scheduling/test_fairne
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 __all__ = ["HALF_LIFE", "FairShare"]
 
 #: Seconds after which what a key used beyond the others counts half.
@@ -36,6 +38,11 @@ class FairShare:
         """The start tag of the key's next call. A key that has slept starts at the present time."""
         start = self._next.get(key, 0.0)
         return start if start > self._present else self._present
+
+    def starts(self, keys: Iterable[str]) -> list[float]:
+        """The start tags of all these keys."""
+        known, present = self._next.get, self._present
+        return [start if (start := known(key, present)) > present else present for key in keys]
 
     def charge(self, key: str, seconds: float) -> None:
         """A call of the key is dispatched, and will run for about so many seconds."""

@@ -185,7 +185,10 @@ class Scheduler:
 
         share = node.share
         share.age(now)
-        turns = [(share.start(key), line.oldest.number, line) for key, line in lines]
+        turns = [
+            (start, line.oldest.number, line)
+            for start, (_, line) in zip(share.starts(key for key, _ in lines), lines, strict=True)
+        ]
         heapq.heapify(turns)
         while turns:
             found = heapq.heappop(turns)[2].first(fits)
