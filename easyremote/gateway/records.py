@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.callers import Access, Principal, Target, Wanted
-from easyremote.gateway.scheduling.estimates import UNKNOWN, smoothed
+from easyremote.gateway.scheduling.estimates import UNKNOWN
 from easyremote.gateway.scheduling.fairness import FairShare
 from easyremote.gateway.scheduling.holdings import Holdings
 from easyremote.options.requirements import Requirements
@@ -217,10 +217,6 @@ class Node:
     def began(self) -> None:
         """The node began a call: it does not hand back all of them."""
         self.handed_back = self.rests = 0
-
-    def ran(self, function: str, seconds: float) -> None:
-        """A call of this function took so long; its mean follows."""
-        self.runs[function] = smoothed(self.runs.get(function), seconds)
 
 
 @dataclass(slots=True, eq=False)

@@ -38,7 +38,7 @@ def place_us(nodes: int) -> float:
     farm = Farm()
     for number in range(nodes):
         node = farm.node(f"n{number}", "f", slots=4)
-        node.ran("f", 1.0)
+        node.runs["f"] = 1.0
         busy = 4 if number % 10 else number % 4
         for _ in range(busy):
             farm.call(node=node.node_id)
@@ -135,6 +135,11 @@ def makespan() -> float:
         work += seconds
         farm.call(function, key=chance.choice("abcde"), seconds=seconds)
     return farm.run() / (work / sum(speeds))
+
+
+def alone() -> dict[str, float]:
+    """What the table of all sides shows."""
+    return {"place_us": place_us(NODES[-1]), "next_us": next_us(QUEUED[-1], 1)}
 
 
 #: Title, what is measured, unit, budget.

@@ -7,7 +7,6 @@ import pytest
 from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import LOST_AFTER, Node
-from easyremote.gateway.scheduling.estimates import SMOOTHING
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -85,15 +84,12 @@ def test_whoever_follows_the_nodes_hears_of_each_change() -> None:
     assert node.since == 200.0
 
 
-def test_the_mean_running_time_of_a_function_follows_slowly_and_goes_with_the_function() -> None:
+def test_how_long_a_function_runs_is_forgotten_with_the_function() -> None:
     nodes = Nodes(0.0)
     node = join(nodes, "n", "f")
-    node.ran("f", 1.0)
-    assert node.runs == {"f": 1.0}
-    node.ran("f", 2.0)
-    assert node.runs["f"] == pytest.approx(1.0 + SMOOTHING)
+    node.runs["f"] = 1.0
     nodes.offer(node, Register((Function("f"), Function("g")), 2), 0.0)
-    assert list(node.runs) == ["f"]
+    assert node.runs == {"f": 1.0}
     nodes.offer(node, Register((Function("g"),), 2), 0.0)
     assert node.runs == {}
 

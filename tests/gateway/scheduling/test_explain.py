@@ -132,8 +132,8 @@ def test_after_a_restart_it_is_told_what_the_gateway_waits_for(desk: Desk) -> No
 def test_a_free_node_that_is_slow_is_told_of(desk: Desk) -> None:
     quick, slow = desk.node("quick", slots=1), desk.node("slow", slots=1)
     client = desk.client("lab-1")
-    quick.node.ran("f", 1.0)
-    slow.node.ran("f", 100.0)
+    quick.node.runs["f"] = 1.0
+    slow.node.runs["f"] = 100.0
     desk.calls.table.queues.estimates.ran("f", 1.0)
     client.submit(node="")
     client.submit(node="")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from easyremote.gateway.records import AHEAD, QUICK, GatewayCall
+from easyremote.gateway.scheduling.estimates import smoothed
 from easyremote.gateway.scheduling.scheduler import FEW
 from easyremote.protocol.call import CallState
 from easyremote.protocol.messages import Function
@@ -64,10 +66,35 @@ def test_the_least_loaded_node_is_taken_by_share_not_by_number() -> None:
 
 def test_of_two_free_nodes_the_quicker_one_is_taken() -> None:
     farm = Farm()
-    farm.node("slow", "f").ran("f", 9.0)
-    farm.node("quick", "f").ran("f", 1.0)
+    farm.node("slow", "f").runs["f"] = 9.0
+    farm.node("quick", "f").runs["f"] = 1.0
     farm.call()
     assert farm.ran == [("quick", 1)]
+
+
+def test_how_long_a_function_runs_on_a_node_is_learnt_from_values_only() -> None:
+    farm = Farm()
+    node = farm.node("n", "f")
+    farm.finish(farm.call(), 1.0)
+    failing = farm.call()
+    failing.code = "raised"
+    farm.finish(failing, 9.0)
+    farm.finish(farm.call(), 2.0)
+    assert node.runs["f"] == farm.scheduler.estimates.of("f") == smoothed(1.0, 2.0)
+    assert node.owed == 0.0
+
+
+def test_a_node_whose_outcomes_come_late_is_taken_after_one_whose_outcomes_do_not() -> None:
+    farm = Farm()
+    farm.now = 100.0
+    far, near = farm.node("far", "f"), farm.node("near", "f")
+    for node, late in ((far, 0.5), (near, 0.01)):
+        call = farm.call("f", node.node_id)
+        farm.now += 1.0 + late
+        farm.finish(call, 1.0)
+    assert (far.lag, near.lag) == (pytest.approx(0.5), pytest.approx(0.01))
+    farm.call()
+    assert farm.ran[-1][0] == "near"
 
 
 def test_quick_functions_are_sent_ahead_of_free_slots() -> None:
@@ -135,7 +162,7 @@ def test_nodes_without_room_are_passed_over_however_many_there_are() -> None:
 def test_a_function_is_quick_below_its_limit_only() -> None:
     farm = Farm()
     node = farm.node("n", "f", slots=1)
-    node.ran("f", QUICK)
+    node.runs["f"] = QUICK
     for _ in range(3):
         farm.call()
     assert node.busy == 1

@@ -124,8 +124,8 @@ def test_a_slow_node_that_looks_idle_does_not_hold_calls_up() -> None:
 def test_a_call_is_left_to_quicker_nodes_for_so_long_as_it_would_run_on_the_slow_one() -> None:
     farm = Farm()
     quick, slow = farm.node("quick", "f"), farm.node("slow", "f")
-    quick.ran("f", 1.0)
-    slow.ran("f", 50.0)
+    quick.runs["f"] = 1.0
+    slow.runs["f"] = 50.0
     for _ in range(10):
         farm.scheduler.estimates.ran("f", 1.0)
     farm.call(seconds=1000.0)
