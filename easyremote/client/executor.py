@@ -17,12 +17,14 @@ from typing import Any, ParamSpec, TypeVar, overload
 import msgspec
 
 from easyremote.client.connection import GatewayConnection, new_call_id
-from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.job import RemoteJob
+from easyremote.client.mapping import map_calls
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import bring_blobs, node_for_blobs, send_files
 from easyremote.client.stream import RemoteStream
 from easyremote.client.targets import check_names
 from easyremote.errors import Closed
+from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
@@ -291,10 +293,9 @@ class RemoteExecutor(Executor):
         """
         self._is_shut = True
         jobs = list(self._jobs)
-        if cancel_futures:
-            for job in jobs:
-                if not job.running():
-                    job.cancel()
+        for job in jobs if cancel_futures else ():
+            if not job.running():
+                job.cancel()
         if wait:
             futures.wait(jobs)
 
@@ -314,8 +315,7 @@ class RemoteExecutor(Executor):
         """Submit a call of a builtin; ``protocol/builtins.py`` says what it takes and answers."""
         body = pack(request)
         return self.start(
-            function,
-            Dumped([body], len(body)),
+            *(function, Dumped([body], len(body))),
             node_id=node_id,
             session=session,
             timeout=timeout,
@@ -343,6 +343,7 @@ class RemoteExecutor(Executor):
         snapshot: bool = False,
         retry: Retry | None = None,
         balancing: str = "",
+        needs: Requirements | None = None,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -359,8 +360,8 @@ class RemoteExecutor(Executor):
         retry
             When it is tried again if it fails; None for what the function's node says. A stream
             has one attempt.
-        balancing
-            By which strategy its node is chosen; empty for what the function's nodes say.
+        balancing, needs
+            By which strategy its node is chosen, and what it holds there; else its nodes decide.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -373,14 +374,14 @@ class RemoteExecutor(Executor):
             hold=_hold(hold, is_stream=stream and function == CALL),
             origin=origin,
             balancing=balancing,
+            needs=needs,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(line, function, call_id, encoding)
         job.node_id = node_id
-        parts: Sequence[Buffer] = dumped.parts
-        if snapshot and dumped.size > INLINE_LIMIT:
-            parts = [bytes(part) for part in parts]
+        is_copied = snapshot and dumped.size > INLINE_LIMIT
+        parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
         line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.job import RemoteJob
+from easyremote.client.mapping import map_calls
 from easyremote.client.remote_options import RemoteOptions
 from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from easyremote.errors import UsageError
-from easyremote.options.requirements import parse_size
+from easyremote.options.requirements import Requirements, parse_size
 from easyremote.options.spelling import did_you_mean
 from easyremote.protocol.snapshot import NodeInfo
 
@@ -24,6 +24,7 @@ __all__ = [
     "NODE_VARIABLE",
     "Condition",
     "check_names",
+    "conditions_of",
     "find_any",
     "find_node",
     "parse_where",
@@ -125,6 +126,18 @@ def parse_where(text: str) -> tuple[Condition, ...]:
     if not parts:
         raise UsageError(f"where has no condition. {_EXAMPLE}")
     return tuple(map(_condition, parts))
+
+
+def conditions_of(needs: Requirements) -> tuple[Condition, ...]:
+    """What a node has to be like to give a cell what it needs."""
+    amounts = {
+        "gpu": needs.gpu,
+        "gpumem": needs.gpu_memory,
+        "mem": needs.memory,
+        "cores": needs.cpu,
+    }
+    asked = [Condition(name, ">=", float(amount)) for name, amount in amounts.items() if amount]
+    return (*asked, *map(Condition, needs.labels))
 
 
 def _condition(text: str) -> Condition:

@@ -1,6 +1,6 @@
 """Which node gets a call where a function, or its caller, asks for a strategy. Pure.
 
-The default, the least loaded node, is the scheduler's own (``scheduler.py``).
+The default, the least loaded node, is the scheduler's own (``scheduling/scheduler.py``).
 ``tests/gateway/test_balancing.py`` proves it.
 """
 

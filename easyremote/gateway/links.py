@@ -28,6 +28,7 @@ from easyremote.errors import (
     UsageError,
     VersionMismatch,
 )
+from easyremote.gateway.callers import Principal
 from easyremote.gateway.feed import GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
@@ -36,7 +37,7 @@ from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
-from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
+from easyremote.gateway.callers import Access, Target
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.scheduling.holdings import never
+from easyremote.gateway.scheduling.rota import Rota
 from easyremote.options.spelling import did_you_mean
 from easyremote.options.strategies import ONE_NODE
 from easyremote.protocol.builtins import is_builtin
@@ -31,34 +34,6 @@ RETURN = 10.0
 HAND_BACKS = 16
 REST = 0.25
 RESTS = 6
-
-
-class Rota:
-    """The nodes that offer one function to one kind of caller; they take turns."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self._places: dict[Node, int] = {}
-        self._next = 0
-
-    def add(self, node: Node) -> None:
-        self._places[node] = len(self.nodes)
-        self.nodes.append(node)
-
-    def remove(self, node: Node) -> None:
-        """Move the last node to the place of this one: the cost does not depend on their number."""
-        place = self._places.pop(node)
-        last = self.nodes.pop()
-        if last is not node:
-            self.nodes[place] = last
-            self._places[last] = place
-
-    def in_turn(self) -> Iterator[Node]:
-        """Yield each node once; start behind the node at which the last caller stopped."""
-        start, count = self._next, len(self.nodes)
-        for place in range(start, start + count):
-            self._next = (place + 1) % count
-            yield self.nodes[place % count]
 
 
 class Nodes:
@@ -129,6 +104,7 @@ class Nodes:
         said = node.said.functions
         taken = {each.name: why for each in said if (why := self._taken(node, each, now))}
         node.functions = {each.name: each for each in said if each.name not in taken}
+        node.runs = {name: node.runs[name] for name in node.functions if name in node.runs}
         node.withheld = {each.name: each.why for each in node.said.withheld} | taken
         if (taken or node in self._deprived) and node.link is not None:
             node.link.send(NotOffered(tuple(Withheld(*each) for each in taken.items())))
@@ -211,12 +187,17 @@ class Nodes:
         for key in keys:
             offering = {node.node_id for node in self if node.online and node.offers(*key)}
             assert {node.node_id for node in self.offering(*key)} == offering, key
+            self._offers[key].check_invariants(key)
         for node in self:
             held = [call for call in node.calls.values() if call.occupies]
             active = Counter(call.function for call in held)
             assert {name: count for name, count in node.active.items() if count} == active
-            assert node.busy == sum(not is_builtin(call.function) for call in held)
+            in_slots = [call for call in held if not call.is_code]
+            assert node.busy == len(in_slots)
+            assert abs(node.owed - sum(call.charged for call in in_slots)) < 1e-6
             assert node.arriving <= set(node.calls.values())
+            holding = {call.number for call in [*held, *node.arriving] if node.needs_of(call)}
+            assert set(node.held.calls) == holding, node.node_id
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -225,8 +206,9 @@ class Nodes:
         for key in self._keys(node):
             rota = self._offers[key]
             rota.remove(node)
-            if not rota.nodes:
+            if not rota.every:
                 del self._offers[key]
+        node.aside.clear()
 
     @staticmethod
     def _keys(node: Node) -> list[tuple[str, Access]]:
@@ -240,12 +222,22 @@ class Nodes:
     def offering(self, function: str, access: Access) -> Sequence[Node]:
         """The nodes online that have this function, and let such a caller call it."""
         rota = self._offers.get((function, access))
-        return rota.nodes if rota is not None else ()
+        return rota.every.nodes if rota is not None else ()
 
-    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
-        """The same nodes; each caller starts behind the node at which the last one stopped."""
-        rota = self._offers.get((function, access))
-        return rota.in_turn() if rota is not None else iter(())
+    def rota(self, function: str, access: Access) -> Rota | None:
+        """The same nodes, and which of them may have room; None where there are none."""
+        return self._offers.get((function, access))
+
+    def set_aside(self, node: Node, function: str, access: Access) -> None:
+        """The node has no room for this function; calls are not compared with it until it has."""
+        self._offers[function, access].set_aside(node)
+        node.aside.add((function, access))
+
+    def put_back(self, node: Node) -> None:
+        """The node may have room again for everything."""
+        for key in node.aside:
+            self._offers[key].put_back(node)
+        node.aside.clear()
 
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
         """Why no node will take such a call; None if one may."""
@@ -273,6 +265,16 @@ class Nodes:
                 node_id=node_id,
             )
         return self.no_such_function(function, node, access)
+
+    def never(self, call: GatewayCall, now: float) -> NotFound | None:
+        """Why no node can ever give what a call needs; None where one can, or may."""
+        if call.needs is None:
+            return None
+        node_id, function, access = call.target
+        named = self._nodes.get(node_id)
+        nodes = [named] if named is not None else self
+        able = (node for node in nodes if node.may_take(function, access, now))
+        return never(call.needs, ((node.node_id, node.said) for node in able if node.functions))
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
         """The answer about a node, or a function of any node, that is not here; None to wait."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
-from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -74,6 +73,8 @@ class Returns:
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
         node.resources = message
+        if self._table.queues.waiting.counts:
+            self._dispatcher.fill(node, now)  # others may use less of the machine than before
 
     # -- what it says of its calls -----------------------------------------------------------------
 
@@ -114,8 +115,7 @@ class Returns:
         if call.free_slot():
             if node.rests or node.handed_back:
                 node.began()
-            if not message.code and not is_builtin(call.function):
-                node.ran(message.seconds)
+            self._table.queues.finished(call, node, message.seconds, now)
             self._dispatcher.fill(node, now)
         if call.client is None:
             node.link.drop(message.payload)  # the node keeps it

@@ -16,9 +16,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
+from easyremote.gateway.callers import Target
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import GatewayCall, Target
-from easyremote.gateway.scheduler import Scheduler
+from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.logs import about
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
 from easyremote.protocol.failures import pack_error
@@ -162,6 +163,8 @@ class CallTable:
     def hand_back(self, call: GatewayCall, now: float) -> None:
         """Give a call that did not start back to its client, which sends it again."""
         self.advance(call, CallEvent.HANDED_BACK, now)
+        if call.node is not None:
+            self.queues.came_back(call, call.node)
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
@@ -227,7 +230,7 @@ class CallTable:
         self.nodes.check_invariants()
         timers = {(number, when) for when, number, _ in self._timers}
         targets = self.queues.targets()
-        waiting = {id(call) for target in targets for call in self.queues.waiting(target)}
+        waiting = {id(call) for target in targets for call in self.queues.waiting.calls(target)}
         for call_id, call in self.by_id.items():
             assert call.call_id == call_id
             self._check_places(call, is_queued=id(call) in waiting)

@@ -20,7 +20,8 @@ from easyremote.errors import UsageError
 from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_words
 
-__all__ = ["Machine", "Requirements", "lacks", "parse_requirements", "parse_size", "show_size"]
+__all__ = ["Machine", "Requirements", "lacks", "parse_needs", "parse_requirements", "parse_size"]
+__all__ += ["show_size"]
 
 #: No machine has more: what is asked above these is a mistake, and would not fit on the wire.
 MOST_BYTES = 2**60
@@ -154,6 +155,45 @@ def parse_requirements(given: object, option: str = "resource_requirements") -> 
             raise UsageError(f"{option}: gpu_memory was given, but gpu is {given['gpu']!r}.")
         found["gpu"] = 1
     return Requirements(**found)
+
+
+def parse_needs(text: str) -> Requirements:
+    """Read ``--needs``; of several labels each is written on its own.
+
+    Raises
+    ------
+    UsageError
+        As of `parse_requirements`.
+
+    Examples
+    --------
+    >>> str(parse_needs("gpu_memory=16GB,gpu=2,label=a100"))
+    "2 GPUs with 16 GB of memory, the label 'a100'"
+    """
+    given: dict[str, object] = {}
+    labels: list[str] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, value = map(str.strip, part.partition("="))
+        if name in ("label", "labels"):
+            labels.append(value)
+            given["labels"] = labels
+        elif name in ("gpu", "cpu"):
+            given[name] = _number(value) if value else True
+        else:
+            given[name] = value
+    if not given:
+        raise UsageError("--needs is what a cell needs, as in 'gpu_memory=16GB,gpu=1'.")
+    return parse_requirements(given, "--needs")
+
+
+def _number(text: str) -> object:
+    """The number that is written there; the text where it is none, for the message."""
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _gpu(value: Any, what: str) -> int:

@@ -74,6 +74,7 @@ class JobRow(msgspec.Struct):
     seconds: float
     origin: str = ""  # kernel/cell, as `easyremote_jupyter.places.origin` has them
     place: int | None = None  # in its queue, where it waits
+    why: str = ""  # why it waits; a sentence
 
 
 class EndedJob(msgspec.Struct):

@@ -29,6 +29,7 @@ from easyremote.errors import (
     to_wire,
 )
 from easyremote.protocol.answers import Answers, OutstandingCall, Sink
+from easyremote.protocol.builtins import OF_GATEWAY
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -112,7 +113,9 @@ class Caller:
         if submit.timeout:
             call.deadline = now + submit.timeout + GRACE
             heapq.heappush(self._deadlines, (call.deadline, call.call))
-        self._unsent.append(call)
+        # What the gateway answers itself takes no place there, so it waits for none.
+        is_question = submit.function in OF_GATEWAY
+        (self._unsent.appendleft if is_question else self._unsent.append)(call)
         self._send_more(now)
         return call
 
@@ -156,10 +159,8 @@ class Caller:
 
         ``max_calls`` is how many calls the gateway takes at a time.
         """
-        self._link = link
-        self._max_calls = max_calls
-        self._lost_link = None
-        self._is_leaving = False
+        self._link, self._max_calls = link, max_calls
+        self._lost_link, self._is_leaving = None, False
         self._delivered.clear()
         self._deliver_by = 0.0
         known = [call for call in self._calls.values() if call.sent is not None]
@@ -261,8 +262,9 @@ class Caller:
     def _send_more(self, now: float) -> None:
         if self._link is None or self._is_leaving:
             return
-        while self._unsent and self._sent < self._max_calls:
-            if not (call := self._unsent.popleft()).is_over:
+        unsent = self._unsent
+        while unsent and (self._sent < self._max_calls or unsent[0].submit.function in OF_GATEWAY):
+            if not (call := unsent.popleft()).is_over:
                 self._send(call, now)
 
     def _send(self, call: OutstandingCall, now: float) -> None:
@@ -314,8 +316,7 @@ class Caller:
                 what = f"{call.submit.function}()"
                 self._end(call, CallLost(f"The node of {what} began the call, then gave it back."))
             else:
-                call.submit.age = 0.0
-                call.sent = None
+                call.submit.age, call.sent = 0.0, None
                 self._sent -= 1
                 if call.cancelling is not None:
                     self._end(call, CallCancelled("The call was cancelled before it began."))

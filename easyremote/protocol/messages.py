@@ -262,6 +262,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     hold: seconds that it goes on without its client; 0 for the default, below 0 until it is over.
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
+    needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
     """
 
     call: int
@@ -277,6 +278,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     hold: SignedSeconds = 0.0
     origin: Name = ""
     balancing: Name = ""
+    needs: Requirements | None = None
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -536,6 +538,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and names.isascii()  # half a surrogate has no form on the wire
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
+        and submit.needs is None
     )
     if surely_fits:
         return None

@@ -82,7 +82,7 @@ class JobInfo(msgspec.Struct, frozen=True):
 
     ``function``: its name; ``cell`` and the like for what EasyRemote itself is asked. ``seconds``
     since it was sent or began. ``origin``: the place that it came from. ``place``: in its queue,
-    from 1.
+    from 1. ``why``: why it waits, in one sentence; empty where it does not.
     """
 
     call_id: str
@@ -92,6 +92,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     seconds: float
     origin: str = ""
     place: int | None = None
+    why: str = ""
 
 
 class EndedJobInfo(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from easyremote.gateway.records import LOST_AFTER, Access
+from easyremote.gateway.callers import Access
+from easyremote.gateway.records import LOST_AFTER
 from easyremote.protocol.messages import (
     Delivered,
     Dispatch,
@@ -40,7 +41,7 @@ def three(desk: Desk, balancing: str = "", slots: str = "444") -> list[NodePeer]
 def test_round_robin_takes_turns_whatever_runs_there(by: str) -> None:
     desk = Desk()
     nodes = three(desk, "round_robin" if by == "function" else "")
-    nodes[0].node.ran(9.0)  # the default would leave this slow one out
+    nodes[0].node.runs["f"] = 9.0  # the default would leave this slow one out
     options = {"balancing": "round_robin"} if by == "caller" else {}
     assert Counter(spread(desk.client(), nodes, 9, **options)) == {"a": 3, "b": 3, "c": 3}
 

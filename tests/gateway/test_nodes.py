@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import LOST_AFTER, SMOOTHING, Access, Node
+from easyremote.gateway.records import LOST_AFTER, Node
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -54,7 +55,7 @@ def test_who_offers_a_function_is_known_through_coming_and_going_in_any_order() 
     assert [node.node_id for node in nodes.offering("f", Access.LINK)] == ["d"]
     nodes.left(known[3], 300.0)
     assert not nodes.offering("f", Access.LINK)
-    assert list(nodes.in_turn("f", Access.LINK)) == []
+    assert nodes.rota("f", Access.LINK) is None
 
 
 def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> None:
@@ -83,12 +84,14 @@ def test_whoever_follows_the_nodes_hears_of_each_change() -> None:
     assert node.since == 200.0
 
 
-def test_the_mean_running_time_follows_slowly() -> None:
-    node = join(Nodes(0.0), "n", "f")
-    node.ran(1.0)
-    assert node.mean_seconds == 1.0
-    node.ran(2.0)
-    assert node.mean_seconds == pytest.approx(1.0 + SMOOTHING)
+def test_how_long_a_function_runs_is_forgotten_with_the_function() -> None:
+    nodes = Nodes(0.0)
+    node = join(nodes, "n", "f")
+    node.runs["f"] = 1.0
+    nodes.offer(node, Register((Function("f"), Function("g")), 2), 0.0)
+    assert node.runs == {"f": 1.0}
+    nodes.offer(node, Register((Function("g"),), 2), 0.0)
+    assert node.runs == {}
 
 
 def test_a_node_that_is_away_is_gone_after_a_minute_whether_or_not_it_said_goodbye() -> None:

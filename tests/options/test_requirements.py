@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from easyremote.options.requirements import (
     MOST_GPUS,
     Requirements,
     lacks,
+    parse_needs,
     parse_requirements,
     parse_size,
     show_size,
@@ -117,6 +119,34 @@ def test_needs_are_shown_as_people_say_them() -> None:
     needs = parse_requirements({"gpu": 2, "gpu_memory": "8GB", "memory": "1TB", "cpu": 1.5})
     assert str(needs) == "2 GPUs with 8 GB of memory, 1 TB of memory, 1.5 cores"
     assert str(parse_requirements({"gpu": True, "labels": ["x"]})) == "1 GPU, the label 'x'"
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("gpu", Requirements(gpu=1)),
+        ("gpu_memory=16GB, gpu=2", Requirements(gpu=2, gpu_memory=16 * GB)),
+        ("memory=8GB,cpu=1.5", Requirements(memory=8 * GB, cpu=1.5)),
+        ("label=a100,label=fast", Requirements(labels=("a100", "fast"))),
+    ],
+)
+def test_needs_are_read_from_the_line_of_a_cell(text: str, needs: Requirements) -> None:
+    assert parse_needs(text) == needs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "--needs is what a cell needs, as in 'gpu_memory=16GB,gpu=1'."),
+        ("gpu_memory=16", "--needs: gpu_memory is a size above 0 with its unit"),
+        ("gpus=1", "--needs has no 'gpus'. Did you mean 'gpu'?"),
+        ("gpu=0", "--needs: gpu is True or how many GPUs, from 1 to 1000, not 0."),
+        ("cpu=many", "--needs: cpu is a number of cores above 0, as 2, not 'many'."),
+    ],
+)
+def test_needs_that_are_none_are_refused_where_they_are_written(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_needs(text)
 
 
 def test_sizes_have_units_of_1000_and_of_1024() -> None:

@@ -414,7 +414,7 @@ class World:
         for node in self.nodes:
             yield "busy slots", node.busy
             # As many arguments may be on their way as there are slots, beside those that are taken.
-            yield "free slots", 2 * SLOTS - node.busy if node.mean_seconds is None else 0
+            yield "free slots", 2 * SLOTS - node.busy if not node.runs else 0
             yield "room for arguments", SLOTS - len(node.arriving)
             for function, active in node.active.items():
                 yield f"active calls of {function}", active

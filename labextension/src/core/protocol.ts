@@ -64,6 +64,8 @@ export interface IJob {
   origin: string;
   /** In its queue, where it waits. */
   place: number | null;
+  /** Why it waits: a sentence of the gateway's. */
+  why: string;
   /** As of a node. */
   heard?: number;
 }
