@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import easyremote
@@ -129,19 +129,22 @@ class Line:
     # -- on the I/O thread -------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        # Here, because aiohttp takes longer to import than all of ours.
-        from easyremote.transport.dial import stay_connected
-
         self._task = asyncio.current_task()
         ticker = asyncio.get_running_loop().create_task(self._tick())
         try:
-            await stay_connected(self._settings, self)
+            await self._stay_connected()
         except EasyRemoteError as error:
             self._end(error)
         except asyncio.CancelledError:
             self._end(GatewayUnreachable("The Client was closed."))
         finally:
             ticker.cancel()
+
+    async def _stay_connected(self) -> None:
+        # Here, because aiohttp takes longer to import than all of ours.
+        from easyremote.transport.dial import stay_connected
+
+        await stay_connected(self._settings, self)
 
     def _stop(self) -> None:
         self._calls.deliver()
@@ -211,10 +214,19 @@ class Line:
 
 
 class GatewayConnection:
-    """The lines of one Client, one at a time."""
+    """The lines of one Client, one at a time.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings
+        The gateway and the key.
+    make_line
+        Makes each of them. `easyremote.testing` has lines that lead to no real gateway.
+    """
+
+    def __init__(self, settings: Settings, make_line: Callable[[Settings], Line] = Line) -> None:
         self.settings = settings
+        self._make_line = make_line
         self._line: Line | None = None
         #: A line for which nobody has waited yet. If it has failed, that may be long ago.
         self._begun: Line | None = None
@@ -252,7 +264,7 @@ class GatewayConnection:
         """Begin to dial, so that the first call has a line; nobody waits for it."""
         with self._lock:
             if self._line is None and not self.is_closed:
-                self._line = self._begun = Line(self.settings)
+                self._line = self._begun = self._make_line(self.settings)
                 self._line.dial()
 
     def close(self) -> None:
@@ -273,7 +285,7 @@ class GatewayConnection:
                 line.stop()
                 line = None
             if line is None or line.pid != os.getpid():
-                line = self._line = Line(self.settings)
+                line = self._line = self._make_line(self.settings)
                 line.dial()
         line.check_may_wait()
         if line.error is None and not line.ready.wait(CONNECT_LIMIT):
