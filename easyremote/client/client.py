@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection
+from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
@@ -106,6 +106,11 @@ class Client(RemoteExecutor):
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._connection.is_closed
+
+    @property
+    def traffic(self) -> Traffic:
+        """How many bytes went to the gateway so far, and came back: ``sent`` and ``received``."""
+        return self._connection.traffic
 
     def connect(self) -> Client:
         """Connect now, not at the first call.

@@ -14,7 +14,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import easyremote
 from easyremote.client.io_thread import io_thread
@@ -26,7 +26,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting", "new_call_id"]
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Traffic", "Waiting", "new_call_id"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0
@@ -54,6 +54,13 @@ if hasattr(os, "register_at_fork"):  # a child that had the same ids would take 
     os.register_at_fork(after_in_child=_ids.clear)
 
 
+class Traffic(NamedTuple):
+    """Bytes that a client has sent to its gateway, and those that came back."""
+
+    sent: int
+    received: int
+
+
 class Waiting(Sink, Protocol):
     """Who waits for a call: a `RemoteJob`."""
 
@@ -78,8 +85,10 @@ class Line:
         #: Why there is no connection, and none is on its way that calls could wait for.
         self.error: EasyRemoteError | None = None
         self.is_open = False
-        #: How many connections there have been.
+        #: How many connections there have been, and the bytes that passed on those that are over.
         self.opened_count = 0
+        self._before = Traffic(0, 0)
+        self._link: Link | None = None
         #: No connection will come any more.
         self._is_over = False
 
@@ -121,6 +130,14 @@ class Line:
                 "This call was started before the process was forked: only the parent process "
                 "gets its result. Start it again here."
             )
+
+    @property
+    def traffic(self) -> Traffic:
+        """The bytes that have passed."""
+        link, before = self._link, self._before
+        if link is None:
+            return before
+        return Traffic(before.sent + link.bytes_sent, before.received + link.bytes_received)
 
     def has_calls(self) -> bool:
         """Whether calls are outstanding."""
@@ -191,6 +208,7 @@ class Line:
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.opened_count += 1
         self.is_open = True
+        self._link = link
         self.error = None
         self._calls.attach(link, welcome.max_calls, now)
         self.ready.set()
@@ -206,6 +224,7 @@ class Line:
 
     def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
         self.is_open = False
+        self._before, self._link = self.traffic, None
         if link is not None:
             self._calls.detach(link, now)
         if error is not None and not self.opened_count:  # later on, calls wait for the next one
@@ -240,6 +259,11 @@ class GatewayConnection:
         if line is None or not line.is_open or line.pid != os.getpid():
             return 0
         return line.opened_count
+
+    @property
+    def traffic(self) -> Traffic:
+        """The bytes that have passed on the present line."""
+        return self._line.traffic if self._line is not None else Traffic(0, 0)
 
     @property
     def may_wait(self) -> bool:
