@@ -1,9 +1,9 @@
 """``python -m tests.benchmarks.sweeps``: a grid search on nodes, beside joblib's loky and Dask.
 
-One array and many small fits, on the same cores: one node (a Dask cluster of one process a core,
-loky's processes). Seconds, and the bytes that went over loopback: all of this machine's, so let
-nothing else run. What EasyRemote sends passes its gateway, so it is counted twice. ``--small`` takes
-a few seconds.
+One array and many small fits, on the same cores: one node, loky's processes, and a Dask cluster of
+one process a core. Seconds, and the bytes that went over loopback: all of this machine's, so let
+nothing else run. What EasyRemote sends passes its gateway, so it is counted twice. ``--small``
+takes a few seconds.
 """
 
 from __future__ import annotations
@@ -118,9 +118,10 @@ def main(small: bool, only: tuple[str, ...], side: str | None) -> None:
     mine = found.get("easyremote")
     for name, figures in found.items():
         if mine is not None and figures is not mine:
-            times = mine["seconds"] / figures["seconds"]
-            fewer = figures["megabytes"] / mine["megabytes"]
-            print(f"\nto {name}: {times:.2f}x its time, {fewer:.1f}x fewer bytes than it")
+            times, travelled = (
+                mine[key] / max(figures[key], 0.1) for key in ("seconds", "megabytes")
+            )
+            print(f"\nto {name}: {times:.2f}x its seconds, {travelled:.2f}x its bytes")
 
 
 if __name__ == "__main__":
