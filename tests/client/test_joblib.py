@@ -20,6 +20,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from easyremote import CannotShip, Client, RemoteError
+from easyremote.client import shipping
 from easyremote.client.client import connect
 from easyremote.client.job import RemoteJob
 from easyremote.errors import NotFound
@@ -179,6 +180,23 @@ def test_an_interrupt_stops_the_tasks_on_the_nodes(
     with parallel_config("easyremote"):
         assert Parallel()(delayed(square)(x) for x in range(5)) == [0, 1, 4, 9, 16]
     assert len(sent.calls) <= begun + 5
+
+
+def test_a_batch_that_did_not_run_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bring, lies = shipping.bring_blobs, [1]
+
+    def mistaken(executor: Any, packed: Any, node_id: str) -> Any:
+        if lies:  # as if the node had made room for others after it was asked
+            lies.pop()
+            return set(packed.by_hash())
+        return bring(executor, packed, node_id)
+
+    monkeypatch.setattr(shipping, "bring_blobs", mistaken)
+    array = np.random.default_rng().random(300_000)
+    with parallel_config("easyremote", node_id="left"):
+        sums = Parallel()(delayed(np.sum)(array) for _ in range(3))
+    assert sums == [array.sum()] * 3
+    assert lies == []
 
 
 def test_tasks_that_use_joblib_themselves_run_one_after_the_other_in_their_process() -> None:

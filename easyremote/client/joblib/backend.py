@@ -18,7 +18,7 @@ from joblib.parallel import AutoBatchingMixin, ParallelBackendBase, SequentialBa
 from easyremote.client.client import connect
 from easyremote.client.job import RemoteJob
 from easyremote.client.joblib.batch import Batch
-from easyremote.errors import CallCancelled, NotFound
+from easyremote.errors import CallCancelled, CallLost, NodeOffline, NotFound
 from easyremote.protocol.snapshot import NodeInfo
 
 __all__ = ["NodesBackend"]
@@ -26,6 +26,8 @@ __all__ = ["NodesBackend"]
 #: joblib runs everything here, one after the other, where only one task may run at a time. That is
 #: not what somebody wants who names a node with one process.
 _FEWEST = 2
+#: How often a batch is sent that surely did not run: its node went, or had no room for an array.
+TRIES = 3
 
 
 class NodesBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]  # joblib is untyped
@@ -139,6 +141,15 @@ class NodesBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
     # -- on the threads ----------------------------------------------------------------------------
 
     def _run(self, tasks: Callable[[], list[Any]], round_: int) -> list[Any]:
+        for _ in range(TRIES - 1):
+            try:
+                return self._try(tasks, round_)
+            except (CallLost, NodeOffline) as error:
+                if error.may_have_run:
+                    raise
+        return self._try(tasks, round_)
+
+    def _try(self, tasks: Callable[[], list[Any]], round_: int) -> list[Any]:
         if round_ != self._round:
             raise CallCancelled("joblib has stopped before this batch began.", may_have_run=False)
         executor = connect(self._gateway, self._api_key).on(self._node_id)
