@@ -97,10 +97,12 @@ def _over_loopback() -> int:
 
 @click.command()
 @click.option("--small", is_flag=True, help="20 MB and 50 fits, not 200 MB and 500.")
+@click.option("--fits", type=int, help="So many fits, a multiple of the five folds.")
 @click.option("--only", multiple=True, type=click.Choice([*SIDES]), help="These sides.")
 @click.option("--side", type=click.Choice([*SIDES]), hidden=True)
-def main(small: bool, only: tuple[str, ...], side: str | None) -> None:
-    megabytes, fits = (20, 50) if small else (200, 500)
+def main(small: bool, fits: int | None, only: tuple[str, ...], side: str | None) -> None:
+    megabytes, usual = (20, 50) if small else (200, 500)
+    fits = fits or usual
     if side is not None:
         print(json.dumps(measure(side, megabytes, fits)))
         return
@@ -110,7 +112,7 @@ def main(small: bool, only: tuple[str, ...], side: str | None) -> None:
     found: dict[str, dict[str, float]] = {}
     for name in only or there:
         command = [sys.executable, "-m", "tests.benchmarks.sweeps", "--side", name]
-        command += ["--small"] * small
+        command += ["--fits", str(fits), *["--small"] * small]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         figures = found[name] = json.loads(done.stdout.splitlines()[-1])
         shown = [f"{figures[key]:,.1f}" for key in ("seconds", "megabytes")]
