@@ -229,10 +229,13 @@ IN_ANY_ORDER = """
 import sys
 {imports}
 assert ("joblib" in sys.modules) is {is_loaded}, "easyremote must not import joblib"
+import importlib.util
+importlib.util.find_spec("joblib.parallel")  # who only looks for it takes nothing away
 from joblib import Parallel, delayed, parallel_config
 with parallel_config("easyremote"):
     print(Parallel()(delayed(abs)(x) for x in range(-3, 0)))
 print(Parallel(backend="easyremote")(delayed(abs)(x) for x in [-4]))
+assert not [finder for finder in sys.meta_path if "easyremote" in type(finder).__module__]
 """
 
 

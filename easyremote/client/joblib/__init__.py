@@ -27,26 +27,33 @@ def register() -> None:
 class _Finder:
     """Finds one module, as the other finders do, and has the backend registered in it."""
 
+    def __init__(self) -> None:
+        self._is_asking = False
+
     def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
-        if name != _MODULE:
+        """The module's spec, whose loader registers the backend, too; None for other modules."""
+        if name != _MODULE or self._is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self._is_asking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._is_asking = False
         if spec is not None and spec.loader is not None:
-            _run_after(spec.loader)
+            self._run_after(spec.loader)
         return spec
 
+    def _run_after(self, loader: Any) -> None:
+        """Register the backend when this loader has run its module."""
+        execute = loader.exec_module
 
-def _run_after(loader: Any) -> None:
-    """Register the backend when this loader has run its module."""
-    execute = loader.exec_module
+        def execute_and_register(module: Any) -> None:
+            del loader.exec_module
+            execute(module)
+            _add_backend(module)
+            sys.meta_path.remove(self)
 
-    def execute_and_register(module: Any) -> None:
-        del loader.exec_module
-        execute(module)
-        _add_backend(module)
-
-    loader.exec_module = execute_and_register
+        loader.exec_module = execute_and_register
 
 
 def _add_backend(parallel: Any) -> None:
