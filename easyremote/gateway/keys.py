@@ -66,6 +66,8 @@ class KeyStore:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        #: Whether no gateway has used this file before.
+        self.is_new = not path.exists()
         path.touch(mode=0o600)
         self._path = path
         self._records: dict[str, KeyRecord] = {}

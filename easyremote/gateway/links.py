@@ -34,7 +34,7 @@ from easyremote.gateway.http.listener import Visitor
 from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
-from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
 from easyremote.identity import Kind
@@ -69,7 +69,8 @@ class Links:
 
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
-        self.nodes = Nodes(time.monotonic(), before=keys.node_ids())
+        patience = 0.0 if keys.is_new else RETURN
+        self.nodes = Nodes(time.monotonic(), before=keys.node_ids(), patience=patience)
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)

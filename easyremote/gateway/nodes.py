@@ -63,10 +63,16 @@ class Nodes:
     before
         The ids of nodes that were there before. They may be on their way back, so that in the
         first minute nobody is told that there is no such node, or no such function.
+    patience
+        Seconds for which a call waits for a node that was never seen; 0 where no gateway was here
+        before, so that no node can be on its way back.
     """
 
-    def __init__(self, born: float, before: Iterable[str] = ()) -> None:
+    def __init__(
+        self, born: float, before: Iterable[str] = (), *, patience: float = RETURN
+    ) -> None:
         self.born = born
+        self._patience = patience
         self._before = frozenset(before)
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
@@ -212,7 +218,7 @@ class Nodes:
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
         """The answer about a node, or a function of any node, that is not here; None to wait."""
         node_id, function, access = target
-        if now < self.born + RETURN:
+        if now < self.born + self._patience:
             return None
         away = self._away(now)
         if node_id in away or (not node_id and away):

@@ -30,6 +30,9 @@ PROGRAM = str(Path(__file__).with_name("lasting_program.py"))
 def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("gpu-node", PROGRAM)
     yield process
+    with gateway.client() as client:  # what tests leave there would run until it is killed
+        for job in client._roster.ask().jobs:
+            client.stop(job.call_id)
     end(process)
 
 

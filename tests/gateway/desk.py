@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
 from easyremote.gateway.hub import Hub
-from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import Access, ClientLink, Node
 from easyremote.protocol.caller import unpack_error
@@ -163,9 +163,9 @@ class Desk:
         self.restart()
         self.pass_time(10.0)  # nobody is on the way back to it
 
-    def restart(self, *before: str) -> None:
+    def restart(self, *before: str, patience: float = RETURN) -> None:
         """A gateway that knows nothing but the ids of the nodes that were there before."""
-        self.nodes = Nodes(self.now, before)
+        self.nodes = Nodes(self.now, before, patience=patience)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def new_id(self) -> bytes:

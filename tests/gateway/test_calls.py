@@ -247,6 +247,14 @@ def test_a_gateway_that_has_just_started_waits_for_the_nodes_to_dial_back(desk: 
     assert client.error()[0] == "not-found"
 
 
+def test_the_first_gateway_of_a_home_lets_no_call_wait_for_a_node(desk: Desk) -> None:
+    desk.restart(patience=0.0)
+    client = desk.client()
+    for node in ("nowhere", ""):
+        client.submit("f", node)
+        assert client.error()[0] == "not-found"
+
+
 def test_a_gateway_in_its_first_minute_says_not_back_yet_of_what_may_be_on_its_way(
     desk: Desk,
 ) -> None:

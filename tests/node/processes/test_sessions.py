@@ -19,7 +19,7 @@ from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
 from easyremote.node.processes.pools import SPARE_DELAY
 from easyremote.protocol.builtins import CALL, CELL
-from easyremote.protocol.messages import Payload, Submit
+from easyremote.protocol.messages import Payload, Ping, Pong, Submit
 from easyremote.protocol.requests import SessionInfo
 from tests.gateway.raw import hello, raw
 from tests.processes import LIMIT, Gateway, end, wait_until
@@ -132,12 +132,12 @@ def test_a_shipped_function_whose_process_can_not_start_says_so(
     end(limited)
 
 
-def test_arguments_that_never_come_hold_no_session_and_no_process(
+def test_arguments_that_never_come_hold_no_process_and_their_session_until_their_client_goes(
     client: Client, gateway: Gateway
 ) -> None:
     assert run_cell(client, "shared")
 
-    async def announce_and_use() -> None:
+    async def announce_and_use() -> asyncio.Task[Any]:
         async with raw(gateway) as stranger:  # it has the same key: the same sessions and pool
             await stranger.send(hello(gateway))
             await stranger.hear()
@@ -148,11 +148,21 @@ def test_arguments_that_never_come_hold_no_session_and_no_process(
                 await stranger.send(
                     Submit(number, call_id, "gpu-node", function, payload, session=session)
                 )
-            assert await asyncio.to_thread(run_cell, client, "shared")
+            # The pong says that the gateway has read what was sent before.
+            await stranger.send(Ping())
+            while not isinstance(await stranger.hear(), Pong):
+                pass
+            later = asyncio.create_task(asyncio.to_thread(run_cell, client, "shared"))
+            assert await asyncio.to_thread(run_cell, client, "other")
             job = client.submit(pow, 2, 5)
             assert await asyncio.to_thread(job.result, LIMIT) == 32
+            assert not later.done()  # the cells of a session keep their order
+        return later
 
-    asyncio.run(announce_and_use())
+    async def until_it_ran() -> None:
+        assert await (await announce_and_use())
+
+    asyncio.run(until_it_ran())
 
 
 def test_a_time_that_is_not_a_number_ends_no_node(client: Client, gateway: Gateway) -> None:
