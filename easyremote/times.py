@@ -7,12 +7,16 @@ range. ``tests/test_times.py`` proves it.
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
 
 from easyremote.errors import UsageError
 
 #: The longest time that can be asked for, in seconds: a hundred years.
 LONGEST = 100 * 366 * 86400.0
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+_LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
 
 
 def is_time(value: object) -> bool:
@@ -61,3 +65,24 @@ def in_seconds(limit: float | None, name: str) -> float:
         return 0.0
     check_seconds(limit, name)
     return float(limit)
+
+
+def read_seconds(given: float | str, name: str) -> float:
+    """Read a length of time, a number of seconds or a text as ``90s``, ``30m``, ``12h``, ``7d``.
+
+    Raises
+    ------
+    UsageError
+        It is no such text, or no time (see `check_seconds`).
+
+    Examples
+    --------
+    >>> read_seconds("7d", "since")
+    604800.0
+    """
+    if not isinstance(given, str):
+        return in_seconds(given, name)
+    match = _LENGTH.fullmatch(given.strip())
+    if match is None:
+        raise UsageError(f"{name} is a number with its unit (s, m, h, d, w), as 7d, not {given!r}.")
+    return in_seconds(float(match[1]) * _UNITS[match[2]], name)

@@ -13,17 +13,19 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
-from easyremote.errors import EasyRemoteError
-from easyremote.protocol.builtins import CANCEL, KILL, PING, WATCH
+from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.protocol.builtins import CANCEL, KILL, PING, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
+from easyremote.protocol.usage import By, UsageAnswer, UsageRequest, UsageRow
+from easyremote.times import read_seconds
 
 __all__ = ["Client", "connect"]
 
@@ -178,6 +180,30 @@ class Client(RemoteExecutor):
     def get_function_info(self, name: str) -> FunctionInfo | None:
         """What is known of a function; None where no node online has it."""
         return next((each for each in self.list_functions() if each.name == name), None)
+
+    def usage(self, by: By = "key", since: float | str | None = None) -> list[UsageRow]:
+        """What was used: calls and how they ended, seconds, GPUs, bytes; the most used first.
+
+        With the key in the gateway's own connection file it is everybody's, else this key's own.
+
+        Parameters
+        ----------
+        by
+            What each row is for: ``"key"``, ``"node"`` or ``"function"``.
+        since
+            How far back, in seconds or as ``"7d"`` (also ``m``, ``h``, ``w``), to the beginning of
+            that hour; None for all that the gateway keeps: 400 days.
+
+        Examples
+        --------
+        >>> for row in client.usage(by="function", since="7d"):    # doctest: +SKIP
+        ...     print(row.name, row.calls, row.run_seconds)
+        """
+        if by not in get_args(By):
+            raise UsageError(f"Usage is by {', '.join(map(repr, get_args(By)))}, not by {by!r}.")
+        request = UsageRequest(by, 0.0 if since is None else read_seconds(since, "since"))
+        answer: UsageAnswer = self.ask(USAGE, request, timeout=CONNECT_LIMIT).result()
+        return list(answer.rows)
 
     def ping(self) -> float:
         """Seconds that the gateway takes to answer a call that asks for nothing."""

@@ -41,7 +41,7 @@ class Deadlines:
 
     def _do_what_is_due(self, call: GatewayCall, now: float) -> None:
         if call.hold_until and call.hold_until <= now:
-            self._release(call)
+            self._release(call, now)
         elif call.state is CallState.EXPECTED:
             self._table.give_up(call, NEVER_BACK, now=now)
         elif call.state is CallState.QUEUED:
@@ -65,12 +65,12 @@ class Deadlines:
             call.arguments_by = now + STALLED_AFTER
             self._table.arm(call)
 
-    def _release(self, call: GatewayCall) -> None:
+    def _release(self, call: GatewayCall, now: float) -> None:
         """The hold time is over: stop the call and forget it."""
         if call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number))
             call.node.link.send(Delivered((call.number,)))
-        self._table.forget(call)
+        self._table.abandon(call, now)
 
     def _waited_too_long(self, call: GatewayCall, now: float) -> None:
         waited = now - call.created

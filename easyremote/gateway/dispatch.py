@@ -33,6 +33,7 @@ class Dispatcher:
         node.calls[call.number] = call
         self._table.queues.dispatched(call, node, now)
         payload = submit.payload
+        call.argument_bytes = payload.size
         if call.arguments is not None:
             stream = call.arguments.forward(link)
             payload = Payload(payload.encoding, payload.size, b"", stream)

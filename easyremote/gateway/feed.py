@@ -4,21 +4,22 @@ These are calls like all others, to functions of the gateway: ``$ping`` answers 
 ``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
 ``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
 ``$kill`` stop another call of the same key, which their ``session`` names, and ``$explain`` says
-how it stands. Nodes measure themselves only while somebody watches.
+how it stands; ``$usage`` tells what was used. Nodes measure themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 import easyremote
-from easyremote.errors import Busy
+from easyremote.errors import Busy, EasyRemoteError, ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.permissions import ALL_USAGE, Action, may
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.table import failed
@@ -31,8 +32,10 @@ from easyremote.protocol.builtins import (
     NODES,
     OF_GATEWAY,
     PING,
+    USAGE,
     WATCH,
     is_builtin,
+    open_request,
 )
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.messages import (
@@ -55,6 +58,7 @@ from easyremote.protocol.snapshot import (
     GpuInfo,
     NodeInfo,
 )
+from easyremote.protocol.usage import UsageAnswer, UsageRequest, UsageRow
 
 #: Seconds between two snapshots.
 INTERVAL = 1.0
@@ -64,6 +68,11 @@ UNSEEN_LIMIT = 3
 CHANGES_LIMIT = 100
 #: How often one client may watch at a time: windows of a panel, and the client itself.
 WATCHES = 100
+
+#: Takes the answer to what was used: rows, or why there are none.
+Answer = Callable[[Sequence[UsageRow] | EasyRemoteError], None]
+#: Has the answer made: what was asked, and whose calls are meant; None for everybody's.
+UsageAsked = Callable[[UsageRequest, str | None, Answer], None]
 
 
 class _Watcher:
@@ -90,6 +99,8 @@ class GatewayFeed:
         #: Those that want changes only.
         self._followers: dict[tuple[int, int], _Watcher] = {}
         self._nodes.changed = self._node_changed
+        #: Answers what was used. A gateway that keeps it in a file has another one (``links.py``).
+        self.usage_asked: UsageAsked = self._tell_usage
 
     def receive(self, client: ClientLink, message: Message) -> bool:
         """Handle a message if it is for the feed; whether it was."""
@@ -114,6 +125,8 @@ class GatewayFeed:
             self._answer(client, message, self._stop(client, message))
         elif message.function == EXPLAIN:
             self._answer(client, message, self._explain(client, message))
+        elif message.function == USAGE:
+            self._ask_for_usage(client, message)
         elif message.function in (WATCH, CHANGES) and self._watches_much(client):
             text = f"This client watches {WATCHES} times at once. End some of them first."
             client.link.send(failed(message.call, Busy(text), may_have_run=False))
@@ -160,6 +173,25 @@ class GatewayFeed:
         if call is None or not may(client.principal, Action.SEE, call):
             return ""
         return explain(self._calls.table.queues, call, time.monotonic())
+
+    def _ask_for_usage(self, client: ClientLink, message: Submit) -> None:
+        def answer(given: Sequence[UsageRow] | EasyRemoteError) -> None:
+            if isinstance(given, EasyRemoteError):
+                client.link.send(failed(message.call, given, may_have_run=False))
+            else:
+                self._answer(client, message, UsageAnswer(tuple(given)))
+
+        try:
+            request: UsageRequest = open_request(USAGE, message.payload.data)
+        except ProtocolError as error:
+            answer(error)
+            return
+        principal = client.principal
+        key = None if ALL_USAGE in principal.scopes else principal.key_id
+        self.usage_asked(request, key, answer)
+
+    def _tell_usage(self, request: UsageRequest, key: str | None, answer: Answer) -> None:
+        answer(self._calls.tally.rows(request, key))
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):

@@ -23,6 +23,7 @@ from easyremote.gateway.records import ClientLink, GatewayCall, Node
 from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.returns import Returns
 from easyremote.gateway.table import CallTable, failed
+from easyremote.gateway.usage.tally import Tally
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -67,6 +68,8 @@ class Hub:
         self.table = table = CallTable(nodes, first=first)
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
+        self.tally = Tally()
+        table.listen(self.tally.note, ENDINGS)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)

@@ -69,7 +69,7 @@ class KeyStore:
         #: Whether no gateway has used this file before.
         self.is_new = not path.exists()
         path.touch(mode=0o600)
-        self._path = path
+        self.path = path
         self._records: dict[str, KeyRecord] = {}
         self._owners: dict[str, str] = {}
         #: Owners that are not in the file yet.
@@ -264,7 +264,7 @@ class KeyStore:
         try:
             self._load(self._impatient)
         except sqlite3.Error as error:
-            _log.warning("%s can't be read at the moment: %s", self._path, error)
+            _log.warning("%s can't be read at the moment: %s", self.path, error)
 
     def _load(self, database: sqlite3.Connection, *, always: bool = False) -> None:
         """Read the file, if another process has changed it since the last time."""
@@ -291,7 +291,7 @@ class KeyStore:
             yield
         except sqlite3.Error as error:
             raise UsageError(
-                f"The keys in {self._path} can't be read or written: {error}. Does another process "
+                f"The keys in {self.path} can't be read or written: {error}. Does another process "
                 "hold the file? Is the disk full?"
             ) from error
 

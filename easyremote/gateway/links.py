@@ -16,6 +16,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+import msgspec
 from aiohttp import web
 
 import easyremote
@@ -29,7 +30,7 @@ from easyremote.errors import (
     VersionMismatch,
 )
 from easyremote.gateway.callers import Principal
-from easyremote.gateway.feed import GatewayFeed
+from easyremote.gateway.feed import Answer, GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
 from easyremote.gateway.http.strangers import WINDOW, WrongKeys
@@ -38,6 +39,8 @@ from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
+from easyremote.gateway.usage.book import UsageBook
+from easyremote.gateway.usage.store import UsageStore
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -51,6 +54,7 @@ from easyremote.protocol.messages import (
     Refused,
     Welcome,
 )
+from easyremote.protocol.usage import UsageRequest
 from easyremote.transport.connection import Connection, WebSocketChannel
 
 _log = logging.getLogger("easyremote.gateway")
@@ -76,6 +80,12 @@ class Links:
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.feed = GatewayFeed(self.calls)
+        self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
+        self.feed.usage_asked = self._usage_asked
+        #: The id of the client key of the gateway's owner.
+        self.own_key = ""
+        #: The answers about usage that are being made.
+        self._answering: set[asyncio.Task[None]] = set()
         self._wrong_keys = WrongKeys()
         self._peers: set[_Peer] = set()
         #: The clients that are connected, by key and by process: the newest connection counts.
@@ -142,6 +152,23 @@ class Links:
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))
 
+    def _usage_asked(self, request: UsageRequest, key: str | None, answer: Answer) -> None:
+        """Answer what was used: the file is read in a thread."""
+        task = asyncio.create_task(self._answer_usage(request, key, answer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer_usage(self, request: UsageRequest, key: str | None, answer: Answer) -> None:
+        try:
+            rows = await self.usage.rows(request, key)
+        except UsageError as error:
+            answer(error)
+            return
+        names = {record.key_id: record.name for record in self.keys.list()}
+        if request.by == "key":
+            rows = [msgspec.structs.replace(row, title=names.get(row.name, "")) for row in rows]
+        answer(rows)
+
     async def going_away(self) -> None:
         """Tell all peers that the gateway stops. They dial again.
 
@@ -154,6 +181,13 @@ class Links:
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await asyncio.gather(*clients)
+
+    def close(self) -> None:
+        """Write what was used, after the last connection."""
+        try:
+            self.usage.close()
+        except UsageError as error:
+            _log.error("What was used in the last second is lost: %s", error)
 
     def client_joined(self, client: ClientLink, instance: bytes) -> None:
         """Take on a client's new connection; an older one of the same process is closed."""
@@ -272,7 +306,10 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
+        self._principal = principal = principal_of(
+            *(record.key_id, record.name, record.kind),
+            owns=record.key_id == self._links.own_key,
+        )
         self.name = f"{hello.role}:{hello.name}"
         return principal
 

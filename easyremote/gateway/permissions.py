@@ -17,6 +17,8 @@ from easyremote.identity import Kind
 FUNCTIONS: Final = "functions"
 #: May run cells and shipped functions, and look at their sessions: a shell account.
 CODE: Final = "code"
+#: May see what all keys have used.
+ALL_USAGE: Final = "all-usage"
 
 _SCOPES: Final[dict[Kind, frozenset[str]]] = {
     "client": frozenset({FUNCTIONS, CODE}),
@@ -35,9 +37,15 @@ class Action(Enum):
     CLAIM = "get its outcome, after a new connection or with the same id"
 
 
-def principal_of(key_id: str, name: str, kind: Kind) -> Principal:
-    """Whoever has shown this key."""
-    return Principal(key_id, name, _SCOPES[kind])
+def principal_of(key_id: str, name: str, kind: Kind, *, owns: bool = False) -> Principal:
+    """Whoever has shown this key.
+
+    Parameters
+    ----------
+    owns
+        Whether it is the gateway's own client key, which only its owner can read.
+    """
+    return Principal(key_id, name, _SCOPES[kind] | {ALL_USAGE} if owns else _SCOPES[kind])
 
 
 def may(principal: Principal, action: Action, call: GatewayCall) -> bool:

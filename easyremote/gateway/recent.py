@@ -56,10 +56,11 @@ class Recent:
 
     def note(self, call: GatewayCall, event: CallEvent, now: float) -> None:
         """Hear that a call is over; a listener of the call table."""
-        seconds, function = call.seconds, call.function
-        if function not in _CODE and (seconds < WORTH_KEEPING or call.is_code):
+        seconds = call.seconds
+        if seconds < WORTH_KEEPING and not call.is_code:
             return
-        if not call.owner:
+        function = call.function
+        if not call.owner or (call.is_code and function not in _CODE):
             return
         node_id = call.node.node_id if call.node is not None else call.target[0] or None
         ended = self._ended.setdefault(call.owner, OrderedDict())

@@ -266,6 +266,11 @@ class GatewayCall:
     #: How it ended: the error's code (empty for a value), and how many seconds it ran.
     code: str = ""
     seconds: float = 0.0
+    #: How many bytes of arguments went to its node; how many came back since it was last counted.
+    argument_bytes: int = 0
+    result_bytes: int = 0
+    #: Whether it is counted among the calls of its key (``usage/tally.py``).
+    is_counted: bool = False
     #: What happened to it, and when; see `CallTable.story`.
     story: list[tuple[CallEvent, float]] = field(default_factory=list)
     #: A cancel that its node can't be told yet: None for no cancel, else whether to kill.

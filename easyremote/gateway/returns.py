@@ -97,6 +97,7 @@ class Returns:
         if call is None or call.client is None:
             node.link.drop(message.payload)
         else:
+            call.result_bytes += message.payload.size
             message.payload = node.link.pass_on(message.payload, call.client.link)
             message.call = call.client_number
             call.client.link.send(message)
@@ -111,6 +112,8 @@ class Returns:
             return
         call.code = "cancelled" if message.code and call.was_cancelled else message.code
         call.seconds = message.seconds
+        if call.client is not None:
+            call.result_bytes += message.payload.size
         self._table.advance(call, CallEvent.FINISHED, now)
         if call.free_slot():
             if node.rests or node.handed_back:

@@ -25,7 +25,7 @@ from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
-from easyremote.identity import Kind, read_private, write_private
+from easyremote.identity import Key, Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
 
@@ -219,7 +219,7 @@ class Server:
         )
         try:
             self._port = await listener.listen(self._host, self._port)
-            self._announce(keys, home / config.local_file().name)
+            links.own_key = self._announce(keys, home / config.local_file().name)
             self._links = links
             self._ready.set()
             await self._stopping.wait()
@@ -230,6 +230,7 @@ class Server:
             listener.close()
             api.close()
             await runner.cleanup()
+            links.close()
             keys.close()
 
     def _context(self) -> ssl.SSLContext | None:
@@ -239,11 +240,11 @@ class Server:
         context.load_cert_chain(*self._tls)
         return context
 
-    def _announce(self, keys: KeyStore, path: Path) -> None:
+    def _announce(self, keys: KeyStore, path: Path) -> str:
         """Write the connection file, where other processes of this user find address and keys.
 
         The keys are made at the first start and kept, so that configured clients and nodes go on
-        working.
+        working. Returns the id of the client key.
         """
         known = read_private(path)
         texts = dict(known.get("keys", {}))
@@ -258,3 +259,4 @@ class Server:
                     keys.succeed(_LOCAL, made.key_id)
         scheme = "https://" if self._tls else ""
         write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})
+        return Key.parse(texts["client"]).key_id

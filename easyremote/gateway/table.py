@@ -15,7 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
-from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
+from easyremote.errors import CallCancelled, CallLost, EasyRemoteError, InternalError, to_wire
 from easyremote.gateway.callers import Target
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall
@@ -169,6 +169,15 @@ class CallTable:
         self.forget(call, remember=False)
         if client is not None:
             client.link.send(HandBack((number,)))
+
+    def abandon(self, call: GatewayCall, now: float) -> None:
+        """Remove a call that nobody waits for any more; one that is not over ends as cancelled."""
+        if not call.is_over:
+            if call.state in WAITING:
+                self.queues.remove(call)
+            call.code, call.seconds = CallCancelled.code, now - call.began if call.began else 0.0
+            self.advance(call, CallEvent.GIVEN_UP, now)
+        self.forget(call)
 
     def forget(self, call: GatewayCall, *, remember: bool = True) -> None:
         """Remove a call everywhere."""

@@ -16,7 +16,7 @@ import msgspec
 from easyremote.errors import ProtocolError
 from easyremote.events import Event
 from easyremote.packing import UNREADABLE
-from easyremote.protocol import requests
+from easyremote.protocol import requests, usage
 from easyremote.protocol.snapshot import GatewaySnapshot, NodeInfo
 from easyremote.protocol.streams import Buffer
 
@@ -82,6 +82,7 @@ RESTART: Final = "$restart"
 SEND: Final = "$send"
 SESSION: Final = "$session"
 SESSIONS: Final = "$sessions"
+USAGE: Final = "$usage"
 VARIABLES: Final = "$variables"
 WATCH: Final = "$watch"
 
@@ -118,6 +119,11 @@ BUILTINS: Final[dict[str, Builtin]] = {
                 "How the call whose id is in ``session`` stands.",
             ),
             answers=str,
+        ),
+        Builtin(
+            *(USAGE, Answerer.GATEWAY, "What was used, by key, node or function."),
+            takes=usage.UsageRequest,
+            answers=usage.UsageAnswer,
         ),
         Builtin(CELL, Answerer.SESSION, "Runs a cell.", "cell", **_PICKLED),
         Builtin(CALL, Answerer.POOL, "Runs a shipped function.", "shipped", **_PICKLED),

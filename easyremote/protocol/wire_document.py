@@ -13,14 +13,14 @@ import inspect
 import re
 from collections.abc import Iterator
 from types import ModuleType, NoneType, UnionType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from easyremote import events
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
-from easyremote.protocol import frames, link, messages, requests, snapshot, streams
+from easyremote.protocol import frames, link, messages, requests, snapshot, streams, usage
 from easyremote.protocol.builtins import BUILTINS, UserPickle
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.messages import (
@@ -225,7 +225,7 @@ def _builtins() -> Iterator[str]:
     yield "A pickle is opened by the user's own code only. All else is msgpack: a map by the names"
     yield "of these fields, with the tag, where there is one, as `type`."
     yield ""
-    for struct in (*_structs(requests), *_structs(snapshot)):
+    for struct in (*_structs(requests), *_structs(snapshot), *_structs(usage)):
         yield from _fields(struct)
 
 
@@ -323,6 +323,8 @@ def _type(hint: Any, many: str = "") -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is dict:
         return f"map of {many}{_type(arguments[0])} to {_type(arguments[1])}"
+    if origin is Literal:
+        return " or ".join(f"`{word}`" for word in arguments)
     if origin is UnionType:
         return " or ".join(_type(each) for each in arguments)
     if origin is tuple and len(set(arguments)) > 1 and arguments[-1] is not Ellipsis:

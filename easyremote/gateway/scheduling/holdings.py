@@ -74,6 +74,14 @@ class Holdings:
         """The call is over. Safe to repeat."""
         self.calls.pop(call.number, None)
 
+    def gpus_of(self, call: GatewayCall, machine: Machine) -> tuple[int, int]:
+        """How many GPUs the call holds, and how many bytes of their memory."""
+        held = self.calls.get(call.number)
+        if held is None or not held.needs.gpu:
+            return 0, 0
+        gpus = [machine.gpus[place] for place in held.gpus if place < len(machine.gpus)]
+        return held.needs.gpu, sum(held.needs.gpu_memory or gpu.memory_total for gpu in gpus)
+
     def short_of(
         self, needs: Requirements, machine: Machine, used: Resources | None
     ) -> Free | None:

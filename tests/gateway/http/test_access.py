@@ -65,6 +65,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     links = Links(keys)
     app = make_app(links, Api(links), Door.of("127.0.0.1", ()))
     known = {resource.canonical.replace("{name}", "square") for resource in app.router.resources()}
+    links.close()
     keys.close()
     assert {"/healthz", "/v1/link", "/api/square"} <= known
     return [*sorted(known), "/nothing"]

@@ -1,0 +1,1 @@
+"""Who has used what: every call is counted once, by key, node, function and hour."""
