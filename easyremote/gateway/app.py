@@ -16,6 +16,7 @@ from easyremote.background import run_every
 from easyremote.gateway.feed import INTERVAL
 from easyremote.gateway.http.access import Door, guard
 from easyremote.gateway.http.api import Api
+from easyremote.gateway.http.metrics import Metrics
 from easyremote.gateway.links import TICK, Links
 from easyremote.gateway.usage import book as usage
 
@@ -32,6 +33,7 @@ def make_app(links: Links, api: Api, door: Door) -> web.Application:
     app.router.add_get("/", _about)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/v1/link", links.accept)
+    app.router.add_get("/metrics", Metrics(links).handle, allow_head=False)
     app.router.add_post("/api/{name}", api.handle)
     app.router.add_get("/api/{name}", api.handle, allow_head=False)
     app.cleanup_ctx.append(_background)

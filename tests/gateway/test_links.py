@@ -239,6 +239,7 @@ async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_pa
     peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
     assert said == [GoingAway("the gateway stops")]
     assert not peer.is_client
+    links.close()
     keys.close()
 
 
@@ -260,4 +261,5 @@ async def test_many_wrong_keys_of_an_address_are_told_apart_and_the_right_one_is
     assert codes == ["not-authorized"] * 20 + ["busy"]
     assert getattr(say("203.0.113.10", wrong), "code", "") == "not-authorized"
     assert isinstance(say("203.0.113.9", str(keys.create("client", ""))), Welcome)
+    links.close()
     keys.close()

@@ -84,7 +84,7 @@ class Api:
             return _stopping(may_have_run=False)
         try:
             name = request.match_info["name"]
-            principal, access = self._authorise(request)
+            principal, access = who_asks(self._links, request)
             self._check(name, access)
             arguments = await self._arguments(request, name, access)
         except Busy as error:  # too many wrong keys
@@ -106,15 +106,6 @@ class Api:
                 return await self._call(name, principal, access, arguments, answer)
         finally:
             self._answers.discard(answer)
-
-    def _authorise(self, request: web.Request) -> tuple[Principal, Access]:
-        """Whose call it is, and what it may call."""
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and key:
-            now = time.monotonic()
-            record = self._links.check_key(key.strip(), "client", request[ADDRESS], now)
-            return principal_of(record.key_id, record.name, record.kind), Access.HTTP
-        return PUBLIC, Access.PUBLIC
 
     def _check(self, name: str, access: Access) -> None:
         """Raise where no node online offers this function to such a caller."""
@@ -185,6 +176,22 @@ class Api:
             content_type="application/json",
             headers={"Cache-Control": "no-store"},
         )
+
+
+def who_asks(links: Links, request: web.Request) -> tuple[Principal, Access]:
+    """Whose key a request shows, and what it may call.
+
+    Raises
+    ------
+    NotAuthorized, Busy
+        The key is not good.
+    """
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key:
+        now = time.monotonic()
+        record = links.check_key(key.strip(), "client", request[ADDRESS], now)
+        return principal_of(record.key_id, record.name, record.kind), Access.HTTP
+    return PUBLIC, Access.PUBLIC
 
 
 class _LocalCaller:

@@ -7,7 +7,6 @@ EasyRemote asks of nodes itself (``$keep``) is no call of anybody's, but its byt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 
 from easyremote.gateway.records import GatewayCall
@@ -127,10 +126,21 @@ class Tally:
         add_to(self._taken, fresh)
         return fresh
 
-    def everything(self) -> Iterator[tuple[Place, Counts]]:
-        """What has been used since the beginning; a place can come twice."""
-        yield from self._taken.items()
-        yield from self._fresh.items()
+    def sums(self, by: By, key: str | None = None) -> dict[str, Counts]:
+        """What has been used since the beginning, in the order in which it was first counted.
+
+        Parameters
+        ----------
+        by
+            What each sum is for.
+        key
+            Whose calls; None for everybody's.
+        """
+        sums: dict[str, Counts] = {}
+        for place, counts in (*self._taken.items(), *self._fresh.items()):
+            if key in (None, place[0]):
+                sums.setdefault(place[PARTS[by]], Counts()).add(counts)
+        return sums
 
     def rows(self, request: UsageRequest, key: str | None) -> list[UsageRow]:
         """The sums since the beginning, the most used first.
@@ -142,11 +152,7 @@ class Tally:
         key
             Whose calls; None for everybody's.
         """
-        sums: dict[str, Counts] = {}
-        for place, counts in self.everything():
-            if key in (None, place[0]):
-                sums.setdefault(place[PARTS[request.by]], Counts()).add(counts)
-        rows = [counts.row(name) for name, counts in sums.items()]
+        rows = [counts.row(name) for name, counts in self.sums(request.by, key).items()]
         return sorted(rows, key=lambda row: row.run_seconds, reverse=True)
 
 
