@@ -62,7 +62,7 @@ def functions() -> None:
 
 @click.command()
 def jobs() -> None:
-    """List what this key has running, and what waits: why, and for how long yet.
+    """List what your key has running, and why the rest waits.
 
     \b
     Example:
@@ -72,15 +72,16 @@ def jobs() -> None:
     if not known:
         click.echo("Nothing runs or waits. What is over is shown by the panel, for a while.")
         return
-    rows = [
-        (job.call_id[:8], job.function, job.node_id or "any", job.state, _lasts(job), job.why)
-        for job in known
-    ]
-    print_table(("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY"), rows)
+    print_table(JOB_HEADS, [job_row(job) for job in known])
 
 
-def _lasts(job: JobInfo) -> str:
-    return f"{job.seconds:.0f} s"
+JOB_HEADS = ("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY")
+
+
+def job_row(job: JobInfo) -> tuple[str, ...]:
+    """A job as a row below `JOB_HEADS`."""
+    lasts = f"{job.seconds:.0f} s"
+    return job.call_id[:8], job.function, job.node_id or "any", job.state, lasts, job.why
 
 
 @click.command()

@@ -14,6 +14,7 @@ from easyremote.cli.keys import key
 from easyremote.cli.look import call, functions, jobs, login, nodes
 from easyremote.cli.node import node
 from easyremote.cli.notebook import demo, lab
+from easyremote.cli.top import top
 from easyremote.cli.usage import usage
 from easyremote.errors import EasyRemoteError
 
@@ -41,7 +42,23 @@ def cli() -> None:
 
 
 for command in (
-    *(up, gateway, node, lab, demo, nodes, functions, jobs, call, key, login, usage, doctor, bench),
+    *(
+        up,
+        gateway,
+        node,
+        lab,
+        demo,
+        nodes,
+        functions,
+        jobs,
+        call,
+        key,
+        login,
+        top,
+        usage,
+        doctor,
+        bench,
+    ),
 ):
     cli.add_command(command)
 
