@@ -53,7 +53,7 @@ class _Person:
 
     def begin(self, calls: int) -> None:
         self.began = time.monotonic()
-        self.jobs = [self.client.submit("train", self.seconds) for _ in range(calls)]
+        self.jobs = [self.client.on("gpu-node").submit("train", self.seconds) for _ in range(calls)]
 
     def look(self) -> str:
         """How far they are; it notes what is over."""
