@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from easyremote.gateway.records import GatewayCall, Node
-from easyremote.gateway.scheduling.scheduler import FEW, Scheduler
+from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.gateway.scheduling.waiting import Line
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 
@@ -139,7 +139,7 @@ class _Queue:
 
 def _takers(queues: Scheduler, call: GatewayCall) -> list[Node]:
     """Some nodes that may take a call; the first one has the least to do."""
-    takers = list(islice(queues.takers(call), FEW))
+    takers = list(queues.takers(call))
     willing = [node for node in takers if node not in queues.declined] or takers
     return sorted(willing, key=lambda node: node.owed / max(node.slots, 1))
 

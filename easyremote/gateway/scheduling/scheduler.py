@@ -16,7 +16,7 @@ from easyremote.gateway.balancing import Balancer
 from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
-from easyremote.gateway.scheduling.estimates import SMOOTHING, Estimates
+from easyremote.gateway.scheduling.estimates import Estimates, smoothed
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
 from easyremote.protocol.builtins import CELL
@@ -33,6 +33,9 @@ TRIES = 16
 UNTRIED = 0.9
 #: No call waits for a quicker node where it would run for less than so many seconds.
 WORTH_WAITING = 0.1
+#: Times below so many seconds make no difference to what is decided. They are not followed: most
+#: calls are that quick, and this is on the way of every call.
+NOTICED = 0.001
 #: After so many seconds a call that needs much of a machine is not passed by smaller ones any more.
 PATIENCE = 30.0
 
@@ -199,9 +202,7 @@ class Scheduler:
     @staticmethod
     def _keep(node: Node, call: GatewayCall) -> None:
         """Keep what a node has for a call that needs more of it than is free now."""
-        kept, needs = node.kept_for, node.needs_of(call)
-        is_kept = kept is not None and kept.want is not None
-        if needs is not None and node.held.calls and not is_kept:
+        if node.kept_for is None and node.held.calls and node.needs_of(call) is not None:
             node.kept_for = call
 
     def _lines(self, node: Node) -> list[tuple[str, Line]]:
@@ -217,12 +218,13 @@ class Scheduler:
         return self._nodes.get(node_id)
 
     def takers(self, call: GatewayCall) -> Iterator[Node]:
-        """Yield the nodes online that may take a call, now or later."""
+        """Yield nodes online that may take a call, now or later; of very many nodes some."""
         node_id, function, access = call.target
         named = self._nodes.get(node_id)
-        offering = self._nodes.offering(function, access) if named is None else [named]
-        for node in offering:
-            if node.online and node.offers(function, access) and not node.is_refusing:
+        found = self._nodes.offering(function, access)[:FEW] if not node_id else [named]
+        for node in found:
+            is_there = node is not None and node.online and node.offers(function, access)
+            if node is not None and is_there and not node.is_refusing:
                 yield node
 
     def targets(self) -> list[Target]:
@@ -253,19 +255,15 @@ class Scheduler:
             return
         node.share.correct(call.owner, seconds - call.charged)
         if call.placed:
-            lag, before = now - call.placed - seconds, node.lag
-            # Not `smoothed`: this is on the way of every call.
-            node.lag = lag if before is None else before + SMOOTHING * (lag - before)
+            late, before = now - call.placed - seconds, node.lag
+            if before is None or late > NOTICED or before > NOTICED:
+                node.lag = smoothed(before, late)
         if not call.code:
             function, runs = call.target[1], node.runs
             before = runs.get(function)
-            runs[function] = seconds if before is None else before + SMOOTHING * (seconds - before)
-            usual = self.estimates.seconds
-            before = usual.get(function)
-            if before is None:
+            if before is None or seconds > NOTICED or before > NOTICED:
+                runs[function] = smoothed(before, seconds)
                 self.estimates.ran(function, seconds)
-            else:
-                usual[function] = before + SMOOTHING * (seconds - before)
 
     def came_back(self, call: GatewayCall, node: Node) -> None:
         """A call did not start on its node: its key is charged nothing."""
