@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from easyremote.client import joblib as _joblib
+
 __version__ = "3.0.0.dev0"
 
 if TYPE_CHECKING:
@@ -102,3 +104,6 @@ def load_ipython_extension(ipython: Any) -> None:
 def unload_ipython_extension(ipython: Any) -> None:
     """``%unload_ext easyremote``."""
     import_module("easyremote_jupyter").unload_ipython_extension(ipython)
+
+
+_joblib.register()

@@ -10,10 +10,12 @@ import sys
 import pytest
 
 import easyremote
+import easyremote.testing
 from tests.processes import REPOSITORY, TOOL_LIMIT
 
 #: As CONTRIBUTING says: the package alone, without a page for each module inside.
-PDOC = ("pdoc", "--docformat", "numpy", "easyremote", "!easyremote[.](?!progress)")
+PACKAGES = ("easyremote", "easyremote.testing")
+PDOC = ("pdoc", "--docformat", "numpy", *PACKAGES, "!easyremote[.](?!progress|testing)")
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    testing = (folder / "easyremote" / "testing.html").read_text()
+    assert all(f'<section id="{name}">' in testing for name in easyremote.testing.__all__)
     return (folder / "easyremote.html").read_text()
 
 
@@ -40,12 +44,12 @@ def test_the_page_has_every_public_name(page: str, name: str) -> None:
 
 def test_contributing_has_the_command_that_makes_the_page() -> None:
     text = (REPOSITORY / "CONTRIBUTING.md").read_text()
-    assert f"pdoc --docformat numpy easyremote '{PDOC[-1]}'" in text
+    assert f"pdoc --docformat numpy {' '.join(PACKAGES)} '{PDOC[-1]}'" in text
 
 
-@pytest.mark.parametrize("name", easyremote.__all__)
+@pytest.mark.parametrize("name", [*easyremote.__all__, *easyremote.testing.__all__])
 def test_every_public_name_says_what_it_does(name: str) -> None:
-    public = getattr(easyremote, name)
+    public = getattr(easyremote, name, None) or getattr(easyremote.testing, name)
     assert _summary(public), f"{name} has no docstring of its own"
     if not inspect.isclass(public):
         return

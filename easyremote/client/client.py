@@ -12,9 +12,10 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection
+from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
@@ -52,9 +53,20 @@ class Client(RemoteExecutor):
         api_key: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        self.settings = find_settings(gateway, api_key, kind="client")
-        self.settings.key("client")
-        super().__init__(GatewayConnection(self.settings), timeout=timeout)
+        settings = find_settings(gateway, api_key, kind="client")
+        settings.key("client")
+        self._begin(GatewayConnection(settings), timeout)
+
+    @classmethod
+    def over(cls, connection: GatewayConnection) -> Client:
+        """A client with a connection that somebody else has made, as `easyremote.testing` does."""
+        client = cls.__new__(cls)
+        client._begin(connection, None)
+        return client
+
+    def _begin(self, connection: GatewayConnection, timeout: float | None) -> None:
+        self.settings = connection.settings
+        super().__init__(connection, timeout=timeout)
         _open_clients.add(self)
 
     def __repr__(self) -> str:
@@ -76,7 +88,13 @@ class Client(RemoteExecutor):
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
         limit = timeout if timeout is not None else self._timeout or None
-        return RemoteExecutor(self._connection, roster=self._roster, node_id=node_id, timeout=limit)
+        return RemoteExecutor(
+            self._connection,
+            roster=self._roster,
+            shipments=self._shipments,
+            node_id=node_id,
+            timeout=limit,
+        )
 
     # -- connection --------------------------------------------------------------------------------
 
@@ -89,6 +107,11 @@ class Client(RemoteExecutor):
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._connection.is_closed
+
+    @property
+    def traffic(self) -> Traffic:
+        """How many bytes went to the gateway so far, and came back: ``sent`` and ``received``."""
+        return self._connection.traffic
 
     def connect(self) -> Client:
         """Connect now, not at the first call.
@@ -211,6 +234,8 @@ _found: dict[tuple[str | None, str | None], _Found] = {}
 #: The Clients of this process, by gateway and key.
 _clients: dict[tuple[str, str], Client] = {}
 _finding = threading.Lock()
+#: The Client that is used instead of any other, in a test (`standing_in`).
+_stand_in: Client | None = None
 
 
 def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
@@ -221,10 +246,26 @@ def connect(gateway: str | None = None, api_key: str | None = None) -> Client:
     gateway, api_key
         As for `Client`.
     """
+    if _stand_in is not None:
+        return _stand_in
     found = _found.get((gateway, api_key))
     if found is None or not found.is_current():
         found = _find(gateway, api_key)
     return found.client
+
+
+@contextlib.contextmanager
+def standing_in(client: Client) -> Iterator[Client]:
+    """In this block `connect` gives this client, whatever gateway is asked for.
+
+    That is so on all threads: a program that is tested may have some.
+    """
+    global _stand_in
+    before, _stand_in = _stand_in, client
+    try:
+        yield client
+    finally:
+        _stand_in = before
 
 
 def connect_soon() -> None:

@@ -13,8 +13,8 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import easyremote
 from easyremote.client.io_thread import io_thread
@@ -27,7 +27,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
 
-__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Waiting", "new_call_id"]
+__all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Traffic", "Waiting", "new_call_id"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0
@@ -60,6 +60,13 @@ if hasattr(os, "register_at_fork"):  # a child that had the same ids would take 
     os.register_at_fork(after_in_child=_ids.clear)
 
 
+class Traffic(NamedTuple):
+    """Bytes that a client has sent to its gateway, and those that came back."""
+
+    sent: int
+    received: int
+
+
 class Waiting(Sink, Protocol):
     """Who waits for a call: a `RemoteJob`."""
 
@@ -84,8 +91,10 @@ class Line:
         #: Why there is no connection, and none is on its way that calls could wait for.
         self.error: EasyRemoteError | None = None
         self.is_open = False
-        #: How many connections there have been.
+        #: How many connections there have been, and the bytes that passed on those that are over.
         self.opened_count = 0
+        self._before = Traffic(0, 0)
+        self._link: Link | None = None
         #: No connection will come any more.
         self._is_over = False
 
@@ -135,6 +144,14 @@ class Line:
                 "gets its result. Start it again here."
             )
 
+    @property
+    def traffic(self) -> Traffic:
+        """The bytes that have passed."""
+        link, before = self._link, self._before
+        if link is None:
+            return before
+        return Traffic(before.sent + link.bytes_sent, before.received + link.bytes_received)
+
     def has_calls(self) -> bool:
         """Whether calls are outstanding."""
         return len(self._calls) > 0
@@ -142,19 +159,22 @@ class Line:
     # -- on the I/O thread -------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        # Here, because aiohttp takes longer to import than all of ours.
-        from easyremote.transport.dial import stay_connected
-
         self._task = asyncio.current_task()
         ticker = asyncio.get_running_loop().create_task(self._tick())
         try:
-            await stay_connected(self._settings, self)
+            await self._stay_connected()
         except EasyRemoteError as error:
             self._end(error)
         except asyncio.CancelledError:
             self._end(GatewayUnreachable("The Client was closed."))
         finally:
             ticker.cancel()
+
+    async def _stay_connected(self) -> None:
+        # Here, because aiohttp takes longer to import than all of ours.
+        from easyremote.transport.dial import stay_connected
+
+        await stay_connected(self._settings, self)
 
     def _stop(self) -> None:
         self._calls.deliver()
@@ -208,6 +228,7 @@ class Line:
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.opened_count += 1
         self.is_open = True
+        self._link = link
         self.error = None
         self._calls.attach(link, welcome.max_calls, now)
         self.ready.set()
@@ -223,6 +244,7 @@ class Line:
 
     def closed(self, link: Link | None, error: EasyRemoteError | None, now: float) -> None:
         self.is_open = False
+        self._before, self._link = self.traffic, None
         if link is not None:
             self._calls.detach(link, now)
         if error is not None and not self.opened_count:  # later on, calls wait for the next one
@@ -231,10 +253,19 @@ class Line:
 
 
 class GatewayConnection:
-    """The lines of one Client, one at a time."""
+    """The lines of one Client, one at a time.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings
+        The gateway and the key.
+    make_line
+        Makes each of them. `easyremote.testing` has lines that lead to no real gateway.
+    """
+
+    def __init__(self, settings: Settings, make_line: Callable[[Settings], Line] = Line) -> None:
         self.settings = settings
+        self._make_line = make_line
         self._line: Line | None = None
         #: A line for which nobody has waited yet. If it has failed, that may be long ago.
         self._begun: Line | None = None
@@ -248,6 +279,11 @@ class GatewayConnection:
         if line is None or not line.is_open or line.pid != os.getpid():
             return 0
         return line.opened_count
+
+    @property
+    def traffic(self) -> Traffic:
+        """The bytes that have passed on the present line."""
+        return self._line.traffic if self._line is not None else Traffic(0, 0)
 
     @property
     def may_wait(self) -> bool:
@@ -272,7 +308,7 @@ class GatewayConnection:
         """Begin to dial, so that the first call has a line; nobody waits for it."""
         with self._lock:
             if self._line is None and not self.is_closed:
-                self._line = self._begun = Line(self.settings)
+                self._line = self._begun = self._make_line(self.settings)
                 self._line.dial()
 
     def close(self) -> None:
@@ -293,7 +329,7 @@ class GatewayConnection:
                 line.stop()
                 line = None
             if line is None or line.pid != os.getpid():
-                line = self._line = Line(self.settings)
+                line = self._line = self._make_line(self.settings)
                 line.dial()
         line.check_may_wait()
         if line.error is None and not line.ready.wait(CONNECT_LIMIT):

@@ -20,7 +20,7 @@ from easyremote.client.connection import GatewayConnection, new_call_id
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
 from easyremote.client.roster import Roster
-from easyremote.client.shipping import bring_blobs, node_for_blobs, send_files
+from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
 from easyremote.client.targets import check_names
 from easyremote.errors import Closed
@@ -31,7 +31,7 @@ from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.blobs import BLOB_MIN
-from easyremote.serialize.values import Dumped, dump, dump_call
+from easyremote.serialize.values import Dumped, dump_call
 from easyremote.times import in_seconds
 
 __all__ = ["KEEP", "RemoteExecutor"]
@@ -53,11 +53,13 @@ class RemoteExecutor(Executor):
         connection: GatewayConnection,
         *,
         roster: Roster | None = None,
+        shipments: Shipments | None = None,
         node_id: str = "",
         timeout: float | None = None,
     ) -> None:
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
+        self._shipments = shipments if shipments is not None else Shipments()
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
         self._timeout = in_seconds(timeout, "timeout")
@@ -201,21 +203,19 @@ class RemoteExecutor(Executor):
         packed = pack_call(function, args, kwargs, python=self.python_of(node_id))
         if packed.files:
             send_files(self, packed.files, node_id)
-        dumped = packed.dumped()
-        if dumped.size >= BLOB_MIN and self._connection.may_wait:
-            node_id = node_id or node_for_blobs(self._roster.nodes())
-            if node_id and (there := bring_blobs(self, packed, node_id)):
-                dumped = dump(packed.wire(there))
-        return self.start(
+        start = functools.partial(
+            self.start,
             CALL,
-            dumped,
-            node_id=node_id,
             timeout=timeout,
             stream=stream,
             snapshot=snapshot,
             retry=retry,
             balancing=balancing,
         )
+        if packed.size >= BLOB_MIN and self._connection.may_wait:
+            nodes = self._roster.nodes()
+            return self._shipments.start(self, packed, nodes, node_id, start, stream=stream)
+        return start(packed.dumped(), node_id=node_id)
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """The node's Python version; None where it is not known, or several will do."""

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,20 +20,95 @@ from easyremote.protocol.builtins import HAVE, KEEP
 from easyremote.protocol.requests import Blobs, NewBlob
 from easyremote.serialize.blobs import BLOB_MIN, Packed
 from easyremote.serialize.files import File
-from easyremote.serialize.values import Dumped
+from easyremote.serialize.values import Dumped, dump
 
 if TYPE_CHECKING:
     from easyremote.client.executor import RemoteExecutor
     from easyremote.client.job import RemoteJob
     from easyremote.protocol.snapshot import NodeInfo
 
-__all__ = ["bring_blobs", "has_large", "known_blobs", "node_for_blobs", "send_blob", "send_files"]
+__all__ = ["Shipments", "bring_blobs", "has_large", "known_blobs", "send_blob", "send_files"]
 
 #: Hashes in one question for blobs, so that the question is a small message.
 _HASHES_AT_ONCE = 400
 #: In msgpack: no bytes, and the mark before the size of many bytes.
 _NO_BYTES, _BYTES = b"\xc4\x00", b"\xc6"
-_turn = itertools.count()
+
+
+class Shipments:
+    """The calls with large arguments that one client has under way, by node."""
+
+    def __init__(self) -> None:
+        self._calls = Counter[str]()
+        self._lock = threading.Lock()
+        self._arriving = defaultdict[str, threading.Lock](threading.Lock)
+
+    def start(
+        self,
+        executor: RemoteExecutor,
+        packed: Packed,
+        nodes: Iterable[NodeInfo],
+        node_id: str,
+        start: Callable[..., RemoteJob[Any]],
+        *,
+        stream: bool,
+    ) -> RemoteJob[Any]:
+        """Start a call whose large arguments go ahead.
+
+        Parameters
+        ----------
+        nodes
+            Those that the gateway knows.
+        node_id
+            The node that was named; empty for the one that will be done first.
+        start
+            Starts the call, given its payload and ``node_id``.
+        stream
+            Whether it is a generator. It is not counted while it runs: one to which nobody refers
+            any more is never done.
+        """
+        node_id = self._begin(nodes, node_id)
+        is_counted = False
+        try:
+            there = set[bytes]()
+            if node_id:
+                with self._arriving_at(node_id):
+                    there = bring_blobs(executor, packed, node_id)
+            job = start(dump(packed.wire(there)) if there else packed.dumped(), node_id=node_id)
+            if not stream:
+                job.add_done_callback(lambda _: self._end(node_id))
+                is_counted = True
+            return job
+        finally:
+            if not is_counted:
+                self._end(node_id)
+
+    def _begin(self, nodes: Iterable[NodeInfo], node_id: str) -> str:
+        """Note one more call, and say where it goes; empty where no node runs code.
+
+        Of nodes that will do, the one gets it that has the fewest calls for its processes: it is
+        the first to be done with them. So a slow node gets fewer, and somebody who makes one call
+        after the other needs only one copy of the arguments.
+        """
+        with self._lock:
+            if not node_id:
+                able = [node for node in nodes if node.state == "online" and node.runs_code]
+                chosen = min(able, key=self._load_with_one_more, default=None)
+                node_id = "" if chosen is None else chosen.node_id
+            self._calls[node_id] += 1
+            return node_id
+
+    def _end(self, node_id: str) -> None:
+        with self._lock:
+            self._calls[node_id] -= 1
+
+    def _arriving_at(self, node_id: str) -> threading.Lock:
+        """Held while blobs go to a node: who needs the same ones meanwhile waits for them."""
+        with self._lock:
+            return self._arriving[node_id]
+
+    def _load_with_one_more(self, node: NodeInfo) -> float:
+        return (self._calls[node.node_id] + 1) / (node.processes or 1)
 
 
 def has_large(values: Iterable[object]) -> bool:
@@ -77,15 +153,6 @@ def send_blob(
     head = head[: -len(_NO_BYTES)] + _BYTES + piece.nbytes.to_bytes(4, "big")
     dumped = Dumped([head, piece], len(head) + piece.nbytes)
     return executor.start(KEEP, dumped, node_id=node_id, encoding="msgpack")
-
-
-def node_for_blobs(nodes: Iterable[NodeInfo]) -> str:
-    """A node that gets a function with its large arguments, where any will do; empty for none.
-
-    They take turns: each of them gets the arguments once.
-    """
-    able = [node.node_id for node in nodes if node.state == "online" and node.runs_code]
-    return able[next(_turn) % len(able)] if able else ""
 
 
 def send_files(executor: RemoteExecutor, files: Collection[File], node_id: str) -> None:

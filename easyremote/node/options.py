@@ -5,21 +5,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from easyremote.errors import UsageError
+from easyremote.options.reading import Reader, flag, is_whole, read, seconds, text
 from easyremote.options.requirements import Requirements, parse_requirements
 from easyremote.options.retries import Retry, parse_retry
 from easyremote.options.scaling import Scaling, parse_scaling
-from easyremote.options.seed_words import in_todays_words, tags_of
-from easyremote.options.spelling import check_words
+from easyremote.options.seed_words import tags_of
 from easyremote.options.strategies import parse_strategy
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.messages import MANY_ENTRIES, NAME_LIMIT
-from easyremote.times import check_seconds
 
 __all__ = ["MAX_BODY", "Options", "is_function_name"]
 
@@ -48,21 +47,8 @@ class Options:
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
-        """Read the options that somebody gave to ``register``.
-
-        Raises
-        ------
-        UsageError
-            There is no such option, or it can't have such a value.
-        """
-        options = in_todays_words("register", given)
-        check_words(options, [field.name for field in dataclasses.fields(cls)], _NO_OPTION)
-        # None says nothing, whatever the option.
-        said = {name: value for name, value in options.items() if value is not None}
-        return cls(**{name: _READERS[name](value, name) for name, value in said.items()})
-
-
-_NO_OPTION = "register() has no option"
+        """Read the options that somebody gave to ``register``; raises as `reading.read`."""
+        return cls(**read("register", given, _READERS))
 
 
 def is_function_name(name: object) -> bool:
@@ -75,12 +61,6 @@ def _name(value: object, what: str) -> str:
     if not is_function_name(value):
         raise UsageError(f"{value!r} can't be a function's name. Give one: register(name=...).")
     return str(value)
-
-
-def _text(value: object, what: str) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{what} is a text, not {value!r}.")
-    return value
 
 
 def _tags(value: object, what: str) -> tuple[str, ...]:
@@ -96,39 +76,27 @@ def _is_tag(word: object) -> bool:
     return isinstance(word, str) and 0 < len(word) <= NAME_LIMIT
 
 
-def _flag(value: object, what: str) -> bool:
-    if not isinstance(value, bool):
-        raise UsageError(f"{what} is True or False, not {value!r}.")
-    return value
-
-
-def _seconds(value: object, what: str) -> float:
-    check_seconds(value, what)
-    return float(value)  # type: ignore[arg-type]  # check_seconds takes numbers only
-
-
-def _count(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _count(value: int, what: str) -> int:
+    if not is_whole(value, 1, math.inf):
         raise UsageError(f"{what} is at least 1, not {value!r}.")
     return value
 
 
-def _bytes(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY:
+def _bytes(value: int, what: str) -> int:
+    if not is_whole(value, 1, MAX_BODY):
         raise UsageError(f"{what} is in bytes, from 1 to {MAX_BODY} (64 MiB), not {value!r}.")
     return value
 
 
-#: What reads the value of an option; called with the value and the option's name.
-_READERS: dict[str, Callable[[Any, str], Any]] = {
+_READERS: dict[str, Reader] = {
     "name": _name,
-    "description": _text,
+    "description": text,
     "tags": _tags,
-    "public": _flag,
-    "auth_required": _flag,
-    "async_func": _flag,
-    "stream": _flag,
-    "timeout": _seconds,
+    "public": flag,
+    "auth_required": flag,
+    "async_func": flag,
+    "stream": flag,
+    "timeout": seconds,
     "retry_policy": lambda value, _: parse_retry(value),
     "resource_requirements": parse_requirements,
     "max_concurrency": _count,

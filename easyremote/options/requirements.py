@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from easyremote.errors import UsageError
+from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_words
 
 __all__ = ["Machine", "Requirements", "lacks", "parse_needs", "parse_requirements", "parse_size"]
@@ -195,12 +196,12 @@ def _number(text: str) -> object:
     return text
 
 
-def _gpu(value: object, what: str) -> int:
+def _gpu(value: Any, what: str) -> int:
     if value is None or isinstance(value, bool):
         return int(bool(value))
-    if not isinstance(value, int) or not 1 <= value <= MOST_GPUS:
+    if not is_whole(value, 1, MOST_GPUS):
         raise UsageError(f"{what} is True or how many GPUs, from 1 to {MOST_GPUS}, not {value!r}.")
-    return value
+    return int(value)
 
 
 def _cpu(value: object, what: str) -> float:

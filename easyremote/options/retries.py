@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from easyremote.errors import UsageError
+from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_word
 from easyremote.times import check_seconds
 
@@ -119,10 +120,7 @@ class RetryPolicy:
     on: Collection[type[BaseException] | str] = ()
 
     def __post_init__(self) -> None:
-        attempts = self.max_attempts
-        if isinstance(attempts, bool) or not isinstance(attempts, int):
-            attempts = 0
-        if not 1 <= attempts <= MOST_ATTEMPTS:
+        if not is_whole(self.max_attempts, 1, MOST_ATTEMPTS):
             raise UsageError(
                 f"RetryPolicy: max_attempts is a number from 1 to {MOST_ATTEMPTS}, not "
                 f"{self.max_attempts!r}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from easyremote.errors import UsageError
+from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_word
 from easyremote.times import check_seconds
 
@@ -52,15 +53,11 @@ class Scaling:
 
     def __post_init__(self) -> None:
         most = MOST_PROCESSES if self.max is None else self.max
-        if not _is_count(most) or not 1 <= most <= MOST_PROCESSES:
+        if not is_whole(most, 1, MOST_PROCESSES):
             raise UsageError(f"Scaling: max is from 1 to {MOST_PROCESSES}, not {self.max!r}.")
-        if not _is_count(self.min) or not 0 <= self.min <= most:
+        if not is_whole(self.min, 0, most):
             raise UsageError(f"Scaling: min is from 0 to max ({most}), not {self.min!r}.")
         check_seconds(self.idle, "Scaling: idle")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def parse_scaling(given: object) -> Scaling:

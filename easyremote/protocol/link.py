@@ -98,6 +98,8 @@ class Link:
         self._opened = now
         #: When the last byte came.
         self.last_received = now
+        #: What has passed: messages, data, and the heads of both.
+        self.bytes_sent = self.bytes_received = 0
         self._last_ping = now
         self._awaits_pong = False
         #: Seconds that the peer took to answer the last PING; None before the first answer.
@@ -187,12 +189,14 @@ class Link:
     def data_to_send(self) -> bytes | None:
         """The bytes to send next, about 64 KiB at the most; None if there are none."""
         if self._control:
-            return self._control_to_send()
-        taken = self._streams.next_chunk()
-        if taken is None:
+            data = self._control_to_send()
+        elif (taken := self._streams.next_chunk()) is not None:
+            stream, chunk = taken
+            data = b"".join((chunk_header(stream, len(chunk)), chunk))
+        else:
             return None
-        stream, chunk = taken
-        return b"".join((chunk_header(stream, len(chunk)), chunk))
+        self.bytes_sent += len(data)
+        return data
 
     def _control_to_send(self) -> bytes:
         queued = self._control
@@ -227,6 +231,7 @@ class Link:
             The peer broke the protocol: close the connection, with this error as the reason.
         """
         self.last_received = now
+        self.bytes_received += len(data)
         for record in self._decoder.receive_data(data):
             if self._is_mute:
                 return

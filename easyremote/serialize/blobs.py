@@ -24,10 +24,13 @@ from easyremote.serialize.files import File, collected
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, Dumped, Version, joined, pickle_names, unpickle
 
-__all__ = ["BLOB_MIN", "Beside", "Packed", "Wire", "hash_of", "pack", "unpack"]
+__all__ = ["BESIDE_MIN", "BLOB_MIN", "Beside", "Packed", "Wire", "hash_of", "pack", "unpack"]
 
 #: Smaller pieces are sent without a question whether they are there.
 BLOB_MIN = 1_000_000
+#: A call with a blob asks anyway, so it has blobs of this size and more. In a
+#: sweep they are what is the same in many calls: the rows of a fold, the labels.
+BESIDE_MIN = 65_536
 #: Memory of this size and more is hashed again only after it was written to. Below, asking the
 #: kernel gains little, and the first write to each page after that costs more.
 WATCHED_MIN = 8_000_000
@@ -51,6 +54,8 @@ class Packed:
     pieces: list[memoryview]
     #: The files that the other side needs before it unpacks.
     files: list[File] = field(default_factory=list)
+    #: Buffers of this size and more are worth asking for; the pickle itself is from `BLOB_MIN` on.
+    least: int = BLOB_MIN
 
     @property
     def size(self) -> int:
@@ -59,7 +64,10 @@ class Packed:
     @cached_property
     def _hashes(self) -> list[bytes]:
         """The hash of each piece that is worth asking for, empty for the others."""
-        return [hash_of(piece) if piece.nbytes >= BLOB_MIN else b"" for piece in self.pieces]
+        return [
+            hash_of(piece) if piece.nbytes >= (self.least if number else BLOB_MIN) else b""
+            for number, piece in enumerate(self.pieces)
+        ]
 
     @property
     def blobs(self) -> dict[bytes, int]:

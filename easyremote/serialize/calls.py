@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, ProtocolError
-from easyremote.serialize.blobs import Packed, received
+from easyremote.serialize.blobs import BESIDE_MIN, BLOB_MIN, Packed, received
 from easyremote.serialize.files import collected
 from easyremote.serialize.reach import Reach, reach
 from easyremote.serialize.values import (
@@ -91,7 +91,9 @@ def _packed(
 ) -> Packed:
     fixed = tuple(number for number, buffer in enumerate(buffers) if buffer.readonly)
     envelope = pickle.dumps((digest, body, inner, fixed), 5)
-    return Packed([memoryview(envelope), *buffers], list(files.values()))
+    asks = any(buffer.nbytes >= BLOB_MIN for buffer in buffers)
+    least = BESIDE_MIN if asks else BLOB_MIN
+    return Packed([memoryview(envelope), *buffers], list(files.values()), least)
 
 
 def _packed_before(function: types.FunctionType, python: Version | None) -> _Kept | None:

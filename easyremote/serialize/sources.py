@@ -20,6 +20,7 @@ import linecache
 import marshal
 import os
 import sys
+import threading
 import tokenize
 import weakref
 from collections.abc import Iterator
@@ -184,10 +185,17 @@ def _no_source(code: CodeType, why: str) -> CannotShip:
     )
 
 
+#: One thread at a time: CPython 3.11 counts the depth of a syntax tree for all threads together. It
+#: raises a SystemError where another thread parses meanwhile (issue 106905 of CPython).
+_parsing = threading.Lock()
+
+
 @lru_cache(maxsize=64)
 def _functions_in(text: str) -> dict[tuple[str, int], list[_Found]]:
     found: dict[tuple[str, int], list[_Found]] = {}
-    for node, owner in _walk(ast.parse(text), None):
+    with _parsing:
+        tree = ast.parse(text)
+    for node, owner in _walk(tree, None):
         if isinstance(node, ast.Lambda):
             found.setdefault(("<lambda>", node.lineno), []).append(_Found(node, owner))
         else:

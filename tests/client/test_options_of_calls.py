@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from easyremote import ComputeNode, RetryPolicy, remote
 from easyremote.client.client import Client
-from easyremote.errors import NotFound, RemoteError, WorkerCrashed
+from easyremote.errors import CallTimeout, NotFound, RemoteError, WorkerCrashed
 from tests.node.test_resources import FakeNvml
 from tests.processes import LIMIT, Gateway, end, wait_until
 
@@ -239,6 +240,61 @@ def test_a_registered_class_is_made_once_and_a_class_of_stubs_calls_it(
         assert list(stubs.items(3)) == [0, 1, 2]
         assert asking.execute("Model.predict", 1) == 2
     assert len(made_in) == 2 and Local.__name__ == "Model"
+
+
+def test_an_init_that_hangs_is_stopped_by_the_time_limit_and_tried_again(
+    gateway: Gateway, asking: Client, tmp_path: Path
+) -> None:
+    node = made(gateway, "hanging")
+    tries: list[int] = []
+
+    @node.register(timeout=0.2)
+    class Hanging:
+        def __init__(self) -> None:
+            tries.append(1)
+            while len(tries) == 1:
+                time.sleep(0.01)
+
+        def ask(self) -> str:
+            return "here"
+
+    with node:
+        with pytest.raises(CallTimeout, match=r"Hanging.ask\(\) ran longer than 0.2 s"):
+            asking.execute("Hanging.ask")
+        assert asking.execute("Hanging.ask") == "here"
+
+
+def test_the_lines_of_the_issue_run_as_they_stand(gateway: Gateway, asking: Client) -> None:
+    node = made(gateway, "issue")
+
+    @node.register(
+        async_func=True,
+        stream=True,
+        timeout=60,
+        retry_policy="exponential_backoff",
+        resource_requirements={"gpu": True, "memory": "8GB"},
+    )
+    async def with_gpu(n: int) -> Any:
+        for number in range(n):
+            yield number
+
+    @node.register(scaling="auto")
+    def in_processes() -> int:
+        return os.getpid()
+
+    @node.register(load_balancing="resource_aware")
+    def anywhere() -> str:
+        return "anywhere"
+
+    @remote(load_balancing=True, gateway=gateway.address, api_key=gateway.keys["client"])
+    def stub() -> None: ...
+
+    with node:
+        assert asking.on("issue").execute("in_processes") != os.getpid()
+        assert asking.on("issue").execute("anywhere") == "anywhere"
+        with pytest.raises(NotFound, match=r"issue has with_gpu\(\), but no GPU"):
+            asking.on("issue").execute("with_gpu", 1)
+        assert stub._target.options.load_balancing == ""
 
 
 def remote_class(gateway: Gateway) -> Any:

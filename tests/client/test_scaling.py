@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from easyremote import ComputeNode, Scaling
+from easyremote import ComputeNode, RetryPolicy, Scaling
 from easyremote.client.client import Client
 from easyremote.errors import CallCancelled, CallTimeout, RemoteError, UsageError, WorkerCrashed
 from tests.processes import LIMIT, Gateway, wait_until
@@ -52,6 +52,14 @@ def square(x: float) -> dict[str, float]:
     return {"square": x * x}
 
 
+def die_once(folder: str) -> int:
+    runs = len(list(Path(folder).iterdir()))
+    (Path(folder) / f"in-{runs}").touch()
+    if runs == 0:
+        os._exit(3)
+    return runs
+
+
 class Model:
     def __init__(self) -> None:
         self.calls = 0
@@ -67,6 +75,7 @@ def node(gateway: Gateway) -> Iterator[ComputeNode]:
     for function in (pid, die, fail, waits):
         made.register(scaling="auto")(function)
     made.register(scaling=Scaling(max=2))(wait_for)
+    made.register(scaling="auto", retry_policy=RetryPolicy(first=0.01))(die_once)
     made.register(scaling="auto", stream=True)(listed)
     made.register(scaling="auto", public=True)(square)
     made.register(scaling=Scaling(min=1, max=1))(Model)
@@ -111,6 +120,11 @@ def test_a_crash_of_one_fails_one_call_with_the_typed_error(client: Client, tmp_
     assert (crashed.value.exit_code, crashed.value.may_have_run) == (-signal.SIGABRT, True)
     (tmp_path / "open").touch()
     assert running.result(LIMIT)
+
+
+def test_a_crash_is_tried_again_where_a_policy_says_so(client: Client, tmp_path: Path) -> None:
+    assert client.execute("die_once", str(tmp_path)) == 1
+    assert entered(tmp_path) == 2
 
 
 def test_errors_async_functions_and_streams_are_as_in_threads(client: Client) -> None:

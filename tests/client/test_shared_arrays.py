@@ -157,7 +157,7 @@ def test_an_event_loop_goes_on_while_a_large_argument_is_sent(
         assert there.wait(LIMIT), "the event loop stood still"
         return bring(*args)
 
-    monkeypatch.setattr("easyremote.client.executor.bring_blobs", held_up)
+    monkeypatch.setattr("easyremote.client.shipping.bring_blobs", held_up)
 
     @remote(node_id="gpu-node")
     def at(array: np.ndarray[Any, Any], index: int) -> float:
@@ -194,7 +194,7 @@ def test_a_blob_that_had_to_go_before_its_turn_ends_its_call_and_says_that_it_di
             path.unlink()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("easyremote.client.executor.bring_blobs", lambda _, packed, __: packed.blobs)
+        patch.setattr("easyremote.client.shipping.bring_blobs", lambda _, packed, __: packed.blobs)
         forget()
         error = pool.submit(total, array).exception(LIMIT)
     assert isinstance(error, CallLost)
@@ -208,6 +208,6 @@ def test_a_blob_that_had_to_go_before_its_turn_ends_its_call_and_says_that_it_di
 def test_a_node_without_room_for_it_gets_an_array_with_each_call(
     client: Client, array: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("easyremote.client.executor.bring_blobs", lambda *_: set())
+    monkeypatch.setattr("easyremote.client.shipping.bring_blobs", lambda *_: set())
     assert client.submit(total, array).result(LIMIT) == array.sum()
     assert BlobStore("nobody", 1, limit=10).keep(b"h" * 32, bytes(array.data)) is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.as_if.known import table
-from tests.processes import Gateway
 from tests.jupyter_extension.conftest import notebook_environment
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, Gateway
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -76,6 +76,26 @@ def test_as_if_it_ran_here(execute: Execute) -> None:
     shown = execute("06-as-if.ipynb")
     assert "the same numbers\\n" in shown
     assert "the same numbers again" in shown
+
+
+def test_sweeps(execute: Execute) -> None:
+    shown = execute("08-sweeps.ipynb")
+    assert "{'gpu-node'" in shown
+    assert "the same scores" in shown
+    assert "pi is about 3.1" in shown
+    (times,) = re.findall(r"the array was sent ([0-9.]+) times, to two nodes", shown)
+    assert 2 <= float(times) < 3
+    assert "sent again: 0." in shown
+
+
+def test_testing(execute: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where this checkout is not installed, pytest doesn't know of the plugin.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p easyremote.pytest_plugin")
+    shown = execute("09-testing.ipynb")
+    assert "MemoryError the GPU is full" in shown
+    assert "2.0 3" in shown
+    assert "2 passed" in shown
+    assert "calls.json has no answer of train() for these arguments" in shown
 
 
 def test_the_list_of_what_differs_is_that_of_the_oracle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 import sys
@@ -48,6 +49,19 @@ def test_a_function_whose_file_changed_is_refused(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(CannotShip, match="can't be had"):
         dump(f, python=OTHER)
+
+
+def test_files_are_parsed_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, was_alone = ast.parse, []
+
+    def noting(text: str) -> ast.Module:
+        was_alone.append(sources._parsing.locked())
+        return parse(text)
+
+    monkeypatch.setattr(ast, "parse", noting)
+    sources._functions_in("x = 1  # a text that nobody has parsed")
+    assert was_alone == [True]
+    assert not sources._parsing.locked()
 
 
 def test_to_an_unknown_version_both_go_and_each_takes_what_it_can_run() -> None:

@@ -137,6 +137,8 @@ class Scheduler:
         usual = self.estimates.of(function)
         if seconds < WORTH_WAITING or seconds <= 2 * usual or now - call.created >= seconds:
             return False
+        if call.balancing or function in self._nodes.strategies:
+            return False  # somebody has decided how its nodes are chosen
         rota = self._nodes.rota(function, access)
         others = rota.slots - node.slots if rota is not None else 0
         if others <= 0:

@@ -23,7 +23,9 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
     )
   ];
   for (const [name, why] of Object.entries(node.withheld)) {
-    sentences.push(trans.__('It has %1, but does not offer it: %2.', `${name}()`, why));
+    sentences.push(
+      trans.__('It has %1, but does not offer it: %2.', `${name}()`, why)
+    );
   }
   if (!node.runs_code) {
     return sentences;

@@ -1,0 +1,131 @@
+"""Which node gets a call with large arguments, and that two threads send them once. No process."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from easyremote.client import shipping
+from easyremote.client.job import RemoteJob
+from easyremote.client.shipping import Shipments
+from easyremote.protocol.snapshot import NodeInfo
+from easyremote.serialize.blobs import BESIDE_MIN, BLOB_MIN, Packed
+from easyremote.serialize.calls import pack_call
+from easyremote.serialize.sources import HERE
+from tests.processes import LIMIT
+
+SMALL = NodeInfo("small", "online", runs_code=True, processes=1)
+LARGE = NodeInfo("large", "online", runs_code=True, processes=3)
+NODES = [
+    NodeInfo("gone", "offline", runs_code=True, processes=9),
+    NodeInfo("plain", "online", processes=9),
+    SMALL,
+    LARGE,
+]
+PACKED = Packed([memoryview(b"call")])
+
+
+class Started:
+    """Calls that were started, and where."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shipments = Shipments()
+        self.jobs: list[tuple[str, RemoteJob[Any]]] = []
+        monkeypatch.setattr(shipping, "bring_blobs", lambda *_: set())
+
+    def call(self, nodes: list[NodeInfo], node_id: str = "", stream: bool = False) -> str:
+        executor: Any = None  # only `bring_blobs` uses it
+        self.shipments.start(executor, PACKED, nodes, node_id, self._start, stream=stream)
+        return self.jobs[-1][0]
+
+    def _start(self, dumped: object, *, node_id: str) -> RemoteJob[Any]:
+        line: Any = None
+        job = RemoteJob[Any](line, "$call", b"0" * 16)
+        self.jobs.append((node_id, job))
+        return job
+
+    def finish(self, node_id: str) -> None:
+        """The oldest call of a node is over."""
+        index = [node for node, _ in self.jobs].index(node_id)
+        self.jobs.pop(index)[1].finish("", "pickle5", b"")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    return Started(monkeypatch)
+
+
+def test_nodes_get_calls_by_their_processes(started: Started) -> None:
+    assert Counter(started.call(NODES) for _ in range(8)) == {"large": 6, "small": 2}
+
+
+def test_a_node_that_is_slower_gets_fewer(started: Started) -> None:
+    for _ in range(4):
+        started.call(NODES)
+    for _ in range(20):  # one node ends a call after the other, the other node none
+        started.finish("large")
+        assert started.call(NODES) == "large"
+
+
+def test_one_call_after_the_other_needs_one_copy_of_the_arguments(started: Started) -> None:
+    for _ in range(5):
+        assert started.call(NODES) == "large"
+        started.finish("large")
+
+
+def test_calls_for_a_node_that_is_named_count_there(started: Started) -> None:
+    for _ in range(6):
+        assert started.call(NODES, "large") == "large"
+    assert [started.call(NODES) for _ in range(2)] == ["small", "small"]
+
+
+def test_streams_are_not_counted_because_nobody_need_read_them_to_their_end(
+    started: Started,
+) -> None:
+    for _ in range(5):
+        assert started.call(NODES, stream=True) == "large"
+
+
+def test_where_no_node_runs_code_the_gateway_says_so(started: Started) -> None:
+    assert started.call(NODES[:2]) == ""
+
+
+def test_two_threads_that_need_one_array_at_a_node_send_it_one_after_the_other(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, most, both = [0], [0], threading.Barrier(2)
+
+    def bring(*_: object) -> set[bytes]:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        for _ in range(1000):  # a chance for the other thread
+            threading.Event().wait(0)
+        inside[0] -= 1
+        return set()
+
+    def call() -> None:
+        both.wait(LIMIT)
+        started.call([LARGE])
+
+    monkeypatch.setattr(shipping, "bring_blobs", bring)
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert len(started.jobs) == 2
+    assert most == [1]
+
+
+def test_a_call_that_asks_for_a_large_array_asks_for_smaller_ones_too() -> None:
+    numpy = pytest.importorskip("numpy")
+    large, rows, few = (numpy.zeros(size, "u1") for size in (BLOB_MIN, BESIDE_MIN, 1000))
+
+    def asked(*args: object) -> list[int]:
+        return list(pack_call(max, args, {}, python=HERE).blobs.values())
+
+    assert asked(large, rows, few) == [BLOB_MIN, BESIDE_MIN]
+    assert asked(rows, few) == []
