@@ -195,7 +195,7 @@ class Nodes:
             assert {name: count for name, count in node.active.items() if count} == active
             in_slots = [call for call in held if not call.is_code]
             assert node.busy == len(in_slots)
-            assert abs(node.owed - sum(call.charged for call in in_slots)) < 1e-6
+            assert abs(node.owed - sum(call.expected for call in in_slots)) < 1e-6
             assert node.arriving <= set(node.calls.values())
             holding = {call.number for call in [*held, *node.arriving] if node.needs_of(call)}
             assert set(node.held.calls) == holding, node.node_id

@@ -210,7 +210,7 @@ class Node:
         self.active[function] = self.active.get(function, 0) + 1
         if not call.is_code:
             self.busy += 1
-            self.owed += call.charged
+            self.owed += call.expected
 
     def release(self, call: GatewayCall) -> None:
         """The call gives back what it took."""
@@ -220,7 +220,7 @@ class Node:
             self.held.release(call)
         if not call.is_code:
             self.busy -= 1
-            self.owed = self.owed - call.charged if self.busy else 0.0
+            self.owed = self.owed - call.expected if self.busy else 0.0
 
     def began(self) -> None:
         """The node began a call: it does not hand back all of them."""
@@ -248,7 +248,9 @@ class GatewayCall:
     #: When its client first sent it, on our clock, or a little before.
     sent: float = 0.0
     began: float = 0.0
-    #: The run-seconds that its key was charged when it was dispatched.
+    #: The run-seconds that were expected of it when it was dispatched, and how many of them its key
+    #: was charged then: none where nothing waited.
+    expected: float = 0.0
     charged: float = 0.0
     #: When it was sent to a free slot; 0 if it was sent ahead of one.
     placed: float = 0.0

@@ -236,7 +236,11 @@ class Scheduler:
     # -- calls on nodes ----------------------------------------------------------------------------
 
     def dispatched(self, call: GatewayCall, node: Node, now: float) -> None:
-        """A call goes to a node: its key is charged what the call will probably take."""
+        """A call goes to a node: its key is charged what the call will probably take.
+
+        What runs while nobody waits costs nothing. If somebody waits at its end, it is charged
+        then.
+        """
         function = call.target[1]
         needs = call.needs or node.functions[function].requirements
         if needs is not None:
@@ -246,16 +250,21 @@ class Scheduler:
         seconds = node.runs.get(function)
         if seconds is None:
             seconds = self.estimates.of(function)
-        call.charged = seconds
+        call.expected = seconds
         if node.busy < node.slots:
             call.placed = now
-        node.share.charge(call.owner, seconds)
+        if self.waiting.counts:
+            call.charged = seconds
+            node.share.charge(call.owner, seconds)
 
     def finished(self, call: GatewayCall, node: Node, seconds: float, now: float) -> None:
         """A call ran for so long: its key is charged that, and others are expected to run so."""
         if call.is_code and call.needs is None:
             return
-        node.share.correct(call.owner, seconds - call.charged)
+        if call.charged:
+            node.share.correct(call.owner, seconds - call.charged)
+        elif self.waiting.counts:
+            node.share.charge(call.owner, seconds)
         if call.placed:
             late, before = now - call.placed - seconds, node.lag
             if before is None or late > NOTICED or before > NOTICED:
