@@ -24,7 +24,7 @@ from easyremote.errors import UsageError
 from easyremote.gateway.feed import GatewayFeed
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.links import MAX_PAYLOAD
-from easyremote.gateway.nodes import RETURN, Nodes
+from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.permissions import principal_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink
 from easyremote.node.functions import Functions, RegisteredFunction, Registrar
@@ -122,8 +122,7 @@ class _FakeLine(Line):
 
     async def _stay_connected(self) -> None:
         now = time.monotonic()
-        nodes = Nodes(now - RETURN)  # it doesn't wait for nodes of before: there were none
-        hub = Hub(nodes, max_payload=MAX_PAYLOAD)
+        hub = Hub(Nodes(now, patience=0.0), max_payload=MAX_PAYLOAD)
         self._feed = GatewayFeed(hub)
         pairs = [self._node.join(hub, now), self._join(hub, now)]
         try:
