@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     )
     from easyremote.gateway.server import Server
     from easyremote.node.compute_node import ComputeNode
+    from easyremote.options.retries import RetryPolicy
+    from easyremote.options.scaling import Scaling
     from easyremote.progress import progress
     from easyremote.serialize.files import file
 
@@ -49,6 +51,8 @@ __all__ = [
     "RemoteJob",
     "RemoteRef",
     "RemoteStream",
+    "RetryPolicy",
+    "Scaling",
     "Server",
     "connect",
     "file",
@@ -73,6 +77,8 @@ _HOMES = {
     "set_default_gateway": "config",
     "Server": "gateway.server",
     "ComputeNode": "node.compute_node",
+    "RetryPolicy": "options.retries",
+    "Scaling": "options.scaling",
     "progress": "progress",
     "file": "serialize.files",
 }

@@ -20,6 +20,7 @@ import platformdirs
 
 from easyremote.errors import UsageError
 from easyremote.identity import Key, Kind, read_private, write_private
+from easyremote.options import seed_words
 
 DEFAULT_PORT = 8080
 GATEWAY_VARIABLE = "EASYREMOTE_GATEWAY"
@@ -111,7 +112,8 @@ def set_default_gateway(address: str | None) -> None:
 def named_settings() -> tuple[str | None, ...]:
     """What this process names of gateway, key and files; a change of it changes `find_settings`."""
     get = os.environ.get
-    return _default_gateway, get(GATEWAY_VARIABLE), get(KEY_VARIABLE), get(HOME_VARIABLE)
+    gateways = _default_gateway, get(GATEWAY_VARIABLE), seed_words.gateway_of_environment()
+    return *gateways, get(KEY_VARIABLE), get(HOME_VARIABLE)
 
 
 def find_settings(
@@ -164,6 +166,7 @@ def find_gateway(gateway: str | None = None) -> tuple[str, str]:
         (gateway, "an argument"),
         (_default_gateway, "set_default_gateway()"),
         (os.environ.get(GATEWAY_VARIABLE), f"the variable {GATEWAY_VARIABLE}"),
+        (seed_words.gateway_of_environment(), f"the variable {seed_words.GATEWAY_VARIABLE}"),
         (read_private(login_file()).get("gateway"), FROM_LOGIN),
         (read_private(local_file()).get("gateway"), FROM_HERE),
     )

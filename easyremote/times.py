@@ -47,3 +47,17 @@ def check_seconds(value: object, name: str, *, zero: bool = False) -> None:
             else ""
         )
         raise UsageError(f"{name} is in seconds and {least}, not {value!r}.{most}")
+
+
+def in_seconds(limit: float | None, name: str) -> float:
+    """Check a time that somebody gave, as it travels: 0 for None; NumPy's numbers become plain.
+
+    Raises
+    ------
+    UsageError
+        As of `check_seconds`.
+    """
+    if limit is None:
+        return 0.0
+    check_seconds(limit, name)
+    return float(limit)

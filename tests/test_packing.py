@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from easyremote.events import Display, Progress, Stream, decode, encode
 from easyremote.packing import pack
-from easyremote.protocol.caller import pack_error, unpack_error
+from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.held import plain_outcome
 
 HALF = "caf\udce9"

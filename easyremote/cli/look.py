@@ -1,4 +1,4 @@
-"""``easyremote nodes``, ``functions``, ``call`` and ``login``."""
+"""``easyremote nodes``, ``functions``, ``jobs``, ``call`` and ``login``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from easyremote.cli.tables import print_table
 from easyremote.client.client import Client, connect
 from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
+from easyremote.protocol.snapshot import JobInfo
 
 _NEXT = {
     "client": "Try: easyremote nodes",
@@ -57,6 +58,29 @@ def functions() -> None:
         marks = ["public"] * each.public + ["generator"] * each.streams
         rows.append((each.node_id, each.name + each.signature, ", ".join(marks)))
     print_table(("NODE", "FUNCTION", ""), rows)
+
+
+@click.command()
+def jobs() -> None:
+    """List what this key has running, and what waits: why, and for how long yet.
+
+    \b
+    Example:
+      easyremote jobs
+    """
+    known = connect().list_jobs()
+    if not known:
+        click.echo("Nothing runs or waits. What is over is shown by the panel, for a while.")
+        return
+    rows = [
+        (job.call_id[:8], job.function, job.node_id or "any", job.state, _lasts(job), job.why)
+        for job in known
+    ]
+    print_table(("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY"), rows)
+
+
+def _lasts(job: JobInfo) -> str:
+    return f"{job.seconds:.0f} s"
 
 
 @click.command()

@@ -11,7 +11,7 @@ from easyremote.cli.bench import bench
 from easyremote.cli.doctor import doctor
 from easyremote.cli.gateway import gateway, up
 from easyremote.cli.keys import key
-from easyremote.cli.look import call, functions, login, nodes
+from easyremote.cli.look import call, functions, jobs, login, nodes
 from easyremote.cli.node import node
 from easyremote.cli.notebook import demo, lab
 from easyremote.errors import EasyRemoteError
@@ -39,7 +39,9 @@ def cli() -> None:
     """
 
 
-for command in (up, gateway, node, lab, demo, nodes, functions, call, key, login, doctor, bench):
+for command in (
+    *(up, gateway, node, lab, demo, nodes, functions, jobs, call, key, login, doctor, bench),
+):
     cli.add_command(command)
 
 

@@ -22,6 +22,7 @@ from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CANCEL, KILL, PING, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
+from easyremote.protocol.snapshot import JobInfo as JobInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
 
 __all__ = ["Client", "connect"]
@@ -169,6 +170,10 @@ class Client(RemoteExecutor):
     def list_functions(self) -> list[FunctionInfo]:
         """The functions of all nodes online."""
         return self._roster.ask_for_functions()
+
+    def list_jobs(self) -> list[JobInfo]:
+        """What this key has running, and what waits, with the reason; 200 calls at the most."""
+        return list(self._roster.ask().jobs)
 
     def get_function_info(self, name: str) -> FunctionInfo | None:
         """What is known of a function; None where no node online has it."""

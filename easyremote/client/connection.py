@@ -20,8 +20,9 @@ import easyremote
 from easyremote.client.io_thread import io_thread
 from easyremote.config import Settings
 from easyremote.errors import Closed, EasyRemoteError, GatewayUnreachable, UsageError
+from easyremote.options.retries import Retry
 from easyremote.protocol.answers import OutstandingCall, Sink
-from easyremote.protocol.caller import Caller
+from easyremote.protocol.attempts import RetryingCaller
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
@@ -50,6 +51,11 @@ def new_call_id() -> bytes:
             _ids.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))
 
 
+def _chance() -> float:
+    """A random number from 0 to 1."""
+    return int.from_bytes(os.urandom(4)) / 2**32
+
+
 if hasattr(os, "register_at_fork"):  # a child that had the same ids would take the parent's calls
     os.register_at_fork(after_in_child=_ids.clear)
 
@@ -74,7 +80,7 @@ class Line:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._calls = Caller()
+        self._calls = RetryingCaller(new_call_id, _chance)
         self._io = io_thread()
         self._instance = os.urandom(16)
         self._task: asyncio.Task[None] | None = None
@@ -102,9 +108,16 @@ class Line:
         """End the connection, and with it the calls here; they run on at their nodes."""
         self._io.call(self._stop)
 
-    def submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
-        """Send a call as soon as there is a connection."""
-        self._io.call(self._submit, job, submit, parts, size)
+    def submit(
+        self,
+        job: Waiting,
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+        retry: Retry | None = None,
+    ) -> None:
+        """Send a call as soon as there is a connection; ``retry`` is its caller's policy."""
+        self._io.call(self._submit, job, submit, parts, size, retry)
 
     def cancel(self, job: Waiting, *, kill: bool) -> None:
         """Ask for the end of a call; safe to repeat."""
@@ -182,9 +195,16 @@ class Line:
             if due is not None and due <= now:
                 self._calls.handle_timeout(now)
 
-    def _submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
+    def _submit(
+        self,
+        job: Waiting,
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+        retry: Retry | None,
+    ) -> None:
         job.outstanding = self._calls.submit(
-            submit, parts, size, job.encoding, job, time.monotonic()
+            submit, parts, size, job.encoding, job, time.monotonic(), retry
         )
         if self._is_over and self.error is not None:  # it ended after this call had taken the line
             self._calls.fail_all(self.error)

@@ -17,19 +17,22 @@ from typing import Any, ParamSpec, TypeVar, overload
 import msgspec
 
 from easyremote.client.connection import GatewayConnection, new_call_id
-from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.job import RemoteJob
+from easyremote.client.mapping import map_calls
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
 from easyremote.client.targets import check_names
 from easyremote.errors import Closed
+from easyremote.options.requirements import Requirements
+from easyremote.options.retries import Retry
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.blobs import BLOB_MIN
 from easyremote.serialize.values import Dumped, dump_call
-from easyremote.times import check_seconds
+from easyremote.times import in_seconds
 
 __all__ = ["KEEP", "RemoteExecutor"]
 
@@ -59,7 +62,7 @@ class RemoteExecutor(Executor):
         self._shipments = shipments if shipments is not None else Shipments()
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
-        self._timeout = _in_seconds(timeout, "timeout")
+        self._timeout = in_seconds(timeout, "timeout")
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
         self._is_shut = False
@@ -115,6 +118,8 @@ class RemoteExecutor(Executor):
         timeout: float | None = None,
         stream: bool = False,
         snapshot: bool = False,
+        retry: Retry | None = None,
+        balancing: str = "",
     ) -> RemoteJob[Any]:
         """Submit a call of a registered function.
 
@@ -132,10 +137,19 @@ class RemoteExecutor(Executor):
             Whether it is a generator: the answer is then a `RemoteStream`.
         snapshot
             Copy large arguments now, so that they may change before they are sent.
+        retry, balancing
+            As of `start`.
         """
         dumped = dump_call(args, kwargs or {}, name=function)
         return self.start(
-            function, dumped, node_id=node_id, timeout=timeout, stream=stream, snapshot=snapshot
+            function,
+            dumped,
+            node_id=node_id,
+            timeout=timeout,
+            stream=stream,
+            snapshot=snapshot,
+            retry=retry,
+            balancing=balancing,
         )
 
     def call_plain(
@@ -173,6 +187,8 @@ class RemoteExecutor(Executor):
         timeout: float | None = None,
         stream: bool = False,
         snapshot: bool = False,
+        retry: Retry | None = None,
+        balancing: str = "",
     ) -> RemoteJob[Any]:
         """Send a function with its body to a node, and run it there.
 
@@ -188,7 +204,13 @@ class RemoteExecutor(Executor):
         if packed.files:
             send_files(self, packed.files, node_id)
         start = functools.partial(
-            self.start, CALL, timeout=timeout, stream=stream, snapshot=snapshot
+            self.start,
+            CALL,
+            timeout=timeout,
+            stream=stream,
+            snapshot=snapshot,
+            retry=retry,
+            balancing=balancing,
         )
         if packed.size >= BLOB_MIN and self._connection.may_wait:
             nodes = self._roster.nodes()
@@ -271,10 +293,9 @@ class RemoteExecutor(Executor):
         """
         self._is_shut = True
         jobs = list(self._jobs)
-        if cancel_futures:
-            for job in jobs:
-                if not job.running():
-                    job.cancel()
+        for job in jobs if cancel_futures else ():
+            if not job.running():
+                job.cancel()
         if wait:
             futures.wait(jobs)
 
@@ -294,8 +315,7 @@ class RemoteExecutor(Executor):
         """Submit a call of a builtin; ``protocol/builtins.py`` says what it takes and answers."""
         body = pack(request)
         return self.start(
-            function,
-            Dumped([body], len(body)),
+            *(function, Dumped([body], len(body))),
             node_id=node_id,
             session=session,
             timeout=timeout,
@@ -321,6 +341,9 @@ class RemoteExecutor(Executor):
         encoding: str = "pickle5",
         stream: bool = False,
         snapshot: bool = False,
+        retry: Retry | None = None,
+        balancing: str = "",
+        needs: Requirements | None = None,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -334,41 +357,39 @@ class RemoteExecutor(Executor):
             By which `watch` finds the place that it came from.
         encoding
             How the arguments are written. A registered function answers in the same encoding.
+        retry
+            When it is tried again if it fails; None for what the function's node says. A stream
+            has one attempt.
+        balancing, needs
+            By which strategy its node is chosen, and what it holds there; else its nodes decide.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
         call_id = new_call_id()
         submit = Submit(
             *(0, call_id, node_id, function, Payload(), session),
-            timeout=_in_seconds(timeout, "timeout") or self._timeout,
-            queue_timeout=_in_seconds(queue_timeout, "queue_timeout"),
-            run_timeout=_in_seconds(run_timeout, "timeout"),
+            timeout=in_seconds(timeout, "timeout") or self._timeout,
+            queue_timeout=in_seconds(queue_timeout, "queue_timeout"),
+            run_timeout=in_seconds(run_timeout, "timeout"),
             hold=_hold(hold, is_stream=stream and function == CALL),
             origin=origin,
+            balancing=balancing,
+            needs=needs,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
         job = kind(line, function, call_id, encoding)
         job.node_id = node_id
-        parts: Sequence[Buffer] = dumped.parts
-        if snapshot and dumped.size > INLINE_LIMIT:
-            parts = [bytes(part) for part in parts]
-        line.submit(job.sink, submit, parts, dumped.size)
+        is_copied = snapshot and dumped.size > INLINE_LIMIT
+        parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
+        line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
 
 
 def _hold(hold: float | None, *, is_stream: bool) -> float:
     if hold is None and is_stream:
         return STREAM_HOLD
-    return KEEP if hold == KEEP else _in_seconds(hold, "hold")
-
-
-def _in_seconds(limit: float | None, name: str) -> float:
-    """A time as it travels: 0 for none. NumPy's numbers become plain ones."""
-    if limit is None:
-        return 0.0
-    check_seconds(limit, name)
-    return float(limit)
+    return KEEP if hold == KEEP else in_seconds(hold, "hold")
 
 
 def _minor(version: str) -> tuple[int, int] | None:

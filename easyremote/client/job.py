@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
@@ -28,13 +28,13 @@ from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
 from easyremote.events import Event, Stream, decode
 from easyremote.packing import pack
 from easyremote.protocol.answers import OutstandingCall
-from easyremote.protocol.builtins import CALL, INPUT
+from easyremote.protocol.builtins import CALL, EXPLAIN, INPUT
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.requests import InputReply
 from easyremote.protocol.streams import Buffer
 from easyremote.times import check_seconds
 
-__all__ = ["RemoteJob", "map_calls"]
+__all__ = ["RemoteJob", "deadline_of"]
 
 T = TypeVar("T")
 
@@ -178,6 +178,41 @@ class RemoteJob(Future[T], Generic[T]):
         self._line.submit(told, submit, (body,), len(body))
         return told
 
+    def explain(self, timeout: float = 10.0) -> str:
+        """How the call stands at this moment, in one sentence: why it waits, and how long yet.
+
+        Parameters
+        ----------
+        timeout
+            Seconds in which the gateway has to answer.
+
+        Raises
+        ------
+        CallTimeout
+            The gateway has not answered.
+
+        Examples
+        --------
+        >>> job.explain()                                                # doctest: +SKIP
+        '3rd of 5 for gpu-node, about 4 min (train() of key lab-1, 3 x fit() of key lab-2)'
+        """
+        if self.done():
+            _, error = self._outcome()
+            return "it is over, and has a value" if error is None else f"it is over: {error}"
+        if not self._line.is_open:
+            return (
+                "the gateway is out of reach at the moment; the call is sent again when it is back"
+            )
+        call_id = new_call_id()
+        asked = RemoteJob[str](self._line, EXPLAIN, call_id, "msgpack")
+        body = pack(None)
+        submit = Submit(0, call_id, "", EXPLAIN, Payload(), self.call_id, timeout=timeout)
+        self._line.submit(asked, submit, (body,), len(body))
+        return asked.result() or (
+            "it is not at the gateway: it waits here until others of this client are over, or it "
+            "has just ended"
+        )
+
     @property
     def received(self) -> tuple[int, int]:
         """How many bytes of its value are here, and how many it has; (0, 0) before the first."""
@@ -248,7 +283,9 @@ class RemoteJob(Future[T], Generic[T]):
     def started(self, node: str) -> None:
         """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
-        if not self.done():
+        if self.outstanding is not None:
+            self.call_id = self.outstanding.call_id.hex()  # each attempt has an id of its own
+        if not self.done() and not self.running():
             self.set_running_or_notify_cancel()
 
     def event(self, encoding: str, body: Buffer) -> None:
@@ -286,7 +323,7 @@ class RemoteJob(Future[T], Generic[T]):
         return accepted_encodings(self.function, self.encoding)
 
     def _wait(self, timeout: float | None) -> None:
-        deadline = _deadline(timeout)
+        deadline = deadline_of(timeout)
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._line.check_may_wait()
@@ -353,29 +390,7 @@ def print_shown(event: Event) -> None:
         print(event.text, end="", file=getattr(sys, event.name), flush=True)
 
 
-def map_calls(
-    start: Callable[..., RemoteJob[T]], iterables: tuple[Iterable[Any], ...], timeout: float | None
-) -> Iterator[T]:
-    """Start a call for each item, at the same time; their results in order, as `Executor.map`.
-
-    Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
-    now and for all of them.
-    """
-    deadline = _deadline(timeout)
-    jobs = [start(*args) for args in zip(*iterables, strict=False)]
-    return _results(jobs, deadline)
-
-
-def _results(jobs: list[RemoteJob[T]], deadline: float | None) -> Iterator[T]:
-    try:
-        for job in jobs:
-            yield job.result(None if deadline is None else max(deadline - time.monotonic(), 0))
-    finally:
-        for job in jobs:
-            job.cancel()
-
-
-def _deadline(timeout: float | None) -> float | None:
+def deadline_of(timeout: float | None) -> float | None:
     """When so many seconds from now are over."""
     if timeout is None:
         return None

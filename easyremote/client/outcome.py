@@ -15,7 +15,7 @@ import msgspec
 from easyremote.errors import EasyRemoteError, ProtocolError, from_wire
 from easyremote.packing import UNREADABLE
 from easyremote.protocol.builtins import BUILTINS, UserPickle, is_builtin
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 

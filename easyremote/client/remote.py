@@ -15,17 +15,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.job import RemoteJob, map_calls
+from easyremote.client.job import RemoteJob
+from easyremote.client.mapping import map_calls
+from easyremote.client.remote_options import RemoteOptions
 from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
-from easyremote.times import check_seconds
+from easyremote.options.retries import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,14 +40,12 @@ class Target:
 
     node_id: str
     name: str
-    timeout: float | None
-    gateway: str | None
-    api_key: str | None
+    options: RemoteOptions
     is_shipped: bool
     streams: bool
 
     def client(self) -> Client:
-        return connect(self.gateway, self.api_key)
+        return connect(self.options.gateway, self.options.api_key)
 
     def start(
         self,
@@ -55,16 +55,18 @@ class Target:
         *,
         snapshot: bool = True,
     ) -> RemoteJob[Any]:
-        client = self.client()
+        client, options = self.client(), self.options
         begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
         return begin(
             function if self.is_shipped else self.name,
             args,
             kwargs,
             node_id=self.node_id,
-            timeout=self.timeout,
+            timeout=options.timeout,
             stream=self.streams,
             snapshot=snapshot,
+            retry=options.retry_policy,
+            balancing=options.load_balancing,
         )
 
 
@@ -251,44 +253,47 @@ def remote(
     timeout: float | None = None,
     api_key: str | None = None,
     gateway: str | None = None,
+    load_balancing: bool | str | Mapping[str, str] | None = None,
+    retry_policy: str | RetryPolicy | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
 ) -> _Decorator: ...
 
 
-def remote(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    node_id: str | None = None,
-    function_name: str | None = None,
-    timeout: float | None = None,
-    api_key: str | None = None,
-    gateway: str | None = None,
-    stream: bool | None = None,
-    ship: bool | None = None,
-) -> Any:
-    """Make a function run on a node.
+def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function run on a node, or the methods of a class.
+
+    A stub calls what the node registered under its name; a function with a body is sent. In a class
+    the methods that are stubs call what the node registered as ``Class.method``.
 
     Parameters
     ----------
     node_id
         The node; None for any node that has the function, or runs code.
     function_name
-        The name under which the node registered it; None for the function's own name.
+        The name under which the node registered it; None for the function's own name. With a name
+        the registered function is called even if there is a body: that one runs by ``local``.
     timeout
         Seconds after which a call that is not over is stopped; None for no limit.
     api_key, gateway
         None for what is configured.
+    load_balancing
+        How the node is chosen where several have the function: ``"least_loaded"`` (as True),
+        ``"round_robin"``, ``"latency"`` or ``"weighted"``, also as ``{"strategy": ...}``. None and
+        False: as its nodes say.
+    retry_policy
+        When a call that failed is tried again: ``"exponential_backoff"``, ``"fixed"``,
+        ``"none"`` or a `RetryPolicy`. None: as its node says. A generator is never restarted.
     stream
         Whether the registered function is a generator; None: it is one if the body is.
     ship
-        Whether to send the body; None: send it unless it is that of a stub.
+        Whether to send the body; None: send it unless it is that of a stub, or `function_name` is
+        given.
 
     Raises
     ------
     UsageError
-        It was not put on a function, or `timeout` is not a time.
+        It was not put on a function, or there is no such option or value.
 
     Examples
     --------
@@ -298,31 +303,44 @@ def remote(
     >>> train
     <remote function train on gpu-node>
     """
+    checked = RemoteOptions.read(options)
 
-    if timeout is not None:
-        check_seconds(timeout, "timeout")
-
-    def decorate(function: Callable[..., Any]) -> _Remote[..., Any]:
+    def decorate(function: Callable[..., Any]) -> Any:
         if not callable(function):
             raise UsageError(
                 f"@remote goes on a function, not on {function!r}. Name a node with "
                 "@remote(node_id=...)."
             )
-        body = _body(function)
-        generates = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
-        target = Target(
-            node_id=node_id or "",
-            name=function_name or str(getattr(body, "__name__", "")),
-            timeout=timeout,
-            gateway=gateway,
-            api_key=api_key,
-            is_shipped=ship if ship is not None else not is_stub(function),
-            streams=generates if stream is None else stream,
-        )
-        if target.streams:
-            return RemoteGenerator(function, target)
-        if inspect.iscoroutinefunction(body):
-            return RemoteAsyncFunction(function, target)
-        return RemoteFunction(function, target)
+        stubs = _stubs_of(function) if not checked.ship else {}
+        name = checked.function_name or str(getattr(_body(function), "__name__", ""))
+        for method, stub in stubs.items():
+            setattr(function, method, _remote(stub, f"{name}.{method}", checked))
+        return function if stubs else _remote(function, name, checked)
 
     return decorate if function is None else decorate(function)
+
+
+def _stubs_of(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """The public methods of a class that are stubs; none of anything else."""
+    if not isinstance(function, type):
+        return {}
+    methods = {name: each for name, each in vars(function).items() if inspect.isfunction(each)}
+    return {name: each for name, each in methods.items() if name[0] != "_" and is_stub(each)}
+
+
+def _remote(function: Callable[..., Any], name: str, options: RemoteOptions) -> _Remote[..., Any]:
+    body = _body(function)
+    generates = inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
+    is_shipped = options.ship
+    if is_shipped is None:
+        is_shipped = not options.function_name and not is_stub(function)
+    streams = generates if options.stream is None else options.stream
+    target = Target(options.node_id, name, options, is_shipped, streams)
+    is_async = inspect.iscoroutinefunction(body)
+    if is_async and options.async_func is False:
+        raise UsageError(f"{name}() is an async function, but has async_func=False.")
+    if target.streams:
+        return RemoteGenerator(function, target)
+    if is_async or options.async_func:
+        return RemoteAsyncFunction(function, target)
+    return RemoteFunction(function, target)

@@ -20,6 +20,7 @@ from easyremote.client.refs import RemoteRef
 from easyremote.client.shipping import known_blobs
 from easyremote.errors import CannotShip, EasyRemoteError, NotFound
 from easyremote.events import CommClose, CommMessage, Stream
+from easyremote.options.requirements import Requirements
 from easyremote.protocol.builtins import (
     CELL,
     COMM,
@@ -82,6 +83,7 @@ class Session:
         queue_timeout: float | None = None,
         hold: float | None = None,
         origin: str = "",
+        needs: Requirements | None = None,
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell in the session.
 
@@ -96,6 +98,8 @@ class Session:
             until it is over.
         origin
             Where the cell comes from, by which people find it again.
+        needs
+            What it holds of the machine while it runs; it waits until that is free.
         """
         return self._client.start(
             CELL,
@@ -106,6 +110,7 @@ class Session:
             queue_timeout=queue_timeout,
             hold=hold,
             origin=origin,
+            needs=needs,
         )
 
     def submit_comm(

@@ -7,14 +7,15 @@ among its labels or in the name of one of its GPUs. What a node says of itself i
 
 from __future__ import annotations
 
-import difflib
 import functools
 import operator
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements, parse_size
+from easyremote.options.spelling import did_you_mean
 from easyremote.protocol.snapshot import NodeInfo
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "NODE_VARIABLE",
     "Condition",
     "check_names",
-    "did_you_mean",
+    "conditions_of",
     "find_any",
     "find_node",
     "parse_where",
@@ -35,8 +36,6 @@ ANY = "any"
 
 #: Characters that a function's name or a node's id has at the most.
 NAME_LIMIT = 1000
-#: How alike a word has to be to be the one that was meant; difflib's own 0.6 guesses too much.
-NEAR = 0.7
 
 _Number = float | tuple[int, ...]
 
@@ -50,7 +49,6 @@ _COMPARISONS: dict[str, Callable[[_Number, _Number], bool]] = {
     ">=": operator.ge,
 }
 _CONDITION = re.compile(r"\s*([^\W\d][\w.-]*)\s*(?:(<=|>=|==|!=|<|>|=)\s*(.*?))?\s*")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 _EXAMPLE = "Write 'gpu>=1,mem>=8G,python>=3.12,LABEL'."
 
 
@@ -65,15 +63,6 @@ class _Fact:
 
 def _count(text: str) -> _Number:
     return float(int(text))
-
-
-def _size(text: str) -> _Number:
-    """``8G`` in bytes; ``8GiB`` is a little more."""
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError(text)
-    power = " KMGT".index(match[2].upper() or " ")
-    return float(match[1]) * (1024.0 if match[3] else 1000.0) ** power
 
 
 def _version(text: str) -> _Number:
@@ -92,8 +81,8 @@ def _python(node: NodeInfo) -> _Number:
 FACTS = {
     "cores": _Fact(_count, lambda node: float(node.cores or 0), "4"),
     "gpu": _Fact(_count, lambda node: float(len(node.gpus)), "1"),
-    "gpumem": _Fact(_size, _gpu_memory, "24G"),
-    "mem": _Fact(_size, lambda node: float(node.memory_total or 0), "8G"),
+    "gpumem": _Fact(parse_size, _gpu_memory, "24G"),
+    "mem": _Fact(parse_size, lambda node: float(node.memory_total or 0), "8G"),
     "python": _Fact(_version, _python, "3.12"),
 }
 
@@ -137,6 +126,18 @@ def parse_where(text: str) -> tuple[Condition, ...]:
     if not parts:
         raise UsageError(f"where has no condition. {_EXAMPLE}")
     return tuple(map(_condition, parts))
+
+
+def conditions_of(needs: Requirements) -> tuple[Condition, ...]:
+    """What a node has to be like to give a cell what it needs."""
+    amounts = {
+        "gpu": needs.gpu,
+        "gpumem": needs.gpu_memory,
+        "mem": needs.memory,
+        "cores": needs.cpu,
+    }
+    asked = [Condition(name, ">=", float(amount)) for name, amount in amounts.items() if amount]
+    return (*asked, *map(Condition, needs.labels))
 
 
 def _condition(text: str) -> Condition:
@@ -207,12 +208,6 @@ def find_node(target: str, nodes: Sequence[NodeInfo]) -> str:
     if any(node.node_id == target for node in nodes):
         raise UsageError(f"The node {target!r} is not online. {listed}")
     raise UsageError(f"There is no node {target!r}.{did_you_mean(target, online)} {listed}")
-
-
-def did_you_mean(word: str, words: Collection[str]) -> str:
-    """``" Did you mean 'x'?"``, or nothing where no word is near."""
-    close = difflib.get_close_matches(word, words, 1, NEAR)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _runs_cells(node: NodeInfo) -> bool:

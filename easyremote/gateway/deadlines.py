@@ -11,6 +11,7 @@ from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK
+from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Delivered
@@ -26,8 +27,10 @@ class Deadlines:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self._refuse_hopeless(now)
-        for rested in self._table.nodes.rested(now):
-            self._dispatcher.fill(rested, now)
+        nodes, queues = self._table.nodes, self._table.queues
+        declined, queues.declined = queues.declined, set()
+        for node in (*nodes.rested(now), *nodes.offered_again(now), *declined):
+            self._dispatcher.fill(node, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
 
     def _time_is_up(self, call: GatewayCall, now: float) -> None:
@@ -71,7 +74,8 @@ class Deadlines:
 
     def _waited_too_long(self, call: GatewayCall, now: float) -> None:
         waited = now - call.created
-        text = f"No turn came within {waited:.1f} s: {call.title} did not run."
+        why = explain(self._table.queues, call, now)
+        text = f"No turn came within {waited:.1f} s: {call.title} did not run. How it stood: {why}."
         self._table.end(call, CallEvent.EXPIRED, CallTimeout(text), now=now)
 
     def _refuse_hopeless(self, now: float) -> None:
@@ -81,6 +85,6 @@ class Deadlines:
             if error is not None:
                 refuse = partial(self._table.end, event=CallEvent.REJECTED, error=error, now=now)
                 # An expected call may have run: it waits for its node until its time is up.
-                waiting = self._table.queues.waiting(target)
+                waiting = self._table.queues.waiting.calls(target)
                 queued = [call for call in waiting if call.state is CallState.QUEUED]
                 self._table.for_each(queued, refuse, now)

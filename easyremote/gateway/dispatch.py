@@ -31,13 +31,14 @@ class Dispatcher:
         call.fence = self.fence
         call.node = node
         node.calls[call.number] = call
+        self._table.queues.dispatched(call, node, now)
         payload = submit.payload
         if call.arguments is not None:
             stream = call.arguments.forward(link)
             payload = Payload(payload.encoding, payload.size, b"", stream)
         if call.arguments is None or call.arguments.is_complete:
             call.occupies = True
-            node.occupy(function)
+            node.occupy(call)
         else:
             self._await_arguments(call, call.arguments, now)
         if call.client is None and call.streams and not call.hold:
@@ -73,7 +74,7 @@ class Dispatcher:
 
     def fill(self, node: Node, now: float) -> None:
         """Dispatch what waits for this node, as far as it has room."""
-        while node.has_resumed and (call := self._table.queues.next_for(node)) is not None:
+        while node.has_resumed and (call := self._table.queues.next_for(node, now)) is not None:
             submit = call.submit
             assert submit is not None, "a queued call has what its client sent"
             if submit.age and not node.remembers(call):

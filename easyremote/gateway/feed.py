@@ -3,8 +3,8 @@
 These are calls like all others, to functions of the gateway: ``$ping`` answers nothing, at once;
 ``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
 ``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
-``$kill`` stop another call of the same key, which their ``session`` names. Nodes measure
-themselves only while somebody watches.
+``$kill`` stop another call of the same key, which their ``session`` names, and ``$explain`` says
+how it stands. Nodes measure themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -20,11 +20,13 @@ from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import ClientLink, Node
+from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
     CHANGES,
+    EXPLAIN,
     KILL,
     NODES,
     OF_GATEWAY,
@@ -32,7 +34,7 @@ from easyremote.protocol.builtins import (
     WATCH,
     is_builtin,
 )
-from easyremote.protocol.caller import pack_error
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.messages import (
     Cancel,
     Event,
@@ -110,6 +112,8 @@ class GatewayFeed:
             self._answer(client, message, None)
         elif message.function in (CANCEL, KILL):
             self._answer(client, message, self._stop(client, message))
+        elif message.function == EXPLAIN:
+            self._answer(client, message, self._explain(client, message))
         elif message.function in (WATCH, CHANGES) and self._watches_much(client):
             text = f"This client watches {WATCHES} times at once. End some of them first."
             client.link.send(failed(message.call, Busy(text), may_have_run=False))
@@ -149,6 +153,13 @@ class GatewayFeed:
             return False
         self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
         return True
+
+    def _explain(self, client: ClientLink, message: Submit) -> str:
+        """How a call of the same key stands; empty where it is not known here."""
+        call = self._calls.table.by_id.get(_call_id(message.session))
+        if call is None or not may(client.principal, Action.SEE, call):
+            return ""
+        return explain(self._calls.table.queues, call, time.monotonic())
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):
@@ -225,8 +236,8 @@ def _call_id(text: str) -> bytes:
 
 
 def _describe_function(node: Node, function: Function) -> FunctionInfo:
-    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:]}
-    return FunctionInfo(node.node_id, **told)
+    told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:-1]}
+    return FunctionInfo(node.node_id, **told, needs=str(function.requirements or ""))
 
 
 def _describe_node(node: Node, now: float) -> NodeInfo:
@@ -254,4 +265,5 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         received=machine.received if machine.received >= 0 else None,
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),
+        withheld=dict(node.withheld),
     )

@@ -39,8 +39,12 @@ class Intake:
 
     def client_left(self, client: ClientLink, now: float) -> None:
         """The connection is gone: start the hold timers of the client's calls."""
-        self._table.for_each(list(client.calls.values()), lambda call: self._unbind(call, now), now)
+        calls = list(client.calls.values())
+        awaiting = {call.node for call in calls if call.node and call in call.node.arriving}
+        self._table.for_each(calls, lambda call: self._unbind(call, now), now)
         client.calls.clear()
+        for node in awaiting:
+            self._dispatcher.fill(node, now)  # there is room for the arguments of others
 
     def _unbind(self, call: GatewayCall, now: float) -> None:
         call.unbind(now)
@@ -110,6 +114,7 @@ class Intake:
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.balancing, call.needs = message.balancing, message.needs
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
@@ -123,7 +128,7 @@ class Intake:
         if message.queue_timeout:
             call.queue_deadline = now + message.queue_timeout
         # A call that was sent before waits for what its node says: it may be running there.
-        node = None if message.age else self._table.queues.place(call)
+        node = None if message.age else self._table.queues.place(call, now)
         if node is not None:
             self._dispatcher.dispatch(call, node, now)
         else:
@@ -131,8 +136,8 @@ class Intake:
 
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         if not call.owner:  # adopted from a node
-            call.owner = client.principal.key_id
-            call.target = (message.node, message.function, client.access)
+            target = (message.node, message.function, client.access)
+            call.belongs_to(client.principal.key_id, target)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
         if may(client.principal, Action.CLAIM, call):
@@ -166,7 +171,7 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        return self._nodes.refusal(call.target, now)
+        return self._nodes.refusal(call.target, now) or self._nodes.never(call, now)
 
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:

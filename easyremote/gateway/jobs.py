@@ -6,14 +6,13 @@ what runs comes first. ``tests/gateway/test_jobs.py`` proves it.
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import islice
-
+from easyremote.gateway.callers import Principal
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.recent import EndedCall, Recent
-from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.scheduling.explain import Standing, standings
 from easyremote.gateway.table import CallTable
-from easyremote.protocol.builtins import BUILTINS, CELL, is_builtin
+from easyremote.protocol.builtins import BUILTINS, is_builtin
 from easyremote.protocol.call import WAITING, CallState
 from easyremote.protocol.snapshot import EndedJobInfo, JobInfo
 
@@ -45,15 +44,15 @@ def jobs_of(
         if may(principal, Action.SEE, call) and not call.is_over and is_work(call.function)
     ]
     shown = sorted(calls, key=lambda call: call.state in WAITING)[:LIMIT]
-    places = _places(table, shown)
+    standing = standings(table.queues, shown, now)
     return (
-        tuple(_described(call, places.get(call.number), now) for call in shown),
+        tuple(_described(call, standing[call.number], now) for call in shown),
         len(calls) - len(shown),
         tuple(_ended(each, now) for each in recent.of(principal.key_id)),
     )
 
 
-def _described(call: GatewayCall, place: int | None, now: float) -> JobInfo:
+def _described(call: GatewayCall, standing: Standing, now: float) -> JobInfo:
     return JobInfo(
         call_id=call.call_id.hex(),
         function=_kind(call.function),
@@ -62,7 +61,8 @@ def _described(call: GatewayCall, place: int | None, now: float) -> JobInfo:
         state=(CallState.SUSPECT if call.state is CallState.EXPECTED else call.state).value,
         seconds=now - (call.began or call.created),
         origin=call.origin,
-        place=place,
+        place=standing.place,
+        why="" if call.state is CallState.RUNNING else standing.why,
     )
 
 
@@ -76,25 +76,3 @@ def _ended(call: EndedCall, now: float) -> EndedJobInfo:
         ago=now - call.ended,
         origin=call.origin,
     )
-
-
-def _places(table: CallTable, calls: list[GatewayCall]) -> dict[int, int]:
-    """Place in the queue of each call that waits, from 1, by number.
-
-    What waits here is behind whoever else wants the same; a cell that its node has already, behind
-    the cells of its session.
-    """
-    targets = {call.target for call in calls if call.state in WAITING}
-    places = {
-        call.number: place
-        for target in targets
-        for place, call in enumerate(islice(table.queues.waiting(target), 10 * LIMIT), start=1)
-    }
-    ahead: Counter[tuple[str, str]] = Counter()
-    for call in calls:
-        if call.function == CELL and call.node is not None:
-            session = call.node.node_id, call.session
-            if call.state is CallState.DISPATCHED and ahead[session]:
-                places[call.number] = ahead[session]
-            ahead[session] += 1
-    return places

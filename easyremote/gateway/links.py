@@ -28,6 +28,7 @@ from easyremote.errors import (
     UsageError,
     VersionMismatch,
 )
+from easyremote.gateway.callers import Principal
 from easyremote.gateway.feed import GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
@@ -36,7 +37,7 @@ from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
-from easyremote.gateway.records import MAX_CALLS, ClientLink, Node, Principal
+from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
@@ -250,6 +251,7 @@ class _Peer:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         links.feed.node_joined(self._role)
+        self.link.ping(now)  # how long it takes to answer is what the strategy `latency` compares
         _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 
     def _check(self, hello: Hello, now: float) -> Principal:

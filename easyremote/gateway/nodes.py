@@ -5,13 +5,24 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 
 from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
-from easyremote.gateway.records import LOST_AFTER, Access, Node, Target
+from easyremote.gateway.callers import Access, Target
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.scheduling.holdings import never
+from easyremote.gateway.scheduling.rota import Rota
+from easyremote.options.spelling import did_you_mean
+from easyremote.options.strategies import ONE_NODE
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Hello, Register, Resources
+from easyremote.protocol.messages import (
+    Function,
+    Hello,
+    NotOffered,
+    Register,
+    Resources,
+    Withheld,
+)
 
 _log = logging.getLogger("easyremote.gateway")
 
@@ -23,34 +34,6 @@ RETURN = 10.0
 HAND_BACKS = 16
 REST = 0.25
 RESTS = 6
-
-
-class Rota:
-    """The nodes that offer one function to one kind of caller; they take turns."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self._places: dict[Node, int] = {}
-        self._next = 0
-
-    def add(self, node: Node) -> None:
-        self._places[node] = len(self.nodes)
-        self.nodes.append(node)
-
-    def remove(self, node: Node) -> None:
-        """Move the last node to the place of this one: the cost does not depend on their number."""
-        place = self._places.pop(node)
-        last = self.nodes.pop()
-        if last is not node:
-            self.nodes[place] = last
-            self._places[last] = place
-
-    def in_turn(self) -> Iterator[Node]:
-        """Yield each node once; start behind the node at which the last caller stopped."""
-        start, count = self._next, len(self.nodes)
-        for place in range(start, start + count):
-            self._next = (place + 1) % count
-            yield self.nodes[place % count]
 
 
 class Nodes:
@@ -77,6 +60,12 @@ class Nodes:
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
+        #: The node to which a name belongs, where that was asked for; it may have gone since.
+        self._owners: dict[str, Node] = {}
+        #: The nodes that don't offer a function because its name belongs to another node.
+        self._deprived: set[Node] = set()
+        #: How calls are spread, by function, where a node said so.
+        self.strategies: dict[str, str] = {}
         #: Called with a node that has come, has gone, or offers something else.
         self.changed: Callable[[Node], None] = lambda node: None
 
@@ -101,17 +90,63 @@ class Nodes:
         node.resources = None
         return node
 
-    def offer(self, node: Node, message: Register) -> None:
+    def offer(self, node: Node, message: Register, now: float) -> None:
         """Replace what the node offers."""
         self._withdraw(node)
-        node.functions = {function.name: function for function in message.functions}
         node.slots = message.slots
         node.said = message
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
+        self._take_offer(node, now)
+
+    def _take_offer(self, node: Node, now: float) -> None:
+        """Offer what the node said, without the names that belong to another node."""
+        said = node.said.functions
+        taken = {each.name: why for each in said if (why := self._taken(node, each, now))}
+        node.functions = {each.name: each for each in said if each.name not in taken}
+        node.runs = {name: node.runs[name] for name in node.functions if name in node.runs}
+        node.withheld = {each.name: each.why for each in node.said.withheld} | taken
+        if (taken or node in self._deprived) and node.link is not None:
+            node.link.send(NotOffered(tuple(Withheld(*each) for each in taken.items())))
+        (self._deprived.add if taken else self._deprived.discard)(node)
         for key in self._keys(node):
             self._offers.setdefault(key, Rota()).add(node)
+        for name, each in node.functions.items():
+            if each.balancing not in ("", ONE_NODE):
+                self.strategies[name] = each.balancing
+            elif self.strategies:
+                self.strategies.pop(name, None)  # the newest word counts
         self.changed(node)
+
+    def _taken(self, node: Node, function: Function, now: float) -> str:
+        """Why another node, which was here first, keeps this node from a name; empty if none does.
+
+        A name that nobody has, and that is to belong to one node, belongs to this one from now on.
+        """
+        name = function.name
+        owner = self._owners.get(name)
+        if owner is not None and owner is not node and _holds(owner, name, now):
+            return f"it belongs to {owner.node_id!r} (registered there with load_balancing=False)"
+        if function.balancing != ONE_NODE:
+            return ""
+        first = next((each for each in self if each is not node and _holds(each, name, now)), None)
+        if first is not None:
+            return f"{first.node_id!r} has it, too (registered here with load_balancing=False)"
+        self._owners[name] = node
+        return ""
+
+    def offered_again(self, now: float) -> list[Node]:
+        """Offer what was withheld for the sake of a node that has it no more; those who gain it."""
+        gained = []
+        for node in list(self._deprived):
+            if node.online and any(
+                each.name in node.withheld and not self._taken(node, each, now)
+                for each in node.said.functions
+            ):
+                self._withdraw(node)
+                self._take_offer(node, now)
+                gained.append(node)
+        return gained
 
     def left(self, node: Node, now: float) -> None:
         """The node's link is gone."""
@@ -152,12 +187,17 @@ class Nodes:
         for key in keys:
             offering = {node.node_id for node in self if node.online and node.offers(*key)}
             assert {node.node_id for node in self.offering(*key)} == offering, key
+            self._offers[key].check_invariants(key)
         for node in self:
             held = [call for call in node.calls.values() if call.occupies]
             active = Counter(call.function for call in held)
             assert {name: count for name, count in node.active.items() if count} == active
-            assert node.busy == sum(not is_builtin(call.function) for call in held)
+            in_slots = [call for call in held if not call.is_code]
+            assert node.busy == len(in_slots)
+            assert abs(node.owed - sum(call.charged for call in in_slots)) < 1e-6
             assert node.arriving <= set(node.calls.values())
+            holding = {call.number for call in [*held, *node.arriving] if node.needs_of(call)}
+            assert set(node.held.calls) == holding, node.node_id
 
     def _withdraw(self, node: Node) -> None:
         """Take back what it offered on this link."""
@@ -166,8 +206,9 @@ class Nodes:
         for key in self._keys(node):
             rota = self._offers[key]
             rota.remove(node)
-            if not rota.nodes:
+            if not rota.every:
                 del self._offers[key]
+        node.aside.clear()
 
     @staticmethod
     def _keys(node: Node) -> list[tuple[str, Access]]:
@@ -181,12 +222,22 @@ class Nodes:
     def offering(self, function: str, access: Access) -> Sequence[Node]:
         """The nodes online that have this function, and let such a caller call it."""
         rota = self._offers.get((function, access))
-        return rota.nodes if rota is not None else ()
+        return rota.every.nodes if rota is not None else ()
 
-    def in_turn(self, function: str, access: Access) -> Iterator[Node]:
-        """The same nodes; each caller starts behind the node at which the last one stopped."""
-        rota = self._offers.get((function, access))
-        return rota.in_turn() if rota is not None else iter(())
+    def rota(self, function: str, access: Access) -> Rota | None:
+        """The same nodes, and which of them may have room; None where there are none."""
+        return self._offers.get((function, access))
+
+    def set_aside(self, node: Node, function: str, access: Access) -> None:
+        """The node has no room for this function; calls are not compared with it until it has."""
+        self._offers[function, access].set_aside(node)
+        node.aside.add((function, access))
+
+    def put_back(self, node: Node) -> None:
+        """The node may have room again for everything."""
+        for key in node.aside:
+            self._offers[key].put_back(node)
+        node.aside.clear()
 
     def refusal(self, target: Target, now: float) -> EasyRemoteError | None:
         """Why no node will take such a call; None if one may."""
@@ -214,6 +265,16 @@ class Nodes:
                 node_id=node_id,
             )
         return self.no_such_function(function, node, access)
+
+    def never(self, call: GatewayCall, now: float) -> NotFound | None:
+        """Why no node can ever give what a call needs; None where one can, or may."""
+        if call.needs is None:
+            return None
+        node_id, function, access = call.target
+        named = self._nodes.get(node_id)
+        nodes = [named] if named is not None else self
+        able = (node for node in nodes if node.may_take(function, access, now))
+        return never(call.needs, ((node.node_id, node.said) for node in able if node.functions))
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
         """The answer about a node, or a function of any node, that is not here; None to wait."""
@@ -263,9 +324,10 @@ class Nodes:
         )
         if last is None or access is not Access.LINK:
             return self.no_such_function(function, None, access)
+        withheld = _withheld(function, [node for node in self if node.online])
         return NodeOffline(
             f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "
-            "offline. Start it again.",
+            f"offline. Start it again.{f' ({withheld}.)' if withheld else ''}",
             node_id=last.node_id,
         )
 
@@ -278,7 +340,7 @@ class Nodes:
                 f"Start one: python -m easyremote.node --node-id {node_id}"
             )
         return NotFound(
-            f"There is no node {node_id!r}.{_did_you_mean(node_id, online)} "
+            f"There is no node {node_id!r}.{did_you_mean(node_id, online)} "
             f"Online: {', '.join(online)}."
         )
 
@@ -292,6 +354,9 @@ class Nodes:
             {name for place in places for name in place.functions if not is_builtin(name)}
         )
         where = f"Node {node.node_id!r}" if node is not None else "No node online"
+        withheld = _withheld(function, places)
+        if withheld:
+            return NotFound(f"{withheld}.")
         if is_builtin(function) and node is None:
             return NotFound(
                 "No node online runs cells or shipped functions. Start one that does: "
@@ -306,9 +371,19 @@ class Nodes:
         if node is None:
             has = f"There are: {', '.join(names)}." if names else "There are none at all."
         offers = "has no function" if node is not None else "has a function"
-        return NotFound(f"{where} {offers} {function!r}.{_did_you_mean(function, names)} {has}")
+        return NotFound(f"{where} {offers} {function!r}.{did_you_mean(function, names)} {has}")
 
 
-def _did_you_mean(word: str, words: list[str]) -> str:
-    close = get_close_matches(word, words, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+def _holds(node: Node, function: str, now: float) -> bool:
+    """Whether a node offers a function, or is expected back and did."""
+    return function in node.functions and not node.is_gone(now)
+
+
+def _withheld(function: str, nodes: Iterable[Node]) -> str:
+    """Why these nodes, which have a function, don't offer it."""
+    reasons = (
+        f"{node.node_id} has {function}(), but {node.withheld[function]}"
+        for node in nodes
+        if function in node.withheld
+    )
+    return "; ".join(reasons)

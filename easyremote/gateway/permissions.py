@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from easyremote.gateway.records import GatewayCall, Principal
+from easyremote.gateway.callers import Principal
+from easyremote.gateway.records import GatewayCall
 from easyremote.identity import Kind
-from easyremote.protocol.builtins import is_builtin
 
 #: May call registered functions.
 FUNCTIONS: Final = "functions"
@@ -47,5 +47,5 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
     decided by what each node has registered (`Access`).
     """
     if action is Action.START:
-        return (CODE if is_builtin(call.function) else FUNCTIONS) in principal.scopes
+        return (CODE if call.is_code else FUNCTIONS) in principal.scopes
     return call.owner == principal.key_id

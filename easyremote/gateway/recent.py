@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from easyremote.gateway.records import GatewayCall
-from easyremote.protocol.builtins import CALL, CELL, is_builtin
+from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.call import CallEvent
 
 #: How many calls are kept for each owner.
@@ -57,7 +57,7 @@ class Recent:
     def note(self, call: GatewayCall, event: CallEvent, now: float) -> None:
         """Hear that a call is over; a listener of the call table."""
         seconds, function = call.seconds, call.function
-        if function not in _CODE and (seconds < WORTH_KEEPING or is_builtin(function)):
+        if function not in _CODE and (seconds < WORTH_KEEPING or call.is_code):
             return
         if not call.owner:
             return

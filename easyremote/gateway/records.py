@@ -1,64 +1,26 @@
 """What the gateway keeps of a client's connection, of a node and of a call: three plain records.
 
 They point at one another, so they live in one module. What happens to them is decided elsewhere:
-``table.py`` changes calls, ``nodes.py`` and ``scheduler.py`` look after nodes and queues.
+``table.py`` changes calls, ``nodes.py`` and ``scheduling/`` look after nodes and queues.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from easyremote.errors import ProtocolError
+from easyremote.gateway.callers import Access, Principal, Target, Wanted
+from easyremote.gateway.scheduling.estimates import UNKNOWN
+from easyremote.gateway.scheduling.fairness import FairShare
+from easyremote.gateway.scheduling.holdings import Holdings
+from easyremote.options.requirements import Requirements
+from easyremote.options.retries import Retry
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Attach, Finished, Function, Register, Resources, Submit
 from easyremote.protocol.streams import Relay
-
-
-class Access(Enum):
-    """How a caller came in; a node's own registration decides whether it may call a function."""
-
-    # Members are single objects; Enum's own hash is Python code, and targets are on the hot path.
-    __hash__ = object.__hash__
-
-    #: By a link of its own, with a client key: everything that a node offers.
-    LINK = "link"
-    #: By HTTP with a client key: what the node made public.
-    HTTP = "http"
-    #: By HTTP without a key: what the node made public and asks no key for.
-    PUBLIC = "public"
-
-    def allows(self, function: Function) -> bool:
-        """Whether this caller may call a function that a node registered like this."""
-        if self is Access.LINK:
-            return True
-        return function.public and (self is Access.HTTP or not function.auth_required)
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who somebody is, as the gateway knows it; what that allows is decided in ``permissions.py``.
-
-    Parameters
-    ----------
-    key_id
-        Of the key that was shown. Calls belong to it.
-    name
-        Whose key it is, for people.
-    scopes
-        What the key is good for.
-    """
-
-    key_id: str
-    name: str
-    scopes: frozenset[str]
-
-
-#: (node id or "" for any, function, who asks)
-Target = tuple[str, str, Access]
 
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
@@ -69,10 +31,8 @@ TAKEN = MAX_CALLS + MAX_CALLS // 4
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
 QUICK = 0.005
-#: How many calls are sent ahead then.
+#: How many calls are sent ahead then; none where there is more to do than so many of them take.
 AHEAD = 256
-#: The weight of the newest call in the mean running time.
-SMOOTHING = 0.1
 #: A generator that makes items for a client who is gone waits with its slot; it goes on for so many
 #: seconds only.
 STREAM_HOLD = 30.0
@@ -133,6 +93,8 @@ class Node:
     #: While it rests: when the rest ends. It gets no calls before.
     rests_until: float = 0.0
     functions: dict[str, Function] = field(default_factory=dict)
+    #: The functions that it has and does not offer, and why.
+    withheld: dict[str, str] = field(default_factory=dict)
     slots: int = 0
     #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
@@ -141,9 +103,22 @@ class Node:
     arriving: set[GatewayCall] = field(default_factory=set)
     #: How many calls with whole arguments have not finished, by function.
     active: dict[str, int] = field(default_factory=dict)
-    #: How many of these calls hold a slot.
+    #: How many of these calls hold a slot, and the run-seconds that are expected of them together.
     busy: int = 0
-    mean_seconds: float | None = None
+    owed: float = 0.0
+    #: By function: how many seconds a call of it runs here.
+    runs: dict[str, float] = field(default_factory=dict)
+    #: How much later than its function's end an outcome is here, in seconds: the way, and any
+    #: waiting for a slot that the node does not have.
+    lag: float | None = None
+    #: Whose turn it is here.
+    share: FairShare = field(default_factory=FairShare)
+    #: What the calls here hold of its machine.
+    held: Holdings = field(default_factory=Holdings)
+    #: A call that has waited long for what it needs: no other gets any of that before it.
+    kept_for: GatewayCall | None = None
+    #: The functions for which it is set aside, because it had no room for them; and who asked.
+    aside: set[tuple[str, Access]] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     resources: Resources | None = None
     #: Its last REGISTER.
@@ -183,37 +158,65 @@ class Node:
             return False
         # A call whose arguments are still to come needs a place among those that are arriving.
         arriving = self.arriving if call.arguments is not None else ()
+        needs = call.needs or offered.requirements
+        if needs is not None and not self._is_free(call, needs):
+            return False
         limit = offered.max_concurrency
         if limit:
             coming = sum(each.function == function for each in arriving)
             if self.active.get(function, 0) + coming >= limit:
                 return False
-        if is_builtin(function):  # code has processes of its own
+        if call.is_code:  # code has processes of its own
             return True
-        coming = sum(not is_builtin(each.function) for each in arriving) if arriving else 0
-        quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        return self.busy + coming < self.slots + (AHEAD if quick else 0)
+        coming = sum(not each.is_code for each in arriving) if arriving else 0
+        taken = self.busy + coming
+        if taken < self.slots:
+            return True
+        # Quick calls are sent ahead of free slots.
+        is_quick = self.runs.get(function, UNKNOWN) < QUICK
+        return is_quick and taken < self.slots + AHEAD and self.owed < AHEAD * QUICK
+
+    def needs_of(self, call: GatewayCall) -> Requirements | None:
+        """What a call needs here, and holds."""
+        offered = self.functions.get(call.target[1])
+        return call.needs or (offered.requirements if offered is not None else None)
+
+    def _is_free(self, call: GatewayCall, needs: Requirements) -> bool:
+        """Whether what a call needs is free, and not kept for another one."""
+        kept = self.kept_for
+        if kept is not None and kept is not call and kept.want is not None:
+            return False
+        return self.held.short_of(needs, self.said, self.resources) is None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no call that takes a slot may go there now, whatever its function."""
+        over = self.busy - self.slots
+        return over >= 0 and (over >= AHEAD or self.owed >= AHEAD * QUICK)
 
     def remembers(self, call: GatewayCall) -> bool:
         """Whether the node's memory reaches back to when the call was first sent."""
         return self.born <= call.sent
 
-    def occupy(self, function: str) -> None:
+    def occupy(self, call: GatewayCall) -> None:
+        """The call takes a slot, or runs beside the slots."""
+        function = call.target[1]
         self.active[function] = self.active.get(function, 0) + 1
-        self.busy += not is_builtin(function)
+        if not call.is_code:
+            self.busy += 1
+            self.owed += call.charged
 
-    def release(self, function: str) -> None:
+    def release(self, call: GatewayCall) -> None:
+        """The call gives back what it took."""
+        function = call.target[1]
         self.active[function] -= 1
-        self.busy -= not is_builtin(function)
+        if not call.is_code:
+            self.busy -= 1
+            self.owed = self.owed - call.charged if self.busy else 0.0
 
     def began(self) -> None:
         """The node began a call: it does not hand back all of them."""
         self.handed_back = self.rests = 0
-
-    def ran(self, seconds: float) -> None:
-        """A call took so long; the mean follows."""
-        before = seconds if self.mean_seconds is None else self.mean_seconds
-        self.mean_seconds = before + SMOOTHING * (seconds - before)
 
 
 @dataclass(slots=True, eq=False)
@@ -237,6 +240,10 @@ class GatewayCall:
     #: When its client first sent it, on our clock, or a little before.
     sent: float = 0.0
     began: float = 0.0
+    #: The run-seconds that its key was charged when it was dispatched.
+    charged: float = 0.0
+    #: When it was sent to a free slot; 0 if it was sent ahead of one.
+    placed: float = 0.0
     #: Moments on our clock, 0 for never.
     deadline: float = 0.0
     queue_deadline: float = 0.0
@@ -249,6 +256,8 @@ class GatewayCall:
     #: As in SUBMIT.
     session: str = ""
     origin: str = ""
+    balancing: str = ""
+    needs: Requirements | None = None
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
     #: While its arguments arrive: when the next bytes are due, and how many had come before that.
@@ -265,6 +274,18 @@ class GatewayCall:
     was_cancelled: bool = False
     #: An outcome that the gateway made itself.
     outcome: Finished | None = None
+    #: Which calls it waits with; None where it does not wait.
+    want: Wanted | None = None
+    #: Whether it is a call of a builtin: it takes no slot.
+    is_code: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_code = is_builtin(self.target[1])
+
+    def belongs_to(self, owner: str, target: Target) -> None:
+        """The client of a call that a node spoke of first has come: now it is known whose it is."""
+        self.owner, self.target = owner, target
+        self.is_code = is_builtin(target[1])
 
     @property
     def function(self) -> str:
@@ -275,6 +296,12 @@ class GatewayCall:
         """Whether it is a generator, on the node where it is."""
         offered = self.node.functions.get(self.function) if self.node is not None else None
         return offered is not None and offered.streams
+
+    @property
+    def retry(self) -> Retry | None:
+        """When it is tried again if it fails, as the node where it is has registered it."""
+        offered = self.node.functions.get(self.function) if self.node is not None else None
+        return offered.retry if offered is not None else None
 
     @property
     def title(self) -> str:
@@ -324,17 +351,20 @@ class GatewayCall:
     def arguments_came(self) -> None:
         """The last byte of the arguments that its node waits for has passed: take a slot."""
         if self.node is not None and self in self.node.arriving:
-            self.free_slot()
+            self.node.arriving.remove(self)
+            self.arguments_by = 0.0
             self.occupies = True
-            self.node.occupy(self.function)
+            self.node.occupy(self)
 
     def free_slot(self) -> bool:
         """Give its slot, or its place among the arriving, back; False where it had neither."""
         node = self.node
         assert node is not None, "only a call on a node has a slot"
+        if node.held.calls:
+            node.held.release(self)
         if self.occupies:
             self.occupies = False
-            node.release(self.function)
+            node.release(self)
             return True
         if self in node.arriving:
             node.arriving.remove(self)

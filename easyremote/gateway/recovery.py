@@ -12,9 +12,10 @@ from __future__ import annotations
 from functools import partial
 
 from easyremote.errors import ProtocolError
+from easyremote.gateway.callers import Access
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.permissions import Action, may
-from easyremote.gateway.records import LOST_AFTER, Access, ClientLink, GatewayCall, Node
+from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT

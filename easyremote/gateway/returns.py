@@ -8,7 +8,6 @@ from __future__ import annotations
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
-from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -67,12 +66,15 @@ class Returns:
 
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""
-        self._nodes.offer(node, message)
-        self._dispatcher.fill(node, now)
+        self._nodes.offer(node, message, now)
+        for each in (node, *self._nodes.offered_again(now)):
+            self._dispatcher.fill(each, now)
 
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
         node.resources = message
+        if self._table.queues.waiting.counts:
+            self._dispatcher.fill(node, now)  # others may use less of the machine than before
 
     # -- what it says of its calls -----------------------------------------------------------------
 
@@ -86,7 +88,7 @@ class Returns:
             call.began = call.began or now
             node.began()
         if call.client is not None:
-            call.client.link.send(Started(call.client_number, node.node_id))
+            call.client.link.send(Started(call.client_number, node.node_id, call.retry))
 
     def event(self, node: Node, message: Event, now: float) -> None:
         """Pass an event on to the client, if it is connected."""
@@ -113,8 +115,7 @@ class Returns:
         if call.free_slot():
             if node.rests or node.handed_back:
                 node.began()
-            if not message.code and not is_builtin(call.function):
-                node.ran(message.seconds)
+            self._table.queues.finished(call, node, message.seconds, now)
             self._dispatcher.fill(node, now)
         if call.client is None:
             node.link.drop(message.payload)  # the node keeps it
@@ -124,6 +125,7 @@ class Returns:
             return
         message.payload = node.link.pass_on(message.payload, call.client.link)
         message.call = call.client_number
+        message.retry = call.retry if message.code else None
         call.client.link.send(message)
 
     def handed_back(self, node: Node, message: HandBack, now: float) -> None:

@@ -16,12 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from easyremote.errors import CallLost, EasyRemoteError, InternalError, to_wire
+from easyremote.gateway.callers import Target
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import GatewayCall, Target
-from easyremote.gateway.scheduler import Scheduler
+from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.logs import about
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
-from easyremote.protocol.caller import pack_error
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.messages import Finished, HandBack, Payload
 
@@ -136,12 +137,14 @@ class CallTable:
         if call.state in WAITING:
             self.queues.remove(call)
         call.code, call.seconds = error.code, now - call.began if call.began else 0.0
+        retry = call.retry
         self.advance(call, event, now)
         call.leave_node()
         call.drop_arguments()
         call.suspect_until = 0.0
         may_have_run = event is CallEvent.GIVEN_UP
         call.outcome = failed(call.client_number, error, may_have_run=may_have_run)
+        call.outcome.retry = retry
         if call.client is not None:
             call.client.link.send(call.outcome)
         elif call.hold < 0:
@@ -160,6 +163,8 @@ class CallTable:
     def hand_back(self, call: GatewayCall, now: float) -> None:
         """Give a call that did not start back to its client, which sends it again."""
         self.advance(call, CallEvent.HANDED_BACK, now)
+        if call.node is not None:
+            self.queues.came_back(call, call.node)
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
@@ -225,7 +230,7 @@ class CallTable:
         self.nodes.check_invariants()
         timers = {(number, when) for when, number, _ in self._timers}
         targets = self.queues.targets()
-        waiting = {id(call) for target in targets for call in self.queues.waiting(target)}
+        waiting = {id(call) for target in targets for call in self.queues.waiting.calls(target)}
         for call_id, call in self.by_id.items():
             assert call.call_id == call_id
             self._check_places(call, is_queued=id(call) in waiting)

@@ -12,18 +12,26 @@ import re
 import signal
 import threading
 from collections.abc import Coroutine, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
+from easyremote.node.processes.pools import Pooled
+from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
+from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
+_OPTIONS = (
+    *("vps_address", "node_id", "gateway", "api_key", "max_workers", "labels", "session_idle"),
+    *("allow_code", "allow_install"),
+)
 
 
 class ComputeNode(Registrar):
@@ -73,8 +81,13 @@ class ComputeNode(Registrar):
         session_idle: float = SESSION_IDLE,
         allow_code: bool = False,
         allow_install: bool = True,
+        **seed: Unpack[SeedNodeOptions],
     ) -> None:
         super().__init__()
+        said = in_todays_words("ComputeNode", seed)
+        check_words(said, _OPTIONS, "ComputeNode() has no option")
+        labels = said.get("labels") or labels
+        gateway = said.get("gateway") or gateway
         self.settings = find_settings(gateway or vps_address, api_key, kind="node")
         self.settings.key("node")
         self.node_id = node_id or platform.node() or "node"
@@ -88,6 +101,8 @@ class ComputeNode(Registrar):
             allow_code=allow_code,
             allow_install=allow_install,
         )
+        #: The functions that run in processes, packed for these, by name.
+        self._pooled: dict[str, Pooled] = {}
         self._served: ServedNode | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -148,7 +163,13 @@ class ComputeNode(Registrar):
 
     def _registered(self) -> None:
         if self._served is not None and self._loop is not None:
+            self._pack()
             self._loop.call_soon_threadsafe(self._served.offer)
+
+    def _pack(self) -> None:
+        """Pack the functions that run in processes, those that were not packed before."""
+        new = [each for each in self.functions if each.pool not in self._pooled]
+        self._pooled.update((each.name, each) for each in pooled(new))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -177,7 +198,9 @@ class ComputeNode(Registrar):
             Runner(self.functions, self._policy.slots, self.node_id),
             self._policy,
             self._online,
+            self._pooled,
         )
+        await asyncio.to_thread(self._pack)
         self._served = served
         if with_signals:
             for number in (signal.SIGINT, signal.SIGTERM):

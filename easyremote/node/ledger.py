@@ -111,3 +111,13 @@ def memory_file() -> int:
             file = os.dup(opened.fileno())
     os.truncate(file, SLOTS * SLOT_SIZE)
     return file
+
+
+def memory_file_of(data: bytes) -> int:
+    """The descriptor of such a file with some data, for a process that is to read it."""
+    file = memory_file()
+    os.truncate(file, 0)
+    with open(file, "wb", closefd=False) as opened:
+        opened.write(data)
+    os.lseek(file, 0, os.SEEK_SET)
+    return file

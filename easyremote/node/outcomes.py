@@ -63,14 +63,17 @@ def value_outcome(value: object, encoding: str, function: str, seconds: float) -
     return Outcome(dumped.parts, dumped.size, "pickle5", seconds=seconds)
 
 
-def dump_item(item: object, function: str) -> Dumped:
-    """An item of a generator.
+def dump_item(item: object, function: str, encoding: str) -> Dumped:
+    """An item of a generator; ``encoding`` is what the arguments came in.
 
     Raises
     ------
     CannotReturn
         It can't travel.
     """
+    if encoding == "json":
+        body = dump_plain(item)
+        return Dumped([body], len(body))
     try:
         return dump(item)
     except CannotShip as error:
@@ -123,11 +126,10 @@ def remote_error(error: BaseException, shown: str = "", message: str = "") -> Re
     )
 
 
-def bad_arguments(error: TypeError, function: Callable[..., Any]) -> Outcome:
-    """The outcome of a call whose arguments don't fit the function's signature."""
+def bad_arguments(error: TypeError, function: Callable[..., Any]) -> RemoteError:
+    """The error of a call whose arguments don't fit the function's signature."""
     name = getattr(function, "__name__", "the function")
-    return failure(
-        RemoteError.code,
+    return RemoteError(
         f"{name}(): {error}",
         may_have_run=False,
         type_name="TypeError",

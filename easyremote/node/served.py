@@ -13,6 +13,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import easyremote
@@ -23,15 +24,18 @@ from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
+from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
+from easyremote.options.requirements import lacks
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import HeldCall, Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
+    NAME_LIMIT,
     PROTOCOL,
     Dispatch,
     Function,
@@ -39,11 +43,13 @@ from easyremote.protocol.messages import (
     Gpu,
     Hello,
     Message,
+    NotOffered,
     Register,
     Resume,
     Resumed,
     Watch,
     Welcome,
+    Withheld,
 )
 from easyremote.transport.dial import stay_connected
 
@@ -78,6 +84,8 @@ class ServedNode:
         What the node does for others.
     online
         Is set when the node is connected.
+    pooled
+        The registered functions that run in processes. What comes to it is looked at by `offer`.
     """
 
     def __init__(
@@ -88,13 +96,14 @@ class ServedNode:
         runner: Runner,
         policy: NodePolicy,
         online: threading.Event,
+        pooled: Mapping[str, Pooled],
     ) -> None:
         self._settings = settings
         self._node_id = node_id
         self._functions = functions
         self._policy = policy
         self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
-        self._online = online
+        self._online, self._pooled = online, pooled
         self._instance = os.urandom(16)
         self.link: Link | None = None
         self.stopping = asyncio.Event()
@@ -104,6 +113,8 @@ class ServedNode:
         self._sessions = Sessions(node_id, policy)
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
+        #: What the owner was told already of functions that are not offered.
+        self._told: set[Withheld] = set()
         #: What was named in RESUME, in this order.
         self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
@@ -178,23 +189,35 @@ class ServedNode:
 
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
+        self._sessions.processes.offer(self._pooled.values())
         if self.link is None:
             return
-        specs = [function.spec for function in self._functions]
         policy = self._policy
-        if policy.allow_code:
-            specs += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
-        self.link.send(
-            Register(
-                tuple(specs),
-                policy.slots,
-                policy.labels,
-                *self._machine,
-                installs=policy.allow_code and policy.allow_install,
-                session_idle=policy.session_idle,
-                processes=policy.processes,
-            )
+        said = Register(
+            (),
+            policy.slots,
+            policy.labels,
+            *self._machine,
+            installs=policy.allow_code and policy.allow_install,
+            session_idle=policy.session_idle,
+            processes=policy.processes,
         )
+        specs = [function.spec for function in self._functions]
+        said.withheld = tuple(_withheld(specs, said))
+        self._log_withheld(said.withheld)
+        names = {each.name for each in said.withheld}
+        offered = [spec for spec in specs if spec.name not in names]
+        if policy.allow_code:
+            offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
+        said.functions = tuple(offered)
+        self.link.send(said)
+
+    def _log_withheld(self, withheld: Iterable[Withheld]) -> None:
+        """Tell the node's owner, once, what the node does not offer, and why."""
+        for each in withheld:
+            if each not in self._told:
+                self._told.add(each)
+                _log.warning("%s does not offer %s(): %s", self._node_id, each.name, each.why)
 
     def receive(self, message: Message, now: float) -> None:
         match message:
@@ -202,6 +225,14 @@ class ServedNode:
                 registered, relayed = self._named
                 self._registered.resumed(registered, message.calls[: len(registered)])
                 self._relayed.resumed(relayed, message.calls[len(registered) :])
+            case NotOffered():
+                self._log_withheld(message.functions)
+            case Dispatch() if message.function in self._sessions.processes.pooled:
+                function = self._functions.get(message.function)
+                limit = function.spec.timeout if function is not None else 0.0
+                if limit:
+                    message.run_timeout = min(message.run_timeout or limit, limit)
+                self._relayed.receive(message)
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
             case Dispatch() if is_builtin(message.function) and not self._policy.allow_code:
@@ -254,6 +285,15 @@ class ServedNode:
 
     def _tidy(self) -> None:
         self._sessions.processes.end_idle(time.monotonic())
+        self._sessions.processes.keep_least()
+
+
+def _withheld(specs: Iterable[Function], machine: Register) -> Iterator[Withheld]:
+    """The functions that need what this machine can never give."""
+    for spec in specs:
+        missing = lacks(spec.requirements, machine) if spec.requirements is not None else []
+        if missing:
+            yield Withheld(spec.name, ", ".join(missing)[:NAME_LIMIT])
 
 
 def _remove_leftovers() -> None:

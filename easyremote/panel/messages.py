@@ -63,6 +63,7 @@ class NodeRow(msgspec.Struct):
     installs: bool = False  # packages, for a session
     session_idle: float | None = None  # seconds after which an unused session is ended
     processes: int | None = None  # shipped functions of one key at a time
+    withheld: dict[str, str] = {}  # functions that it has and does not offer, and why
 
 
 class JobRow(msgspec.Struct):
@@ -73,6 +74,7 @@ class JobRow(msgspec.Struct):
     seconds: float
     origin: str = ""  # kernel/cell, as `easyremote_jupyter.places.origin` has them
     place: int | None = None  # in its queue, where it waits
+    why: str = ""  # why it waits; a sentence
 
 
 class EndedJob(msgspec.Struct):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from easyremote.errors import ProtocolError
+from easyremote.options.retries import Retry
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Event, Finished, Message, Seen, Submit
 from easyremote.protocol.seal import Part, Seal
@@ -64,13 +65,32 @@ class OutstandingCall:
     answer: Assembly | None = None
     #: When to stop waiting for what is missing of its outcome; 0 where nothing is.
     late_at: float = 0.0
+    #: When it is tried again if it fails; None for never.
+    retry: Retry | None = None
+    #: How many attempts there have been; how many of them ended their process; and whether one that
+    #: is over can have had effects.
+    attempts: int = 1
+    crashes: int = 0
+    may_have_run: bool = False
 
     def begin(self, node: str) -> None:
         """The node has begun to run the call. Safe to repeat."""
         if not self.has_started:
             self.has_started = True
-            self.parts = ()  # the node has them
+            if self.retry is None:
+                self.parts = ()  # the node has them
             self.sink.started(node)
+
+    def begin_again(self, number: int, call_id: bytes) -> None:
+        """Become the next attempt, which was not sent yet."""
+        self.call = self.submit.call = number
+        self.call_id = self.submit.call_id = call_id
+        self.submit.age = 0.0
+        self.attempts += 1
+        self.sent = self.outcome = self.answer = None
+        self.has_started = False
+        self.next_event, self.seen, self.arriving, self.late_at = 1, 0, 0, 0.0
+        self.early_events.clear()
 
     def end(self, code: str, encoding: str, body: Buffer) -> None:
         """Hand the outcome to the sink."""

@@ -69,6 +69,7 @@ CELL: Final = "$cell"
 CHANGES: Final = "$changes"
 COMM: Final = "$comm"
 END: Final = "$end"
+EXPLAIN: Final = "$explain"
 FILES: Final = "$files"
 HAVE: Final = "$have"
 INPUT: Final = "$input"
@@ -109,6 +110,14 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(
             *(KILL, Answerer.GATEWAY, "Stops that call and kills the process that runs it."),
             answers=bool,
+        ),
+        Builtin(
+            *(
+                EXPLAIN,
+                Answerer.GATEWAY,
+                "How the call whose id is in ``session`` stands.",
+            ),
+            answers=str,
         ),
         Builtin(CELL, Answerer.SESSION, "Runs a cell.", "cell", **_PICKLED),
         Builtin(CALL, Answerer.POOL, "Runs a shipped function.", "shipped", **_PICKLED),

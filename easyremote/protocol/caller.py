@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-import msgspec
-
 from easyremote.errors import (
     CallCancelled,
     CallLost,
@@ -30,8 +28,9 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
-from easyremote.packing import pack
 from easyremote.protocol.answers import Answers, OutstandingCall, Sink
+from easyremote.protocol.builtins import OF_GATEWAY
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -41,6 +40,7 @@ from easyremote.protocol.messages import (
     GoingAway,
     HandBack,
     Message,
+    Payload,
     Resume,
     Resumed,
     Seen,
@@ -66,7 +66,7 @@ LATE_AFTER = 90.0
 
 
 class Caller:
-    """All outstanding calls of one client."""
+    """All outstanding calls of one client. Each is one attempt; see ``attempts.py``."""
 
     def __init__(self, seal: Seal = CLEAR) -> None:
         self._seal = seal
@@ -113,7 +113,9 @@ class Caller:
         if submit.timeout:
             call.deadline = now + submit.timeout + GRACE
             heapq.heappush(self._deadlines, (call.deadline, call.call))
-        self._unsent.append(call)
+        # What the gateway answers itself takes no place there, so it waits for none.
+        is_question = submit.function in OF_GATEWAY
+        (self._unsent.appendleft if is_question else self._unsent.append)(call)
         self._send_more(now)
         return call
 
@@ -157,10 +159,8 @@ class Caller:
 
         ``max_calls`` is how many calls the gateway takes at a time.
         """
-        self._link = link
-        self._max_calls = max_calls
-        self._lost_link = None
-        self._is_leaving = False
+        self._link, self._max_calls = link, max_calls
+        self._lost_link, self._is_leaving = None, False
         self._delivered.clear()
         self._deliver_by = 0.0
         known = [call for call in self._calls.values() if call.sent is not None]
@@ -209,7 +209,7 @@ class Caller:
             return
         match message:
             case Started():
-                call.begin(message.node)
+                self._begins(call, message)
             case Event():
                 self._answers.take(link, call, message)
 
@@ -262,8 +262,9 @@ class Caller:
     def _send_more(self, now: float) -> None:
         if self._link is None or self._is_leaving:
             return
-        while self._unsent and self._sent < self._max_calls:
-            if not (call := self._unsent.popleft()).is_over:
+        unsent = self._unsent
+        while unsent and (self._sent < self._max_calls or unsent[0].submit.function in OF_GATEWAY):
+            if not (call := unsent.popleft()).is_over:
                 self._send(call, now)
 
     def _send(self, call: OutstandingCall, now: float) -> None:
@@ -291,9 +292,10 @@ class Caller:
                     self._wait_for_rest(call, now)
                 self._cancel_again(call)
             elif call.has_started or call.outcome is not None:
-                what = f"{call.submit.function}()"
-                text = f"The gateway was restarted, and the node of {what} did not come back with"
-                self._end(call, CallLost(f"{text} the call. It may have run."))
+                what = f"the node of {call.submit.function}() did not come back with the call"
+                text = f"The gateway was restarted, and {what}. It may have run."
+                body = pack_error(CallLost.code, text, may_have_run=True)
+                self._fails(call, Finished(number, Payload("msgpack"), CallLost.code), body)
             else:
                 self._send(call, now)
                 self._cancel_again(call)
@@ -314,8 +316,7 @@ class Caller:
                 what = f"{call.submit.function}()"
                 self._end(call, CallLost(f"The node of {what} began the call, then gave it back."))
             else:
-                call.submit.age = 0.0
-                call.sent = None
+                call.submit.age, call.sent = 0.0, None
                 self._sent -= 1
                 if call.cancelling is not None:
                     self._end(call, CallCancelled("The call was cancelled before it began."))
@@ -337,6 +338,15 @@ class Caller:
         self._delivered.append(call.call)
         if message.payload.stream:
             self._deliver_by = 0.0  # the node holds much memory for it
+        if message.code:
+            self._fails(call, message, body)
+        else:
+            self._finish(call, "", message.payload.encoding, body)
+
+    def _begins(self, call: OutstandingCall, message: Started) -> None:
+        call.begin(message.node)
+
+    def _fails(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
         self._finish(call, message.code, message.payload.encoding, body)
 
     def _wait_for_rest(self, call: OutstandingCall, now: float) -> None:
@@ -378,7 +388,7 @@ class Caller:
 
     def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
         code, text, details = to_wire(error)
-        may_have_run = call.sent is not None and error.may_have_run
+        may_have_run = call.may_have_run or (call.sent is not None and error.may_have_run)
         details = {**details, "may_have_run": may_have_run}
         self._finish(call, code, "msgpack", pack_error(code, text, **details))
 
@@ -388,13 +398,3 @@ class Caller:
         if call.sent is not None:
             self._sent -= 1
         call.end(code, encoding, body)
-
-
-def pack_error(code: str, message: str, /, **details: object) -> bytes:
-    """An error as the payload of FINISHED."""
-    return pack((code, message, details))
-
-
-def unpack_error(body: Buffer) -> tuple[str, str, dict[str, object]]:
-    """What `pack_error` packed: an error's code, message and details."""
-    return msgspec.msgpack.decode(body, type=tuple[str, str, dict[str, object]])

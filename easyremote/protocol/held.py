@@ -26,8 +26,9 @@ from typing import Generic, TypeVar
 
 from easyremote.errors import ProtocolError
 from easyremote.packing import pack
+from easyremote.protocol.builtins import CALL, is_builtin
 from easyremote.protocol.call import CallEvent, CallState, advance
-from easyremote.protocol.caller import pack_error
+from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Attach,
@@ -96,6 +97,11 @@ class HeldCall:
     last_event: int = 0
     #: How the call ended, where this side keeps that.
     outcome: Outcome | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function, shipped or registered, and no cell and no question."""
+        return self.function == CALL or not is_builtin(self.function)
 
     @property
     def is_finished(self) -> bool:

@@ -101,6 +101,9 @@ class Link:
         #: What has passed: messages, data, and the heads of both.
         self.bytes_sent = self.bytes_received = 0
         self._last_ping = now
+        self._awaits_pong = False
+        #: Seconds that the peer took to answer the last PING; None before the first answer.
+        self.latency: float | None = None
 
     def open(self, now: float, max_payload: int = MAX_PAYLOAD) -> None:
         """HELLO and WELCOME were exchanged: now everything may be sent.
@@ -249,6 +252,9 @@ class Link:
         match message:
             case Ping():
                 self.send(Pong(message.nonce))
+            case Pong() if self._awaits_pong:
+                self._awaits_pong = False
+                self.latency = self.last_received - self._last_ping
             case Credit():
                 self._streams.credit(message.stream, message.size)
             case StreamReset():
@@ -329,9 +335,14 @@ class Link:
         if now >= self.last_received + DEAD_AFTER:
             return False
         if now >= max(self.last_received, self._last_ping) + PING_INTERVAL:
-            self._last_ping = now
-            self.send(Ping())
+            self.ping(now)
         return True
+
+    def ping(self, now: float) -> None:
+        """Ask whether the peer is there, and measure how long the answer takes."""
+        self._last_ping = now
+        self._awaits_pong = True
+        self.send(Ping())
 
 
 _LINK_MESSAGES = frozenset({Ping, Pong, Credit, StreamReset, StreamStop})

@@ -29,6 +29,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from easyremote.options.requirements import Requirements
+from easyremote.options.retries import Retry
+
 PROTOCOL = (1, 0)
 SUBPROTOCOL = "easyremote.v1"
 
@@ -95,6 +98,9 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     tags: words that its owner chose.
     parameters: the JSON Schema of its arguments; empty if they can't be given by name.
     max_body: bytes of the largest HTTP body that calls it, 0 for the gateway's limit.
+    requirements: what a call of it needs of the machine, and holds; nil for nothing.
+    retry: when a call of it that failed is tried again; nil for never.
+    balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
     """
 
     name: Name
@@ -109,6 +115,20 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     tags: Names = ()
     parameters: Text = ""
     max_body: Count = 0
+    requirements: Requirements | None = None
+    retry: Retry | None = None
+    balancing: Name = ""
+
+
+class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A function that a node has, and does not offer.
+
+    name: its name.
+    why: the reason, for people: "no GPU".
+    """
+
+    name: Name
+    why: Name
 
 
 class Gpu(msgspec.Struct, array_like=True, gc=False):
@@ -212,6 +232,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     installs: whether packages may be installed for a session.
     session_idle: seconds after which an unused session is ended, 0 if the node does not say.
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
+    withheld: the functions that it has, and does not offer.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -223,6 +244,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     installs: bool = False
     session_idle: Seconds = 0.0
     processes: Count = 0
+    withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
@@ -239,6 +261,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     run_timeout: seconds that it may run once it has begun, 0 for no limit of its own.
     hold: seconds that it goes on without its client; 0 for the default, below 0 until it is over.
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
+    balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
+    needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
     """
 
     call: int
@@ -253,6 +277,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     run_timeout: Seconds = 0.0
     hold: SignedSeconds = 0.0
     origin: Name = ""
+    balancing: Name = ""
+    needs: Requirements | None = None
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -287,10 +313,12 @@ class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
     """The function began to run. A node leaves STARTED out if FINISHED follows at once.
 
     node: the node that runs it; only a client is told.
+    retry: the retry policy of the function; only a client is told. It keeps the arguments then.
     """
 
     call: int
     node: Name = ""
+    retry: Retry | None = None
 
 
 class Event(msgspec.Struct, array_like=True, tag=11, gc=False):
@@ -324,6 +352,7 @@ class Finished(msgspec.Struct, array_like=True, tag=13, gc=False):
     seconds: how long it ran.
     fence: the fence of the attempt, as in DISPATCH.
     events: how many events came before the outcome, which is shown after the last of them.
+    retry: with an error: the retry policy of the function; only a client is told.
     """
 
     call: int
@@ -333,6 +362,7 @@ class Finished(msgspec.Struct, array_like=True, tag=13, gc=False):
     seconds: Seconds = 0.0
     fence: Count = 0
     events: Count = 0
+    retry: Retry | None = None
 
 
 class Delivered(msgspec.Struct, array_like=True, tag=14, gc=False):
@@ -441,6 +471,15 @@ class Resources(msgspec.Struct, array_like=True, tag=24, gc=False):
     sent: Rate = -1.0
 
 
+class NotOffered(msgspec.Struct, array_like=True, tag=25, gc=False):
+    """From the gateway to a node: these functions are not offered there, and no others.
+
+    functions: the functions, and why each is not offered.
+    """
+
+    functions: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
+
+
 Message = (
     Hello
     | Welcome
@@ -466,6 +505,7 @@ Message = (
     | HandBack
     | Watch
     | Resources
+    | NotOffered
 )
 
 _encoder = msgspec.msgpack.Encoder()
@@ -492,12 +532,13 @@ def why_not_sent(submit: Submit) -> str | None:
     The caller asks before it sends a call, because the receiver would close the connection, and
     all other calls on it would have to be resumed.
     """
-    names = submit.node + submit.function + submit.session + submit.origin
+    names = submit.node + submit.function + submit.session + submit.origin + submit.balancing
     surely_fits = (
         len(names) <= NAME_LIMIT
         and names.isascii()  # half a surrogate has no form on the wire
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
+        and submit.needs is None
     )
     if surely_fits:
         return None

@@ -27,7 +27,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     Memory is in bytes. What the node's owner allows: ``runs_code``; ``installs`` (sessions may
     install packages); ``slots`` (registered functions at a time); ``processes`` (functions that
     were sent, at a time and for one key); ``session_idle`` (seconds after which an unused session
-    is ended).
+    is ended). ``withheld``: the functions that it has and does not offer, and why.
     """
 
     node_id: str
@@ -50,13 +50,15 @@ class NodeInfo(msgspec.Struct, frozen=True):
     received: float | None = None
     sent: float | None = None
     labels: tuple[str, ...] = ()
+    withheld: dict[str, str] = {}
 
 
 class FunctionInfo(msgspec.Struct, frozen=True):
     """A function that a node offers.
 
     ``timeout`` in seconds, 0 for none. ``parameters``: JSON Schema of the object of its arguments,
-    empty where it can't be called with names alone.
+    empty where it can't be called with names alone. ``needs``: what a call needs of the machine,
+    for people. ``balancing``: as in REGISTER.
     """
 
     node_id: str
@@ -71,6 +73,8 @@ class FunctionInfo(msgspec.Struct, frozen=True):
     auth_required: bool = False
     tags: tuple[str, ...] = ()
     parameters: str = ""
+    balancing: str = ""
+    needs: str = ""
 
 
 class JobInfo(msgspec.Struct, frozen=True):
@@ -78,7 +82,7 @@ class JobInfo(msgspec.Struct, frozen=True):
 
     ``function``: its name; ``cell`` and the like for what EasyRemote itself is asked. ``seconds``
     since it was sent or began. ``origin``: the place that it came from. ``place``: in its queue,
-    from 1.
+    from 1. ``why``: why it waits, in one sentence; empty where it does not.
     """
 
     call_id: str
@@ -88,6 +92,7 @@ class JobInfo(msgspec.Struct, frozen=True):
     seconds: float
     origin: str = ""
     place: int | None = None
+    why: str = ""
 
 
 class EndedJobInfo(msgspec.Struct, frozen=True):

@@ -18,6 +18,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from easyremote import events
+from easyremote.options.requirements import Requirements
+from easyremote.options.retries import Retry
 from easyremote.protocol import frames, link, messages, requests, snapshot, streams
 from easyremote.protocol.builtins import BUILTINS, UserPickle
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
@@ -35,6 +37,7 @@ from easyremote.protocol.messages import (
     HandBack,
     Hello,
     Message,
+    NotOffered,
     Payload,
     Ping,
     Pong,
@@ -50,6 +53,7 @@ from easyremote.protocol.messages import (
     Submit,
     Watch,
     Welcome,
+    Withheld,
 )
 
 _ID = bytes(range(16))
@@ -59,10 +63,14 @@ EXAMPLES: tuple[Message, ...] = (
     Hello((1, 0), "node", "en_0123", "gpu-node", _ID, 2.5, _VERSIONS),
     Welcome((1, 0), _ID, _VERSIONS, (), 2**31, 1000),
     Register(
-        (Function("add", "Add.", "(a, b)", 30.0, tags=("math",)),),
+        (
+            Function("add", "Add.", "(a, b)", 30.0, tags=("math",)),
+            Function("fit", requirements=Requirements(2.0, 8 * 10**9, 1), retry=Retry(3)),
+        ),
         4,
         session_idle=3600.0,
         processes=2,
+        withheld=(Withheld("train", "no GPU"),),
     ),
     Submit(1, _ID, "gpu-node", "add", Payload("json", 5, b"[1,2]"), "", 30.0, 10.0),
     Dispatch(7, _ID, 3, "add", Payload("json", 5, b"[1,2]"), "", 29.5, "alice"),
@@ -85,6 +93,7 @@ EXAMPLES: tuple[Message, ...] = (
     Pong(5),
     GoingAway("the gateway stops"),
     Refused("not-authorized", "The key was revoked."),
+    NotOffered((Withheld("train", "it belongs to 'a100'"),)),
 )
 
 _LIMITS = (
@@ -156,7 +165,7 @@ def document() -> str:
         example=example.hex(" "),
         limits="\n".join(f"| {what} | {limit} |" for what, limit in _LIMITS),
     )
-    structs: list[type[msgspec.Struct]] = [Payload, Function, Gpu]
+    structs: list[type[msgspec.Struct]] = [Payload, Function, Requirements, Retry, Withheld, Gpu]
     kinds: tuple[type[msgspec.Struct], ...] = get_args(Message)
     lines = "\n".join(
         [

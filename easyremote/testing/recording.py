@@ -21,6 +21,7 @@ from easyremote.client.client import Client, connect, standing_in
 from easyremote.client.connection import GatewayConnection, Line, Waiting
 from easyremote.config import Settings
 from easyremote.errors import UsageError
+from easyremote.options.retries import Retry
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL, is_builtin
 from easyremote.protocol.messages import Submit
@@ -152,10 +153,17 @@ class _RecordingLine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._line, name)
 
-    def submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
+    def submit(
+        self,
+        job: Waiting,
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+        retry: Retry | None = None,
+    ) -> None:
         call = Call(*_named(submit.function, parts), node=submit.node)
         self._recording.calls.append(call)
-        self._line.submit(_Noted(job, call), submit, parts, size)
+        self._line.submit(_Noted(job, call), submit, parts, size, retry)
 
 
 class _Noted:
@@ -216,7 +224,14 @@ class _ReplayingLine(Line):
         for call in recording.calls:
             self._left[call.function, call.arguments].append(call)
 
-    def submit(self, job: Waiting, submit: Submit, parts: Sequence[Buffer], size: int) -> None:
+    def submit(
+        self,
+        job: Waiting,
+        submit: Submit,
+        parts: Sequence[Buffer],
+        size: int,
+        retry: Retry | None = None,
+    ) -> None:
         key = _named(submit.function, parts)
         left = self._left[key]
         if not left:

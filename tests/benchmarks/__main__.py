@@ -20,7 +20,7 @@ from contextlib import ExitStack
 
 import click
 
-from tests.benchmarks import ours
+from tests.benchmarks import ours, scheduling
 from tests.benchmarks.serving import Served, free_port, line, python, resident_mb
 
 Figures = dict[str, float]
@@ -59,6 +59,8 @@ ROWS = [
     ("gateway after the load, RSS", "gateway_mb", "MB", ""),
     ("gateway memory a connected idle node", "node_kb", "KB", "40 KB"),
     ("`import easyremote`", "import_ms", "ms", "80 ms"),
+    ("the scheduler finds one of 10,000 nodes", "place_us", "us", ""),
+    ("the next of 100,000 queued calls begins", "next_us", "us", ""),
 ]
 #: The documented ways, beside the relay's figure of the same work.
 SAME_AS = {
@@ -169,7 +171,7 @@ def main(rounds: int, only: tuple[str, ...]) -> None:
     taken: dict[str, list[Figures]] = {title: [] for title in ("EasyRemote", "bare relay", *peers)}
     for number in range(rounds):
         taken["bare relay"].append(measure_relay())
-        taken["EasyRemote"].append(measure("ours") | ours.alone())
+        taken["EasyRemote"].append(measure("ours") | ours.alone() | scheduling.alone())
         for title, module in peers.items():
             taken[title].append(measure(module))
         print(f"round {number + 1} of {rounds}", file=sys.stderr)

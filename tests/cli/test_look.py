@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from easyremote.client.client import Client
 from easyremote.identity import Key
 from tests.cli.command import easyremote
-from tests.processes import Gateway
+from tests.processes import LIMIT, Gateway, wait_until
 
 pytestmark = pytest.mark.usefixtures("node")
 
@@ -114,3 +115,28 @@ def test_a_login_that_does_not_work_is_not_kept(
     assert done.code == 1
     assert words in done.err
     assert not (tmp_path / "login.json").exists()
+
+
+def test_jobs_are_listed_with_the_reason_why_they_wait(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    assert "Nothing runs or waits." in easyremote(gateway.home, "jobs").out
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    slots = client.list_nodes()[0].slots
+    running = [client.call("wait_for", (str(gate), str(begun))) for _ in range(slots)]
+    waiting = client.call("wait_for", (str(gate), str(begun)))
+    try:
+        wait_until(lambda: "1st of 1 for any node with wait_for()" in waiting.explain())
+        lines = easyremote(gateway.home, "jobs").out.splitlines()
+        assert lines[0].split() == ["JOB", "WHAT", "NODE", "STATE", "FOR", "WHY"]
+        (line,) = (line for line in lines if line.startswith(waiting.call_id[:8]))
+        assert "queued" in line
+        assert "1st of 1 for any node with wait_for()" in line
+        wait_until(begun.exists)
+        wait_until(running[0].running)
+        assert "it runs on gpu-node" in running[0].explain()
+    finally:
+        gate.touch()
+    for job in [*running, waiting]:
+        job.result(LIMIT)
+    assert waiting.explain() == "it is over, and has a value"

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from easyremote.client.targets import find_any, find_node, parse_where
+from easyremote.client.targets import conditions_of, find_any, find_node, parse_where
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements
 from easyremote.protocol.snapshot import GpuInfo, NodeInfo
 
 
@@ -118,6 +119,11 @@ def test_any_is_the_least_loaded_node_that_runs_cells() -> None:
     assert find_any(nodes) == "large"
     assert find_any([node("b", cpu=0.1), node("a", cpu=0.9)]) == "b"
     assert find_any([node("b"), node("a")]) == "a"
+
+
+def test_what_a_cell_needs_is_a_condition_for_its_node() -> None:
+    needs = Requirements(cpu=2, memory=8 * 10**9, gpu=1, gpu_memory=16 * 10**9, labels=("a100",))
+    assert conditions_of(needs) == parse_where("gpu>=1,gpumem>=16G,mem>=8G,cores>=2,a100")
 
 
 def test_where_no_node_will_do_each_says_what_it_lacks() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import principal_of
-from easyremote.gateway.records import Access, ClientLink, Node
-from easyremote.protocol.caller import unpack_error
+from easyremote.gateway.records import ClientLink, Node
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Dispatch,

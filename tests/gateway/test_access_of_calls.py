@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import NotFound
+from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import LOST_AFTER, Access
+from easyremote.gateway.records import LOST_AFTER
 from easyremote.protocol.messages import Dispatch, Function, HandBack
 from tests.gateway.desk import Desk
 

@@ -6,7 +6,9 @@ import pytest
 
 from easyremote.gateway.nodes import RETURN
 from easyremote.gateway.records import LOST_AFTER
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, unpack_error
+from easyremote.options.retries import Retry
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,
@@ -601,6 +603,30 @@ def test_arguments_that_are_sent_again_are_stopped_where_the_call_is_known(desk:
     client.submit(call_id=call_id)
     for peer in (client, mallory):
         assert not peer.announce(40_000, call_id=call_id).is_wanted
+
+
+# -- retries are the client's ---------------------------------------------------------------------
+
+
+def test_the_retry_policy_of_the_function_goes_to_the_client_with_started_and_with_errors(
+    desk: Desk,
+) -> None:
+    policy = Retry(max_attempts=5)
+    node, client = desk.node("n", Function("f", retry=policy), "g"), desk.client()
+    client.submit()
+    dispatch = node.start()
+    assert client.only(Started).retry == policy
+    node.finish(dispatch)
+    assert client.only(Finished).retry is None, "a value needs none"
+    client.submit()
+    node.say(Finished(node.start().call, payload(), "raised", fence=desk.calls._dispatcher.fence))
+    assert client.only(Finished).retry == policy
+    client.submit()
+    node.start()
+    node.leave()
+    desk.pass_time(LOST_AFTER)
+    lost = client.heard(Finished)[-1]
+    assert (lost.code, lost.retry) == ("lost", policy)
 
 
 # -- the gateway stops -----------------------------------------------------------------------------

@@ -68,3 +68,18 @@ def test_what_waits_goes_to_another_node_meanwhile(desk: Desk) -> None:
     client.submit(node="")
     assert node.heard(Dispatch) == []
     assert other.heard(Dispatch)
+
+
+def test_a_node_that_has_just_handed_a_call_back_comes_after_all_others(desk: Desk) -> None:
+    liar, client = desk.node("liar", slots=8), desk.client()
+    client.submit(node="")
+    liar.say(HandBack((liar.only(Dispatch).call,)))
+    honest = desk.node("honest", slots=2)
+    for _ in range(2):
+        client.submit(node="")
+    assert len(honest.heard(Dispatch)) == 2
+    client.submit(node="")  # and is asked again when the others are full
+    (dispatch,) = liar.heard(Dispatch)
+    liar.say(Started(dispatch.call))
+    client.submit(node="")
+    assert liar.heard(Dispatch)

@@ -33,6 +33,15 @@ def test_the_place_in_the_queue_counts_whoever_waits_for_the_same() -> None:
     assert column(jobs(desk, "bob"), "state", "place") == [("queued", 1)]
 
 
+def test_a_job_that_waits_says_why_and_one_that_runs_does_not() -> None:
+    desk = Desk()
+    node, client = desk.node("n", "f", slots=1), desk.client("alice")
+    client.submit()
+    node.start()
+    client.submit()
+    assert column(jobs(desk), "why") == [("",), ("1st of 1 for n (f() of key alice)",)]
+
+
 def test_a_cell_waits_behind_the_cells_of_its_session_on_the_node() -> None:
     desk = Desk()
     node, client = desk.node("n", "$cell"), desk.client()

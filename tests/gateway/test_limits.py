@@ -8,7 +8,7 @@ from easyremote.errors import ProtocolError
 from easyremote.gateway.feed import WATCHES, GatewayFeed
 from easyremote.gateway.records import TAKEN
 from easyremote.gateway.recovery import MAX_ADOPTED
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import Delivered, Dispatch, Finished, Resume, Resumed, Submit
 from tests.gateway.desk import Desk, payload
 

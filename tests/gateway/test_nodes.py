@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import LOST_AFTER, SMOOTHING, Access, Node
+from easyremote.gateway.records import LOST_AFTER, Node
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register, Resources
 
@@ -16,7 +17,7 @@ def hello(node_id: str, instance: bytes = b"i" * 16, uptime: float = 0.0) -> Hel
 
 def join(nodes: Nodes, node_id: str, *functions: str) -> Node:
     node = nodes.welcome(hello(node_id), Link(0.0), 100.0)
-    nodes.offer(node, Register(tuple(map(Function, functions)), 2))
+    nodes.offer(node, Register(tuple(map(Function, functions)), 2), 0.0)
     return node
 
 
@@ -25,7 +26,7 @@ def test_a_node_is_online_only_when_it_has_said_what_it_offers() -> None:
     node = nodes.welcome(hello("n"), Link(0.0), 100.0)
     assert not node.online
     assert not nodes.offering("f", Access.LINK)
-    nodes.offer(node, Register((Function("f"),), 2))
+    nodes.offer(node, Register((Function("f"),), 2), 0.0)
     assert node.online
     assert nodes.offering("f", Access.LINK) == [node]
     nodes.left(node, 101.0)
@@ -36,7 +37,7 @@ def test_a_node_is_online_only_when_it_has_said_what_it_offers() -> None:
 def test_what_a_node_offers_replaces_what_it_offered_before() -> None:
     nodes = Nodes(0.0)
     node = join(nodes, "n", "f", "g")
-    nodes.offer(node, Register((Function("h"),), 5))
+    nodes.offer(node, Register((Function("h"),), 5), 0.0)
     assert (list(node.functions), node.slots) == (["h"], 5)
     assert node.said.functions == (Function("h"),)
     assert node.machine == Resources(0.0, 0, 0, 0)
@@ -48,13 +49,13 @@ def test_who_offers_a_function_is_known_through_coming_and_going_in_any_order() 
     nodes.left(known[1], 200.0)
     nodes.left(known[1], 200.0)  # safe to repeat
     assert {node.node_id for node in nodes.offering("f", Access.LINK)} == set("acd")
-    nodes.offer(known[0], Register((Function("g"),), 2))
+    nodes.offer(known[0], Register((Function("g"),), 2), 0.0)
     assert {node.node_id for node in nodes.offering("f", Access.LINK)} == set("cd")
     nodes.welcome(hello("c", b"j" * 16), Link(0.0), 300.0)
     assert [node.node_id for node in nodes.offering("f", Access.LINK)] == ["d"]
     nodes.left(known[3], 300.0)
     assert not nodes.offering("f", Access.LINK)
-    assert list(nodes.in_turn("f", Access.LINK)) == []
+    assert nodes.rota("f", Access.LINK) is None
 
 
 def test_a_new_connection_of_an_id_takes_it_over_and_starts_from_nothing() -> None:
@@ -83,12 +84,14 @@ def test_whoever_follows_the_nodes_hears_of_each_change() -> None:
     assert node.since == 200.0
 
 
-def test_the_mean_running_time_follows_slowly() -> None:
-    node = join(Nodes(0.0), "n", "f")
-    node.ran(1.0)
-    assert node.mean_seconds == 1.0
-    node.ran(2.0)
-    assert node.mean_seconds == pytest.approx(1.0 + SMOOTHING)
+def test_how_long_a_function_runs_is_forgotten_with_the_function() -> None:
+    nodes = Nodes(0.0)
+    node = join(nodes, "n", "f")
+    node.runs["f"] = 1.0
+    nodes.offer(node, Register((Function("f"), Function("g")), 2), 0.0)
+    assert node.runs == {"f": 1.0}
+    nodes.offer(node, Register((Function("g"),), 2), 0.0)
+    assert node.runs == {}
 
 
 def test_a_node_that_is_away_is_gone_after_a_minute_whether_or_not_it_said_goodbye() -> None:

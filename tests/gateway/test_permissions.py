@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.permissions import CODE, FUNCTIONS, PUBLIC, Action, may, principal_of
-from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import BUILTINS
 from easyremote.protocol.messages import Dispatch
 from tests.gateway.desk import Desk

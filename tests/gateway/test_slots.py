@@ -119,6 +119,16 @@ def test_a_call_without_its_arguments_goes_back_when_its_node_goes(desk: Desk) -
     assert len(desk.calls) == 0
 
 
+def test_arguments_whose_client_is_gone_make_room_for_those_of_others(desk: Desk) -> None:
+    node, gone, other = desk.node("n", "f", slots=1), desk.client(), desk.client("bob")
+    gone.announce(SIZE, sent=10)
+    node.heard(Dispatch)
+    other.announce(SIZE, sent=10)
+    assert node.heard(Dispatch) == []
+    gone.leave()
+    assert node.only(Dispatch).owner == "bob"
+
+
 # -- streams whose client is gone ------------------------------------------------------------------
 
 STREAM = Function("f", streams=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import NotFound, UsageError
+from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
-from easyremote.gateway.records import Access, GatewayCall
+from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.table import SPENT_TIMERS, CallTable, failed
 from easyremote.protocol import held
 from easyremote.protocol.call import CallEvent, CallState

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
@@ -55,9 +56,9 @@ def is_expected(message: ConsoleMessage) -> bool:
     return is_refusal or is_away or is_not_back or is_slow
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that fails its test after an error or a warning that comes from our scripts."""
+@contextlib.contextmanager
+def opened_page(browser: Browser) -> Iterator[Page]:
+    """A page; it fails its test after an error or a warning that comes from our scripts."""
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         context.set_default_timeout(PAGE_LIMIT_MS)
         complaints: list[str] = []
@@ -78,6 +79,13 @@ def page(browser: Browser) -> Iterator[Page]:
         )
         yield page
         assert complaints == []
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page for one test. Where no test breaks it, a module has one for all of its tests."""
+    with opened_page(browser) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
@@ -105,12 +113,21 @@ def gpu_node(home: processes.Home) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["Light", "Dark", "Dark High Contrast"])
-def theme(lab: processes.Jupyter, request: pytest.FixtureRequest) -> Iterator[str]:
-    """JupyterLab in each of its themes; what a picture of it is called by."""
-    name = str(request.param)
-    processes.write_settings(lab.log.parent, "themes", {"theme": f"JupyterLab {name}"})
-    yield name.lower().replace(" ", "-")
+@pytest.fixture
+def themes(page: Page, lab: processes.Jupyter) -> Iterator[Iterator[str]]:
+    """Puts the open JupyterLab into each of its themes; what a picture of it is called by."""
+
+    def each() -> Iterator[str]:
+        for name in ("Dark", "Dark High Contrast", "Light"):
+            page.get_by_role("menuitem", name="Settings", exact=True).click()
+            page.get_by_role("listitem").filter(has_text=re.compile("^Theme$")).click()
+            page.get_by_role("menuitem", name=f"JupyterLab {name}", exact=True).click()
+            body = page.locator("body")
+            expect(body).to_have_attribute("data-jp-theme-name", f"JupyterLab {name}")
+            expect(body).to_have_attribute("data-jp-theme-light", str(name == "Light").lower())
+            yield name.lower().replace(" ", "-")
+
+    yield each()
     processes.write_settings(lab.log.parent, "themes", {"theme": "JupyterLab Light"})
 
 

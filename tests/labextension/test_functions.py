@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests import processes
+from tests.labextension.conftest import opened_page
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import open_panel, picture
 
@@ -24,7 +25,14 @@ def nodes(home: processes.Home) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """One page for all tests here."""
+    with opened_page(browser) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
 def panel(page: Page, lab: processes.Jupyter, nodes: None) -> Locator:
     page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
     page.set_viewport_size({"width": 1280, "height": 1000})
@@ -53,6 +61,8 @@ def test_a_function_is_found_read_and_called_in_the_notebook(page: Page, panel: 
     expect(cells).to_have_count(2)
     expect(cells.nth(1)).to_contain_text('@remote(node_id="gpu-node")')
     expect(cells.nth(1)).to_contain_text("train(epochs=...)")
+    panel.get_by_role("searchbox", name="Search functions").fill("")
+    expect(rows(panel)).to_have_count(4)
 
 
 def test_the_name_of_a_function_is_copied_by_the_keyboard(page: Page, panel: Locator) -> None:

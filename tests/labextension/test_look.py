@@ -97,7 +97,7 @@ def rows(panel: Locator) -> Locator:
 
 
 def test_axe_finds_nothing_to_complain_about(
-    page: Page, lab: processes.Jupyter, theme: str
+    page: Page, lab: processes.Jupyter, themes: Iterator[str]
 ) -> None:
     FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS)
     page.set_viewport_size({"width": 1280, "height": 1000})
@@ -107,26 +107,32 @@ def test_axe_finds_nothing_to_complain_about(
     page.keyboard.press("ArrowRight")
     expect(panel.get_by_text("Functions: train, embed")).to_be_visible()
     expect(panel.get_by_text("place 2 in the queue")).to_be_visible()
-    page.mouse.move(700, 300)
-    picture(page, f"calm-{theme}")
-    jobs(panel).filter(has_text="cell").first.focus()
-    page.keyboard.press("ArrowRight")
-    expect(panel.get_by_role("button", name="Replay")).to_be_visible()
-    picture(page, f"full-{theme}")
-    assert violations(page, "#easyremote-panel") == []
-    assert violations(page, ".jp-EasyRemote-status") == []
+    for theme in themes:
+        page.mouse.move(700, 300)
+        picture(page, f"calm-{theme}")
+        cell = jobs(panel).filter(has_text="cell").first
+        cell.focus()
+        page.keyboard.press("ArrowRight")
+        expect(panel.get_by_role("button", name="Replay")).to_be_visible()
+        picture(page, f"full-{theme}")
+        assert violations(page, "#easyremote-panel") == []
+        assert violations(page, ".jp-EasyRemote-status") == []
+        cell.focus()
+        page.keyboard.press("ArrowLeft")
+        expect(panel.get_by_role("button", name="Replay")).to_be_hidden()
 
 
 def test_form_and_log_can_be_read_in_every_theme(
-    page: Page, lab: processes.Jupyter, theme: str
+    page: Page, lab: processes.Jupyter, themes: Iterator[str]
 ) -> None:
     FakeStream(page, NODES, JOBS, ENDED, BARS, sessions=SESSIONS).log(*LOG)
     page.set_viewport_size({"width": 1280, "height": 1000})
     panel = open_panel(page, lab)
     open_form_and_log(page, panel)
-    picture(page, f"form-and-log-{theme}")
-    assert violations(page, "#easyremote-panel") == []
-    assert violations(page, ".jp-EasyRemote-logWidget") == []
+    for theme in themes:
+        picture(page, f"form-and-log-{theme}")
+        assert violations(page, "#easyremote-panel") == []
+        assert violations(page, ".jp-EasyRemote-logWidget") == []
 
 
 def open_form_and_log(page: Page, panel: Locator) -> None:

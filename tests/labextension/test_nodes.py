@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests import processes
+from tests.labextension.conftest import opened_page
 from tests.labextension.test_panel import FOLLOWS_MS, open_panel, picture
 
 pytestmark = pytest.mark.timeout(120)
@@ -27,7 +28,14 @@ def nodes(home: processes.Home) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """One page for all tests here."""
+    with opened_page(browser) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
 def panel(page: Page, lab: processes.Jupyter, nodes: None) -> Locator:
     panel = open_panel(page, lab)
     expect(rows(panel)).to_have_count(len(NODES), timeout=FOLLOWS_MS)
@@ -73,15 +81,28 @@ def test_order_and_filters_are_remembered(
         panel.get_by_role("combobox").select_option("name")
 
 
-def notebook_cells(page: Page) -> Locator:
-    return page.locator(".jp-Notebook .jp-CodeCell .cm-content")
+#: The notebook that is shown: those of earlier tests are hidden.
+NOTEBOOK = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
 @pytest.fixture
-def notebook(page: Page, panel: Locator) -> Locator:
+def launcher(page: Page, panel: Locator) -> Locator:
+    """The launcher, in a tab of its own where none is shown."""
+    shown = page.locator(".jp-Launcher")
+    if shown.count() == 0:
+        page.get_by_role("menuitem", name="File", exact=True).click()
+        page.get_by_role("menuitem", name="New Launcher").click()
+    else:
+        page.get_by_role("tab", name="Launcher").click()
+    expect(shown).to_be_visible()
+    return shown
+
+
+@pytest.fixture
+def notebook(page: Page, launcher: Locator) -> Locator:
     """A new notebook beside the panel; its cells."""
-    page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
-    cells = notebook_cells(page)
+    launcher.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    cells = page.locator(f"{NOTEBOOK} .jp-CodeCell .cm-content")
     expect(cells).to_have_count(1)
     return cells
 
@@ -102,6 +123,7 @@ def test_a_button_of_the_row_inserts_a_cell_for_the_node(
     row.hover()
     row.get_by_role("button", name="Insert a cell for attic-10").click()
     expect(notebook).to_have_count(4)  # the magics are loaded once
+    expect(notebook.nth(2)).to_be_focused()
 
 
 def test_the_menu_of_a_row_inserts_a_cell_too(
@@ -111,12 +133,13 @@ def test_the_menu_of_a_row_inserts_a_cell_too(
     picture(page, "row-menu")
     page.get_by_role("menuitem", name="Insert a Cell for This Node").click()
     expect(notebook.nth(1)).to_have_text("%%remote gpu-node")
+    expect(notebook.nth(1)).to_be_focused()
 
 
 def test_a_row_that_is_dragged_into_a_notebook_becomes_a_cell(
     page: Page, panel: Locator, notebook: Locator
 ) -> None:
-    rows(panel).filter(has_text="attic-2").drag_to(page.locator(".jp-Notebook .jp-CodeCell"))
+    rows(panel).filter(has_text="attic-2").drag_to(page.locator(f"{NOTEBOOK} .jp-CodeCell"))
     expect(notebook).to_have_count(3)
     expect(notebook.filter(has_text="%%remote attic-2")).to_have_count(1)
     expect(notebook.filter(has_text="%load_ext easyremote")).to_have_count(1)
@@ -140,9 +163,12 @@ def test_the_status_bar_counts_the_nodes_and_opens_the_panel(page: Page, panel: 
     expect(panel).to_be_visible()
 
 
-def test_the_launcher_has_a_card_that_opens_the_panel(page: Page, panel: Locator) -> None:
+def test_the_launcher_has_a_card_that_opens_the_panel(
+    page: Page, panel: Locator, launcher: Locator
+) -> None:
     page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
-    page.locator('.jp-LauncherCard[title*="EasyRemote"]').click()
+    expect(panel).to_be_hidden()
+    launcher.locator('.jp-LauncherCard[title*="EasyRemote"]').click()
     expect(panel).to_be_visible()
     picture(page, "launcher")
 

@@ -19,7 +19,7 @@ from easyremote.node.policy import NodePolicy
 from easyremote.node.registered.runner import Runner
 from easyremote.node.served import ServedNode
 from easyremote.protocol.builtins import BUILTINS, OF_NODES
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import (
     Cancel,
     Dispatch,
@@ -63,6 +63,7 @@ class Served:
             self.runner,
             NodePolicy(slots=2, processes=1, **policy),
             threading.Event(),
+            {},
         )
         self.link = open_link()
         self.node.opened(self.link, Welcome((1, 0), b"g" * 16), time.monotonic())

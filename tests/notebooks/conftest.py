@@ -14,10 +14,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.processes import PROGRAM, Gateway, end, online, wait_until
 from tests.jupyter_extension.conftest import is_header, notebook_environment
-from tests.processes import REPOSITORY
-from tests.pythons import MINORS, environment, interpreter
+from tests.processes import PROGRAM, REPOSITORY, Gateway, end, online, wait_until
+from tests.pythons import environment, interpreter
 
 Run = Callable[..., list[list[Any]]]
 
@@ -33,11 +32,11 @@ def ipykernel_6(pytestconfig: pytest.Config) -> Path:
     return python
 
 
-@pytest.fixture(scope="module", params=["ipykernel-7", "ipykernel-6"])
+@pytest.fixture(scope="module")
 def kernel_name(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A kernel's name, as Jupyter finds it."""
+    """A kernel's name, as Jupyter finds it: of ipykernel 6 or 7, as a test names it."""
     python = sys.executable
     if request.param == "ipykernel-6":
         python = str(request.getfixturevalue("ipykernel_6"))
@@ -51,9 +50,9 @@ def kernel_name(
         yield request.param
 
 
-@pytest.fixture(scope="module", params=["this Python", MINORS[-1]])
+@pytest.fixture(scope="module")
 def node(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[str]:
-    """The id of the one node that there is."""
+    """The id of the one node that there is, on the Python that a test names."""
     if request.param == "this Python":
         process = gateway.start_node("gpu-node")
     else:

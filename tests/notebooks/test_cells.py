@@ -1,6 +1,6 @@
 """What a notebook has saved when it was run from top to bottom: the outputs of `%%remote` cells.
 
-On ipykernel 6 and 7, with a node on the same Python and on another one.
+On ipykernel 7 with a node on the same Python, and on ipykernel 6 with a node on another one.
 """
 
 from __future__ import annotations
@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 from tests.notebooks.conftest import Run
+from tests.pythons import MINORS
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.parametrize(
+        ("kernel_name", "node"),
+        [("ipykernel-7", "this Python"), ("ipykernel-6", MINORS[-1])],
+        indirect=True,
+    ),
+]
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 

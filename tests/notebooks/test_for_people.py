@@ -13,9 +13,8 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.as_if.known import table
-from tests.processes import Gateway
 from tests.jupyter_extension.conftest import notebook_environment
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, Gateway
 
 pytestmark = pytest.mark.timeout(300)
 

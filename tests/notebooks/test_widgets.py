@@ -8,10 +8,13 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.processes import Gateway
 from tests.jupyter_extension.conftest import notebook_environment
+from tests.processes import Gateway
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.parametrize("kernel_name", ["ipykernel-7", "ipykernel-6"], indirect=True),
+]
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -24,8 +27,10 @@ def test_widgets_are_saved_with_their_last_state(
         monkeypatch.setenv(name, value)
     sources = [
         "%load_ext easyremote",
-        "%%remote\nfrom ipywidgets import interact, IntSlider\n"
-        "@interact(x=IntSlider(4))\ndef square(x): print('square', x * x)",
+        (
+            "%%remote\nfrom ipywidgets import interact, IntSlider\n"
+            "@interact(x=IntSlider(4))\ndef square(x): print('square', x * x)"
+        ),
         "%%remote\nslider = IntSlider(3)\nslider",
         "%%remote\nslider.value = 8",
     ]

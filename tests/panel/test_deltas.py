@@ -44,7 +44,7 @@ def test_an_exchange_is_as_its_sample_says() -> None:
     history = {"a": [[40, 42], [25, 25], [1200, 0], [3, 3]], "b": [[10], [50], [0], [0]]}
     busy = {"running": 1, "memory_used": 1000}
     new = NodeRow("c", "online", 0.5, "3.12.1", "3.0.0", ["train"], 0, 1)
-    a2 = JobRow("a2", "train", "c", "queued", 0.1, place=1)
+    a2 = JobRow("a2", "train", "c", "queued", 0.1, place=1, why="1st of 3 for c")
     last = snapshot(node("a", 15.5, cpu=0.9, **busy), new, jobs=(a2,), sample=5)
     last.latency = 0.0234
     last.more, last.ended = 3, [EndedJob("a1", "train", "a", "", 15.1, 0.4)]

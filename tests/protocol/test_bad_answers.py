@@ -9,7 +9,8 @@ import pytest
 
 from easyremote.errors import GatewayUnreachable, ProtocolError
 from easyremote.protocol.answers import EARLY_EVENTS, OutstandingCall
-from easyremote.protocol.caller import LATE_AFTER, RECONNECT_LIMIT, unpack_error
+from easyremote.protocol.caller import LATE_AFTER, RECONNECT_LIMIT
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
 from easyremote.protocol.messages import (
     LONGEST_TIME,

@@ -13,7 +13,7 @@ from easyremote.protocol.callee import (
     Callee,
     LocalCall,
 )
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import (
@@ -545,3 +545,11 @@ def test_a_call_that_was_taken_back_is_given_back_and_runs_if_it_has_come_once_m
     (said,) = running.sent()
     assert isinstance(said, Finished)
     assert said.call == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "is_function"), [("f", True), ("$call", True), ("$cell", False), ("$have", False)]
+)
+def test_functions_are_told_from_cells_and_questions(function: str, is_function: bool) -> None:
+    held = LocalCall(1, bytes(16), 1, function, "", "alice", 0.0, 0.0, 0.0, "")
+    assert held.is_function == is_function

@@ -12,9 +12,8 @@ from easyremote.protocol.caller import (
     GRACE,
     RECONNECT_LIMIT,
     Caller,
-    pack_error,
-    unpack_error,
 )
+from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.frames import chunk_header
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
@@ -60,9 +59,11 @@ class Asking:
     def cut(self) -> None:
         self.caller.detach(self.link, self.now)
 
-    def submit(self, argument: bytes = b"abc", timeout: float = 0.0) -> OutstandingCall:
+    def submit(
+        self, argument: bytes = b"abc", timeout: float = 0.0, function: str = "f"
+    ) -> OutstandingCall:
         sink = Waiting(argument)
-        submit = Submit(0, len(self.caller).to_bytes(16, "big"), "n", "f", Payload())
+        submit = Submit(0, len(self.caller).to_bytes(16, "big"), "n", function, Payload())
         submit.timeout = timeout
         return self.caller.submit(submit, (argument,), len(argument), "pickle5", sink, self.now)
 
@@ -382,6 +383,16 @@ def test_handed_back_calls_wait_behind_the_limit_like_others() -> None:
     assert numbers(asking.tell(HandBack((1,)))) == [2]
     assert asking.tell(HandBack((1,))) == []  # it was not sent since
     assert numbers(asking.tell(Finished(2, VALUE))) == [1]
+
+
+def test_a_question_to_the_gateway_waits_behind_no_calls() -> None:
+    asking = Asking(max_calls=1)
+    for _ in range(3):
+        asking.submit()
+    asking.submit(function="$explain")
+    assert numbers(asking.sent()) == [1, 4]
+    assert numbers(asking.tell(Finished(4, VALUE))) == []
+    assert numbers(asking.tell(Finished(1, VALUE))) == [2]
 
 
 def test_a_call_that_is_handed_back_while_it_is_cancelled_did_not_run() -> None:

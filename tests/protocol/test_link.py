@@ -374,6 +374,19 @@ def test_a_ping_is_answered_with_its_nonce_and_the_owner_does_not_see_it() -> No
     assert sent_by(link) == [Pong(7)]
 
 
+def test_the_time_until_a_peer_answers_is_measured_and_an_answer_to_nothing_measures_nothing() -> (
+    None
+):
+    link = open_link()
+    pong = control_record(encode(Pong()))
+    assert list(link.receive_data(pong, 1.0)) == []
+    assert link.latency is None
+    link.ping(2.0)
+    assert list(link.receive_data(pong, 2.25)) == []
+    assert list(link.receive_data(pong, 9.0)) == []
+    assert link.latency == 0.25
+
+
 def test_credit_reset_and_stop_of_streams_that_are_over_are_harmless() -> None:
     link = open_link()
     for message in (Credit(3, 10), StreamReset(3), StreamStop(3)):

@@ -46,7 +46,7 @@ def test_what_an_older_peer_leaves_out_has_its_default() -> None:
 
 
 def test_what_a_newer_peer_appends_is_ignored() -> None:
-    newer = [13, 7, ["json", 1, b"3", 0, "zstd"], "", True, 0.5, 3, 1, {"more": []}]
+    newer = [13, 7, ["json", 1, b"3", 0, "zstd"], "", True, 0.5, 3, 1, None, {"more": []}]
     assert decode(msgspec.msgpack.encode(newer)) == Finished(
         7, Payload("json", 1, b"3"), "", True, 0.5, 3, 1
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from easyremote.gateway.callers import Access
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import principal_of
-from easyremote.gateway.records import Access, ClientLink
+from easyremote.gateway.records import ClientLink
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import Caller
 from easyremote.protocol.messages import Event, Hello, Message, Payload, Started, Submit

@@ -8,7 +8,8 @@ import pytest
 
 from easyremote.errors import ProtocolError
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.held import Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (

@@ -16,7 +16,8 @@ from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.held import HeldCall, Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -413,7 +414,7 @@ class World:
         for node in self.nodes:
             yield "busy slots", node.busy
             # As many arguments may be on their way as there are slots, beside those that are taken.
-            yield "free slots", 2 * SLOTS - node.busy if node.mean_seconds is None else 0
+            yield "free slots", 2 * SLOTS - node.busy if not node.runs else 0
             yield "room for arguments", SLOTS - len(node.arriving)
             for function, active in node.active.items():
                 yield f"active calls of {function}", active

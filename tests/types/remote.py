@@ -9,7 +9,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, assert_type
 
-from easyremote import Client, ComputeNode, RemoteJob, RemoteStream, remote, run, session
+from easyremote import (
+    Client,
+    ComputeNode,
+    RemoteJob,
+    RemoteStream,
+    RetryPolicy,
+    Scaling,
+    remote,
+    run,
+    session,
+)
 from easyremote.client.remote_session import RemoteSession
 from easyremote.node import node
 
@@ -131,6 +141,40 @@ def square(x: float) -> float:
 @own.register(name="cube", timeout=1.0, max_concurrency=2, public=True, tags=["maths"])
 def cubed(x: float) -> float:
     return x**3
+
+
+@own.register(
+    description="Train it.",
+    timeout=60,
+    retry_policy=RetryPolicy(on=(OSError, "Busy")),
+    resource_requirements={"gpu": True, "memory": "8GB"},
+    scaling=Scaling(max=2),
+    load_balancing=False,
+    tags={"team": "vision"},
+)
+def trained(x: float) -> float:
+    return x
+
+
+@own.register
+class Model:
+    def predict(self, x: float) -> float:
+        return x
+
+
+@remote(load_balancing={"strategy": "round_robin"}, retry_policy="fixed")
+def spread(x: int) -> int: ...  # type: ignore[empty-body]
+
+
+def options() -> None:
+    assert_type(trained(1.0), float)
+    assert_type(Model().predict(1.0), float)
+    assert_type(spread(1), int)
+
+
+remote(load_balancing=3)  # type: ignore[call-overload]
+own.register(scaling=3)  # type: ignore[call-overload]
+own.register(retry_policy=3)  # type: ignore[call-overload]
 
 
 @node.register

@@ -27,8 +27,8 @@ from easyremote.client.files.sending import (
 )
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import size_text
-from easyremote.client.targets import did_you_mean
 from easyremote.errors import NotFound, ProtocolError, UsageError
+from easyremote.options.spelling import did_you_mean
 from easyremote.protocol.requests import (
     DescribeFile,
     FileDescription,

@@ -25,15 +25,17 @@ from easyremote.errors import (
     NotAuthorized,
     from_wire,
 )
+from easyremote.gateway.callers import Access, Principal
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refusal
 from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import PUBLIC, principal_of
-from easyremote.gateway.records import Access, ClientLink, Principal
+from easyremote.gateway.records import ClientLink
 from easyremote.logs import about
-from easyremote.protocol.caller import Caller, unpack_error
+from easyremote.protocol.caller import Caller
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import GoingAway, Message, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair

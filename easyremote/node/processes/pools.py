@@ -12,13 +12,15 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from easyremote.node.blob_store import remove_blobs, remove_unused_blobs
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.options.scaling import Scaling
 from easyremote.protocol.messages import INLINE_LIMIT
 from easyremote.protocol.requests import SessionInfo
 
@@ -32,8 +34,41 @@ QUICK = 0.002
 SMOOTHING = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """A registered function, or a class, that runs in processes of its own.
+
+    Parameters
+    ----------
+    name
+        Of the function or the class.
+    body
+        What each process opens; nothing here does.
+    scaling
+        How many processes there are.
+    functions
+        The names by which it is called: one, or those of the methods.
+    """
+
+    name: str
+    body: bytes
+    scaling: Scaling
+    functions: tuple[str, ...]
+
+
 class Pool:
     """The processes of one owner for shipped functions, and the calls that wait for one.
+
+    A registered function that runs in processes has a pool, too.
+
+    Parameters
+    ----------
+    limit
+        How many processes there may be.
+    least
+        How many are kept, also if nobody uses them.
+    idle
+        Seconds after which the others are ended if nobody uses them.
 
     Attributes
     ----------
@@ -41,7 +76,8 @@ class Pool:
         How long a function runs there; None before the first has run. The newest count most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int, least: int = 0, idle: float = POOL_IDLE) -> None:
+        self.limit, self.least, self.idle = limit, least, idle
         self.processes: list[Process] = []
         self.waiting: deque[RelayedCall] = deque()
         self.mean_seconds: float | None = None
@@ -76,6 +112,9 @@ class Processes:
     ) -> None:
         self._serve = serve
         self._policy = policy
+        #: What is registered to run in processes: by the name of its pool, and by function.
+        self._registered: dict[str, Pooled] = {}
+        self.pooled: dict[str, Pooled] = {}
         self._environment = {} if policy.allow_install else {INSTALL_VARIABLE: "no"}
         self._sessions: dict[tuple[str, str], Process] = {}
         self._pools: dict[str, Pool] = {}
@@ -102,8 +141,34 @@ class Processes:
         """The pool of an owner."""
         pool = self._pools.get(owner)
         if pool is None:
-            pool = self._pools[owner] = Pool()
+            pool = self._pools[owner] = self._new_pool(owner)
         return pool
+
+    def _new_pool(self, owner: str) -> Pool:
+        registered = self._registered.get(owner)
+        if registered is None:
+            return Pool(self._policy.processes)
+        scaling = registered.scaling
+        return Pool(scaling.max or self._policy.processes, scaling.min, scaling.idle)
+
+    def offer(self, pooled: Iterable[Pooled]) -> None:
+        """Have pools for these registered functions, also where they are known; run them there."""
+        for each in pooled:
+            self._registered[_pool_name(each)] = each
+            self.pooled |= dict.fromkeys(each.functions, each)
+        self.keep_least()
+
+    def pool_name(self, call: RelayedCall) -> str:
+        """Whose pool runs a function: that of its owner, or, of a registered one, its own."""
+        pooled = self.pooled.get(call.function)
+        return call.owner if pooled is None else _pool_name(pooled)
+
+    def keep_least(self) -> None:
+        """Start the processes that are kept ready, where they are not there."""
+        for owner, each in self._registered.items():
+            pool = self.pool(owner)
+            while len(pool.processes) < each.scaling.min:
+                pool.processes.append(self._start(owner, ""))
 
     def waiting(self) -> list[RelayedCall]:
         """Take out all calls that wait for a process of a pool."""
@@ -137,7 +202,7 @@ class Processes:
         """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self.pool(owner).processes
         found = next((process for process in pool if process.is_free), None)
-        if found is None and len(pool) < self._policy.processes:
+        if found is None and len(pool) < self.pool(owner).limit:
             found = self._start(owner, "")
             pool.append(found)
         return found
@@ -172,7 +237,13 @@ class Processes:
         for process in self:
             if process is self._spare:
                 continue
-            limit = self._policy.session_idle if process.session else POOL_IDLE
+            if process.session:
+                limit = self._policy.session_idle
+            else:
+                pool = self.pool(process.owner)
+                limit = pool.idle
+                if process in pool.processes[: pool.least]:
+                    continue
             if not process.is_busy and not process.calls and now - process.last_used > limit:
                 process.signal(signal.SIGTERM)
         remove_unused_blobs(os.getpid(), time.time())
@@ -190,9 +261,16 @@ class Processes:
         await asyncio.to_thread(remove_folders, os.getpid())
 
     def _start(self, owner: str, session: str, *, has_shell: bool = False) -> Process:
-        process = Process(owner, session, self._environment, has_shell=has_shell)
+        registered = self._registered.get(owner)
+        body = registered.body if registered is not None else b""
+        process = Process(owner, session, self._environment, has_shell=has_shell, functions=body)
         process.task = asyncio.create_task(self._serve(process))
         return process
+
+
+def _pool_name(pooled: Pooled) -> str:
+    """The name of a function's pool; no key's id looks like that."""
+    return f"{pooled.name}()"
 
 
 def _described(process: Process, now: float) -> SessionInfo:

@@ -23,7 +23,8 @@ from typing import Any
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
-from easyremote.node.ledger import SLOTS, Ledger, memory_file
+from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
+from easyremote.options import seed_words
 from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.held import HeldCall, Outcome
 from easyremote.protocol.link import Link
@@ -91,13 +92,22 @@ class Process:
         Variables beside those of the node.
     has_shell
         Whether it gets ready for cells when it starts.
+    functions
+        The registered functions that it runs, packed; empty for one that runs shipped code.
     """
 
     def __init__(
-        self, owner: str, session: str, environment: Mapping[str, str], *, has_shell: bool = False
+        self,
+        owner: str,
+        session: str,
+        environment: Mapping[str, str],
+        *,
+        has_shell: bool = False,
+        functions: bytes = b"",
     ) -> None:
         self.owner, self.session = owner, session
         self._environment = environment
+        self._functions = functions
         self._arguments = ["shell"] if has_shell else []
         self.link = Link(time.monotonic())
         self.popen: subprocess.Popen[bytes] | None = None
@@ -152,6 +162,8 @@ class Process:
         """What to call it in a message."""
         if self.session:
             return f"session {self.session!r}"
+        if self._functions:
+            return self.owner
         return "shipped functions" if self.owner else "the next session"
 
     def signal(self, number: int) -> None:
@@ -185,7 +197,10 @@ class Process:
             given.callback(os.close, file)
             ledger = Ledger(file)
             if_it_fails.callback(ledger.close)
-            descriptors = theirs.fileno(), file
+            descriptors = [theirs.fileno(), file]
+            if self._functions:
+                descriptors.append(memory_file_of(self._functions))
+                given.callback(os.close, descriptors[-1])
             self.popen = await asyncio.to_thread(
                 _start_uninterrupted,
                 [
@@ -228,7 +243,7 @@ class Process:
 
 def _environment() -> dict[str, str]:
     """What code that is shipped here may see of the node's environment: not its key."""
-    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE)
+    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE)
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 

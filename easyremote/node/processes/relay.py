@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from easyremote.node.processes.process import Process, RelayedCall
-from easyremote.protocol.builtins import BUILTINS, CALL, FILES, Answerer
+from easyremote.protocol.builtins import BUILTINS, FILES, Answerer
 from easyremote.protocol.call import CallEvent, CallState, advance
 from easyremote.protocol.held import HeldCalls, Outcome
 from easyremote.protocol.link import Link
@@ -210,7 +210,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             return
         for number, call in list(process.calls.items()):
             written = process.ledger.outcome(number)
-            if not written or call.function != CALL or call.is_done:
+            if not written or not call.is_function or call.is_done:
                 continue
             try:
                 message = decode(written)

@@ -25,7 +25,6 @@ from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.stopping import Stopping
 from easyremote.protocol.builtins import (
     BUILTINS,
-    CALL,
     COMM,
     END,
     FILES,
@@ -87,12 +86,13 @@ class Sessions:
 
     def place(self, call: RelayedCall) -> None:
         """Give a call to its session's process, or to one of its owner's pool."""
-        if call.encoding != BUILTINS[call.function].encoding:
+        row = BUILTINS.get(call.function)
+        if row is not None and call.encoding != row.encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
         elif (at_once := self._at_once.get(call.function)) is not None:
             at_once(call)
-        elif call.function == CALL:
+        elif call.is_function:
             self._place_in_pool(call)
         elif (outcome := self._without_session(call)) is not None:
             self.calls.finish(call, outcome)
@@ -108,7 +108,7 @@ class Sessions:
         self._stopping.left(call)
         process = call.process
         if process is None:
-            waiting = self.processes.pool(call.owner).waiting
+            waiting = self.processes.pool(self.processes.pool_name(call)).waiting
             if call in waiting:
                 waiting.remove(call)
         elif call in process.queue:
@@ -116,8 +116,8 @@ class Sessions:
                 process.is_slow = False
             process.queue.remove(call)
             _note_use(process, call)
-            if call.is_done and call.function == CALL:
-                pool = self.processes.pool(call.owner)
+            if call.is_done and call.is_function:
+                pool = self.processes.pool(process.owner)
                 pool.ran(call.seconds)
                 self._run_next(process)
                 self._send_ahead(pool)
@@ -160,11 +160,12 @@ class Sessions:
     # -- queues ------------------------------------------------------------------------------------
 
     def _place_in_pool(self, call: RelayedCall) -> None:
-        free = self.processes.free(call.owner)
+        owner = self.processes.pool_name(call)
+        free = self.processes.free(owner)
         if free is not None:
             self._enqueue(free, call)
             return
-        pool = self.processes.pool(call.owner)
+        pool = self.processes.pool(owner)
         pool.waiting.append(call)
         self._stopping.waits(call)
         self._send_ahead(pool)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
-from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.builtins import CELL
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.messages import Cancel
 
@@ -76,7 +76,7 @@ class Stopping:
         if process is None or not call.inner or self._is_withdrawn(call):
             text = "It was cancelled before it ran."
             self._keeper.finish(call, failure("cancelled", text, may_have_run=False))
-        elif call.function == CALL:
+        elif call.is_function:
             text = "It was cancelled, and its process killed." if kill else _CANCELLED
             self._interrupt(call, failure("cancelled", text), kill=kill)
         elif not call.has_turn:  # a question that its process answers beside what runs
@@ -88,7 +88,7 @@ class Stopping:
             process.signal(signal.SIGINT)
 
     def _is_withdrawn(self, call: RelayedCall) -> bool:
-        return call.function == CALL and self._keeper.withdraw(call)
+        return call.is_function and self._keeper.withdraw(call)
 
     def _interrupt(self, call: RelayedCall, why: Outcome, *, kill: bool = False) -> None:
         """Interrupt a function, or kill its process; no other function must be hit by that."""
@@ -129,7 +129,7 @@ class Stopping:
         return failure(
             "crashed",
             f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
-            may_have_run=call.function != CALL or call.has_begun,
+            may_have_run=not call.is_function or call.has_begun,
             exit_code=exit_code,
         )
 
@@ -152,9 +152,13 @@ class Stopping:
             self._keeper.finish(call, failure("timeout", text, may_have_run=False))
 
     def _ran_too_long(self, call: RelayedCall, limit: float) -> None:
+        if call.is_function and not call.has_begun:  # its process is still starting
+            loop = asyncio.get_running_loop()
+            call.timers.append(loop.call_later(limit, self._ran_too_long, call, limit))
+            return
         what = "The cell" if call.function == CELL else "The function"
         why = failure("timeout", f"{what} ran longer than {limit:g} s; stopped.")
-        if call.function == CALL:
+        if call.is_function:
             self._interrupt(call, why)
         else:
             call.stopping = why
@@ -171,6 +175,6 @@ class Stopping:
         ]
 
     def _signal(self, call: RelayedCall, number: int) -> None:
-        is_meant = call.runs if call.function == CALL else call.has_turn
+        is_meant = call.runs if call.is_function else call.has_turn
         if call.process is not None and is_meant:
             call.process.signal(number)

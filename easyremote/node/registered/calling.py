@@ -17,11 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easyremote.node.functions import RegisteredFunction
-from easyremote.node.outcomes import bad_arguments, dump_item, load_arguments, value_outcome
+from easyremote.node.outcomes import (
+    bad_arguments,
+    dump_item,
+    error_outcome,
+    load_arguments,
+    value_outcome,
+)
 from easyremote.protocol.callee import EVENT_WINDOW, EVENT_WINDOW_BYTES, LocalCall
 from easyremote.protocol.held import Outcome
 from easyremote.protocol.streams import Buffer
-from easyremote.serialize.plain import dump_plain
 
 __all__ = ["Run", "Stopped", "Tell", "call", "call_async", "raise_in_thread"]
 
@@ -72,9 +77,9 @@ class Run:
         self.arguments = b""
         if self.encoding == "json":
             try:
-                inspect.signature(self.function.call).bind(*args, **kwargs)
+                inspect.signature(self.function.shown).bind(*args, **kwargs)
             except TypeError as error:
-                return bad_arguments(error, self.function.call)
+                return error_outcome(bad_arguments(error, self.function.call))
         return args, kwargs
 
     def value(self, value: object) -> Outcome:
@@ -98,7 +103,7 @@ def call(run: Run, tell: Tell) -> Outcome:
     if isinstance(taken, Outcome):
         return taken
     args, kwargs = taken
-    value = run.function.call(*args, **kwargs)
+    value = run.function.ready()(*args, **kwargs)
     del args, kwargs, taken
     if run.function.spec.streams:
         _stream(run, iter(value), tell)
@@ -112,7 +117,10 @@ async def call_async(run: Run, tell: Tell) -> Outcome:
     if isinstance(taken, Outcome):
         return taken
     args, kwargs = taken
-    value = run.function.call(*args, **kwargs)
+    function = run.function
+    if function.instance is not None and not function.instance.is_made:
+        await asyncio.to_thread(function.instance.get)  # other async functions go on meanwhile
+    value = function.ready()(*args, **kwargs)
     del args, kwargs, taken
     if inspect.isasyncgen(value):
         await _stream_async(run, value, tell)
@@ -142,14 +150,9 @@ async def _stream_async(run: Run, items: AsyncIterator[Any], tell: Tell) -> None
 
 
 def _tell_item(run: Run, item: object, tell: Tell) -> None:
-    if run.encoding == "json":
-        body = dump_plain(item)
-        run.last_size = len(body)
-        tell(run, "item", ((body,), len(body), "json"))
-    else:
-        dumped = dump_item(item, run.title)
-        run.last_size = dumped.size
-        tell(run, "item", (dumped.parts, dumped.size, "pickle5"))
+    dumped = dump_item(item, run.title, run.encoding)
+    run.last_size = dumped.size
+    tell(run, "item", (dumped.parts, dumped.size, run.encoding))
     run.made += 1
 
 

@@ -1,4 +1,4 @@
-"""A process for shipped code: ``python -m easyremote.node.worker FD LEDGER [shell]``.
+"""A process that runs code: ``python -m easyremote.node.worker FD LEDGER [shell | FUNCTIONS]``.
 
 Its main thread runs calls (``main_thread.py``), a second one serves the link to the supervisor
 (``link_thread.py``). ``tests/client/test_remote.py`` proves it.
@@ -27,7 +27,8 @@ def _die_with_parent() -> None:
 def main() -> None:
     """Serve the socket pair whose descriptor is the first argument; the second is the ledger's.
 
-    With ``shell`` it is for a session: it gets ready for cells before the first one comes.
+    With ``shell`` it is for a session: it gets ready for cells before the first one comes. Another
+    descriptor is of the registered functions that it runs; without one it runs shipped functions.
     """
     _die_with_parent()
     sock = socket.socket(fileno=int(sys.argv[1]))
@@ -36,8 +37,13 @@ def main() -> None:
     os.close(int(sys.argv[2]))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     link = LinkThread(ledger)
-    threading.Thread(target=link.serve, args=(sock,), name="link", daemon=True).start()
     is_for_session = "shell" in sys.argv
+    if len(sys.argv) > 3 and not is_for_session:
+        from easyremote.node.registered.opened import OpenedFunctions
+
+        with open(int(sys.argv[3]), "rb") as functions:
+            link.main.functions = OpenedFunctions(functions.read())
+    threading.Thread(target=link.serve, args=(sock,), name="link", daemon=True).start()
     sys.argv = [""]
     if is_for_session:
         link.main.warm_up()

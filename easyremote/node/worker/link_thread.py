@@ -19,7 +19,7 @@ from easyremote.node.ledger import Ledger
 from easyremote.node.worker.file_calls import FILE_CALLS, FileCalls
 from easyremote.node.worker.main_thread import Ended, MainThread
 from easyremote.node.worker.showing import Showing, Work
-from easyremote.protocol.builtins import BUILTINS, INPUT, OUTPUT, open_request
+from easyremote.protocol.builtins import BUILTINS, INPUT, OUTPUT, is_builtin, open_request
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.link import Link
@@ -99,6 +99,9 @@ class LinkThread:
             self._callee.finish(held, failure("internal", text))
 
     def _start(self, held: LocalCall, encoding: str, arguments: Buffer) -> None:
+        if self.main.functions is not None and not is_builtin(held.function):
+            self._submit(Work(held, arguments, encoding))
+            return
         builtin = BUILTINS.get(held.function)
         if builtin is None or encoding != builtin.encoding:
             text = f"A process runs no {held.function[:80]!r} with arguments in {encoding[:80]!r}."
@@ -111,7 +114,7 @@ class LinkThread:
         elif held.function in FILE_CALLS:
             self._files.submit(held, arguments)
         else:
-            self._submit(Work(held, arguments))
+            self._submit(Work(held, arguments, encoding))
 
     def _submit(self, work: Work) -> None:
         self._open += 1
@@ -143,7 +146,7 @@ class LinkThread:
         try:
             if outcome is None:
                 if self._callee.not_run(work.held, work.number):
-                    self._submit(Work(work.held, work.arguments))
+                    self._submit(Work(work.held, work.arguments, work.encoding))
             else:
                 self._showing.end(work, outcome)
         except Exception as error:  # a mistake of ours: its caller hears of it

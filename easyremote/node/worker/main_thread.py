@@ -30,11 +30,11 @@ from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.showing import Showing, Work
 from easyremote.protocol.builtins import (
     BUILTINS,
-    CALL,
     CELL,
     COMM,
     SESSION,
     VARIABLES,
+    is_builtin,
     open_request,
 )
 from easyremote.protocol.callee import Callee
@@ -47,6 +47,7 @@ from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
 
 if TYPE_CHECKING:  # IPython takes a third of a second; a shipped function does without it
+    from easyremote.node.registered.opened import OpenedFunctions
     from easyremote.node.worker.shell import Shell
 
 __all__ = ["MainThread"]
@@ -91,6 +92,8 @@ class MainThread:
         self.room = threading.Event()
         self._shell: Shell | None = None
         self._functions = Functions()
+        #: The registered functions that this process is for; None in one for shipped code.
+        self.functions: OpenedFunctions | None = None
         self._takes_interrupts = False
         #: Of whom these calls are; a process has one owner.
         self._blobs: BlobStore | None = None
@@ -131,7 +134,7 @@ class MainThread:
                 work = self._queue.get()
             except KeyboardInterrupt:
                 continue  # it was meant for a call that has just ended
-            is_function = work.held.function == CALL
+            is_function = work.held.is_function
             try:
                 if is_function and not self._ledger.begin(work.number):
                     self._post((work, None, _nothing))  # its supervisor has taken it back
@@ -149,7 +152,7 @@ class MainThread:
         held, record = work.held, work.record
         began = work.began = time.monotonic()
         self.running = work
-        if self._blobs is None:
+        if self._blobs is None and self.functions is None:
             self._blobs = BlobStore(held.owner, os.getppid())
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
@@ -161,7 +164,7 @@ class MainThread:
         try:
             self._take_interrupts()
             value = run(work)
-            if BUILTINS[held.function].encoding == "msgpack":
+            if is_builtin(held.function) and BUILTINS[held.function].encoding == "msgpack":
                 return plain_outcome(value)
         except KeyboardInterrupt as error:
             return error_outcome(error)
@@ -169,7 +172,7 @@ class MainThread:
             return error_outcome(error, skip=3)
         finally:
             self._showing.call_ended(record)
-        return value_outcome(value, "pickle5", self._running, time.monotonic() - began)
+        return value_outcome(value, work.encoding, self._running, time.monotonic() - began)
 
     def _take_interrupts(self) -> None:
         """An interrupt that came while this process started has waited for its first call."""
@@ -194,7 +197,7 @@ class MainThread:
         while not done.wait(0.5):
             pass  # bounded by the link's thread, which ends the process when it ends
         work.is_open = False
-        if work.held.function == CALL:
+        if work.held.is_function:
             self._ledger.end(work.number)
 
     def _written(self, work: Work, outcome: Outcome) -> bytes:
@@ -203,7 +206,7 @@ class MainThread:
         Empty where it is not kept: then the next call has to wait until this one's outcome is sent.
         """
         is_quiet = not work.has_begun and not work.record.buffer.has_events
-        if work.held.function != CALL or not is_quiet or outcome.size > INLINE_LIMIT:
+        if not work.held.is_function or not is_quiet or outcome.size > INLINE_LIMIT:
             return b""
         payload = Payload(outcome.encoding, outcome.size, b"".join(outcome.parts))
         finished = Finished(
@@ -217,6 +220,8 @@ class MainThread:
         if function in self._in_shell:
             self._get_shell()
             return self._in_shell[function]
+        if self.functions is not None:
+            return self._run_function  # what it prints goes to its node's output
         if self._capture is None:  # cells bring their own, with their shell
             self._capture = Capture(self._printed)
         return self._run_function
@@ -266,16 +271,23 @@ class MainThread:
         self._running = "it"
         return self._get_shell().receive_comm(open_request(COMM, work.take()))
 
-    def _run_function(self, work: Work) -> object:
+    def _open(self, work: Work) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """The function of a call, and its arguments."""
+        if self.functions is not None:
+            return self.functions.open(work.held.function, work.encoding, work.take())
         try:
-            function, args, kwargs = self._functions.open(work.take(), self._blob)
+            return self._functions.open(work.take(), self._blob)
         except BlobMissing:
             raise CallLost(
                 "A large argument had to make room on its node before the function's turn came. "
                 "The function did not run; submit it again.",
                 may_have_run=False,
             ) from None
-        self._running = f"{getattr(function, '__name__', 'the function')}()"
+
+    def _run_function(self, work: Work) -> object:
+        function, args, kwargs = self._open(work)
+        name = getattr(function, "__name__", "the function")
+        self._running = f"{work.held.function if self.functions is not None else name}()"
         value = function(*args, **kwargs)
         if inspect.isawaitable(value):
             value = asyncio.run(_await(value))
@@ -299,12 +311,12 @@ class MainThread:
             if held.window_is_open:
                 break
             self.room.wait(1.0)
-        dumped = dump_item(item, self._running)
+        dumped = dump_item(item, self._running, work.encoding)
         sent = threading.Event()
 
         def send() -> None:
             self._showing.begin(work)
-            self._callee.emit(held, dumped.parts, dumped.size, "pickle5")
+            self._callee.emit(held, dumped.parts, dumped.size, work.encoding)
             sent.set()
 
         self._on_link(send)

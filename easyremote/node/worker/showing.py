@@ -20,7 +20,7 @@ from easyremote.node.worker.outlived import Outlived
 from easyremote.node.worker.record import Reader, Record, Records
 from easyremote.protocol.builtins import OUTPUT
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.requests import CallStatus, Replay
 from easyremote.protocol.streams import Buffer
@@ -34,6 +34,7 @@ class Work:
 
     held: LocalCall
     arguments: Buffer
+    encoding: str = "pickle5"
     record: Record = field(default_factory=Record)
     #: When the main thread began it, on the monotonic clock.
     began: float = 0.0

@@ -16,8 +16,8 @@ import easyremote
 from easyremote.client.diagnosis import diagnose
 from easyremote.client.files.fetching import listed
 from easyremote.client.session import Session
-from easyremote.client.targets import did_you_mean
 from easyremote.errors import EasyRemoteError
+from easyremote.options.spelling import did_you_mean
 from easyremote_jupyter.jobs import Jobs
 from easyremote_jupyter.magics.options import Options, parse
 from easyremote_jupyter.output.node_table import NodeTable, watch_nodes

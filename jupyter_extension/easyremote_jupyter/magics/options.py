@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
 from easyremote.client.executor import KEEP
-from easyremote.client.targets import ANY, NODE_VARIABLE, did_you_mean, parse_where
+from easyremote.client.targets import ANY, NODE_VARIABLE, parse_where
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements, parse_needs
+from easyremote.options.spelling import did_you_mean
 from easyremote.times import is_time
 from easyremote_jupyter.magics.requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split"]
-__all__ += ["split_words"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split", "split_words"]
 
 Outputs = dict[str, str] | Literal["auto", "none", "*"]
 
@@ -65,6 +66,7 @@ class Options:
     force_push: bool = False
     timeout: float | None = None
     queue_timeout: float | None = None
+    needs: Requirements | None = None
     #: The name of the background job, "" for a job without a name; None for a foreground cell.
     background: str | None = None
     #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
@@ -188,17 +190,19 @@ def _parser() -> _Parser:
 
 def _add_places(parser: _Parser) -> None:
     add = parser.add_argument
-    add(
-        "-s",
-        "--session",
-        metavar="NAME",
-        help="which session of the node (default: this kernel's own)",
-    )
+    add("-s", "--session", metavar="NAME", help="which session there (default: this kernel's own)")
     add("--fresh", action="store_true", help="a new session, which ends with the cell")
     add(
         "--where",
         metavar="CONDITIONS",
         help="with 'any': which nodes will do, as in 'gpu>=1,mem>=8G,python>=3.12,LABEL'",
+    )
+    add(
+        "--needs",
+        type=parse_needs,
+        metavar="A,B",
+        help="what the cell holds while it runs, as in 'gpu_memory=16GB,gpu=1,memory=8GB,cpu=2'; "
+        "it waits until that is free",
     )
 
 

@@ -1,7 +1,8 @@
 """The line above a long cell: where it runs and since when, and at its end how long it took.
 
 The line appears after `DELAY` seconds, in one display, and is drawn once a second. The load of the
-machine comes from the gateway's feed, which is asked only while the line is shown.
+machine, and why the cell waits, come from the gateway's feed, which is asked only while the line is
+shown.
 ``tests/jupyter_extension/output/test_header.py`` proves it.
 """
 
@@ -42,17 +43,19 @@ class Header:
     ) -> None:
         self._publish = publish
         self._node_id = node_id
-        self._machine = _Machine(feed, node_id)
+        self._feed = _Feed(feed, node_id)
         self._began = self._drawn = time.monotonic()
         self._is_shown = False
 
-    def tick(self, note: str = "") -> None:
-        """Draw it if it is time; `note` says what else there is to say (``waiting``)."""
+    def tick(self, waiting: str = "") -> None:
+        """Draw it if it is time; `waiting` is the id of the cell's call while it waits."""
         now = time.monotonic()
         if now - self._began < DELAY or now - self._drawn < INTERVAL:
             return
         self._drawn = now
-        parts = [f"{self._node_id} {elapsed(now - self._began)}", note, self._machine.text()]
+        load = self._feed.load()
+        why = self._feed.why(waiting) if waiting else ""
+        parts = [f"{self._node_id} {elapsed(now - self._began)}", why, load]
         self._draw(" · ".join(filter(None, parts)))
 
     def redraw(self) -> None:
@@ -61,7 +64,7 @@ class Header:
 
     def finish(self) -> None:
         """The cell has ended: keep only where it ran and how long it took."""
-        self._machine.close()
+        self._feed.close()
         seconds = time.monotonic() - self._began
         if seconds >= DELAY:
             self._draw(f"{self._node_id} {elapsed(seconds)}")
@@ -71,8 +74,8 @@ class Header:
         self._is_shown = True
 
 
-class _Machine:
-    """Follows the load of the node's machine."""
+class _Feed:
+    """Follows what the gateway says: the load of the node's machine, and why calls wait."""
 
     def __init__(self, feed: Callable[[], Any], node_id: str) -> None:
         self._feed = feed
@@ -80,15 +83,21 @@ class _Machine:
         self._thread: threading.Thread | None = None
         self._stream: Any = None
         self._is_closed = False
-        self._text = ""
+        self._load = ""
+        self._why: dict[str, str] = {}
 
-    def text(self) -> str:
+    def why(self, call_id: str) -> str:
+        """Why a call waits."""
+        return self._why.get(call_id) or "waiting for its turn"
+
+    def load(self) -> str:
+        """How busy the machine is."""
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._follow, name="easyremote-header", daemon=True
             )
             self._thread.start()
-        return self._text
+        return self._load
 
     def close(self) -> None:
         self._is_closed = True
@@ -101,9 +110,10 @@ class _Machine:
             for snapshot in self._stream:
                 if self._is_closed:  # while it was opened
                     self._stream.close()
-                self._text = machine_text(snapshot["nodes"], self._node_id)
+                self._load = machine_text(snapshot["nodes"], self._node_id)
+                self._why = {job["call_id"]: job["why"] for job in snapshot["jobs"]}
         except EasyRemoteError:
-            self._text = ""  # closed, or the gateway is away: nothing is known then
+            self._load, self._why = "", {}  # closed, or the gateway is away
 
 
 def machine_text(nodes: Iterable[dict[str, Any]], node_id: str) -> str:

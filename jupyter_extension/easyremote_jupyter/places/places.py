@@ -22,8 +22,16 @@ from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
 from easyremote.client.session import Session
-from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
+from easyremote.client.targets import (
+    ANY,
+    NODE_VARIABLE,
+    conditions_of,
+    find_any,
+    find_node,
+    parse_where,
+)
 from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
+from easyremote.options.requirements import Requirements
 from easyremote.serialize.functions import home
 from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
@@ -149,6 +157,7 @@ class Place:
             queue_timeout=options.queue_timeout,
             hold=options.hold or kept,
             origin=request["origin"],
+            needs=options.needs,
         )
         return job, told
 
@@ -209,8 +218,8 @@ class Places:
         #: Called after each change of the two.
         self.on_attached: Callable[[], None] | None = None
         self._places: dict[tuple[Client, str, str], Place] = {}
-        #: The node that was chosen for ``any``, by ``--where`` and session.
-        self._chosen: dict[tuple[str, str], str] = {}
+        #: The node that was chosen for ``any``, by ``--where``, session and ``--needs``.
+        self._chosen: dict[tuple[str, str, Requirements | None], str] = {}
 
     def attach(self, target: Options | None, *, auto: bool = False) -> None:
         """Set the target of cells that name none; None for no target."""
@@ -229,7 +238,7 @@ class Places:
         client = easyremote.connect()
         node_id, session, where = self._target(options)
         if where or node_id == ANY:
-            node_id = self._any(where, session, client)
+            node_id = self._any(where, session, options.needs, client)
         elif not node_id or (client, node_id, session) not in self._places:
             node_id = find_node(node_id, client.known_nodes())
         if options.fresh:
@@ -269,15 +278,17 @@ class Places:
             return attached.node, options.session or attached.session, attached.where
         return os.environ.get(NODE_VARIABLE, ""), options.session, ""
 
-    def _any(self, where: str, session: str, client: Client) -> str:
+    def _any(self, where: str, session: str, needs: Requirements | None, client: Client) -> str:
         """The least loaded node that fits; the same one in later cells, until it goes away."""
         conditions = parse_where(where) if where else ()
-        chosen = self._chosen.get((where, session))
+        conditions += conditions_of(needs) if needs is not None else ()
+        chosen = self._chosen.get((where, session, needs))
         nodes = client.known_nodes() if chosen is not None else ()
         if any(node.node_id == chosen and node.state == "online" for node in nodes):
             assert chosen is not None, "it was found"
             return chosen
-        node_id = self._chosen[where, session] = find_any(client.list_nodes(), conditions)
+        node_id = find_any(client.list_nodes(), conditions)
+        self._chosen[where, session, needs] = node_id
         if chosen is not None:
             show_notice(f"{chosen} has gone away: what ran there now runs on {node_id}.")
         return node_id

@@ -47,6 +47,8 @@ export interface INode {
   session_idle: number | null;
   /** Shipped functions of one key that run at a time. */
   processes: number | null;
+  /** The functions that it has and does not offer, and why. */
+  withheld: Record<string, string>;
   /** Not from the server: when it came, in milliseconds of this page's clock. */
   heard?: number;
 }
@@ -62,6 +64,8 @@ export interface IJob {
   origin: string;
   /** In its queue, where it waits. */
   place: number | null;
+  /** Why it waits: a sentence of the gateway's. */
+  why: string;
   /** As of a node. */
   heard?: number;
 }

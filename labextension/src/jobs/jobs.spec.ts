@@ -20,6 +20,7 @@ function job(call_id: string, rest: Partial<IJob> = {}): IJob {
     seconds: 10,
     origin: '',
     place: null,
+    why: '',
     ...rest
   };
 }

@@ -61,6 +61,7 @@ export function JobRow(props: IJobRowProps): React.ReactElement {
   const word = stateWord(job, isStopping, trans);
   const title = actions.title(job);
   const isRunning = 'state' in job && job.state === 'running' && !isStopping;
+  const why = 'state' in job && !isStopping ? job.why : '';
   return (
     <div className={`jp-EasyRemote-job ${'state' in job ? '' : 'jp-mod-over'}`}>
       <div className="jp-EasyRemote-jobHead" title={`${title}\n${word}`}>
@@ -86,6 +87,11 @@ export function JobRow(props: IJobRowProps): React.ReactElement {
           ))}
         </span>
       </div>
+      {why !== '' && (
+        <div className="jp-EasyRemote-why" title={why} dir="auto">
+          {why}
+        </div>
+      )}
       <JobBars bars={bars} isExpanded={isExpanded} trans={trans} />
       {isExpanded && <Details {...props} />}
     </div>

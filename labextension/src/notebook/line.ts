@@ -17,6 +17,7 @@ export const VALUED = [
   '-t',
   '--timeout',
   '--queue-timeout',
+  '--needs',
   '--bg',
   '--on-disconnect',
   '--progress'

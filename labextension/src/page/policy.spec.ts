@@ -17,10 +17,13 @@ describe('what an owner allows', () => {
     expect(said).toContain('4 shipped functions of a key run at a time');
     expect(said).toContain('for themselves with %%remote --with');
     expect(said).toContain('is idle for 1\u202fd ends');
+    expect(said).toContain(
+      "It has fit(), but does not offer it: no label 'a100'."
+    );
   });
 
   it('can be little', () => {
-    const closed = { ...NODE, runs_code: false, slots: 1 };
+    const closed = { ...NODE, runs_code: false, slots: 1, withheld: {} };
     expect(policy(closed, trans)).toEqual([
       'Only registered functions run here: no cells and no shipped code.',
       '1 call of its functions runs at a time; more wait for their turn.'
@@ -31,7 +34,7 @@ describe('what an owner allows', () => {
 
   it('is not told where the node did not tell it', () => {
     const older = { ...NODE, processes: null, session_idle: null };
-    expect(policy(older, trans)).toHaveLength(3);
+    expect(policy(older, trans)).toHaveLength(4);
   });
 });
 

@@ -22,6 +22,11 @@ export function policy(node: INode, trans: TranslationBundle): string[] {
       node.slots
     )
   ];
+  for (const [name, why] of Object.entries(node.withheld)) {
+    sentences.push(
+      trans.__('It has %1, but does not offer it: %2.', `${name}()`, why)
+    );
+  }
   if (!node.runs_code) {
     return sentences;
   }

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements
 from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse, split
 from tests.processes import LABEXTENSION
 
@@ -33,6 +34,10 @@ from tests.processes import LABEXTENSION
         ("gpu --fresh", Options(node="gpu", fresh=True)),
         ("-i a --no-auto-in", Options(inputs=["a"], auto_in=False)),
         ("--queue-timeout 5", Options(queue_timeout=5.0)),
+        (
+            "gpu --needs gpu_memory=16GB,gpu=1",
+            Options(node="gpu", needs=Requirements(gpu=1, gpu_memory=16 * 10**9)),
+        ),
         ("--no-raise-error", Options(raise_error=False)),
         ("--dry-run", Options(dry_run=True)),
         ("gpu --bg", Options(node="gpu", background="")),
@@ -60,6 +65,7 @@ def test_lines_that_are_understood(line: str, options: Options) -> None:
         ("-t nan", "-t/--timeout: 'nan' is no number of seconds above 0."),
         ("-t inf", "-t/--timeout: 'inf' is no number of seconds above 0."),
         ("-t 1e300", "-t/--timeout: '1e300' is no number of seconds above 0."),
+        ("--needs gpu_memory=16", "--needs: gpu_memory is a size above 0 with its unit"),
         ("--queue-timeout nan", "--queue-timeout: 'nan' is no number of seconds above 0."),
         ("--queue-timeout -5", "--queue-timeout: '-5' is no number of seconds above 0."),
         ("--on-disconnect cancel:nan", "--on-disconnect: 'nan' is no number of seconds above 0."),

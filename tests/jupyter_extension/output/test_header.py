@@ -25,7 +25,7 @@ class ScriptedFeed:
         self.closed, self.taken = threading.Event(), threading.Event()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        yield {"nodes": [NODE]}
+        yield {"nodes": [NODE], "jobs": [{"call_id": "c1", "why": "2nd of 3 for gpu-node"}]}
         self.taken.set()
         self.closed.wait(10)
 
@@ -49,17 +49,19 @@ def test_a_long_cell_says_where_it_is_and_at_the_end_how_long_it_took(clock: lis
     line.tick()
     assert shown == []
     clock[0] += 1.1
-    line.tick("waiting")
+    line.tick("c1")
     assert feed.taken.wait(10)
-    line.tick()  # too soon
-    clock[0] += 80
+    line.tick("c1")  # too soon
+    clock[0] += 1.0
+    line.tick("c1")
+    clock[0] += 79
     line.tick()
     line.finish()
     assert feed.closed.is_set()
-    assert shown[0] == ("gpu-node 00:03 · waiting", False) or shown[0][0].startswith(
-        "gpu-node 00:03 · waiting · GPU"
-    )
+    assert shown[0][0].startswith("gpu-node 00:03 · ")
+    load = "GPU 87% 3.2/16 GB · CPU 25% · memory 8.0/64 GB"
     assert shown[1:] == [
+        (f"gpu-node 00:04 · 2nd of 3 for gpu-node · {load}", True),
         ("gpu-node 01:23 · GPU 87% 3.2/16 GB · CPU 25% · memory 8.0/64 GB", True),
         ("gpu-node 01:23", True),
     ]

@@ -14,6 +14,7 @@ from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
 from easyremote.events import Stream
+from easyremote.options.requirements import parse_needs
 from tests.jupyter_extension.conftest import Kernel
 from tests.processes import LIMIT, Gateway, end, online, until_there, wait_until
 
@@ -278,3 +279,24 @@ def test_a_cell_waits_for_its_turn_no_longer_than_it_may(
     assert "another cell runs in this session of 'gpu-node'. It did not run." in shown.traceback
     gate.touch()
     assert kernel.run("%%remote gpu-node/shared --queue-timeout 30\n1").value == "1"
+
+
+def test_a_cell_holds_what_it_needs_and_waits_for_what_another_one_holds(
+    client: Client, kernel: Kernel, tmp_path: Path
+) -> None:
+    shown = kernel.run("%%remote gpu-node --needs memory=900TB\n1", fails=True)
+    assert shown.reply["ename"] == "NotFound"
+    assert "No node can ever run this. It needs 900 TB of memory: gpu-node has only" in (
+        shown.traceback
+    )
+    all_cores = parse_needs(f"cpu={client.list_nodes()[0].cores}")
+    gate = tmp_path / "gate"
+    job = Session(client, "gpu-node", "first").submit_cell(cell(hold(gate)), needs=all_cores)
+    assert next(job.events(LIMIT)) is not None
+    shown = kernel.run("%%remote gpu-node --needs cpu=1 --queue-timeout 0.2\n1", fails=True)
+    assert "needs 1 core: gpu-node has 0 of" in shown.traceback
+    waiting = Session(client, "gpu-node", "second").submit_cell(cell("1"), needs=all_cores)
+    wait_until(lambda: "(a cell of key" in waiting.explain())
+    gate.touch()
+    waiting.result(LIMIT)
+    assert kernel.run("%%remote gpu-node --needs cpu=1\n1").value == "1"

@@ -22,7 +22,7 @@ def call() -> RelayedCall:
 @pytest.fixture
 def pool() -> Iterator[Pool]:
     """Two processes that are busy: one has two calls, the other three."""
-    made = Pool()
+    made = Pool(4)
     made.ran(QUICK / 2)
     for count in (2, 3):
         process = Process("alice", "", {})

@@ -9,7 +9,7 @@ import pytest
 
 from easyremote.node.functions import Functions
 from easyremote.node.registered.runner import Runner
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import Cancel, Dispatch, Finished, HandBack, Payload
 from easyremote.serialize.values import dump_call
 from tests.processes import LIMIT

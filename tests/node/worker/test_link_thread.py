@@ -20,7 +20,7 @@ from easyremote.protocol.builtins import (
     SESSION,
     VARIABLES,
 )
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Dispatch, Finished, Payload
 from easyremote.protocol.requests import InputReply, Replay

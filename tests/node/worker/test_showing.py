@@ -15,7 +15,7 @@ from easyremote.node.worker import showing
 from easyremote.node.worker.showing import Showing, Work
 from easyremote.protocol.builtins import CELL, OUTPUT
 from easyremote.protocol.callee import EVENT_WINDOW_BYTES, Callee, LocalCall
-from easyremote.protocol.caller import unpack_error
+from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.held import failure, plain_outcome
 from easyremote.protocol.messages import Dispatch, Finished, Payload, Seen, Started
 from easyremote.protocol.messages import Event as EventMessage

@@ -1,0 +1,184 @@
+"""Why a call waits, in one sentence. It is made here only, from the scheduler's own state. Pure.
+
+``tests/gateway/scheduling/test_explain.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.scheduling.outlook import LOOKED_AT, NAMED, Turn, named, turns
+from easyremote.gateway.scheduling.scheduler import Scheduler
+from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.call import WAITING, CallState
+
+__all__ = ["Standing", "explain", "in_words", "standings"]
+
+
+class Standing(NamedTuple):
+    """How a call stands."""
+
+    #: Its place in a queue, from 1; None where it waits in none, or far behind.
+    place: int | None
+    #: The same in a sentence, with the reason.
+    why: str
+
+
+def explain(queues: Scheduler, call: GatewayCall, now: float) -> str:
+    """How a call stands, in a sentence: where it waits, why, and for how long."""
+    return standings(queues, [call], now)[call.number].why
+
+
+def standings(queues: Scheduler, calls: Sequence[GatewayCall], now: float) -> dict[int, Standing]:
+    """How these calls stand, by their numbers."""
+    found = turns(queues, [call for call in calls if call.state in WAITING], now)
+    return {call.number: _standing(queues, call, found.get(call.number), now) for call in calls}
+
+
+def _standing(queues: Scheduler, call: GatewayCall, turn: Turn | None, now: float) -> Standing:
+    if turn is not None:
+        why = _why_not_now(queues, call, now) or _queued(queues, call, turn)
+        return Standing(turn.position or None, why)
+    if call.state is CallState.DISPATCHED and call.node is not None:
+        return _at_node(call, call.node)
+    where = call.node.node_id if call.node is not None else ""
+    if call.state is CallState.RUNNING:
+        ran = f" for {in_words(now - call.began)}" if call.began else ""
+        return Standing(None, f"it runs on {where}{ran}")
+    if call.state is CallState.SUSPECT:
+        return Standing(None, f"{where} is out of reach: it may run there, or be over")
+    how = f"with the error {call.code!r}" if call.code else "and has a value"
+    return Standing(None, f"it is over {how}")
+
+
+def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:
+    """What stands in the way whoever's turn it is; empty where it is a matter of turns."""
+    if call.state is CallState.EXPECTED:
+        return "the gateway was restarted, and waits for the node that may run it"
+    node_id = call.target[0]
+    if not node_id:
+        if not any(True for _ in queues.takers(call)):
+            return f"no node online has {_what(call)}; one that has it may be on its way back"
+        return ""
+    node = queues.node(node_id)
+    if node is None:
+        return f"{node_id} is not there yet: the gateway has just been started"
+    if node.link is None:
+        return f"{node_id} has been offline for {in_words(now - node.since)}"
+    if node.draining:
+        return f"{node_id} takes no new calls: it stops when those that run there are over"
+    if node.rests_until:
+        wait = in_words(node.rests_until - now)
+        return f"{node_id} has handed back what it was sent, and is asked again in {wait}"
+    if not node.has_resumed:
+        return f"{node_id} is connecting"
+    return ""
+
+
+def _queued(queues: Scheduler, call: GatewayCall, turn: Turn) -> str:
+    node_id, function, access = call.target
+    place = node_id or f"any node with {_what(call)}"
+    if not turn.position:
+        return f"after more than {LOOKED_AT} of {turn.of} for {place}{_names(turn)}"
+    when = f", about {in_words(turn.seconds)}" if turn.seconds else ""
+    stands = f"{_ordinal(turn.position)} of {turn.of} for {place}"
+    if short := _short_of(queues, call):
+        return f"{short}; {stands}"
+    return f"{stands}{when}{_names(turn)}{_held_up(queues, call)}"
+
+
+def _short_of(queues: Scheduler, call: GatewayCall) -> str:
+    """What there is too little of, on each node that could run it; empty where one has enough."""
+    needed, nodes = "", []
+    for node in queues.takers(call):
+        needs = node.needs_of(call)
+        free = None if needs is None else node.held.short_of(needs, node.said, node.resources)
+        if free is None:
+            kept = node.kept_for
+            if kept is None or kept is call or kept.want is None or needs is None:
+                return ""
+            nodes.append(f"{node.node_id} keeps it for {named(kept)}, which has waited longer")
+            continue
+        needed = f"needs {free}"
+        holders = [
+            f"{named(held.call)} holds {free.show(amount)}"
+            for held in node.held.calls.values()
+            if (amount := free.held_by(held.needs))
+        ]
+        by = f" ({', '.join(holders[:NAMED])})" if holders else ""
+        has = f"{free.show(free.free)} of {free.show(free.total)} free"
+        nodes.append(f"{node.node_id} has {has}{by}")
+    return f"{needed or 'needs what is kept'}: {', '.join(nodes[:NAMED])}" if nodes else ""
+
+
+def _held_up(queues: Scheduler, call: GatewayCall) -> str:
+    """What keeps it from a node that has a free slot."""
+    nodes = list(queues.takers(call))
+    declining = [node for node in nodes if node in queues.declined]
+    if declining:
+        return f"; {declining[0].node_id} has room, but others will be through with it sooner"
+    limited = [node for node in nodes if not node.is_full and _is_at_limit(node, call.function)]
+    if limited and not call.is_code:
+        limit = limited[0].functions[call.function].max_concurrency
+        return f"; {_what(call)} runs at most {limit} at a time on {limited[0].node_id}"
+    return ""
+
+
+def _is_at_limit(node: Node, function: str) -> bool:
+    limit = node.functions[function].max_concurrency
+    return bool(limit) and node.active.get(function, 0) >= limit
+
+
+def _at_node(call: GatewayCall, node: Node) -> Standing:
+    """A call that its node has, and has not begun."""
+    if call in node.arriving:
+        return Standing(None, f"its arguments are on their way to {node.node_id}")
+    mine = [
+        each
+        for each in node.calls.values()
+        if each.owner == call.owner
+        and each.function == call.function
+        and each.state in (CallState.DISPATCHED, CallState.RUNNING)
+    ]
+    before = sum(each.session == call.session and each.number < call.number for each in mine)
+    if call.function == CELL and before:
+        cells = "one cell" if before == 1 else f"{before} cells"
+        return Standing(before, f"behind {cells} of its own session on {node.node_id}")
+    processes = node.said.processes
+    if call.function == CALL and 0 < processes < len(mine):
+        return Standing(
+            None,
+            f"{node.node_id} has {len(mine)} shipped functions of this key, and runs {processes} "
+            "of them at a time",
+        )
+    return Standing(None, f"{node.node_id} has it, and has not begun it yet")
+
+
+def _what(call: GatewayCall) -> str:
+    return "cells and shipped functions" if call.is_code else f"{call.function}()"
+
+
+def _names(turn: Turn) -> str:
+    return f" ({', '.join(turn.before)})" if turn.before else ""
+
+
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{_ENDINGS.get(number % 10, 'th')}"
+
+
+def in_words(seconds: float) -> str:
+    """Seconds as people say them: ``4 min``."""
+    if seconds < 1:
+        return "1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

@@ -1,0 +1,158 @@
+"""Looks ahead: in which order waiting calls will probably be taken, and when. Pure.
+
+It looks only when somebody asks, and at `LOOKED_AT` calls at the most. ``explain.py`` makes
+sentences of what it finds. ``tests/gateway/scheduling/test_outlook.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.scheduling.scheduler import FEW, Scheduler
+from easyremote.gateway.scheduling.waiting import Line
+from easyremote.protocol.builtins import CALL, CELL, is_builtin
+
+__all__ = ["LOOKED_AT", "NAMED", "Turn", "named", "turns"]
+
+#: How many calls are looked at before a place is said to be "after more than so many".
+LOOKED_AT = 1000
+#: How many groups of other calls are named.
+NAMED = 3
+
+
+@dataclass(slots=True, frozen=True)
+class Turn:
+    """How a waiting call stands in its queue."""
+
+    #: From 1; 0 where more than `LOOKED_AT` calls are before it.
+    position: int
+    #: How many calls wait in the same queue.
+    of: int
+    #: Seconds until its turn, about; None where a function before it has never been over.
+    seconds: float | None
+    #: What runs and waits before it, in words; what there is most of comes first.
+    before: tuple[str, ...]
+
+
+def turns(queues: Scheduler, calls: Collection[GatewayCall], now: float) -> dict[int, Turn]:
+    """How these calls stand, by their numbers. All of them wait."""
+    found: dict[int, Turn] = {}
+    queued: dict[tuple[str, bool], list[GatewayCall]] = {}
+    for call in calls:
+        queued.setdefault((call.target[0], call.is_code), []).append(call)
+    for group in queued.values():
+        found |= _Queue(queues, group[0], now).turns({call.number for call in group})
+    return found
+
+
+class _Queue:
+    """The calls that a node, or any node, will take in their turn."""
+
+    def __init__(self, queues: Scheduler, call: GatewayCall, now: float) -> None:
+        self._queues, self._now = queues, now
+        self._node_id = call.target[0]
+        self._is_code = call.is_code
+        #: The nodes that may take them; the first one's shares decide on the order.
+        self._nodes = _takers(queues, call)
+
+    def turns(self, wanted: set[int]) -> dict[int, Turn]:
+        """The turns of these calls, by number."""
+        before = Counter(named(call) for node in self._nodes for call in self._running(node))
+        of = self._size()
+        slots = max(sum(node.slots for node in self._nodes), 1)
+        seconds = self._seconds_left()
+        found: dict[int, Turn] = {}
+        for position, call in enumerate(islice(self._in_order(), LOOKED_AT), start=1):
+            if call.number in wanted:
+                left = None if seconds is None else seconds / slots
+                found[call.number] = Turn(position, of, left, _told(before))
+                if len(found) == len(wanted):
+                    return found
+            before[named(call)] += 1
+            seconds = self._and(seconds, call)
+        late = Turn(0, of, None, _told(before))
+        return dict.fromkeys(wanted, late) | found
+
+    def _in_order(self) -> Iterator[GatewayCall]:
+        """Yield the calls in the order in which they will probably be taken."""
+        share = self._nodes[0].share if self._nodes else None
+        starts: dict[str, float] = {}
+        heap: list[tuple[float, int, GatewayCall, Iterator[GatewayCall]]] = []
+        for node_id in {self._node_id, "" if self._nodes else self._node_id}:
+            for key, line in self._queues.waiting.lines(node_id, code=self._is_code).items():
+                starts[key] = share.start(key) if share is not None else 0.0
+                calls = self._taken(line)
+                for first in islice(calls, 1):
+                    heapq.heappush(heap, (starts[key], first.number, first, calls))
+        while heap:
+            start, number, call, calls = heapq.heappop(heap)
+            if start < starts[call.owner]:  # its key has had a turn in another line
+                heapq.heappush(heap, (starts[call.owner], number, call, calls))
+                continue
+            yield call
+            starts[call.owner] = start + self._expected(call)
+            for following in islice(calls, 1):
+                heapq.heappush(heap, (starts[call.owner], following.number, following, calls))
+
+    def _size(self) -> int:
+        return sum(
+            count
+            for (node_id, function, *_), count in self._queues.waiting.counts.items()
+            if node_id in ("", self._node_id)
+            and is_builtin(function) == self._is_code
+            and self._offers(function)
+        )
+
+    def _taken(self, line: Line) -> Iterator[GatewayCall]:
+        return (call for call in line.in_order() if self._offers(call.function))
+
+    def _offers(self, function: str) -> bool:
+        return not self._nodes or function in self._nodes[0].functions
+
+    def _running(self, node: Node) -> Iterator[GatewayCall]:
+        calls = islice(node.calls.values(), LOOKED_AT)
+        return (call for call in calls if call.occupies and call.is_code == self._is_code)
+
+    def _expected(self, call: GatewayCall) -> float:
+        known = self._nodes[0].runs.get(call.function) if self._nodes else None
+        return self._queues.estimates.of(call.function) if known is None else known
+
+    def _seconds_left(self) -> float | None:
+        """The run-seconds that are left of what runs."""
+        seconds: float | None = None if self._is_code or not self._nodes else 0.0
+        for node in self._nodes:
+            for call in self._running(node):
+                ran = self._now - call.began if call.began else 0.0
+                seconds = self._and(seconds, call, ran)
+        return seconds
+
+    def _and(self, seconds: float | None, call: GatewayCall, ran: float = 0.0) -> float | None:
+        if seconds is None or not self._queues.estimates.is_known(call.function):
+            return None
+        return seconds + max(self._expected(call) - ran, 0.0)
+
+
+def _takers(queues: Scheduler, call: GatewayCall) -> list[Node]:
+    """Some nodes that may take a call; the first one has the least to do."""
+    takers = list(islice(queues.takers(call), FEW))
+    willing = [node for node in takers if node not in queues.declined] or takers
+    return sorted(willing, key=lambda node: node.owed / max(node.slots, 1))
+
+
+def named(call: GatewayCall) -> str:
+    """A call of somebody, for others: ``train() of key lab-1``."""
+    special = {"": "a call", CELL: "a cell", CALL: "a shipped function"}
+    what = special.get(call.function, f"{call.function}()")
+    whose = call.client.principal.name if call.client is not None else call.owner
+    return f"{what} of key {whose}" if whose else what
+
+
+def _told(before: Counter[str]) -> tuple[str, ...]:
+    return tuple(
+        name if count == 1 else f"{count} x {name}" for name, count in before.most_common(NAMED)
+    )

@@ -1,0 +1,47 @@
+"""Registered functions that run in processes, packed for these; ``opened.py`` opens them there.
+
+They travel as shipped functions do, by value with what they use, so a process needs no part of the
+program that registered them. A class is made once in each process.
+``tests/node/registered/test_packed.py`` proves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from easyremote.errors import CannotShip, UsageError
+from easyremote.node.functions import RegisteredFunction
+from easyremote.node.processes.pools import Pooled
+from easyremote.options.scaling import Scaling
+from easyremote.serialize.values import dump
+
+__all__ = ["pooled"]
+
+
+def pooled(functions: Iterable[RegisteredFunction]) -> list[Pooled]:
+    """What is to run in processes: functions, and classes with all of their methods.
+
+    Raises
+    ------
+    UsageError
+        A function can't be sent to a process; why not.
+    """
+    pools: dict[str, list[RegisteredFunction]] = {}
+    for each in functions:
+        if each.scaling is not None:
+            pools.setdefault(each.pool, []).append(each)
+    return [_pooled(name, members) for name, members in pools.items()]
+
+
+def _pooled(name: str, members: list[RegisteredFunction]) -> Pooled:
+    first = members[0]
+    target = first.call if first.instance is None else first.instance.made_of
+    methods = {each.name: (each.method, each.spec.streams) for each in members}
+    try:
+        body = b"".join(bytes(part) for part in dump((target, methods)).parts)
+    except CannotShip as error:
+        raise UsageError(
+            f"{name}() can't run in processes of its own (scaling=): {error} Register it without "
+            "scaling, or make that value inside the function."
+        ) from error
+    return Pooled(name, body, first.scaling or Scaling(), tuple(methods))
