@@ -200,10 +200,12 @@ def test_a_call_of_a_node_that_died_is_tried_again_with_its_large_arguments(
 
     first = start()
     job = asking.on("fragile").submit("fragile", str(tmp_path), data)
+    first_id = job.call_id
     assert first.wait(LIMIT) == 9
     second = start()
     try:
         assert job.result(LIMIT) == len(data)
+        assert job.call_id != first_id, "each attempt has an id of its own"
         assert len(list(tmp_path.iterdir())) == 2
         crashes = asking.on("fragile").ship(os._exit, (7,), {})
         with pytest.raises(WorkerCrashed):
