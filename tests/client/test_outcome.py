@@ -77,7 +77,6 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$watch": lambda client: next(client.watch()),
     "$cancel": lambda client: client.stop("ab" * 16),
     "$kill": lambda client: client.stop("ab" * 16, kill=True),
-    "$explain": lambda client: RemoteJob[None](client._connection.line(), "f", bytes(16)).explain(),
     "$have": lambda client: Session(client, "n").known_blobs([b"x" * 32]),
     "$keep": lambda client: send_blob(client, "n", b"x" * 32, memoryview(b"y")).result(LIMIT),
     "$sessions": lambda client: ask_for_sessions(client, "n").result(LIMIT),
