@@ -55,7 +55,8 @@ from easyremote.protocol.messages import (
     Welcome,
 )
 from easyremote.protocol.usage import UsageRequest
-from easyremote.transport.connection import Connection, WebSocketChannel
+from easyremote.transport.connection import Connection
+from easyremote.transport.websocket import WebSocketChannel
 
 _log = logging.getLogger("easyremote.gateway")
 
