@@ -111,14 +111,17 @@ class Returns:
             self._out_of_place(node, message, call, now)
             return
         call.code = "cancelled" if message.code and call.was_cancelled else message.code
-        call.seconds = message.seconds
+        seconds = message.seconds
+        if not seconds and call.began and not call.is_over:
+            seconds = now - call.began  # its node says it only of what returned
+        call.seconds = seconds or call.seconds
         if call.client is not None:
             call.result_bytes += message.payload.size
         self._table.advance(call, CallEvent.FINISHED, now)
         if call.free_slot():
             if node.rests or node.handed_back:
                 node.began()
-            self._table.queues.finished(call, node, message.seconds, now)
+            self._table.queues.finished(call, node, seconds, now)
             self._dispatcher.fill(node, now)
         if call.client is None:
             node.link.drop(message.payload)  # the node keeps it

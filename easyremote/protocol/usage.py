@@ -34,10 +34,10 @@ class UsageRow(msgspec.Struct, frozen=True):
     ``title``: of a key: whose it is. Each call is counted once, when it ends: ``values`` (it
     returned), ``errors`` (it raised), ``cancelled``, ``timed_out``, ``lost`` (nobody knows how it
     ended) or ``refused`` (it was not let in, or no node could run it). An attempt of a call that is
-    tried again is a call. ``run_seconds`` as the nodes have measured them; ``gpu_seconds``: the
-    same for each GPU that was held; ``gpu_gb_hours``: gigabytes of GPU memory that were held, by
-    hours. ``argument_bytes`` went to nodes; ``result_bytes`` came back from them: results, items,
-    and what cells have shown.
+    tried again is a call. ``run_seconds``: measured by the node, of a call that failed by the
+    gateway; ``gpu_seconds``: the same for each GPU that was held; ``gpu_gb_hours``: gigabytes of
+    GPU memory that were held, by hours. ``argument_bytes`` went to nodes; ``result_bytes`` came
+    back from them: results, items, and what cells have shown.
     """
 
     name: str

@@ -50,6 +50,8 @@ class UsageStore:
         columns = ", ".join(f"{column} NUMERIC NOT NULL" for column in _COLUMNS)
         with self._explained():
             self._database = sqlite3.connect(path, check_same_thread=False, timeout=PATIENCE)
+            # What the last second has counted may be lost with the machine; the file stays whole.
+            self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS usage (hour INTEGER NOT NULL, key TEXT NOT NULL, "
                 f"node TEXT NOT NULL, function TEXT NOT NULL, {columns}, "

@@ -60,7 +60,7 @@ def test_each_way_in_which_a_call_ends_is_counted_once() -> None:
     (row,) = (row for name, row in used(desk).items() if name == "f")
     ended = {"values": 2, "errors": 1, "cancelled": 2, "timed_out": 1, "lost": 1, "refused": 1}
     assert (row.calls, ends(row)) == (8, ended)
-    assert row.run_seconds == 3.0 + 61.0
+    assert row.run_seconds == 2.0 + 1.0 + 2.0 + 61.0
     by_node = used(desk, "node")
     assert {name: row.calls for name, row in by_node.items()} == {"n": 5, "": 3}
 
@@ -80,6 +80,24 @@ def test_what_a_call_holds_is_counted_for_as_long_as_it_runs() -> None:
     rows = used(desk)
     assert (rows["train"].gpu_seconds, rows["train"].gpu_gb_hours) == (3600.0, 10.0)
     assert (rows["$cell"].gpu_seconds, rows["$cell"].gpu_gb_hours) == (3600.0, 40.0)
+
+
+def test_a_call_that_fails_has_run_for_as_long_as_it_ran() -> None:
+    """Its node does not say how long: nobody runs for nothing by raising at the end."""
+    desk = Desk()
+    node, client = desk.node(), desk.client()
+    client.submit(call_id=b"c" * 16)
+    begun = node.start()
+    desk.pass_time(7.0)
+    client.leave()
+    error = Finished(begun.call, payload(b"x"), "raised", fence=begun.fence)
+    node.say(error)
+    assert used(desk)["f"].run_seconds == 7.0
+    desk.pass_time(10.0)
+    desk.client().say(Resume((b"c" * 16,), (1,), started=(True,)))
+    node.say(Finished(begun.call, payload(b"x"), "raised", fence=begun.fence))
+    assert used(desk)["f"].run_seconds == 7.0
+    assert [call.seconds for call in desk.calls.table.by_id.values()] == [7.0]
 
 
 def test_bytes_are_those_that_passed_those_of_questions_too() -> None:
