@@ -182,3 +182,11 @@ def test_it_uses_no_socket_and_no_process() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=LIMIT
     )
     assert done.stdout == "3\n", done.stderr
+
+
+def test_what_was_used_is_told_there_too() -> None:
+    gateway = fake_gateway()
+    gateway.register(lambda: 1, name="one")
+    with gateway as client:
+        client.execute("one")
+        assert [(row.name, row.values) for row in client.usage("function", "7d")] == [("one", 1)]

@@ -1,7 +1,8 @@
 """`GET /metrics`: what the gateway counts, for Prometheus; asked with a client key.
 
 The names of functions become labels, so at most `LABELS` functions have one of their own. With the
-extra `easyremote[metrics]` this is served, without it the answer says so.
+extra `easyremote[metrics]` this is served, without it the answer says so. ``grafana.json`` beside
+this module is a dashboard of these metrics, to be imported into Grafana.
 ``tests/gateway/http/test_metrics.py`` reads it with Prometheus' own parser.
 """
 
