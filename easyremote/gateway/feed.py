@@ -4,7 +4,8 @@ These are calls like all others, to functions of the gateway: ``$ping`` answers 
 ``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
 ``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
 ``$kill`` stop another call of the same key, which their ``session`` names, and ``$explain`` says
-how it stands. Nodes measure themselves only while somebody watches.
+how it stands. ``$pause``, ``$drain`` and ``$resume`` are for the owner of a node. Nodes measure
+themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -15,22 +16,26 @@ import time
 import msgspec
 
 import easyremote
-from easyremote.errors import Busy
+from easyremote.errors import Busy, EasyRemoteError, NotAuthorized
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.permissions import Action, may, may_lend
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
+from easyremote.gateway.scheduling.lending import Lent
 from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
     CHANGES,
+    DRAIN,
     EXPLAIN,
     KILL,
     NODES,
     OF_GATEWAY,
+    PAUSE,
     PING,
+    RESUME,
     WATCH,
     is_builtin,
 )
@@ -64,6 +69,8 @@ UNSEEN_LIMIT = 3
 CHANGES_LIMIT = 100
 #: How often one client may watch at a time: windows of a panel, and the client itself.
 WATCHES = 100
+
+_LENDING = {PAUSE: Lent.PAUSED, DRAIN: Lent.DRAINED, RESUME: Lent.YES}
 
 
 class _Watcher:
@@ -114,6 +121,8 @@ class GatewayFeed:
             self._answer(client, message, self._stop(client, message))
         elif message.function == EXPLAIN:
             self._answer(client, message, self._explain(client, message))
+        elif message.function in _LENDING:
+            self._lend(client, message)
         elif message.function in (WATCH, CHANGES) and self._watches_much(client):
             text = f"This client watches {WATCHES} times at once. End some of them first."
             client.link.send(failed(message.call, Busy(text), may_have_run=False))
@@ -160,6 +169,24 @@ class GatewayFeed:
         if call is None or not may(client.principal, Action.SEE, call):
             return ""
         return explain(self._calls.table.queues, call, time.monotonic())
+
+    def _lend(self, client: ClientLink, message: Submit) -> None:
+        """Pause, drain or resume a node, for its owner."""
+        node, now = self._nodes.get(message.node), time.monotonic()
+        error: EasyRemoteError
+        if node is None:
+            error = self._nodes.no_such_node(message.node)
+        elif not may_lend(client.principal, node):
+            error = NotAuthorized(
+                f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and "
+                f"yours is called {client.principal.name!r}. Whoever has a client key of the "
+                "node's name may do this, or who started the gateway, on that machine."
+            )
+        else:
+            self._calls.lend(node, _LENDING[message.function], now)
+            self._answer(client, message, _describe_node(node, now))
+            return
+        client.link.send(failed(message.call, error, may_have_run=False))
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):
@@ -253,7 +280,7 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         functions=tuple(sorted(name for name in node.functions if not is_builtin(name))),
         runs_code=CELL in node.functions,
         running=sum(count for name, count in node.active.items() if is_work(name)),
-        slots=node.slots,
+        slots=node.said.slots,
         installs=node.said.installs,
         session_idle=node.said.session_idle or None,
         processes=node.said.processes or None,
@@ -266,4 +293,5 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),
         withheld=dict(node.withheld),
+        closed=node.closed,
     )

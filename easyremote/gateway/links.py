@@ -250,6 +250,7 @@ class _Peer:
         if known is not None:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
+        self._role.owner = principal.name
         links.feed.node_joined(self._role)
         self.link.ping(now)  # how long it takes to answer is what the strategy `latency` compares
         _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)

@@ -10,13 +10,16 @@ from enum import Enum
 from typing import Final
 
 from easyremote.gateway.callers import Principal
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.identity import Kind
 
 #: May call registered functions.
 FUNCTIONS: Final = "functions"
 #: May run cells and shipped functions, and look at their sessions: a shell account.
 CODE: Final = "code"
+
+#: The name of the keys that a gateway makes for the user who started it.
+LOCAL_USER: Final = "this user, on this machine"
 
 _SCOPES: Final[dict[Kind, frozenset[str]]] = {
     "client": frozenset({FUNCTIONS, CODE}),
@@ -49,3 +52,12 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
     if action is Action.START:
         return (CODE if call.is_code else FUNCTIONS) in principal.scopes
     return call.owner == principal.key_id
+
+
+def may_lend(principal: Principal, node: Node) -> bool:
+    """Whether somebody may pause, drain and resume a node.
+
+    Its owner may: whose client key has the same name as the node's key (keys without a name belong
+    to nobody), and whoever started the gateway, on that machine.
+    """
+    return principal.name == LOCAL_USER or (bool(node.owner) and principal.name == node.owner)

@@ -25,6 +25,7 @@ from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
+from easyremote.gateway.permissions import LOCAL_USER
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
@@ -36,7 +37,6 @@ SHUTDOWN_TIMEOUT = 5.0
 
 
 #: The name of the keys in the connection file.
-_LOCAL = "this user, on this machine"
 
 
 class Server:
@@ -252,9 +252,9 @@ class Server:
             try:
                 keys.check(texts.get(kind, ""), kind)
             except NotAuthorized:
-                made = keys.create(kind, _LOCAL)
+                made = keys.create(kind, LOCAL_USER)
                 texts[kind] = str(made)
                 if kind == "node":
-                    keys.succeed(_LOCAL, made.key_id)
+                    keys.succeed(LOCAL_USER, made.key_id)
         scheme = "https://" if self._tls else ""
         write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})

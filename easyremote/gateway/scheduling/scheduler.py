@@ -17,6 +17,7 @@ from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import SMOOTHING, Estimates
+from easyremote.gateway.scheduling.lending import refuses
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
 from easyremote.protocol.builtins import CELL
@@ -222,7 +223,7 @@ class Scheduler:
         named = self._nodes.get(node_id)
         offering = self._nodes.offering(function, access) if named is None else [named]
         for node in offering:
-            if node.online and node.offers(function, access) and not node.is_refusing:
+            if node.online and node.offers(function, access) and not refuses(node, function):
                 yield node
 
     def targets(self) -> list[Target]:
