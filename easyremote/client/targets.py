@@ -172,6 +172,7 @@ def find_any(nodes: Sequence[NodeInfo], where: Sequence[Condition] = ()) -> str:
         None will do; what each of them lacks.
     """
     able = [node for node in nodes if _runs_cells(node)]
+    able = [node for node in able if not node.closed] or able  # else it waits, and is told why
     lacking = {
         node.node_id: [condition for condition in where if not condition.holds(node)]
         for node in able

@@ -64,6 +64,7 @@ class NodeRow(msgspec.Struct):
     session_idle: float | None = None  # seconds after which an unused session is ended
     processes: int | None = None  # shipped functions of one key at a time
     withheld: dict[str, str] = {}  # functions that it has and does not offer, and why
+    closed: str = ""  # why nothing new starts there now; empty where something may
 
 
 class JobRow(msgspec.Struct):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from easyremote.client.client import Client
+from easyremote.protocol.snapshot import NodeInfo
 from tests.cli.command import easyremote
-from tests.processes import Gateway, wait_until
+from tests.processes import Gateway, end, wait_until
 
 
 def test_a_pause_is_one_command_and_people_see_why_they_wait(
@@ -27,3 +30,32 @@ def test_a_pause_is_one_command_and_people_see_why_they_wait(
     assert not waiting.done()
     assert easyremote(gateway.home, "resume", "gpu-node").out == "gpu-node is lent again.\n"
     assert waiting.result() == 3
+
+
+def test_rules_in_a_file_count_as_soon_as_it_is_written(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("max_memory = '1GB'")
+    node = gateway.start_node("desk", "--rules", str(rules), "--max-cpu", "1%")
+    try:
+        told = found(client, "desk")
+        assert (told.closed, told.cores, told.memory_total, told.slots) == ("", 1, 10**9, 1)
+        other = (datetime.now() + timedelta(hours=2)).hour
+        rules.write_text(f"hours = '{other}:00-{other}:01'")
+        wait_until(lambda: found(client, "desk").closed != "")
+        waiting = client.on("desk").submit("add", 1, 2)
+        session = client.on("desk").submit(os.getpid)
+        for job in (waiting, session):
+            assert job.explain() == (
+                f"desk takes nothing new: its owner lends it from {other:02}:00"
+            )
+        rules.write_text("")
+        assert waiting.result() == 3
+        assert session.result() != os.getpid()
+    finally:
+        end(node)
+
+
+def found(client: Client, node_id: str) -> NodeInfo:
+    return next(node for node in client.list_nodes() if node.node_id == node_id)
