@@ -294,4 +294,5 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         labels=tuple(node.said.labels),
         withheld=dict(node.withheld),
         closed=node.closed,
+        lent=node.lent.name.lower(),
     )

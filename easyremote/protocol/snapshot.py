@@ -28,7 +28,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     install packages); ``slots`` (registered functions at a time); ``processes`` (functions that
     were sent, at a time and for one key); ``session_idle`` (seconds after which an unused session
     is ended). ``withheld``: the functions that it has and does not offer, and why. ``closed``: why
-    nothing new starts there now, for people; empty where something may.
+    nothing new starts there now, for people; empty where something may. ``lent``: what its owner
+    has asked the gateway for: ``yes``, ``paused`` or ``drained``.
     """
 
     node_id: str
@@ -53,6 +54,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
     withheld: dict[str, str] = {}
     closed: str = ""
+    lent: str = "yes"
 
 
 class FunctionInfo(msgspec.Struct, frozen=True):

@@ -51,6 +51,8 @@ export interface INode {
   withheld: Record<string, string>;
   /** Why nothing new starts there now; empty where something may. */
   closed: string;
+  /** What its owner has asked the gateway for. */
+  lent: 'yes' | 'paused' | 'drained';
   /** Not from the server: when it came, in milliseconds of this page's clock. */
   heard?: number;
 }
