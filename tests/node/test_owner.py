@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from easyremote.client.client import Client
+from easyremote.errors import NodeOffline
 from easyremote.protocol.snapshot import NodeInfo
 from tests.cli.command import easyremote
 from tests.processes import Gateway, end, wait_until
@@ -30,6 +34,27 @@ def test_a_pause_is_one_command_and_people_see_why_they_wait(
     assert not waiting.done()
     assert easyremote(gateway.home, "resume", "gpu-node").out == "gpu-node is lent again.\n"
     assert waiting.result() == 3
+
+
+def test_a_drain_is_over_when_what_runs_there_is(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    running = client.on("gpu-node").submit("wait_for", str(gate), str(started))
+    wait_until(started.exists)
+    with ThreadPoolExecutor(1) as pool:
+        command = pool.submit(easyremote, gateway.home, "drain", "gpu-node")
+        wait_until(lambda: found(client, "gpu-node").lent == "drained")
+        with pytest.raises(NodeOffline, match="its owner takes it out of use"):
+            client.on("gpu-node").execute("add", 1, 2)
+        assert not command.done()
+        gate.touch()
+        assert command.result().out.splitlines()[0] == (
+            "gpu-node takes nothing new. 1 call goes on."
+        )
+    running.result()
+    assert client.resume("gpu-node").closed == ""
+    assert client.on("gpu-node").execute("add", 1, 2) == 3
 
 
 def test_rules_in_a_file_count_as_soon_as_it_is_written(

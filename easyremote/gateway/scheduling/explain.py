@@ -109,7 +109,7 @@ def _short_of(queues: Scheduler, call: GatewayCall) -> str:
     """What there is too little of, on each node that could run it; empty where one has enough."""
     needed, nodes = "", []
     for node in queues.takers(call):
-        if node.closed:
+        if node.closed and starts_work(call.function):
             nodes.append(_closed(node))
             continue
         needs = node.needs_of(call)

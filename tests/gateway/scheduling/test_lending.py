@@ -7,7 +7,8 @@ import pytest
 from easyremote.gateway.permissions import LOCAL_USER
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
-from easyremote.protocol.messages import Dispatch, Finished, Function, Register
+from easyremote.options.requirements import Requirements
+from easyremote.protocol.messages import Dispatch, Finished, Function, Register, Resources
 from tests.gateway.desk import ClientPeer, Desk, NodePeer
 from tests.gateway.test_feed import Watched, asked, nodes_answer
 
@@ -81,6 +82,36 @@ def test_calls_for_any_node_go_elsewhere_and_none_is_left_to_a_closed_node(desk:
     say(desk, quick, Lent.PAUSED)
     desk.client().submit("f", "")  # it would be left to the quick one
     assert (sent(slow), sent(quick)) == (["f"], [])
+
+
+def test_who_needs_much_is_told_of_the_nodes_that_are_closed_as_well(desk: Desk) -> None:
+    small, large = desk.node("small"), desk.node("large")
+    offer = (Function("f"),)
+    for node in (small, large):
+        node.say(Register(offer, 4, memory_total=16 * 10**9))
+    client, needs = desk.client("lab-1"), Requirements(memory=12 * 10**9)
+    client.submit("f", "small", needs=needs)
+    say(desk, large, Lent.PAUSED)
+    client.submit("f", "", needs=needs)
+    assert why(desk) == (
+        "needs 12 GB of memory: small has 4 GB of 16 GB free (f() of key lab-1 holds 12 GB), large "
+        f"takes nothing new: {PAUSED}; 1st of 1 for any node with f()"
+    )
+
+
+def test_memory_is_lent_up_to_a_limit_and_never_more_than_is_free(desk: Desk) -> None:
+    node, client = desk.node("n"), desk.client()
+    node.say(Register((Function("f"),), 4, memory_total=16 * 10**9))
+    node.say(Resources(0.1, 8, 40 * 10**9, 64 * 10**9))  # more is in use than is lent
+    client.submit("f", needs=Requirements(memory=12 * 10**9))
+    assert sent(node) == ["f"]
+    client.submit("f", needs=Requirements(memory=8 * 10**9))
+    assert sent(node) == []  # 4 of 16 are left
+    node.say(Register((Function("f"),), 4, memory_total=32 * 10**9))
+    assert sent(node) == ["f"]
+    node.say(Resources(0.1, 8, 60 * 10**9, 64 * 10**9))
+    client.submit("f", needs=Requirements(memory=8 * 10**9))
+    assert sent(node) == []  # the machine has 4 free
 
 
 def test_what_the_rules_of_a_node_say_holds_until_the_node_says_something_else(desk: Desk) -> None:
