@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +14,21 @@ from nbclient import NotebookClient
 
 import easyremote
 from easyremote.cli.live import LiveLines
-from easyremote.client.client import Client
-from easyremote.config import HOME_VARIABLE
-from easyremote.errors import GatewayUnreachable
+from easyremote.cli.stage import gateway_of_its_own, process, wait_for_nodes
 
 NOTEBOOK = "01-first-remote-cell.ipynb"
 SCRIPT = "digits_node.py"
-#: Seconds for a process to answer, and for the notebook to run.
-START_LIMIT = 60.0
+#: Seconds for a cell of the notebook.
 CELL_LIMIT = 600
 
 
 def run(output: str) -> None:
     """Execute the notebook; its results are in the folder ``output``."""
     with ExitStack() as stack:
-        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="easyremote-demo-"))
-        os.environ[HOME_VARIABLE] = home
-        stack.enter_context(_process("-m", "easyremote", "gateway", "--port", "0"))
-        client = _wait_for_gateway()
-        stack.callback(client.close)
-        stack.enter_context(_process("-m", "easyremote.node", "--node-id", "gpu-node"))
-        stack.enter_context(_process(str(_find(SCRIPT))))
-        _wait_for_nodes(client, {"gpu-node", "digits-node"})
+        _, client = stack.enter_context(gateway_of_its_own())
+        stack.enter_context(process("-m", "easyremote.node", "--node-id", "gpu-node"))
+        stack.enter_context(process(str(_find(SCRIPT))))
+        wait_for_nodes(client, {"gpu-node", "digits-node"})
         click.secho(f"A gateway on {client.settings.gateway} and two nodes are up.\n", fg="green")
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,45 +51,6 @@ def _find(name: str) -> Path:
     package = Path(easyremote.__file__).parent
     places = (package / "notebooks" / name, package.parent / "notebooks" / name)
     return next(path for path in places if path.exists())
-
-
-@contextmanager
-def _process(*arguments: str) -> Iterator[None]:
-    """A Python process, ended with the block; what it says is shown only if it fails."""
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
-        try:
-            yield
-        except BaseException:
-            log.seek(0)
-            click.echo(log.read(), err=True)
-            raise
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_for_gateway() -> Client:
-    deadline = time.monotonic() + START_LIMIT
-    while True:
-        try:
-            return Client().connect()
-        except easyremote.EasyRemoteError:
-            if time.monotonic() > deadline:
-                raise GatewayUnreachable("The demo's own gateway did not start.") from None
-            time.sleep(0.1)
-
-
-def _wait_for_nodes(client: Client, wanted: set[str]) -> None:
-    deadline = time.monotonic() + START_LIMIT
-    while not wanted <= {node.node_id for node in client.list_nodes() if node.state == "online"}:
-        if time.monotonic() > deadline:
-            raise GatewayUnreachable("The demo's own nodes did not come online.")
-        time.sleep(0.1)
 
 
 class _LoudClient(NotebookClient):

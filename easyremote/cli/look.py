@@ -63,7 +63,7 @@ def functions() -> None:
 
 @click.command()
 def jobs() -> None:
-    """List what this key has running, and what waits: why, and for how long yet.
+    """List what your key has running, and why the rest waits.
 
     \b
     Example:

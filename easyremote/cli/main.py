@@ -26,6 +26,7 @@ def cli() -> None:
     \b
     A first try, on this machine alone:
       easyremote demo                      a notebook that computes on a node, start to end
+      easyremote demo --team               five people, one machine, a fair queue
       easyremote up                        a gateway and a node, until Ctrl-C
 
     \b

@@ -28,7 +28,8 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 @click.command()
 @click.option("--output", default="easyremote-demo", show_default=True, help="Folder for results.")
-def demo(output: str) -> None:
+@click.option("--team", is_flag=True, help="Five people and one machine: the fair queue, seen.")
+def demo(output: str, team: bool) -> None:
     """Run the first notebook on a node, start to end.
 
     It starts a gateway and two nodes on this machine, shows what the notebook does, keeps the
@@ -37,7 +38,13 @@ def demo(output: str) -> None:
     \b
       easyremote demo
       easyremote demo --output results
+      easyremote demo --team               half a minute, no notebook
     """
+    if team:
+        from easyremote.cli.team import run as run_team
+
+        run_team()
+        return
     try:
         from easyremote.cli.demo import run
     except ImportError as error:

@@ -98,14 +98,20 @@ class RemoteJob(Future[T], Generic[T]):
         self.function = function
         #: The encoding of its arguments, and so of its value.
         self.encoding = encoding
-        #: The call's id, the same everywhere, as hexadecimal digits.
-        self.call_id = call_id.hex()
+        self._call_id = call_id.hex()
         #: The node that runs it, once that is known: it was named, or the call runs for a while.
         self.node_id = ""
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "running" if self.running() else "pending"
         return f"<RemoteJob {self.function} {self.call_id[:8]} {state}>"
+
+    @property
+    def call_id(self) -> str:
+        """The call's id, the same everywhere, as hexadecimal digits; each attempt has its own."""
+        if self.outstanding is not None and self.outstanding.attempts > 1:
+            self._call_id = self.outstanding.call_id.hex()
+        return self._call_id
 
     @property
     def sink(self) -> Waiting:
@@ -200,12 +206,9 @@ class RemoteJob(Future[T], Generic[T]):
             _, error = self._outcome()
             return "it is over, and has a value" if error is None else f"it is over: {error}"
         if not self._line.is_open:
-            return (
-                "the gateway is out of reach at the moment; the call is sent again when it is back"
-            )
+            return "the gateway is out of reach now; the call is sent again when it is back"
         call_id = new_call_id()
-        asked = RemoteJob[str](self._line, EXPLAIN, call_id, "msgpack")
-        body = pack(None)
+        asked, body = RemoteJob[str](self._line, EXPLAIN, call_id, "msgpack"), pack(None)
         submit = Submit(0, call_id, "", EXPLAIN, Payload(), self.call_id, timeout=timeout)
         self._line.submit(asked, submit, (body,), len(body))
         return asked.result() or (
@@ -283,8 +286,6 @@ class RemoteJob(Future[T], Generic[T]):
     def started(self, node: str) -> None:
         """Note that the call runs on ``node``; the call core says so."""
         self.node_id = node
-        if self.outstanding is not None:
-            self.call_id = self.outstanding.call_id.hex()  # each attempt has an id of its own
         if not self.done() and not self.running():
             self.set_running_or_notify_cancel()
 
@@ -303,6 +304,7 @@ class RemoteJob(Future[T], Generic[T]):
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         """Take the outcome; the call core hands it over."""
+        self._call_id = self.call_id  # that of the last attempt
         self.outstanding = None
         self._events.put(END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()

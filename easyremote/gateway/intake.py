@@ -171,7 +171,8 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        return self._nodes.refusal(call.target, now) or self._nodes.never(call, now)
+        error = self._nodes.refusal(call.target, now)
+        return error if error or call.needs is None else self._nodes.never(call, call.needs, now)
 
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:

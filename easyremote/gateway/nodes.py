@@ -12,6 +12,7 @@ from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.scheduling.holdings import never
 from easyremote.gateway.scheduling.lending import refused, refuses, why_closed
 from easyremote.gateway.scheduling.rota import Rota
+from easyremote.options.requirements import Requirements
 from easyremote.options.spelling import did_you_mean
 from easyremote.options.strategies import ONE_NODE
 from easyremote.protocol.builtins import is_builtin
@@ -196,7 +197,7 @@ class Nodes:
             assert {name: count for name, count in node.active.items() if count} == active
             in_slots = [call for call in held if not call.is_code]
             assert node.busy == len(in_slots)
-            assert abs(node.owed - sum(call.charged for call in in_slots)) < 1e-6
+            assert abs(node.owed - sum(call.expected for call in in_slots)) < 1e-6
             assert node.arriving <= set(node.calls.values())
             holding = {call.number for call in [*held, *node.arriving] if node.needs_of(call)}
             assert set(node.held.calls) == holding, node.node_id
@@ -264,15 +265,13 @@ class Nodes:
             return refused(node)
         return self.no_such_function(function, node, access)
 
-    def never(self, call: GatewayCall, now: float) -> NotFound | None:
+    def never(self, call: GatewayCall, needs: Requirements, now: float) -> NotFound | None:
         """Why no node can ever give what a call needs; None where one can, or may."""
-        if call.needs is None:
-            return None
         node_id, function, access = call.target
         named = self._nodes.get(node_id)
         nodes = [named] if named is not None else self
         able = (node for node in nodes if node.may_take(function, access, now))
-        return never(call.needs, ((node.node_id, node.said) for node in able if node.functions))
+        return never(needs, ((node.node_id, node.said) for node in able if node.functions))
 
     def _not_here(self, target: Target, now: float) -> EasyRemoteError | None:
         """The answer about a node, or a function of any node, that is not here; None to wait."""

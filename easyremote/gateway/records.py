@@ -43,6 +43,10 @@ STALLED_AFTER = 60.0
 KEPT = 24 * 3600.0
 
 
+#: To look a member of an Enum up takes time, and this one is on the way of every call.
+_LINK = Access.LINK
+
+
 @dataclass(slots=True, eq=False)
 class ClientLink:
     """One client's connection."""
@@ -162,7 +166,7 @@ class Node:
             return False
         if self.closed and starts_work(function):
             return False
-        if access is not Access.LINK and not access.allows(offered):
+        if access is not _LINK and not access.allows(offered):
             return False
         # A call whose arguments are still to come needs a place among those that are arriving.
         arriving = self.arriving if call.arguments is not None else ()
@@ -176,8 +180,9 @@ class Node:
                 return False
         if call.is_code:  # code has processes of its own
             return True
-        coming = sum(not each.is_code for each in arriving) if arriving else 0
-        taken = self.busy + coming
+        taken = self.busy
+        if arriving:
+            taken += sum(not each.is_code for each in arriving)
         if taken < self.slots:
             return True
         # Quick calls are sent ahead of free slots.
@@ -191,8 +196,9 @@ class Node:
 
     def _is_free(self, call: GatewayCall, needs: Requirements) -> bool:
         """Whether what a call needs is free, and not kept for another one."""
-        kept = self.kept_for
-        if kept is not None and kept is not call and kept.want is not None:
+        if self.kept_for is not None and self.kept_for.want is None:
+            self.kept_for = None  # it waits no more
+        if self.kept_for not in (None, call):
             return False
         return self.held.short_of(needs, self.said, self.resources) is None
 
@@ -212,15 +218,17 @@ class Node:
         self.active[function] = self.active.get(function, 0) + 1
         if not call.is_code:
             self.busy += 1
-            self.owed += call.charged
+            self.owed += call.expected
 
     def release(self, call: GatewayCall) -> None:
         """The call gives back what it took."""
         function = call.target[1]
         self.active[function] -= 1
+        if self.held.calls:
+            self.held.release(call)
         if not call.is_code:
             self.busy -= 1
-            self.owed = self.owed - call.charged if self.busy else 0.0
+            self.owed = self.owed - call.expected if self.busy else 0.0
 
     def began(self) -> None:
         """The node began a call: it does not hand back all of them."""
@@ -248,7 +256,9 @@ class GatewayCall:
     #: When its client first sent it, on our clock, or a little before.
     sent: float = 0.0
     began: float = 0.0
-    #: The run-seconds that its key was charged when it was dispatched.
+    #: The run-seconds that were expected of it when it was dispatched, and how many of them its key
+    #: was charged then: none where nothing waited.
+    expected: float = 0.0
     charged: float = 0.0
     #: When it was sent to a free slot; 0 if it was sent ahead of one.
     placed: float = 0.0
@@ -285,10 +295,7 @@ class GatewayCall:
     #: Which calls it waits with; None where it does not wait.
     want: Wanted | None = None
     #: Whether it is a call of a builtin: it takes no slot.
-    is_code: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.is_code = is_builtin(self.target[1])
+    is_code: bool = False
 
     def belongs_to(self, owner: str, target: Target) -> None:
         """The client of a call that a node spoke of first has come: now it is known whose it is."""
@@ -368,14 +375,13 @@ class GatewayCall:
         """Give its slot, or its place among the arriving, back; False where it had neither."""
         node = self.node
         assert node is not None, "only a call on a node has a slot"
-        if node.held.calls:
-            node.held.release(self)
         if self.occupies:
             self.occupies = False
             node.release(self)
             return True
         if self in node.arriving:
             node.arriving.remove(self)
+            node.held.release(self)
             self.arguments_by = 0.0
             return True
         return False

@@ -21,6 +21,7 @@ from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.logs import about
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.held import TOMBSTONES
@@ -70,7 +71,8 @@ class CallTable:
     ) -> GatewayCall:
         """Make a call with an id that is not in the table."""
         self._last += 1
-        call = GatewayCall(self._last, call_id, owner, target, state, created=now)
+        is_code = is_builtin(target[1])
+        call = GatewayCall(self._last, call_id, owner, target, state, created=now, is_code=is_code)
         self.by_id[call_id] = call
         return call
 

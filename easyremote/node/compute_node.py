@@ -92,11 +92,11 @@ class ComputeNode(Registrar):
         **seed: Unpack[SeedNodeOptions],
     ) -> None:
         super().__init__()
-        said = in_todays_words("ComputeNode", seed)
+        today = {"gateway": gateway or vps_address, "labels": labels}
+        given = {name: value for name, value in today.items() if value}
+        said = in_todays_words("ComputeNode", {**given, **seed})
         check_words(said, _OPTIONS, "ComputeNode() has no option")
-        labels = said.get("labels") or labels
-        gateway = said.get("gateway") or gateway
-        self.settings = find_settings(gateway or vps_address, api_key, kind="node")
+        self.settings = find_settings(said.get("gateway"), api_key, kind="node")
         self.settings.key("node")
         self.node_id = node_id or platform.node() or "node"
         check_seconds(session_idle, "session_idle")
@@ -104,7 +104,7 @@ class ComputeNode(Registrar):
         self._policy = NodePolicy(
             slots=max_workers or cores + 4,
             processes=cores,
-            labels=_checked(labels),
+            labels=_checked(said.get("labels", ())),
             session_idle=session_idle,
             allow_code=allow_code,
             allow_install=allow_install,

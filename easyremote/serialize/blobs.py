@@ -64,10 +64,9 @@ class Packed:
     @cached_property
     def _hashes(self) -> list[bytes]:
         """The hash of each piece that is worth asking for, empty for the others."""
-        least = [BLOB_MIN, *[self.least] * (len(self.pieces) - 1)]
         return [
-            hash_of(piece) if piece.nbytes >= size else b""
-            for piece, size in zip(self.pieces, least, strict=True)
+            hash_of(piece) if piece.nbytes >= (self.least if number else BLOB_MIN) else b""
+            for number, piece in enumerate(self.pieces)
         ]
 
     @property

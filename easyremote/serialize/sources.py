@@ -294,15 +294,16 @@ def _renamed(code: CodeType, filename: str) -> CodeType:
 
 def _compiled(made_from: Recipe) -> CodeType:
     """Compile a function's text within the scopes it needs; nothing of it is executed."""
-    tree, innermost = _scopes(made_from)
-    innermost[-1] = _bare(made_from)
-    compiled = compile(
-        ast.fix_missing_locations(tree),
-        made_from.filename,
-        "exec",
-        flags=made_from.flags,
-        dont_inherit=True,
-    )
+    with _parsing:
+        tree, innermost = _scopes(made_from)
+        innermost[-1] = _bare(made_from)
+        compiled = compile(
+            ast.fix_missing_locations(tree),
+            made_from.filename,
+            "exec",
+            flags=made_from.flags,
+            dont_inherit=True,
+        )
     # Each scope holds one code object: module, factory, class (if any), function.
     for _ in range(3 if made_from.owner else 2):
         compiled = next(each for each in compiled.co_consts if isinstance(each, CodeType))

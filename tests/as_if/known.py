@@ -62,11 +62,12 @@ DIFFERENCES: dict[str, Difference] = {
         is_said=False,
     ),
     "modules": Difference(
-        what="What a cell sets inside a module (options of pandas, the level of a logger, "
-        "something in `builtins`, the state of a module of your own) holds on its own side only.",
+        what="What a cell sets inside a module (options of pandas, matplotlib's `rcParams` and "
+        "`plt.ioff()`, the level of a logger, something in `builtins`, the state of a module of "
+        "your own) holds on its own side only.",
         why="Modules travel as imports: each side has its own.",
         instead="Set it on both sides, or in the cell that needs it.",
-        pattern=r"<Logger \w+ \(|'n': 0|101 102|\d rows x|my_global|\.uuid",
+        pattern=r"<Logger \w+ \(|'n': 0|101 102|\d rows x|my_global|\.uuid|<Figure size 640x480",
         is_said=False,
     ),
     "copies": Difference(
@@ -111,7 +112,7 @@ DIFFERENCES: dict[str, Difference] = {
         "this notebook's history and kernel.",
         why="A remote cell runs in a real IPython there.",
         instead="Ask `get_ipython()` in a cell here.",
-        pattern=r"NodeShell",
+        pattern=r"NodeShell|^Out\[\d+\]: .*ExecutionResult|^ip: ",
         is_said=False,
     ),
 }

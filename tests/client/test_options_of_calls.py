@@ -16,7 +16,7 @@ import pytest
 
 from easyremote import ComputeNode, RetryPolicy, remote
 from easyremote.client.client import Client
-from easyremote.errors import CallTimeout, NotFound, RemoteError, WorkerCrashed
+from easyremote.errors import CallTimeout, NotFound, RemoteError, UsageError, WorkerCrashed
 from tests.node.test_resources import FakeNvml
 from tests.processes import LIMIT, Gateway, end, wait_until
 
@@ -31,6 +31,22 @@ def made(gateway: Gateway, node_id: str, **options: Any) -> ComputeNode:
 def asking(gateway: Gateway) -> Iterator[Client]:
     with gateway.client() as client:
         yield client
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"vps_address": "a:1"}, "ComputeNode: two options mean gateway"),
+        ({"labels": ["a"], "node_capabilities": ["b"]}, "two options mean labels"),
+        ({"lables": ["a"]}, r"ComputeNode\(\) has no option 'lables'. Did you mean 'labels'"),
+        ({"node_capabilities": ["two words"]}, "'two words' can't be a label"),
+    ],
+)
+def test_wrong_options_of_a_node_are_refused(
+    gateway: Gateway, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(UsageError, match=text):
+        made(gateway, "never", **options)
 
 
 GPU = {"gpu": True}
@@ -184,10 +200,12 @@ def test_a_call_of_a_node_that_died_is_tried_again_with_its_large_arguments(
 
     first = start()
     job = asking.on("fragile").submit("fragile", str(tmp_path), data)
+    first_id = job.call_id
     assert first.wait(LIMIT) == 9
     second = start()
     try:
         assert job.result(LIMIT) == len(data)
+        assert job.call_id != first_id, "each attempt has an id of its own"
         assert len(list(tmp_path.iterdir())) == 2
         crashes = asking.on("fragile").ship(os._exit, (7,), {})
         with pytest.raises(WorkerCrashed):

@@ -13,6 +13,7 @@ import pytest
 
 from easyremote.client.client import Client
 from easyremote.client.files.sending import FilePeer
+from easyremote.client.job import RemoteJob
 from easyremote.client.outcome import accepted_encodings
 from easyremote.client.session import Session, ask_for_sessions, replay
 from easyremote.client.shipping import send_blob
@@ -62,6 +63,12 @@ def client(lies: Lies) -> Iterator[Client]:
         yield made
 
 
+def unanswered(client: Client) -> RemoteJob[object]:
+    """A job that is not over: this gateway ends at once all that it is sent."""
+    client.connect()
+    return RemoteJob(client._connection.line(), "f", b"i" * 16, "pickle5")
+
+
 QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$nodes": lambda client: client.list_nodes(),
     "$nodes for functions": lambda client: client.list_functions(),
@@ -85,6 +92,7 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$input": lambda client: replay(client, "n", "ab").answer(1, "text").result(LIMIT),
     "$send": lambda client: FilePeer(client, "n", "").send(AskForFiles(())).result(LIMIT),
     "$files": lambda client: FilePeer(client, "n", "s").fetch(ListFiles()).result(LIMIT),
+    "$explain": lambda client: unanswered(client).explain(),
     "$unknown": lambda client: client.call("$unknown").result(LIMIT),
     "in plain values": lambda client: client.call_plain("add", {"a": 1}).result(LIMIT),
 }

@@ -96,28 +96,39 @@ def test_where_no_node_runs_code_the_gateway_says_so(started: Started) -> None:
 def test_two_threads_that_need_one_array_at_a_node_send_it_one_after_the_other(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside, most, both = [0], [0], threading.Barrier(2)
+    first_is_there, first_may_end = threading.Event(), threading.Event()
+    order: list[str] = []
 
     def bring(*_: object) -> set[bytes]:
-        inside[0] += 1
-        most[0] = max(most[0], inside[0])
-        for _ in range(1000):  # a chance for the other thread
-            threading.Event().wait(0)
-        inside[0] -= 1
+        name = threading.current_thread().name
+        order.append(f"{name} begins")
+        if name == "first":
+            first_is_there.set()
+            assert first_may_end.wait(LIMIT)
+        order.append(f"{name} ends")
         return set()
 
-    def call() -> None:
-        both.wait(LIMIT)
-        started.call([LARGE])
+    def other_node() -> None:  # it is another node's: it waits for nobody
+        started.call([SMALL])
+        first_may_end.set()
 
     monkeypatch.setattr(shipping, "bring_blobs", bring)
-    threads = [threading.Thread(target=call) for _ in range(2)]
-    for thread in threads:
+    threads = [
+        threading.Thread(target=started.call, args=([LARGE],), name="first"),
+        threading.Thread(target=started.call, args=([LARGE],), name="second"),
+        threading.Thread(target=other_node, name="third"),
+    ]
+    threads[0].start()
+    assert first_is_there.wait(LIMIT)
+    for thread in threads[1:]:
         thread.start()
     for thread in threads:
         thread.join(LIMIT)
-    assert len(started.jobs) == 2
-    assert most == [1]
+    assert [each for each in order if "third" not in each] == [
+        *("first begins", "first ends"),
+        *("second begins", "second ends"),
+    ]
+    assert order.index("third ends") < order.index("first ends")
 
 
 def test_a_call_that_asks_for_a_large_array_asks_for_smaller_ones_too() -> None:

@@ -9,7 +9,7 @@ import pytest
 from easyremote.gateway.callers import Access
 from easyremote.gateway.permissions import CODE, FUNCTIONS, PUBLIC, Action, may, principal_of
 from easyremote.gateway.records import GatewayCall
-from easyremote.protocol.builtins import BUILTINS
+from easyremote.protocol.builtins import BUILTINS, is_builtin
 from easyremote.protocol.messages import Dispatch
 from tests.gateway.desk import Desk
 
@@ -22,7 +22,8 @@ def desk() -> Desk:
 
 
 def call_of(owner: str, function: str = "f") -> GatewayCall:
-    return GatewayCall(1, bytes(16), owner, ("", function, Access.LINK))
+    target = "", function, Access.LINK
+    return GatewayCall(1, bytes(16), owner, target, is_code=is_builtin(function))
 
 
 @pytest.mark.parametrize("action", [Action.SEE, Action.STOP, Action.CLAIM])

@@ -43,7 +43,7 @@ JOBS = [
     JobRow("a1", "train", "gpu-node", "running", 200.0),
     JobRow("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
     JobRow("a3", "embed", "gpu-node", "queued", 12.0, place=1),
-    JobRow("a4", "embed", "gpu-node", "queued", 9.0, place=2),
+    JobRow("a4", "embed", "gpu-node", "queued", 9.0, place=2, why="2nd of 2 for gpu-node"),
     JobRow("a5", MARKUP, LONG, "running", 9.0),
 ]
 ENDED = [
@@ -107,6 +107,7 @@ def test_axe_finds_nothing_to_complain_about(
     page.keyboard.press("ArrowRight")
     expect(panel.get_by_text("Functions: train, embed")).to_be_visible()
     expect(panel.get_by_text("place 2 in the queue")).to_be_visible()
+    expect(panel.get_by_text("2nd of 2 for gpu-node")).to_be_visible()
     for theme in themes:
         page.mouse.move(700, 300)
         picture(page, f"calm-{theme}")

@@ -10,7 +10,7 @@ import pytest
 
 from easyremote.errors import CannotShip
 from easyremote.serialize import blobs
-from easyremote.serialize.blobs import Wire, hash_of, pack, unpack
+from easyremote.serialize.blobs import Packed, Wire, hash_of, pack, unpack
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, dump, load
 
@@ -48,6 +48,12 @@ def test_what_the_other_side_has_is_left_out() -> None:
 
     assert (unpack(travelled(wire), blob)["a"] == array).all()
     assert asked == [(hash_, None)]
+
+
+def test_nothing_is_packed_too() -> None:
+    nothing = Packed([])
+    assert (nothing.size, nothing.wire(), nothing.blobs) == (0, [], {})
+    assert nothing.digest == Packed([]).digest
 
 
 def test_a_large_pickle_is_a_blob_itself() -> None:

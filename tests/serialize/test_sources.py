@@ -51,16 +51,18 @@ def test_a_function_whose_file_changed_is_refused(tmp_path: Path) -> None:
         dump(f, python=OTHER)
 
 
-def test_files_are_parsed_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse, was_alone = ast.parse, []
+def test_source_is_parsed_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, was_alone = ast.parse, set[bool]()
 
-    def noting(text: str) -> ast.Module:
-        was_alone.append(sources._parsing.locked())
-        return parse(text)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        was_alone.add(sources._parsing.locked())
+        return parse(*args, **kwargs)
 
+    sources._functions_in.cache_clear()
+    sources._made.clear()
     monkeypatch.setattr(ast, "parse", noting)
-    sources._functions_in("x = 1  # a text that nobody has parsed")
-    assert was_alone == [True]
+    assert shipped(fails, OTHER)
+    assert was_alone == {True}
     assert not sources._parsing.locked()
 
 

@@ -130,6 +130,15 @@ def test_a_function_can_be_registered_while_it_runs(gateway: FakeGateway) -> Non
         assert client.execute("sub", 3, 1) == 2
 
 
+def test_no_machine_is_needed_that_has_what_a_function_needs(gateway: FakeGateway) -> None:
+    @gateway.register(resource_requirements={"gpu": 8, "memory": "8TB"}, timeout=LIMIT)
+    def train(x: int) -> int:
+        return x + 1
+
+    with gateway as client:
+        assert client.on(timeout=LIMIT).execute("train", 1) == 2
+
+
 def test_after_the_block_all_is_as_before(gateway: FakeGateway) -> None:
     with fake_gateway() as outer:
         with gateway as client:

@@ -59,7 +59,8 @@ class FairShare:
 
     def age(self, now: float) -> None:
         """Let what the keys used beyond the present time count less, the older it is."""
-        passed = now - self._aged
+        passed = now - (self._aged or now)
+        self._aged = self._aged or now
         if passed < AGED_EVERY:
             return
         self._aged = now

@@ -7,13 +7,13 @@ sentences of what it finds. ``tests/gateway/scheduling/test_outlook.py`` proves 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from easyremote.gateway.records import GatewayCall, Node
-from easyremote.gateway.scheduling.scheduler import FEW, Scheduler
+from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.gateway.scheduling.waiting import Line
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 
@@ -81,11 +81,15 @@ class _Queue:
     def _in_order(self) -> Iterator[GatewayCall]:
         """Yield the calls in the order in which they will probably be taken."""
         share = self._nodes[0].share if self._nodes else None
+        later: defaultdict[str, float] = defaultdict(float)
+        for call in self._running(self._nodes[0]) if self._nodes else ():
+            if not call.charged:  # its key is charged at its end
+                later[call.owner] += call.expected
         starts: dict[str, float] = {}
         heap: list[tuple[float, int, GatewayCall, Iterator[GatewayCall]]] = []
         for node_id in {self._node_id, "" if self._nodes else self._node_id}:
             for key, line in self._queues.waiting.lines(node_id, code=self._is_code).items():
-                starts[key] = share.start(key) if share is not None else 0.0
+                starts[key] = later[key] + (share.start(key) if share is not None else 0.0)
                 calls = self._taken(line)
                 for first in islice(calls, 1):
                     heapq.heappush(heap, (starts[key], first.number, first, calls))
@@ -139,7 +143,7 @@ class _Queue:
 
 def _takers(queues: Scheduler, call: GatewayCall) -> list[Node]:
     """Some nodes that may take a call; the first one has the least to do."""
-    takers = list(islice(queues.takers(call), FEW))
+    takers = list(queues.takers(call))
     willing = [node for node in takers if node not in queues.declined and not node.closed] or takers
     return sorted(willing, key=lambda node: node.owed / max(node.slots, 1))
 

@@ -16,7 +16,7 @@ from easyremote.gateway.balancing import Balancer
 from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
-from easyremote.gateway.scheduling.estimates import SMOOTHING, Estimates
+from easyremote.gateway.scheduling.estimates import Estimates, smoothed
 from easyremote.gateway.scheduling.lending import refuses
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
@@ -34,6 +34,9 @@ TRIES = 16
 UNTRIED = 0.9
 #: No call waits for a quicker node where it would run for less than so many seconds.
 WORTH_WAITING = 0.1
+#: Times below so many seconds make no difference to what is decided. They are not followed: most
+#: calls are that quick, and this is on the way of every call.
+NOTICED = 0.001
 #: After so many seconds a call that needs much of a machine is not passed by smaller ones any more.
 PATIENCE = 30.0
 
@@ -135,6 +138,8 @@ class Scheduler:
         usual = self.estimates.of(function)
         if seconds < WORTH_WAITING or seconds <= 2 * usual or now - call.created >= seconds:
             return False
+        if call.balancing or function in self._nodes.strategies:
+            return False  # somebody has decided how its nodes are chosen
         rota = self._nodes.rota(function, access)
         others = rota.slots - node.slots if rota is not None else 0
         if others <= 0:
@@ -200,9 +205,7 @@ class Scheduler:
     @staticmethod
     def _keep(node: Node, call: GatewayCall) -> None:
         """Keep what a node has for a call that needs more of it than is free now."""
-        kept, needs = node.kept_for, node.needs_of(call)
-        is_kept = kept is not None and kept.want is not None
-        if needs is not None and node.held.calls and not is_kept:
+        if node.kept_for is None and node.held.calls and node.needs_of(call) is not None:
             node.kept_for = call
 
     def _lines(self, node: Node) -> list[tuple[str, Line]]:
@@ -218,12 +221,13 @@ class Scheduler:
         return self._nodes.get(node_id)
 
     def takers(self, call: GatewayCall) -> Iterator[Node]:
-        """Yield the nodes online that may take a call, now or later."""
+        """Yield nodes online that may take a call, now or later; of very many nodes some."""
         node_id, function, access = call.target
         named = self._nodes.get(node_id)
-        offering = self._nodes.offering(function, access) if named is None else [named]
-        for node in offering:
-            if node.online and node.offers(function, access) and not refuses(node, function):
+        found = self._nodes.offering(function, access)[:FEW] if not node_id else [named]
+        for node in found:
+            is_there = node is not None and node.online and node.offers(function, access)
+            if node is not None and is_there and not refuses(node, function):
                 yield node
 
     def targets(self) -> list[Target]:
@@ -233,7 +237,11 @@ class Scheduler:
     # -- calls on nodes ----------------------------------------------------------------------------
 
     def dispatched(self, call: GatewayCall, node: Node, now: float) -> None:
-        """A call goes to a node: its key is charged what the call will probably take."""
+        """A call goes to a node: its key is charged what the call will probably take.
+
+        What runs while nobody waits costs nothing. If somebody waits at its end, it is charged
+        then.
+        """
         function = call.target[1]
         needs = call.needs or node.functions[function].requirements
         if needs is not None:
@@ -243,30 +251,31 @@ class Scheduler:
         seconds = node.runs.get(function)
         if seconds is None:
             seconds = self.estimates.of(function)
-        call.charged = seconds
+        call.expected = seconds
         if node.busy < node.slots:
             call.placed = now
-        node.share.charge(call.owner, seconds)
+        if self.waiting.counts:
+            call.charged = seconds
+            node.share.charge(call.owner, seconds)
 
     def finished(self, call: GatewayCall, node: Node, seconds: float, now: float) -> None:
         """A call ran for so long: its key is charged that, and others are expected to run so."""
         if call.is_code and call.needs is None:
             return
-        node.share.correct(call.owner, seconds - call.charged)
+        if call.charged:
+            node.share.correct(call.owner, seconds - call.charged)
+        elif self.waiting.counts:
+            node.share.charge(call.owner, seconds)
         if call.placed:
-            lag, before = now - call.placed - seconds, node.lag
-            # Not `smoothed`: this is on the way of every call.
-            node.lag = lag if before is None else before + SMOOTHING * (lag - before)
+            late, before = now - call.placed - seconds, node.lag
+            if before is None or late > NOTICED or before > NOTICED:
+                node.lag = smoothed(before, late)
         if not call.code:
             function, runs = call.target[1], node.runs
             before = runs.get(function)
-            runs[function] = seconds if before is None else before + SMOOTHING * (seconds - before)
-            usual = self.estimates.seconds
-            before = usual.get(function)
-            if before is None:
+            if before is None or seconds > NOTICED or before > NOTICED:
+                runs[function] = smoothed(before, seconds)
                 self.estimates.ran(function, seconds)
-            else:
-                usual[function] = before + SMOOTHING * (seconds - before)
 
     def came_back(self, call: GatewayCall, node: Node) -> None:
         """A call did not start on its node: its key is charged nothing."""

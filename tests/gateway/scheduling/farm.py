@@ -11,6 +11,7 @@ from easyremote.gateway.callers import Access
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.scheduler import Scheduler
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Function, Hello, Register
@@ -81,7 +82,9 @@ class Farm:
         self._last += 1
         target = node, function, access
         call = GatewayCall(
-            self._last, self._last.to_bytes(16, "big"), key, target, created=self.now
+            *(self._last, self._last.to_bytes(16, "big"), key, target),
+            created=self.now,
+            is_code=is_builtin(function),
         )
         self._seconds[call] = seconds
         place = self.scheduler.place(call, self.now)

@@ -125,6 +125,7 @@ def test_after_a_restart_it_is_told_what_the_gateway_waits_for(desk: Desk) -> No
     client = desk.client()
     client.submit(age=5.0)
     assert why(desk) == "the gateway was restarted, and waits for the node that may run it"
+    desk.node("other")
     client.submit()
     assert why(desk) == "n is not there yet: the gateway has just been started"
 

@@ -41,8 +41,10 @@ def test_a_correction_never_puts_a_key_before_the_present() -> None:
 
 def test_what_was_used_beyond_the_others_counts_half_after_an_hour() -> None:
     share = FairShare()
-    share.age(1000.0)
-    share.charge("ann", 600.0)
+    share.charge("ann", 500.0)
+    share.age(1000.0)  # the first look at it: nothing is old yet
+    assert share.start("ann") == 500.0
+    share.correct("ann", 100.0)
     share.age(1000.0 + AGED_EVERY - 1.0)
     assert share.start("ann") == 600.0
     share.age(1000.0 + HALF_LIFE)

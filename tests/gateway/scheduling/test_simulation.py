@@ -140,6 +140,18 @@ def test_a_call_is_left_to_quicker_nodes_for_so_long_as_it_would_run_on_the_slow
     assert [node for node, _ in farm.ran] == ["quick", "slow"]
 
 
+def test_a_call_is_not_left_to_others_where_somebody_has_chosen_a_strategy() -> None:
+    farm = Farm()
+    quick, slow = farm.node("quick", "f"), farm.node("slow", "f")
+    quick.runs["f"] = 1.0
+    slow.runs["f"] = 50.0
+    farm.scheduler.estimates.ran("f", 1.0)
+    farm.nodes.strategies["f"] = "round_robin"
+    for _ in range(2):
+        farm.call(seconds=1000.0)
+    assert {node for node, _ in farm.ran} == {"quick", "slow"}
+
+
 def test_a_node_that_has_fewer_slots_than_it_says_gets_calls_after_those_that_have_them() -> None:
     farm = Farm()
     farm.node("liar", "f", slots=100, machine=Machine(slots=1))

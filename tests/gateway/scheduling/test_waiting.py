@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from easyremote.gateway.callers import Access
 from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.waiting import Waiting, wanted
+from easyremote.protocol.builtins import is_builtin
 
 
 def call(number: int, owner: str = "ann", function: str = "f", node: str = "") -> GatewayCall:
-    return GatewayCall(number, number.to_bytes(16, "big"), owner, (node, function, Access.LINK))
+    target = node, function, Access.LINK
+    is_code = is_builtin(function)
+    return GatewayCall(number, number.to_bytes(16, "big"), owner, target, is_code=is_code)
 
 
 def test_builtins_wait_apart_because_they_take_no_slot() -> None:
