@@ -16,7 +16,7 @@ LOOK = 0.5
 @click.command()
 @click.argument("node_id", metavar="NODE")
 def pause(node_id: str) -> None:
-    """Let nothing new start on a node of yours, until `easyremote resume`.
+    """Let nothing new start on a node of yours; calls wait.
 
     What runs there goes on. Calls wait, and people see why. A node is yours if its key has the
     same name as your client key, or if you started the gateway, on that machine. The gateway
@@ -36,7 +36,7 @@ def pause(node_id: str) -> None:
 @click.command()
 @click.argument("node_id", metavar="NODE")
 def drain(node_id: str) -> None:
-    """Take a node of yours out of use; returns when nothing runs there any more.
+    """Take a node of yours out of use; wait until nothing runs there.
 
     Nothing new starts. Calls for any node go to others; calls that name this node are refused.
     `easyremote resume` takes it back. See `easyremote pause` for whose a node is.
