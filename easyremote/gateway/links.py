@@ -51,7 +51,8 @@ from easyremote.protocol.messages import (
     Refused,
     Welcome,
 )
-from easyremote.transport.connection import Connection, WebSocketChannel
+from easyremote.transport.connection import Connection
+from easyremote.transport.websocket import WebSocketChannel
 
 _log = logging.getLogger("easyremote.gateway")
 

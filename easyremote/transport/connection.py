@@ -3,22 +3,18 @@
 The reader hands what comes to the link's owner and awaits nothing else. Only the writer sends;
 everything that was queued in one turn of the event loop leaves together. A peer that does not read
 is cut off: when too many messages wait for it, or when one send takes too long. A `Channel` carries
-the bytes: a WebSocket here, a pipe in ``pipe.py``.
+the bytes: a WebSocket (``websocket.py``) or a pipe (``pipe.py``).
 ``tests/transport/test_connection.py`` proves it over real sockets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-import aiohttp
-from aiohttp import web
-
-from easyremote.errors import EasyRemoteError, ProtocolError
+from easyremote.errors import EasyRemoteError
 from easyremote.protocol.link import DEAD_AFTER, MAX_BACKLOG, Link, LinkState
 from easyremote.protocol.messages import Message
 
@@ -26,12 +22,10 @@ from easyremote.protocol.messages import Message
 CLOSE_TIMEOUT = 2.0
 #: A peer that does not take one send (64 KiB) within so many seconds does not read.
 STALL_LIMIT = DEAD_AFTER
-#: The kernel keeps at most this much unsent, so that control messages overtake bulk data.
-UNSENT_LIMIT = 256 * 1024
 
 
 class Channel(Protocol):
-    """What carries bytes."""
+    """What carries bytes; its methods raise an OSError where the connection broke."""
 
     #: Why the peer closed the channel, as far as it said.
     reason: str
@@ -44,45 +38,6 @@ class Channel(Protocol):
 
     async def close(self, reason: str) -> None:
         """Close, and tell the peer why."""
-
-
-class WebSocketChannel:
-    """A WebSocket of aiohttp, the server's or the client's."""
-
-    def __init__(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
-        self._ws = ws
-        self.reason = ""
-        sock: socket.socket | None = ws.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            _prepare(sock)
-
-    async def receive(self) -> bytes | None:
-        message = await self._ws.receive()
-        if message.type is aiohttp.WSMsgType.BINARY:
-            data: bytes = message.data
-            return data
-        if message.type is aiohttp.WSMsgType.TEXT:
-            raise ProtocolError("a text message; this protocol is binary")
-        if message.type is aiohttp.WSMsgType.ERROR and isinstance(
-            message.data, aiohttp.WebSocketError
-        ):
-            raise ProtocolError(str(message.data))
-        if message.type is aiohttp.WSMsgType.CLOSE:
-            self.reason = str(message.extra or "")
-        return None
-
-    async def send(self, data: bytes) -> None:
-        await self._ws.send_bytes(data)
-
-    async def close(self, reason: str) -> None:
-        # 123 bytes are what a WebSocket close frame has room for.
-        await self._ws.close(message=reason.encode()[:120])
-
-
-def _prepare(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LIMIT)
 
 
 class Connection:
@@ -134,7 +89,7 @@ class Connection:
         tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
         try:
             await self._read()
-        except (ConnectionError, aiohttp.ClientError) as error:
+        except ConnectionError as error:
             self.reason = self.reason or str(error)
         except EasyRemoteError as error:
             self.reason = error.message
@@ -192,7 +147,7 @@ class Connection:
                     self._sending = self._sends
                     await self._channel.send(data)
                     self._sending = 0
-        except (OSError, aiohttp.ClientError) as error:
+        except OSError as error:
             # The reader sees the same end of the connection, and tells.
             self.reason = self.reason or str(error)
 
@@ -222,5 +177,5 @@ async def _bounded(step: Coroutine[Any, Any, None]) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await step
-    except (TimeoutError, OSError, aiohttp.ClientError):
+    except (TimeoutError, OSError):
         pass  # it is as closed as it can be: the peer does not read the last messages

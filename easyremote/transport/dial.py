@@ -43,7 +43,8 @@ from easyremote.protocol.messages import (
     Refused,
     Welcome,
 )
-from easyremote.transport.connection import Connection, WebSocketChannel
+from easyremote.transport.connection import Connection
+from easyremote.transport.websocket import WebSocketChannel
 
 #: The socket has to be there, and WELCOME to have come, within this many seconds.
 CONNECT_TIMEOUT = 10.0

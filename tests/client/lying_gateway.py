@@ -20,7 +20,8 @@ from easyremote.protocol.messages import (
     Submit,
     Welcome,
 )
-from easyremote.transport.connection import Connection, WebSocketChannel
+from easyremote.transport.connection import Connection
+from easyremote.transport.websocket import WebSocketChannel
 from tests.processes import LIMIT
 
 #: What is said to a SUBMIT; the link is there for large payloads.

@@ -21,8 +21,9 @@ from easyremote.protocol.link import Link, LinkState
 from easyremote.protocol.messages import GoingAway, Message, Payload, Pong, Seen, Submit, encode
 from easyremote.protocol.streams import Buffer
 from easyremote.transport import connection as connection_module
-from easyremote.transport.connection import Connection, WebSocketChannel
+from easyremote.transport.connection import Connection
 from easyremote.transport.pipe import PipeChannel
+from easyremote.transport.websocket import WebSocketChannel
 from tests.processes import LIMIT
 
 pytestmark = pytest.mark.asyncio

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import msgspec
@@ -90,3 +92,10 @@ def test_a_question_is_answered(thread: Thread) -> None:
     assert thread.say(OUTPUT, msgspec.msgpack.encode(Replay()), "msgpack") == ("", "")
     thread.link = open_link()
     thread.made._callee.attach(thread.link)
+
+
+def test_a_process_for_code_loads_no_aiohttp() -> None:
+    """It talks over a pipe, and aiohttp is a third of what it would have to load."""
+    look = "import sys, easyremote.node.worker.__main__; print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
