@@ -99,6 +99,15 @@ def test_who_needs_much_is_told_of_the_nodes_that_are_closed_as_well(desk: Desk)
     )
 
 
+def test_what_runs_on_a_closed_node_is_before_nobody_who_waits_for_any_node(desk: Desk) -> None:
+    for node_id, owner in (("a", "lab-1"), ("b", "lab-2")):
+        desk.node(node_id, slots=1)
+        desk.client(owner).submit("f", node_id)
+    desk.calls.lend(next(n for n in desk.nodes if n.node_id == "b"), Lent.PAUSED, desk.now)
+    desk.client("lab-3").submit("f", "")
+    assert why(desk) == "1st of 1 for any node with f() (f() of key lab-1)"
+
+
 def test_memory_is_lent_up_to_a_limit_and_never_more_than_is_free(desk: Desk) -> None:
     node, client = desk.node("n"), desk.client()
     node.say(Register((Function("f"),), 4, memory_total=16 * 10**9))
