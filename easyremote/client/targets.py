@@ -172,14 +172,14 @@ def find_any(nodes: Sequence[NodeInfo], where: Sequence[Condition] = ()) -> str:
         None will do; what each of them lacks.
     """
     able = [node for node in nodes if _runs_cells(node)]
-    able = [node for node in able if not node.closed] or able  # else it waits, and is told why
     lacking = {
         node.node_id: [condition for condition in where if not condition.holds(node)]
         for node in able
     }
     fit = [node for node in able if not lacking[node.node_id]]
     if fit:
-        return min(fit, key=_load).node_id
+        takes_work = [node for node in fit if not node.closed]
+        return min(takes_work or fit, key=_load).node_id  # else it waits, and is told why
     if not able:
         raise UsageError("No node that runs cells is online. Start one: easyremote node")
     why = "; ".join(f"{node_id} lacks {_all(lacks)}" for node_id, lacks in lacking.items())

@@ -82,5 +82,11 @@ def test_rules_in_a_file_count_as_soon_as_it_is_written(
         end(node)
 
 
+def test_a_wrong_rule_is_told_in_one_line(gateway: Gateway) -> None:
+    done = easyremote(gateway.home, "node", "--hours", "7-7")
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert "UsageError: hours are two different times of the day, as '22-7'" in done.err
+
+
 def found(client: Client, node_id: str) -> NodeInfo:
     return next(node for node in client.list_nodes() if node.node_id == node_id)
