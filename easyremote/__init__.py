@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from easyremote.client import joblib as _joblib
+from easyremote import joblib_entry as _joblib_entry
 
 __version__ = "3.0.0.dev0"
 
@@ -106,4 +106,4 @@ def unload_ipython_extension(ipython: Any) -> None:
     import_module("easyremote_jupyter").unload_ipython_extension(ipython)
 
 
-_joblib.register()
+_joblib_entry.register()

@@ -36,7 +36,8 @@ def nodes() -> None:
     for node in known:
         offers = ["cells"] * node.runs_code + list(node.functions)
         load = f"{node.running}/{node.slots}" if node.state == "online" else ""
-        rows.append((node.node_id, node.state, load, node.python, ", ".join(offers) or "nothing"))
+        state = f"{node.state}, closed: {node.closed}" if node.closed else node.state
+        rows.append((node.node_id, state, load, node.python, ", ".join(offers) or "nothing"))
     print_table(("NODE", "STATE", "RUNNING", "PYTHON", "OFFERS"), rows)
 
 

@@ -11,6 +11,7 @@ from easyremote.cli.bench import bench
 from easyremote.cli.doctor import doctor
 from easyremote.cli.gateway import gateway, up
 from easyremote.cli.keys import key
+from easyremote.cli.lending import drain, pause, resume
 from easyremote.cli.look import call, functions, jobs, login, nodes
 from easyremote.cli.node import node
 from easyremote.cli.notebook import demo, lab
@@ -43,23 +44,8 @@ def cli() -> None:
 
 
 for command in (
-    *(
-        up,
-        gateway,
-        node,
-        lab,
-        demo,
-        nodes,
-        functions,
-        jobs,
-        call,
-        key,
-        login,
-        top,
-        usage,
-        doctor,
-        bench,
-    ),
+    *(up, gateway, node, lab, demo, nodes, functions, jobs, call, key, login, doctor, bench),
+    *(pause, drain, resume, top, usage),
 ):
     cli.add_command(command)
 

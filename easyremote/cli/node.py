@@ -31,6 +31,26 @@ from easyremote.errors import EasyRemoteError
     is_flag=True,
     help="Only registered functions run: no cells, no shipped code. Not a sandbox; see above.",
 )
+@click.option("--max-cpu", metavar="SHARE", help="The share of the cores that is lent, as 50%.")
+@click.option("--max-memory", metavar="SIZE", help="How much memory is lent, as 16GB.")
+@click.option(
+    "--only-when-idle",
+    is_flag=True,
+    default=None,
+    help="Nothing new starts while somebody works on this machine.",
+)
+@click.option(
+    "--hours",
+    metavar="FROM-TO",
+    help="Something new starts in these hours of local time only, as 22-7 or 22:30-7:00.",
+)
+@click.option("--on-battery", metavar="yes|no", help="Whether something new starts on battery.")
+@click.option(
+    "--rules",
+    "rules_file",
+    metavar="FILE",
+    help="A TOML file with such rules (hours = '22-7'), which may be edited while the node runs.",
+)
 @with_logging
 def node(
     modules: tuple[str, ...],
@@ -41,6 +61,8 @@ def node(
     session_idle: float,
     no_install: bool,
     no_code: bool,
+    rules_file: str | None,
+    **rules: object,
 ) -> None:
     """Lend this machine until Ctrl-C.
 
@@ -57,11 +79,17 @@ def node(
     here are kept in the user's data folder ($EASYREMOTE_HOME), and go when nobody has used them
     for 30 days.
 
+    You stay the master of the machine: --max-cpu, --max-memory, --only-when-idle, --hours and
+    --on-battery limit what is lent, and so do the same words in the file of --rules. Calls wait
+    while nothing new starts, and people see why; what runs goes on. `easyremote pause` closes the
+    node at once.
+
     \b
     Examples:
       easyremote node --node-id gpu-node
       easyremote node --node-id gpu-node my_functions.py --no-code
       easyremote node --node-id gpu-node --label a100 --session-idle 2
+      easyremote node --node-id desk --hours 22-7 --max-cpu 50% --max-memory 16GB
       easyremote node --gateway https://my-vps:8080 --api-key er_node_...
     """
     from easyremote.node.compute_node import ComputeNode
@@ -76,6 +104,8 @@ def node(
             session_idle=session_idle * 3600,
             allow_code=not no_code,
             allow_install=not no_install,
+            rules=rules,
+            rules_file=rules_file,
         )
         load_modules(modules, served)
         names = ", ".join(function.name for function in served.functions) or "none"

@@ -20,7 +20,7 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
-from easyremote.protocol.builtins import CANCEL, KILL, PING, USAGE, WATCH
+from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
@@ -215,6 +215,52 @@ class Client(RemoteExecutor):
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
         stream = self.ask(WATCH, stream=True)
         return cast(RemoteStream[dict[str, Any]], stream)  # a stream was asked for
+
+    def pause(self, node_id: str) -> NodeInfo:
+        """Let nothing new start on a node of yours; what runs there goes on.
+
+        Calls wait, and are told why. The gateway remembers it until `resume`, also while the node
+        is away, but not over a restart of its own.
+
+        Parameters
+        ----------
+        node_id
+            The node. Its key has the same name as yours, or you are the user who started the
+            gateway, on that machine.
+
+        Returns
+        -------
+        NodeInfo
+            The node as it is now: ``closed`` says why nothing starts, ``running`` what goes on.
+
+        Raises
+        ------
+        NotAuthorized
+            The node is not yours.
+        NotFound
+            There is no such node.
+
+        Examples
+        --------
+        >>> Client().pause("gpu-node").closed   # doctest: +SKIP
+        'its owner has paused it'
+        """
+        return self._lend(PAUSE, node_id)
+
+    def drain(self, node_id: str) -> NodeInfo:
+        """As `pause`; but calls that name the node are refused, those that wait for it too.
+
+        Calls for any node go to others. The node can be stopped when ``running`` is 0.
+        """
+        return self._lend(DRAIN, node_id)
+
+    def resume(self, node_id: str) -> NodeInfo:
+        """Lend a node again that was paused or drained."""
+        return self._lend(RESUME, node_id)
+
+    def _lend(self, function: str, node_id: str) -> NodeInfo:
+        node: NodeInfo = self.ask(function, node_id=node_id, timeout=CONNECT_LIMIT).result()
+        return node
 
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
         """Stop a call of the same key, wherever it was started; safe to repeat.

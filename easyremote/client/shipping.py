@@ -93,6 +93,7 @@ class Shipments:
         with self._lock:
             if not node_id:
                 able = [node for node in nodes if node.state == "online" and node.runs_code]
+                able = [node for node in able if not node.closed] or able
                 chosen = min(able, key=self._load_with_one_more, default=None)
                 node_id = "" if chosen is None else chosen.node_id
             self._calls[node_id] += 1

@@ -178,7 +178,8 @@ def find_any(nodes: Sequence[NodeInfo], where: Sequence[Condition] = ()) -> str:
     }
     fit = [node for node in able if not lacking[node.node_id]]
     if fit:
-        return min(fit, key=_load).node_id
+        takes_work = [node for node in fit if not node.closed]
+        return min(takes_work or fit, key=_load).node_id  # else it waits, and is told why
     if not able:
         raise UsageError("No node that runs cells is online. Start one: easyremote node")
     why = "; ".join(f"{node_id} lacks {_all(lacks)}" for node_id, lacks in lacking.items())

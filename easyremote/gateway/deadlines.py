@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 
 from easyremote.errors import CallTimeout
-from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, STALLED_AFTER, GatewayCall
+from easyremote.gateway.dispatch import STALLED_AFTER, Dispatcher
+from easyremote.gateway.records import LOST_AFTER, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.table import CallTable

@@ -7,11 +7,14 @@ A call is dispatched at once where a node has room, else when one has. Pure;
 from __future__ import annotations
 
 from easyremote.errors import CallCancelled
-from easyremote.gateway.records import STALLED_AFTER, GatewayCall, Node
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Dispatch, Payload
 from easyremote.protocol.streams import Relay
+
+#: Arguments of a call on a node have to go on coming within so many seconds.
+STALLED_AFTER = 60.0
 
 
 class Dispatcher:

@@ -4,7 +4,8 @@ These are calls like all others, to functions of the gateway: ``$ping`` answers 
 ``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
 ``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
 ``$kill`` stop another call of the same key, which their ``session`` names, and ``$explain`` says
-how it stands; ``$usage`` tells what was used. Nodes measure themselves only while somebody watches.
+how it stands. ``$usage`` tells what was used. ``$pause``, ``$drain`` and ``$resume`` are for the
+owner of a node. Nodes measure themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -16,22 +17,26 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 import easyremote
-from easyremote.errors import Busy, EasyRemoteError, ProtocolError
+from easyremote.errors import Busy, EasyRemoteError, NotAuthorized, ProtocolError
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.permissions import ALL_USAGE, Action, may
+from easyremote.gateway.permissions import Action, is_local_user, may, may_lend
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
+from easyremote.gateway.scheduling.lending import Lent
 from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
     CHANGES,
+    DRAIN,
     EXPLAIN,
     KILL,
     NODES,
     OF_GATEWAY,
+    PAUSE,
     PING,
+    RESUME,
     USAGE,
     WATCH,
     is_builtin,
@@ -73,6 +78,7 @@ WATCHES = 100
 Answer = Callable[[Sequence[UsageRow] | EasyRemoteError], None]
 #: Has the answer made: what was asked, and whose calls are meant; None for everybody's.
 UsageAsked = Callable[[UsageRequest, str | None, Answer], None]
+_LENDING = {PAUSE: Lent.PAUSED, DRAIN: Lent.DRAINED, RESUME: Lent.YES}
 
 
 class _Watcher:
@@ -127,19 +133,26 @@ class GatewayFeed:
             self._answer(client, message, self._explain(client, message))
         elif message.function == USAGE:
             self._ask_for_usage(client, message)
-        elif message.function in (WATCH, CHANGES) and self._watches_much(client):
+        elif message.function in _LENDING:
+            self._lend(client, message)
+        elif message.function in (WATCH, CHANGES):
+            self._begin(_Watcher(client, message.call), message.function)
+
+    def _begin(self, watcher: _Watcher, function: str) -> None:
+        """From now on the client is told of what it watches."""
+        client, number = watcher.client, watcher.number
+        if self._watches_much(client):
             text = f"This client watches {WATCHES} times at once. End some of them first."
-            client.link.send(failed(message.call, Busy(text), may_have_run=False))
-        elif message.function == WATCH:
-            watcher = _Watcher(client, message.call)
-            self._watchers[id(client), message.call] = watcher
-            client.link.send(Started(message.call))
-            if len(self._watchers) == 1:
-                self._tell_nodes(on=True)
-            watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
-        elif message.function == CHANGES:
-            self._followers[id(client), message.call] = _Watcher(client, message.call)
-            client.link.send(Started(message.call))
+            client.link.send(failed(number, Busy(text), may_have_run=False))
+            return
+        client.link.send(Started(number))
+        if function == CHANGES:
+            self._followers[id(client), number] = watcher
+            return
+        self._watchers[id(client), number] = watcher
+        if len(self._watchers) == 1:
+            self._tell_nodes(on=True)
+        watcher.send(msgspec.msgpack.encode(self._snapshot(client)))
 
     def _watches_much(self, client: ClientLink) -> bool:
         known = [*self._watchers.values(), *self._followers.values()]
@@ -187,11 +200,29 @@ class GatewayFeed:
             answer(error)
             return
         principal = client.principal
-        key = None if ALL_USAGE in principal.scopes else principal.key_id
+        key = None if is_local_user(principal) else principal.key_id
         self.usage_asked(request, key, answer)
 
     def _tell_usage(self, request: UsageRequest, key: str | None, answer: Answer) -> None:
         answer(self._calls.tally.rows(request, key))
+
+    def _lend(self, client: ClientLink, message: Submit) -> None:
+        """Pause, drain or resume a node, for its owner."""
+        node, now = self._nodes.get(message.node), time.monotonic()
+        error: EasyRemoteError
+        if node is None:
+            error = self._nodes.no_such_node(message.node)
+        elif not may_lend(client.principal, node):
+            error = NotAuthorized(
+                f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and "
+                f"yours is called {client.principal.name!r}. Whoever has a client key of the "
+                "node's name may do this, or who started the gateway, on that machine."
+            )
+        else:
+            self._calls.lend(node, _LENDING[message.function], now)
+            self._answer(client, message, _describe_node(node, now))
+            return
+        client.link.send(failed(message.call, error, may_have_run=False))
 
     def _about(self, watcher: _Watcher, message: Message) -> None:
         if isinstance(message, Seen):
@@ -285,7 +316,7 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         functions=tuple(sorted(name for name in node.functions if not is_builtin(name))),
         runs_code=CELL in node.functions,
         running=sum(count for name, count in node.active.items() if is_work(name)),
-        slots=node.slots,
+        slots=node.said.slots,
         installs=node.said.installs,
         session_idle=node.said.session_idle or None,
         processes=node.said.processes or None,
@@ -298,4 +329,6 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),
         withheld=dict(node.withheld),
+        closed=node.closed,
+        lent=node.lent.name.lower(),
     )

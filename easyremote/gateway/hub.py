@@ -22,6 +22,7 @@ from easyremote.gateway.recent import ENDINGS, Recent
 from easyremote.gateway.records import ClientLink, GatewayCall, Node
 from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.returns import Returns
+from easyremote.gateway.scheduling.lending import Lent, why_closed
 from easyremote.gateway.table import CallTable, failed
 from easyremote.gateway.usage.tally import Tally
 from easyremote.protocol.link import Link
@@ -152,6 +153,12 @@ class Hub:
     def node_restarted(self, node: Node, now: float) -> None:
         """A new process has a node's id: the calls of the old process are lost."""
         self._returns.node_restarted(node, now)
+
+    def lend(self, node: Node, lent: Lent, now: float) -> None:
+        """The owner of a node pauses, drains or resumes it."""
+        node.lent, node.closed = lent, why_closed(node)
+        if node.online:
+            self._returns.register(node, node.said, now)
 
     # -- time, and the end -------------------------------------------------------------------------
 

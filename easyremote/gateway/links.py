@@ -83,8 +83,6 @@ class Links:
         self.feed = GatewayFeed(self.calls)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
         self.feed.usage_asked = self._usage_asked
-        #: The id of the client key of the gateway's owner.
-        self.own_key = ""
         #: The answers about usage that are being made.
         self._answering: set[asyncio.Task[None]] = set()
         self._wrong_keys = WrongKeys()
@@ -285,6 +283,7 @@ class _Peer:
         if known is not None:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
+        self._role.owner = principal.name
         links.feed.node_joined(self._role)
         self.link.ping(now)  # how long it takes to answer is what the strategy `latency` compares
         _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
@@ -307,10 +306,7 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self._principal = principal = principal_of(
-            *(record.key_id, record.name, record.kind),
-            owns=record.key_id == self._links.own_key,
-        )
+        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
         self.name = f"{hello.role}:{hello.name}"
         return principal
 

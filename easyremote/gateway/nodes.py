@@ -10,6 +10,7 @@ from easyremote.errors import EasyRemoteError, NodeOffline, NotFound
 from easyremote.gateway.callers import Access, Target
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.scheduling.holdings import never
+from easyremote.gateway.scheduling.lending import refused, refuses, why_closed
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.options.requirements import Requirements
 from easyremote.options.spelling import did_you_mean
@@ -94,8 +95,9 @@ class Nodes:
     def offer(self, node: Node, message: Register, now: float) -> None:
         """Replace what the node offers."""
         self._withdraw(node)
-        node.slots = message.slots
         node.said = message
+        node.closed = why_closed(node)
+        node.slots = 0 if node.closed else message.slots
         node.machine = Resources(0.0, message.cores, 0, message.memory_total, message.gpus)
         node.is_registered = True
         self._take_offer(node, now)
@@ -249,7 +251,7 @@ class Nodes:
                 return None
             return self._not_here(target, now)
         is_there = node.link is not None and function in node.functions and not node.is_refusing
-        if is_there and access is Access.LINK:
+        if is_there and access is Access.LINK and not node.closed:
             return None  # the common case, on the way of every call
         if node.is_gone(now):
             return NodeOffline(
@@ -259,12 +261,8 @@ class Nodes:
             )
         if node.may_take(function, access, now):
             return None
-        if node.is_refusing:
-            return NodeOffline(
-                f"Node {node_id!r} hands back whatever it is sent. Look at its log, and start it "
-                "again, or name another node.",
-                node_id=node_id,
-            )
+        if refuses(node, function):
+            return refused(node)
         return self.no_such_function(function, node, access)
 
     def never(self, call: GatewayCall, needs: Requirements, now: float) -> NotFound | None:
@@ -287,7 +285,7 @@ class Nodes:
 
     def _any_may_take(self, function: str, access: Access, now: float) -> bool:
         offering = self.offering(function, access)
-        if any(not node.is_refusing for node in offering):
+        if any(not refuses(node, function) for node in offering):
             return True
         return self._is_away(function, access, now)
 
@@ -323,6 +321,8 @@ class Nodes:
         )
         if last is None or access is not Access.LINK:
             return self.no_such_function(function, None, access)
+        if last.online:
+            return refused(last)
         withheld = _withheld(function, [node for node in self if node.online])
         return NodeOffline(
             f"No node online has {function!r}. The last one that had it, {last.node_id!r}, is "

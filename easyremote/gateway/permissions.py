@@ -10,15 +10,16 @@ from enum import Enum
 from typing import Final
 
 from easyremote.gateway.callers import Principal
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.identity import Kind
 
 #: May call registered functions.
 FUNCTIONS: Final = "functions"
 #: May run cells and shipped functions, and look at their sessions: a shell account.
 CODE: Final = "code"
-#: May see what all keys have used.
-ALL_USAGE: Final = "all-usage"
+
+#: The name of the keys that a gateway makes for the user who started it.
+LOCAL_USER: Final = "this user, on this machine"
 
 _SCOPES: Final[dict[Kind, frozenset[str]]] = {
     "client": frozenset({FUNCTIONS, CODE}),
@@ -37,15 +38,14 @@ class Action(Enum):
     CLAIM = "get its outcome, after a new connection or with the same id"
 
 
-def principal_of(key_id: str, name: str, kind: Kind, *, owns: bool = False) -> Principal:
-    """Whoever has shown this key.
+def principal_of(key_id: str, name: str, kind: Kind) -> Principal:
+    """Whoever has shown this key."""
+    return Principal(key_id, name, _SCOPES[kind])
 
-    Parameters
-    ----------
-    owns
-        Whether it is the gateway's own client key, which only its owner can read.
-    """
-    return Principal(key_id, name, _SCOPES[kind] | {ALL_USAGE} if owns else _SCOPES[kind])
+
+def is_local_user(principal: Principal) -> bool:
+    """Whether it is who started the gateway, on that machine; this user sees what all have used."""
+    return principal.name == LOCAL_USER
 
 
 def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
@@ -57,3 +57,12 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
     if action is Action.START:
         return (CODE if call.is_code else FUNCTIONS) in principal.scopes
     return call.owner == principal.key_id
+
+
+def may_lend(principal: Principal, node: Node) -> bool:
+    """Whether somebody may pause, drain and resume a node.
+
+    Its owner may: whose client key has the same name as the node's key (keys without a name belong
+    to nobody), and whoever started the gateway, on that machine.
+    """
+    return is_local_user(principal) or (bool(node.owner) and principal.name == node.owner)

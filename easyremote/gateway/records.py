@@ -13,9 +13,10 @@ from easyremote.gateway.callers import Access, Principal, Target, Wanted
 from easyremote.gateway.scheduling.estimates import UNKNOWN
 from easyremote.gateway.scheduling.fairness import FairShare
 from easyremote.gateway.scheduling.holdings import Holdings
+from easyremote.gateway.scheduling.lending import Lent, refuses
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
-from easyremote.protocol.builtins import CALL, CELL, is_builtin
+from easyremote.protocol.builtins import CALL, CELL, is_builtin, starts_work
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.link import Link
@@ -33,11 +34,8 @@ LOST_AFTER = 60.0
 QUICK = 0.005
 #: How many calls are sent ahead then; none where there is more to do than so many of them take.
 AHEAD = 256
-#: A generator that makes items for a client who is gone waits with its slot; it goes on for so many
-#: seconds only.
+#: Seconds that a generator waits, with its slot, for a client who is gone.
 STREAM_HOLD = 30.0
-#: Arguments of a call on a node have to go on coming within so many seconds.
-STALLED_AFTER = 60.0
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
 
@@ -96,9 +94,14 @@ class Node:
     rests: int = 0
     #: While it rests: when the rest ends. It gets no calls before.
     rests_until: float = 0.0
+    #: Whose key it showed; what its owner asked for; and why nothing new starts, empty if it does.
+    owner: str = ""
+    lent: Lent = Lent.YES
+    closed: str = ""
     functions: dict[str, Function] = field(default_factory=dict)
     #: The functions that it has and does not offer, and why.
     withheld: dict[str, str] = field(default_factory=dict)
+    #: How many calls run at a time; 0 while nothing new starts.
     slots: int = 0
     #: The calls on this node, by their number on its link.
     calls: dict[int, GatewayCall] = field(default_factory=dict)
@@ -149,7 +152,7 @@ class Node:
     def may_take(self, function: str, access: Access, now: float) -> bool:
         """Whether a call of this function may go there, now or later."""
         is_known = self.is_registered or bool(self.functions)
-        may_come = not self.is_gone(now) and not self.is_refusing
+        may_come = not self.is_gone(now) and not refuses(self, function)
         return may_come and (self.offers(function, access) or not is_known)
 
     def has_room(self, call: GatewayCall) -> bool:
@@ -157,6 +160,8 @@ class Node:
         _, function, access = call.target
         offered = self.functions.get(function)
         if offered is None or not self.has_resumed or self.draining or self.rests_until:
+            return False
+        if self.closed and starts_work(function):
             return False
         if access is not _LINK and not access.allows(offered):
             return False
@@ -276,10 +281,9 @@ class GatewayCall:
     #: How it ended: the error's code (empty for a value), and how many seconds it ran.
     code: str = ""
     seconds: float = 0.0
-    #: How many bytes of arguments went to its node; how many came back since it was last counted.
+    #: Bytes that went to its node; that came back, not counted yet; whether the call is counted.
     argument_bytes: int = 0
     result_bytes: int = 0
-    #: Whether it is counted among the calls of its key (``usage/tally.py``).
     is_counted: bool = False
     #: What happened to it, and when; see `CallTable.story`.
     story: list[tuple[CallEvent, float]] = field(default_factory=list)

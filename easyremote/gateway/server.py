@@ -25,7 +25,8 @@ from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
-from easyremote.identity import Key, Kind, read_private, write_private
+from easyremote.gateway.permissions import LOCAL_USER
+from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.transport.loop import new_event_loop
 
@@ -36,7 +37,6 @@ SHUTDOWN_TIMEOUT = 5.0
 
 
 #: The name of the keys in the connection file.
-_LOCAL = "this user, on this machine"
 
 
 class Server:
@@ -219,7 +219,7 @@ class Server:
         )
         try:
             self._port = await listener.listen(self._host, self._port)
-            links.own_key = self._announce(keys, home / config.local_file().name)
+            self._announce(keys, home / config.local_file().name)
             self._links = links
             self._ready.set()
             await self._stopping.wait()
@@ -240,11 +240,11 @@ class Server:
         context.load_cert_chain(*self._tls)
         return context
 
-    def _announce(self, keys: KeyStore, path: Path) -> str:
+    def _announce(self, keys: KeyStore, path: Path) -> None:
         """Write the connection file, where other processes of this user find address and keys.
 
         The keys are made at the first start and kept, so that configured clients and nodes go on
-        working. Returns the id of the client key.
+        working.
         """
         known = read_private(path)
         texts = dict(known.get("keys", {}))
@@ -253,10 +253,9 @@ class Server:
             try:
                 keys.check(texts.get(kind, ""), kind)
             except NotAuthorized:
-                made = keys.create(kind, _LOCAL)
+                made = keys.create(kind, LOCAL_USER)
                 texts[kind] = str(made)
                 if kind == "node":
-                    keys.succeed(_LOCAL, made.key_id)
+                    keys.succeed(LOCAL_USER, made.key_id)
         scheme = "https://" if self._tls else ""
         write_private(path, {"gateway": scheme + self.address, "keys": texts, "pid": os.getpid()})
-        return Key.parse(texts["client"]).key_id

@@ -11,12 +11,13 @@ import platform
 import re
 import signal
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Self, Unpack
 
 from easyremote.config import find_settings
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
+from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.registered.packed import pooled
@@ -30,7 +31,7 @@ from easyremote.transport.loop import new_event_loop
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
 _OPTIONS = (
     *("vps_address", "node_id", "gateway", "api_key", "max_workers", "labels", "session_idle"),
-    *("allow_code", "allow_install"),
+    *("allow_code", "allow_install", "rules", "rules_file"),
 )
 
 
@@ -59,6 +60,11 @@ class ComputeNode(Registrar):
     allow_install
         Whether a session may have packages installed for it (``%%remote --with polars``), in a
         folder beside this environment, which is not changed.
+    rules
+        When the owner of the machine lends it, and how much of it: any of ``max_cpu`` ("50%"),
+        ``max_memory`` ("16GB"), ``only_when_idle``, ``hours`` ("22-7") and ``on_battery``.
+    rules_file
+        A TOML file with such rules; it may be edited while the node runs. ``rules`` count more.
 
     Examples
     --------
@@ -81,6 +87,8 @@ class ComputeNode(Registrar):
         session_idle: float = SESSION_IDLE,
         allow_code: bool = False,
         allow_install: bool = True,
+        rules: Mapping[str, object] | None = None,
+        rules_file: str | None = None,
         **seed: Unpack[SeedNodeOptions],
     ) -> None:
         super().__init__()
@@ -101,6 +109,7 @@ class ComputeNode(Registrar):
             allow_code=allow_code,
             allow_install=allow_install,
         )
+        self._rules = RulesInForce(rules or {}, rules_file)
         #: The functions that run in processes, packed for these, by name.
         self._pooled: dict[str, Pooled] = {}
         self._served: ServedNode | None = None
@@ -197,6 +206,7 @@ class ComputeNode(Registrar):
             self.functions,
             Runner(self.functions, self._policy.slots, self.node_id),
             self._policy,
+            self._rules,
             self._online,
             self._pooled,
         )

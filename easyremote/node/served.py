@@ -14,6 +14,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import easyremote
@@ -23,6 +24,7 @@ from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions
+from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
@@ -62,6 +64,8 @@ DRAIN_TIMEOUT = 60.0
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
 TIDY_INTERVAL = 10.0
+#: Seconds between two looks at the owner's rules.
+RULES_INTERVAL = 1.0
 
 _log = logging.getLogger("easyremote.node")
 _STARTED = time.monotonic()
@@ -82,6 +86,8 @@ class ServedNode:
         What runs that.
     policy
         What the node does for others.
+    rules
+        When its owner lends the machine, and how much of it.
     online
         Is set when the node is connected.
     pooled
@@ -95,13 +101,14 @@ class ServedNode:
         functions: Functions,
         runner: Runner,
         policy: NodePolicy,
+        rules: RulesInForce,
         online: threading.Event,
         pooled: Mapping[str, Pooled],
     ) -> None:
         self._settings = settings
         self._node_id = node_id
         self._functions = functions
-        self._policy = policy
+        self._policy, self._rules = policy, rules
         self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
         self._online, self._pooled = online, pooled
         self._instance = os.urandom(16)
@@ -121,6 +128,7 @@ class ServedNode:
     async def run(self) -> None:
         meter = await asyncio.to_thread(ResourceMeter)
         self._machine = await asyncio.to_thread(meter.machine)
+        await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
         if self._policy.allow_code:
             self._sessions.processes.keep_spare()
@@ -135,6 +143,9 @@ class ServedNode:
             ),
             asyncio.create_task(
                 run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
+            asyncio.create_task(
+                run_every(RULES_INTERVAL, self._look_at_rules, "Looking at the rules", _log)
             ),
         ]
         try:
@@ -189,18 +200,23 @@ class ServedNode:
 
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
+        policy, rules = self._policy, self._rules.rules
+        self._sessions.processes.most = processes = rules.share_of(policy.processes)
         self._sessions.processes.offer(self._pooled.values())
         if self.link is None:
             return
-        policy = self._policy
+        cores, memory, gpus = self._machine
         said = Register(
             (),
-            policy.slots,
+            rules.share_of(policy.slots),
             policy.labels,
-            *self._machine,
+            rules.share_of(cores),
+            rules.memory_of(memory),
+            gpus,
             installs=policy.allow_code and policy.allow_install,
             session_idle=policy.session_idle,
-            processes=policy.processes,
+            processes=processes,
+            closed=self._rules.closed,
         )
         specs = [function.spec for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
@@ -282,6 +298,18 @@ class ServedNode:
         reading = await asyncio.to_thread(meter.read)
         if self.link is not None and self._watched.is_set():
             self.link.send(reading)
+
+    async def _look_at_rules(self) -> None:
+        """Keep to the owner's rules, also where these have just been edited."""
+        rules = self._rules
+        before = rules.closed
+        if not (rules.may_change and await asyncio.to_thread(rules.look, datetime.now())):
+            return
+        self.offer()
+        if rules.closed:
+            _log.info("%s takes nothing new: %s", self._node_id, rules.closed)
+        elif before:
+            _log.info("%s is lent again", self._node_id)
 
     def _tidy(self) -> None:
         self._sessions.processes.end_idle(time.monotonic())

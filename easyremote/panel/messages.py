@@ -64,6 +64,8 @@ class NodeRow(msgspec.Struct):
     session_idle: float | None = None  # seconds after which an unused session is ended
     processes: int | None = None  # shipped functions of one key at a time
     withheld: dict[str, str] = {}  # functions that it has and does not offer, and why
+    closed: str = ""  # why nothing new starts there now; empty where something may
+    lent: str = "yes"  # or paused or drained: what its owner has asked the gateway for
 
 
 class JobRow(msgspec.Struct):
@@ -184,6 +186,19 @@ class LogPage(msgspec.Struct):
     start: int  # the number of the first piece
     pieces: list[Piece]
     state: str  # queued, running, done, failed or lost
+
+
+class LendRequest(msgspec.Struct):
+    """From the browser: the owner of a node pauses, drains or resumes it."""
+
+    node_id: str
+    how: Literal["pause", "drain", "resume"]
+
+
+class LendAnswer(msgspec.Struct):
+    """The answer to it."""
+
+    closed: str  # as of the node
 
 
 class StopAnswer(msgspec.Struct):

@@ -68,6 +68,7 @@ CANCEL: Final = "$cancel"
 CELL: Final = "$cell"
 CHANGES: Final = "$changes"
 COMM: Final = "$comm"
+DRAIN: Final = "$drain"
 END: Final = "$end"
 EXPLAIN: Final = "$explain"
 FILES: Final = "$files"
@@ -77,8 +78,10 @@ KEEP: Final = "$keep"
 KILL: Final = "$kill"
 NODES: Final = "$nodes"
 OUTPUT: Final = "$output"
+PAUSE: Final = "$pause"
 PING: Final = "$ping"
 RESTART: Final = "$restart"
+RESUME: Final = "$resume"
 SEND: Final = "$send"
 SESSION: Final = "$session"
 SESSIONS: Final = "$sessions"
@@ -124,6 +127,18 @@ BUILTINS: Final[dict[str, Builtin]] = {
             *(USAGE, Answerer.GATEWAY, "What was used, by key, node or function."),
             takes=usage.UsageRequest,
             answers=usage.UsageAnswer,
+        ),
+        Builtin(
+            *(PAUSE, Answerer.GATEWAY, "Nothing new starts on a node of the caller's; calls wait."),
+            answers=NodeInfo,
+        ),
+        Builtin(
+            *(DRAIN, Answerer.GATEWAY, "As $pause, but calls that name the node are refused."),
+            answers=NodeInfo,
+        ),
+        Builtin(
+            *(RESUME, Answerer.GATEWAY, "The end of $pause and $drain."),
+            answers=NodeInfo,
         ),
         Builtin(CELL, Answerer.SESSION, "Runs a cell.", "cell", **_PICKLED),
         Builtin(CALL, Answerer.POOL, "Runs a shipped function.", "shipped", **_PICKLED),
@@ -192,6 +207,14 @@ OF_GATEWAY: Final = frozenset(
 OF_NODES: Final = tuple(
     row.name for row in BUILTINS.values() if row.answered_by is not Answerer.GATEWAY
 )
+
+#: The builtins that start something new on a node. All others ask of what is there, or end it.
+_STARTING: Final = frozenset({CALL, CELL, COMM, SEND})
+
+
+def starts_work(function: str) -> bool:
+    """Whether a call starts something new on a node: a registered function, a cell and the like."""
+    return function in _STARTING or not is_builtin(function)
 
 
 def is_builtin(function: str) -> bool:

@@ -233,6 +233,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     session_idle: seconds after which an unused session is ended, 0 if the node does not say.
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
+    closed: why its owner lets nothing new start there now; empty where something may.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -245,6 +246,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     session_idle: Seconds = 0.0
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
+    closed: Name = ""
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):

@@ -27,7 +27,9 @@ class NodeInfo(msgspec.Struct, frozen=True):
     Memory is in bytes. What the node's owner allows: ``runs_code``; ``installs`` (sessions may
     install packages); ``slots`` (registered functions at a time); ``processes`` (functions that
     were sent, at a time and for one key); ``session_idle`` (seconds after which an unused session
-    is ended). ``withheld``: the functions that it has and does not offer, and why.
+    is ended). ``withheld``: the functions that it has and does not offer, and why. ``closed``: why
+    nothing new starts there now, for people; empty where something may. ``lent``: what its owner
+    has asked the gateway for: ``yes``, ``paused`` or ``drained``.
     """
 
     node_id: str
@@ -51,6 +53,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     sent: float | None = None
     labels: tuple[str, ...] = ()
     withheld: dict[str, str] = {}
+    closed: str = ""
+    lent: str = "yes"
 
 
 class FunctionInfo(msgspec.Struct, frozen=True):

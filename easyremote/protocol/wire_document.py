@@ -71,6 +71,7 @@ EXAMPLES: tuple[Message, ...] = (
         session_idle=3600.0,
         processes=2,
         withheld=(Withheld("train", "no GPU"),),
+        closed="it runs on battery",
     ),
     Submit(1, _ID, "gpu-node", "add", Payload("json", 5, b"[1,2]"), "", 30.0, 10.0),
     Dispatch(7, _ID, 3, "add", Payload("json", 5, b"[1,2]"), "", 29.5, "alice"),

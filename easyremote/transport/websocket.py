@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp import web
 
 from easyremote.errors import ProtocolError
+
+if TYPE_CHECKING:  # of use to a server only, and as long to load as the rest of aiohttp
+    from aiohttp import web
 
 #: The kernel keeps at most this much unsent, so that control messages overtake bulk data.
 UNSENT_LIMIT = 256 * 1024

@@ -118,6 +118,12 @@ def test_any_is_the_least_loaded_node_that_runs_cells() -> None:
     ]
     assert find_any(nodes) == "large"
     assert find_any([node("b", cpu=0.1), node("a", cpu=0.9)]) == "b"
+
+
+def test_any_means_a_closed_node_only_where_no_other_will_do() -> None:
+    closed = node("a", closed="its owner has paused it", labels=("fast",))
+    assert find_any([closed, node("b", running=9)]) == "b"
+    assert find_any([closed, node("b")], parse_where("fast")) == "a"
     assert find_any([node("b"), node("a")]) == "a"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from easyremote.gateway.records import STALLED_AFTER, STREAM_HOLD
+from easyremote.gateway.dispatch import STALLED_AFTER
+from easyremote.gateway.records import STREAM_HOLD
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.messages import Cancel, Dispatch, Function, HandBack
 from tests.gateway.desk import Desk

@@ -79,6 +79,25 @@ def test_axe_finds_nothing_to_complain_about(
         assert violations(page, ".jp-EasyRemote-page") == []
 
 
+def test_its_owner_pauses_it_with_one_click_and_sees_why_nothing_starts(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    closed = "its owner lends it from 22:00"
+    FakeStream(page, [node("gpu-node"), node("desk", closed=closed), node("a", lent="paused")])
+    fake_sessions(page)
+    page.route("**/easyremote/nodes/lend*", lambda route: route.fulfill(json={"closed": ""}))
+    panel = open_panel(page, lab)
+    node_row(panel, "desk").dblclick()
+    shown = page_of(page, "desk")
+    expect(shown).to_contain_text(f"closed: {closed}")
+    expect(part(shown, "What its owner allows")).to_contain_text(f"starts here now: {closed}.")
+    for node_id, label in (("desk", "Pause"), ("a", "Resume")):
+        node_row(panel, node_id).dblclick()
+        with page.expect_request("**/easyremote/nodes/lend*") as asked:
+            page_of(page, node_id).get_by_role("button", name=label).click()
+        assert asked.value.post_data_json == {"node_id": node_id, "how": label.lower()}
+
+
 def test_it_is_opened_by_keyboard_menu_button_and_palette(
     page: Page, lab: processes.Jupyter
 ) -> None:

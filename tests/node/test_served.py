@@ -15,6 +15,7 @@ import pytest
 from easyremote.config import Settings
 from easyremote.errors import ProtocolError
 from easyremote.node.functions import Functions
+from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import NodePolicy
 from easyremote.node.registered.runner import Runner
 from easyremote.node.served import ServedNode
@@ -62,6 +63,7 @@ class Served:
             functions,
             self.runner,
             NodePolicy(slots=2, processes=1, **policy),
+            RulesInForce({}),
             threading.Event(),
             {},
         )

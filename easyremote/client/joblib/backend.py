@@ -168,6 +168,7 @@ class NodesBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc
         """The nodes that run tasks."""
         nodes = connect(self._gateway, self._api_key).known_nodes()
         able = [node for node in nodes if node.state == "online" and node.runs_code]
+        able = [node for node in able if not node.closed] or able
         if self._node_id:
             able = [node for node in able if node.node_id == self._node_id]
         if not able:

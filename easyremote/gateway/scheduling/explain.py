@@ -11,7 +11,7 @@ from typing import NamedTuple
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.outlook import LOOKED_AT, NAMED, Turn, named, turns
 from easyremote.gateway.scheduling.scheduler import Scheduler
-from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.builtins import CALL, CELL, starts_work
 from easyremote.protocol.call import WAITING, CallState
 
 __all__ = ["Standing", "explain", "in_words", "standings"]
@@ -59,14 +59,14 @@ def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:
         return "the gateway was restarted, and waits for the node that may run it"
     node_id = call.target[0]
     if not node_id:
-        if not any(True for _ in queues.takers(call)):
-            return f"no node online has {_what(call)}; one that has it may be on its way back"
-        return ""
+        return _no_taker(queues, call)
     node = queues.node(node_id)
     if node is None:
         return f"{node_id} is not there yet: the gateway has just been started"
     if node.link is None:
         return f"{node_id} has been offline for {in_words(now - node.since)}"
+    if node.closed and starts_work(call.function):
+        return _closed(node)
     if node.draining:
         return f"{node_id} takes no new calls: it stops when those that run there are over"
     if node.rests_until:
@@ -75,6 +75,22 @@ def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:
     if not node.has_resumed:
         return f"{node_id} is connecting"
     return ""
+
+
+def _no_taker(queues: Scheduler, call: GatewayCall) -> str:
+    """Why no node may take a call for any node now; empty where one may."""
+    closed = []
+    for node in queues.takers(call):
+        if not node.closed or not starts_work(call.function):
+            return ""
+        closed.append(node)
+    if closed:
+        return "; ".join(map(_closed, closed[:NAMED]))
+    return f"no node online has {_what(call)}; one that has it may be on its way back"
+
+
+def _closed(node: Node) -> str:
+    return f"{node.node_id} takes nothing new: {node.closed}"
 
 
 def _queued(queues: Scheduler, call: GatewayCall, turn: Turn) -> str:
@@ -93,6 +109,9 @@ def _short_of(queues: Scheduler, call: GatewayCall) -> str:
     """What there is too little of, on each node that could run it; empty where one has enough."""
     needed, nodes = "", []
     for node in queues.takers(call):
+        if node.closed and starts_work(call.function):
+            nodes.append(_closed(node))
+            continue
         needs = node.needs_of(call)
         free = None if needs is None else node.held.short_of(needs, node.said, node.resources)
         if free is None:

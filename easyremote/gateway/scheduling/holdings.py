@@ -101,8 +101,9 @@ class Holdings:
                 return Free("cpu", needs.cpu, max(cores, 0), machine.cores)
         if needs.memory:
             promised = sum(each.needs.memory for each in held)
-            taken = max(promised, used.memory_used if used is not None else 0)
-            memory = machine.memory_total - taken
+            memory = machine.memory_total - promised
+            if used is not None:  # all that the machine has: its owner may lend a part of it
+                memory = min(memory, used.memory_total - used.memory_used)
             if needs.memory > memory:
                 return Free("memory", needs.memory, max(memory, 0), machine.memory_total)
         if needs.gpu:

@@ -144,7 +144,7 @@ class _Queue:
 def _takers(queues: Scheduler, call: GatewayCall) -> list[Node]:
     """Some nodes that may take a call; the first one has the least to do."""
     takers = list(queues.takers(call))
-    willing = [node for node in takers if node not in queues.declined] or takers
+    willing = [node for node in takers if node not in queues.declined and not node.closed] or takers
     return sorted(willing, key=lambda node: node.owed / max(node.slots, 1))
 
 

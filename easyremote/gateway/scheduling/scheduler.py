@@ -17,6 +17,7 @@ from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import Estimates, smoothed
+from easyremote.gateway.scheduling.lending import refuses
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
 from easyremote.protocol.builtins import CELL
@@ -226,7 +227,7 @@ class Scheduler:
         found = self._nodes.offering(function, access)[:FEW] if not node_id else [named]
         for node in found:
             is_there = node is not None and node.online and node.offers(function, access)
-            if node is not None and is_there and not node.is_refusing:
+            if node is not None and is_there and not refuses(node, function):
                 yield node
 
     def targets(self) -> list[Target]:

@@ -64,7 +64,7 @@ class Pool:
     Parameters
     ----------
     limit
-        How many processes there may be.
+        How many processes there may be; 0 for as many as the owner's rules say.
     least
         How many are kept, also if nobody uses them.
     idle
@@ -112,6 +112,8 @@ class Processes:
     ) -> None:
         self._serve = serve
         self._policy = policy
+        #: How many processes there may be for one owner's shipped functions, as the rules say now.
+        self.most = policy.processes
         #: What is registered to run in processes: by the name of its pool, and by function.
         self._registered: dict[str, Pooled] = {}
         self.pooled: dict[str, Pooled] = {}
@@ -147,9 +149,9 @@ class Processes:
     def _new_pool(self, owner: str) -> Pool:
         registered = self._registered.get(owner)
         if registered is None:
-            return Pool(self._policy.processes)
+            return Pool(0)
         scaling = registered.scaling
-        return Pool(scaling.max or self._policy.processes, scaling.min, scaling.idle)
+        return Pool(scaling.max or 0, scaling.min, scaling.idle)
 
     def offer(self, pooled: Iterable[Pooled]) -> None:
         """Have pools for these registered functions, also where they are known; run them there."""
@@ -202,7 +204,7 @@ class Processes:
         """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self.pool(owner).processes
         found = next((process for process in pool if process.is_free), None)
-        if found is None and len(pool) < self.pool(owner).limit:
+        if found is None and len(pool) < (self.pool(owner).limit or self.most):
             found = self._start(owner, "")
             pool.append(found)
         return found

@@ -49,6 +49,10 @@ export interface INode {
   processes: number | null;
   /** The functions that it has and does not offer, and why. */
   withheld: Record<string, string>;
+  /** Why nothing new starts there now; empty where something may. */
+  closed: string;
+  /** What its owner has asked the gateway for. */
+  lent: 'yes' | 'paused' | 'drained';
   /** Not from the server: when it came, in milliseconds of this page's clock. */
   heard?: number;
 }

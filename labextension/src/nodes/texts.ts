@@ -21,6 +21,9 @@ export function activity(node: INode, trans: TranslationBundle): string {
   const lasted = elapsed(node.since, node.heard, Date.now());
   switch (node.state) {
     case 'online':
+      if (node.closed) {
+        return trans.__('closed: %1', node.closed);
+      }
       return node.running === 0
         ? trans.__('idle')
         : trans.__('%1 of %2 running', node.running, node.slots);

@@ -55,6 +55,7 @@ export const nodePage: JupyterFrontEndPlugin<void> = {
       jobActions,
       sessionActions: new SessionActions(app, attachments, trans),
       functionActions: new FunctionActions(app, trans),
+      call,
       trans
     };
     const open = (nodeId: string) => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { IFunction } from '../functions/functions';
 import { ISnapshot } from '../core/protocol';
 import { sample } from '../core/samples.testing';
+import { activity } from '../nodes/texts';
 import { limits, policy, users } from './policy';
 
 const trans = nullTranslator.load('easyremote');
@@ -20,6 +21,14 @@ describe('what an owner allows', () => {
     expect(said).toContain(
       "It has fit(), but does not offer it: no label 'a100'."
     );
+  });
+
+  it('begins with why nothing new starts', () => {
+    const node = { ...NODE, closed: 'its owner has paused it' };
+    expect(policy(node, trans)[0]).toBe(
+      'Nothing new starts here now: its owner has paused it.'
+    );
+    expect(activity(node, trans)).toBe('closed: its owner has paused it');
   });
 
   it('can be little', () => {

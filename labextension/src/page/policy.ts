@@ -8,6 +8,9 @@ import { INode, ISnapshot } from '../core/protocol';
 /** A sentence for each rule that the node has told of. */
 export function policy(node: INode, trans: TranslationBundle): string[] {
   const sentences = [
+    ...(node.closed
+      ? [trans.__('Nothing new starts here now: %1.', node.closed)]
+      : []),
     node.runs_code
       ? trans.__(
           'Cells and shipped functions of every client key run here, in processes of their own.'

@@ -11,6 +11,7 @@ import { JobTree, listed } from '../jobs/section';
 import { activity, mismatch, shapeOf, versions } from '../nodes/texts';
 import { explain, nothingToShow } from '../core/nothing';
 import { INode, ISnapshot } from '../core/protocol';
+import { CallServer } from '../core/request';
 import { ISessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
 import { nothing, SessionTree } from '../sessions/section';
@@ -20,6 +21,7 @@ import { useWhileSeen } from '../ui/looking';
 import { StateShape } from '../ui/shape';
 import { useConnection, useSignal } from '../ui/state';
 import { Charts } from './charts';
+import { Lending } from './lending';
 import { limits, policy, users } from './policy';
 
 export interface INodePageProps {
@@ -29,6 +31,7 @@ export interface INodePageProps {
   sessionActions: ISessionActions;
   jobActions: IJobActions;
   functionActions: IFunctionActions;
+  call: CallServer;
   trans: TranslationBundle;
 }
 
@@ -109,6 +112,7 @@ function Known({
           {trans.__('The node is offline. These are its last known values.')}
         </p>
       )}
+      <Lending node={node} call={props.call} trans={trans} />
       <Part title={trans.__('Load')}>
         <Charts
           node={node}

@@ -55,6 +55,24 @@ async def test_the_nodes_are_those_of_the_gateway(browser: Browser) -> None:
     assert node["functions"] == ["hold", "train"]
 
 
+async def test_the_owner_of_a_node_pauses_and_resumes_it(browser: Browser) -> None:
+    async def lend(how: str, node_id: str = "gpu-node") -> tuple[int, Any]:
+        asked = {"node_id": node_id, "how": how}
+        url = f"{browser.url}nodes/lend"
+        async with browser.session.post(url, json=asked, headers=browser.login) as response:
+            return response.status, await response.json()
+
+    assert await lend("pause") == (200, {"closed": "its owner has paused it"})
+    async with browser.stream() as stream, asyncio.timeout(LIMIT):
+        message = await receive_until(stream, "snapshot")
+        while message["nodes"][0]["lent"] != "paused":
+            message = {"nodes": message["nodes"]} | await stream.receive_json()
+    assert await lend("resume") == (200, {"closed": ""})
+    status, body = await lend("pause", "gpu-nod")
+    assert (status, "Did you mean 'gpu-node'?" in body["message"]) == (404, True)
+    assert (await lend("stop"))[0] == 400
+
+
 async def test_nothing_runs_on_an_idle_node(browser: Browser) -> None:
     assert await browser.get("jobs") == (200, {"jobs": []})
 

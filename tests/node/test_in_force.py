@@ -1,0 +1,132 @@
+"""The rules that are in force: those given at the start, and a file that is edited meanwhile."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from easyremote.errors import UsageError
+from easyremote.node import presence
+from easyremote.node.in_force import RulesInForce
+
+NOON = datetime(2026, 11, 28, 12)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.toml"
+    path.write_text("hours = '22-7'\nmax-cpu = '50%'\n")
+    return path
+
+
+def test_an_edited_file_counts_from_the_next_look(file: Path) -> None:
+    rules = RulesInForce({}, str(file))
+    assert rules.look(NOON)
+    assert (rules.closed, rules.rules.share_of(8)) == ("its owner lends it from 22:00", 4)
+    assert not rules.look(NOON)
+    file.write_text("hours = '8-20'")
+    assert rules.look(NOON)
+    assert (rules.closed, rules.rules.share_of(8)) == ("", 8)
+    assert rules.look(NOON.replace(hour=20))
+    assert rules.closed == "its owner lends it from 08:00"
+
+
+def test_what_was_given_at_the_start_counts_more_than_the_file(file: Path) -> None:
+    rules = RulesInForce({"hours": "8-20", "max_memory": None}, str(file))
+    rules.look(NOON)
+    assert (rules.closed, rules.rules.share_of(8)) == ("", 4)
+
+
+@pytest.mark.parametrize("text", ["hours = 22-7", "hours = '25-7'", "max = 1", None])
+def test_a_file_that_is_wrong_leaves_the_rules_as_they_were_and_is_told_once(
+    file: Path, text: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = RulesInForce({}, str(file))
+    rules.look(NOON)
+    file.unlink() if text is None else file.write_text(text)
+    assert not rules.look(NOON)
+    assert not rules.look(NOON)
+    assert rules.closed == "its owner lends it from 22:00"
+    (told,) = caplog.messages
+    assert told.startswith("The rules before it stay in force: ")
+    assert str(file) in told
+    with pytest.raises(UsageError, match=file.name):
+        RulesInForce({}, str(file))
+
+
+def test_nobody_looks_where_no_rule_was_given() -> None:
+    assert not RulesInForce({"max_cpu": None}).may_change
+    assert RulesInForce({"hours": "22-7"}).may_change
+
+
+@pytest.mark.parametrize(
+    ("battery", "why"),
+    [
+        (SimpleNamespace(power_plugged=False), "it runs on battery"),
+        (SimpleNamespace(power_plugged=True), ""),
+        (SimpleNamespace(power_plugged=None), ""),
+        (None, ""),
+    ],
+)
+def test_a_battery_that_is_not_known_is_none(
+    monkeypatch: pytest.MonkeyPatch, battery: object, why: str
+) -> None:
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: battery, raising=False)
+    rules = RulesInForce({"on_battery": "no"})
+    rules.look(NOON)
+    assert rules.closed == why
+    monkeypatch.delattr(psutil, "sensors_battery")
+    rules.look(NOON)
+    assert rules.closed == ""
+
+
+def test_somebody_works_on_it_who_has_typed_lately(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = datetime.now().timestamp()
+    typed = {"/dev/pts/0": now - 5000, "/dev/pts/1": now - 500}
+    look_up(monkeypatch, typed)
+    users = [SimpleNamespace(terminal=name) for name in ("pts/0", None, "gone")]
+    monkeypatch.setattr(psutil, "users", lambda: users)
+    rules = RulesInForce({"only_when_idle": True})
+    rules.look(NOON)
+    assert rules.closed == ""
+    users.append(SimpleNamespace(terminal="pts/1"))
+    rules.look(NOON)
+    assert rules.closed == "its owner works on it"
+
+
+def look_up(monkeypatch: pytest.MonkeyPatch, typed: dict[str, float]) -> None:
+    def stat(path: str) -> SimpleNamespace:
+        if path not in typed:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(st_atime=typed[path])
+
+    monkeypatch.setattr(presence.os, "stat", stat)
+
+
+@pytest.mark.parametrize(("cores", "is_in_use"), [(0.5, True), (0.2, False)])
+def test_somebody_works_on_it_whose_programs_are_busy_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, cores: float, is_in_use: bool
+) -> None:
+    clock, used = [1000.0], [50.0]
+    monkeypatch.setattr(presence.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(presence, "_used_by_others", lambda: used[0])
+    monkeypatch.setattr(presence.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(psutil, "users", list)
+    watched = presence.Presence()
+    after(clock, used, 10.0, 10.0)
+    assert not watched.is_in_use()  # it may be a short burst
+    after(clock, used, 20.0, 30.0 * cores - 10.0)
+    assert watched.is_in_use() is is_in_use
+    after(clock, used, 30.0, 0.0)
+    assert not watched.is_in_use()
+
+
+def after(clock: list[float], used: list[float], seconds: float, of_others: float) -> None:
+    clock[0] += seconds
+    used[0] += of_others

@@ -1,0 +1,92 @@
+"""The owner of a node closes and opens it, with real processes: people wait, and see why."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from easyremote.client.client import Client
+from easyremote.errors import NodeOffline
+from easyremote.protocol.snapshot import NodeInfo
+from tests.cli.command import easyremote
+from tests.processes import Gateway, end, wait_until
+
+
+def test_a_pause_is_one_command_and_people_see_why_they_wait(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    started = tmp_path / "started"
+    running = client.on("gpu-node").submit("wait_for", str(gate), str(started))
+    wait_until(started.exists)
+    done = easyremote(gateway.home, "pause", "gpu-node")
+    assert done.out.startswith("gpu-node is paused: calls wait. 1 call goes on."), done.err
+    waiting = client.on("gpu-node").submit("add", 1, 2)
+    assert waiting.explain() == "gpu-node takes nothing new: its owner has paused it"
+    _, line = easyremote(gateway.home, "nodes").out.splitlines()
+    assert "online, closed: its owner has paused it" in line
+    gate.touch()
+    running.result()
+    assert not waiting.done()
+    assert easyremote(gateway.home, "resume", "gpu-node").out == "gpu-node is lent again.\n"
+    assert waiting.result() == 3
+
+
+def test_a_drain_is_over_when_what_runs_there_is(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    running = client.on("gpu-node").submit("wait_for", str(gate), str(started))
+    wait_until(started.exists)
+    with ThreadPoolExecutor(1) as pool:
+        command = pool.submit(easyremote, gateway.home, "drain", "gpu-node")
+        wait_until(lambda: found(client, "gpu-node").lent == "drained")
+        with pytest.raises(NodeOffline, match="its owner takes it out of use"):
+            client.on("gpu-node").execute("add", 1, 2)
+        assert not command.done()
+        gate.touch()
+        assert command.result().out.splitlines()[0] == (
+            "gpu-node takes nothing new. 1 call goes on."
+        )
+    running.result()
+    assert client.resume("gpu-node").closed == ""
+    assert client.on("gpu-node").execute("add", 1, 2) == 3
+
+
+def test_rules_in_a_file_count_as_soon_as_it_is_written(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("max_memory = '1GB'")
+    node = gateway.start_node("desk", "--rules", str(rules), "--max-cpu", "1%")
+    try:
+        told = found(client, "desk")
+        assert (told.closed, told.cores, told.memory_total, told.slots) == ("", 1, 10**9, 1)
+        other = (datetime.now() + timedelta(hours=2)).hour
+        rules.write_text(f"hours = '{other}:00-{other}:01'")
+        wait_until(lambda: found(client, "desk").closed != "")
+        waiting = client.on("desk").submit("add", 1, 2)
+        session = client.on("desk").submit(os.getpid)
+        for job in (waiting, session):
+            assert job.explain() == (
+                f"desk takes nothing new: its owner lends it from {other:02}:00"
+            )
+        rules.write_text("")
+        assert waiting.result() == 3
+        assert session.result() != os.getpid()
+    finally:
+        end(node)
+
+
+def test_a_wrong_rule_is_told_in_one_line(gateway: Gateway) -> None:
+    done = easyremote(gateway.home, "node", "--hours", "7-7")
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert "UsageError: hours are two different times of the day, as '22-7'" in done.err
+
+
+def found(client: Client, node_id: str) -> NodeInfo:
+    return next(node for node in client.list_nodes() if node.node_id == node_id)
