@@ -184,7 +184,7 @@ class Client(RemoteExecutor):
     def usage(self, by: By = "key", since: float | str | None = None) -> list[UsageRow]:
         """What was used: calls and how they ended, seconds, GPUs, bytes; the most used first.
 
-        With the key in the gateway's own connection file it is everybody's, else this key's own.
+        Who started the gateway, on that machine, sees everybody's; others what is their own.
 
         Parameters
         ----------
