@@ -30,6 +30,8 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _RANDOM_ID = re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])|\b[0-9a-f]{32}\b")
 _THREAD = re.compile(r"\bThread-\d+")
 _TIME = re.compile(r"\b\d[\d.e+]* (?:ns|μs|us|ms|s)\b|\d\d:\d\d<\d\d:\d\d, +\S+it/s")
+#: What tqdm writes over a longer text.
+_PADDING = re.compile(r"(?<=\[TIME\]) +$", re.M)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 #: Values that are compared as they are; whether two variables share one, nobody can rely on.
 _LEAVES = (bool, int, float, complex, str, bytes, type(None), type(...), type(NotImplemented))
@@ -54,7 +56,7 @@ def cleaned(text: str) -> str:
     """A text without what differs between two processes: addresses, file names of cells."""
     text = _CELL_FILE.sub("CELL", _ADDRESS.sub("0xADDRESS", _ESCAPE.sub("", text)))
     text = _THREAD.sub("Thread-N", _FROZEN.sub("", text))
-    text = _TIME.sub("TIME", _RANDOM_ID.sub("RANDOM", text))
+    text = _PADDING.sub("", _TIME.sub("TIME", _RANDOM_ID.sub("RANDOM", text)))
     # What a notebook shows of text that can't be encoded.
     return _SURROGATE.sub("\ufffd", text)
 

@@ -110,3 +110,7 @@ def test_a_difference_is_found_and_named(
 def test_text_loses_what_two_processes_can_not_have_in_common() -> None:
     text = "<X object at 0x7f0012345678> in <ipython-input-3-0a1b2c> took 12.5 ms \x1b[31mred\udce9"
     assert cleaned(text) == "<X object at 0xADDRESS> in CELL took TIME red\ufffd"
+
+
+def test_what_a_bar_writes_over_a_longer_text_is_no_difference() -> None:
+    assert cleaned("2/2 [00:00<00:00, 99.1it/s] \n") == "2/2 [TIME]\n"

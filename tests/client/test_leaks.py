@@ -70,6 +70,7 @@ def test_fifty_refused_clients_leave_nothing(gateway: Gateway) -> None:
     assert threading.active_count() <= threads
 
 
+@pytest.mark.long
 def test_fifty_shipped_calls_and_sessions_leave_the_node_as_it_was(
     node: subprocess.Popen[str], client: Client
 ) -> None:

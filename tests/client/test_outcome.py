@@ -93,6 +93,10 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$send": lambda client: FilePeer(client, "n", "").send(AskForFiles(())).result(LIMIT),
     "$files": lambda client: FilePeer(client, "n", "s").fetch(ListFiles()).result(LIMIT),
     "$explain": lambda client: unanswered(client).explain(),
+    "$pause": lambda client: client.pause("n"),
+    "$drain": lambda client: client.drain("n"),
+    "$resume": lambda client: client.resume("n"),
+    "$usage": lambda client: client.usage(),
     "$unknown": lambda client: client.call("$unknown").result(LIMIT),
     "in plain values": lambda client: client.call_plain("add", {"a": 1}).result(LIMIT),
 }

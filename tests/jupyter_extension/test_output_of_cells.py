@@ -93,6 +93,7 @@ def test_five_hundred_bars_stay_below_the_limits_and_all_end(kernel: Kernel) -> 
     assert last.count("100%") == 20
 
 
+@pytest.mark.long
 def test_of_fifty_megabytes_head_and_tail_are_shown_and_the_rest_is_counted(
     kernel: Kernel,
 ) -> None:

@@ -13,7 +13,7 @@ from tests.labextension.conftest import STARTS_MS, open_notebook
 from tests.labextension.test_look import violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, picture
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 NOT_LOADED = "gpu-node will be attached when this notebook runs %load_ext easyremote"

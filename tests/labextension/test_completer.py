@@ -13,7 +13,7 @@ from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import picture
 from tests.processes import until_there
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 def choices(page: Page, cell: Locator, text: str) -> Locator:

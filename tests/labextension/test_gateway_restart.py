@@ -15,7 +15,7 @@ from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, pict
 from tests.labextension.test_polling import SAYS_SO, block, refuse
 from tests.processes import until_there
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 def test_a_log_goes_on_where_it_was_when_the_gateway_is_there_again(

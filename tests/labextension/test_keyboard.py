@@ -14,7 +14,7 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, open_notebook, run_all
 from tests.labextension.test_panel import FOLLOWS_MS, node_row
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 #: As many as no row has.
 MOST_BUTTONS = 12

@@ -11,7 +11,7 @@ from tests import processes
 from tests.labextension.conftest import open_notebook
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, picture
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests import processes
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.long]
 
 
 def test_the_panel_opens_from_the_view_menu(

@@ -17,7 +17,7 @@ from tests.labextension.test_panel import (
     picture,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 SAYS_SO = "No WebSocket gets through"
 #: It ends when it is cancelled.

@@ -9,7 +9,7 @@ from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 from tests.labextension.test_panel import picture
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 BARS = (
     "%%remote gpu-node --bg fit\nimport time\nfrom tqdm import tqdm\n"

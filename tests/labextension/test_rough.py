@@ -16,7 +16,7 @@ from tests.labextension.fake_stream import FakeStream, node
 from tests.labextension.test_look import ENDED, NODES
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.labextension.test_keyboard import tab_to
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import open_panel, picture
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 CELL = "%%remote gpu-node --pull never\nimport numpy as np\na = np.zeros((3, 4))\nx = 'text'"
 RESTART = "Restart the session of this notebook on gpu-node"

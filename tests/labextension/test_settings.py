@@ -16,7 +16,7 @@ from tests.labextension.fake_stream import FakeStream, node
 from tests.labextension.test_panel import FOLLOWS_MS, open_panel
 from tests.processes import until_there
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 Choose = Callable[..., None]
 

@@ -13,7 +13,7 @@ from tests import processes
 from tests.labextension.test_look import rows, violations
 from tests.labextension.test_panel import FOLLOWS_MS, expect_live_bars, open_panel, picture
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 COUNT = 1000
 

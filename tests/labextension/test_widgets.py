@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 CELL = """%%remote gpu-node
 from ipywidgets import Button, Output, interact

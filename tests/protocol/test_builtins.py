@@ -115,6 +115,12 @@ def test_a_name_that_this_version_does_not_know_is_a_builtins_all_the_same() -> 
     assert not is_builtin("cell")
 
 
+def test_functions_and_cells_start_something_new_and_questions_do_not() -> None:
+    assert builtins.starts_work("train")
+    assert builtins.starts_work(builtins.CELL)
+    assert not builtins.starts_work(builtins.OUTPUT)
+
+
 def test_a_node_offers_all_that_the_gateway_does_not_answer() -> None:
     by_gateway = {row.name for row in BUILTINS.values() if row.answered_by is Answerer.GATEWAY}
     assert set(OF_NODES) == set(BUILTINS) - by_gateway

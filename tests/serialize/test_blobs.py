@@ -14,7 +14,8 @@ from easyremote.serialize.blobs import Packed, Wire, hash_of, pack, unpack
 from easyremote.serialize.pages import pages
 from easyremote.serialize.values import Buffer, dump, load
 
-LARGE = 32_000_000
+#: Above 32 MiB malloc always takes memory of its own from the kernel: nothing else is on its pages.
+LARGE = 40_000_000
 
 
 def travelled(wire: Wire) -> Wire:
