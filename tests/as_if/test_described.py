@@ -114,3 +114,9 @@ def test_text_loses_what_two_processes_can_not_have_in_common() -> None:
 
 def test_what_a_bar_writes_over_a_longer_text_is_no_difference() -> None:
     assert cleaned("2/2 [00:00<00:00, 99.1it/s] \n") == "2/2 [TIME]\n"
+
+
+def test_how_long_a_library_says_that_it_took_is_no_difference() -> None:
+    assert cleaned("Done 2 out of 2 | elapsed:    0.1s finished") == (
+        "Done 2 out of 2 | elapsed:TIME finished"
+    )
