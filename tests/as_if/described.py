@@ -30,7 +30,8 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _RANDOM_ID = re.compile(r"\bT_[0-9a-f]{5}(?![0-9a-f])|\b[0-9a-f]{32}\b")
 _THREAD = re.compile(r"\bThread-\d+")
 _TIME = re.compile(
-    r"\b\d[\d.e+]* (?:ns|μs|us|ms|s)\b|\d\d:\d\d<\d\d:\d\d, +\S+it/s|(?<=elapsed:) +[\d.]+(?:s|min)\b"
+    r"\b\d[\d.e+]* (?:ns|μs|us|ms|s)\b|\d\d:\d\d<\d\d:\d\d, +\S+it/s"
+    r"|(?<=elapsed:) +[\d.]+(?:s|min)\b"
 )
 #: What tqdm writes over a longer text.
 _PADDING = re.compile(r"(?<=\[TIME\]) +$", re.M)
