@@ -83,7 +83,14 @@ def opened_page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page for one test. Where no test breaks it, a module has one for all of its tests."""
+    """A page for one test."""
+    with opened_page(browser) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def page_of_all(browser: Browser) -> Iterator[Page]:
+    """One page for all tests of a module, where none of them breaks it."""
     with opened_page(browser) as page:
         yield page
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests import processes
-from tests.labextension.conftest import opened_page
 from tests.labextension.test_panel import FOLLOWS_MS, open_panel, picture
 
 pytestmark = pytest.mark.timeout(120)
@@ -29,10 +28,8 @@ def nodes(home: processes.Home) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser) -> Iterator[Page]:
-    """One page for all tests here."""
-    with opened_page(browser) as page:
-        yield page
+def page(page_of_all: Page) -> Page:
+    return page_of_all
 
 
 @pytest.fixture(scope="module")
