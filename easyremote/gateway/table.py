@@ -73,6 +73,7 @@ class CallTable:
         self._last += 1
         is_code = is_builtin(target[1])
         call = GatewayCall(self._last, call_id, owner, target, state, created=now, is_code=is_code)
+        call.turn = call.number
         self.by_id[call_id] = call
         return call
 
