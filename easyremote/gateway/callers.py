@@ -45,11 +45,14 @@ class Principal:
         Whose key it is, for people.
     scopes
         What the key is good for.
+    weight
+        How much of a busy node the key gets, to that of others.
     """
 
     key_id: str
     name: str
     scopes: frozenset[str]
+    weight: float = 1.0
 
 
 #: (node id or "" for any, function, who asks)

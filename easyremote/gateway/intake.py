@@ -115,6 +115,9 @@ class Intake:
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.balancing, call.needs = message.balancing, message.needs
+        call.priority = message.priority
+        if client.principal.weight != 1.0:
+            self._table.queues.weights[call.owner] = client.principal.weight
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
@@ -159,6 +162,12 @@ class Intake:
     ) -> EasyRemoteError | None:
         """Why a call can't be accepted; None if it can."""
         if not may(client.principal, Action.START, call):
+            if call.priority > 0:
+                return NotAuthorized(
+                    f"The key {client.principal.key_id} may not give {call.title} the priority "
+                    f"{call.priority}: any key may give 0 and less. Ask the gateway's owner for a "
+                    "key that may: easyremote key create --may-prioritise"
+                )
             return NotAuthorized(
                 f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
                 "may: easyremote key create"

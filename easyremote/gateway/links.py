@@ -37,7 +37,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
-from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.usage.book import UsageBook
 from easyremote.gateway.usage.store import UsageStore
@@ -306,7 +306,7 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
+        self._principal = principal = holder_of(record)
         self.name = f"{hello.role}:{hello.name}"
         return principal
 

@@ -137,7 +137,7 @@ def test_needs_are_read_from_the_line_of_a_cell(text: str, needs: Requirements) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--needs is what a cell needs, as in 'gpu_memory=16GB,gpu=1'."),
+        ("", "--needs is what a call needs, as in 'gpu_memory=16GB,gpu=1'."),
         ("gpu_memory=16", "--needs: gpu_memory is a size above 0 with its unit"),
         ("gpus=1", "--needs has no 'gpus'. Did you mean 'gpu'?"),
         ("gpu=0", "--needs: gpu is True or how many GPUs, from 1 to 1000, not 0."),

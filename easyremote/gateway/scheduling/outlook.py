@@ -83,7 +83,7 @@ class _Queue:
         starts = self._starts(waiting)
         heap: list[tuple[int, float, int, GatewayCall, Iterator[GatewayCall]]] = []
         for (priority, key), lanes in waiting.items():
-            calls = heapq.merge(*lanes, key=lambda call: call.turn)
+            calls: Iterator[GatewayCall] = heapq.merge(*lanes, key=lambda call: call.turn)
             for first in islice(calls, 1):
                 start = starts[priority, key]
                 heapq.heappush(heap, (-priority, start, first.turn, first, calls))
