@@ -66,6 +66,19 @@ class Intake:
             self._table.forget(call, remember=False)
             client.link.send(HandBack((number,)))
 
+    def key_is_over(self, key_id: str, now: float) -> None:
+        """Refuse the calls of a key that wait; what may have run waits for its node."""
+        waiting = self._table.queues.waiting.of(key_id)
+        queued = [call for call in waiting if call.state is CallState.QUEUED]
+        self._table.for_each(queued, lambda call: self._key_is_over(call, now), now)
+
+    def _key_is_over(self, call: GatewayCall, now: float) -> None:
+        error = NotAuthorized(
+            f"The key {call.owner} was revoked, or has expired, while {call.title} waited: it did "
+            "not run. Ask for a new key: easyremote key create"
+        )
+        self._table.end(call, CallEvent.REJECTED, error, now=now)
+
     # -- messages ----------------------------------------------------------------------------------
 
     def seen(self, client: ClientLink, message: Seen, now: float) -> None:

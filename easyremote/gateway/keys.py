@@ -215,6 +215,10 @@ class KeyStore:
         record = self._records.get(key_id)
         return record is not None and record.is_valid(time.time())
 
+    def is_over(self, key_id: str) -> bool:
+        """Whether it is a key that was good, and was revoked or has expired."""
+        return key_id in self._records and not self.is_valid(key_id)
+
     # -- node ids ----------------------------------------------------------------------------------
 
     def claim(self, node_id: str, key_id: str) -> None:

@@ -146,7 +146,13 @@ class Links:
         await asyncio.to_thread(self.keys.sync)
 
     def look_at_rights(self) -> None:
-        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        """Close the connections whose key is not valid any more, or no longer owns the node id.
+
+        The calls of such a key that wait are refused, whether their client is connected or not.
+        """
+        for key_id in self.calls.table.queues.waiting.keys():
+            if self.keys.is_over(key_id):
+                self.calls.key_is_over(key_id, time.monotonic())
         for peer in list(self._peers):
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))

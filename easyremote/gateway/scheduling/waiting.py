@@ -151,6 +151,10 @@ class Waiting:
         ]
         return heapq.merge(*lanes, key=lambda call: call.turn)
 
+    def keys(self) -> set[str]:
+        """The keys whose calls wait."""
+        return {key for queue in self.queues.values() for key in queue.lanes}
+
     def of(self, key: str) -> list[GatewayCall]:
         """The calls of a key."""
         lanes = [queue.lanes.get(key) for queue in self.queues.values()]
