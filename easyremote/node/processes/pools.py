@@ -128,6 +128,20 @@ class Processes:
         spare = [self._spare] if self._spare is not None else []
         return iter([*self._sessions.values(), *pooled, *spare])
 
+    def in_use(self) -> list[Process]:
+        """All but the spare one."""
+        return [process for process in self if process is not self._spare]
+
+    def pause(self) -> None:
+        """Stop what is in use where it is. Safe to repeat, for those that have started since."""
+        for process in self.in_use():
+            process.pause()
+
+    def go_on(self) -> None:
+        """End the pauses. Safe to repeat."""
+        for process in self:
+            process.go_on()
+
     def keep_spare(self) -> None:
         """Have a spare process soon, if there is none."""
         if self._spare_timer is not None:

@@ -158,6 +158,23 @@ class Process:
         return self.queue[0].stopping is None and self.has_slot
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it was stopped where it was, with all that it has started."""
+        return self.link.is_excused
+
+    def pause(self) -> None:
+        """Stop it where it is, once it has been started. Safe to repeat."""
+        if self.popen is not None and not self.is_paused:
+            self.signal(signal.SIGSTOP)
+            self.link.is_excused = True
+
+    def go_on(self) -> None:
+        """End a pause. Safe to repeat."""
+        if self.is_paused:
+            self.link.is_excused = False
+            self.signal(signal.SIGCONT)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
@@ -180,6 +197,7 @@ class Process:
                 os.killpg(self.popen.pid, number)
         except ProcessLookupError:
             pass  # it ended in this moment
+        self.go_on()  # a process that is stopped takes no signal but SIGKILL
 
     async def start(self) -> None:
         """Start the process.
