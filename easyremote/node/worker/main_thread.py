@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from easyremote.errors import CallLost
 from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobMissing, BlobStore
+from easyremote.node.folders import NODE
 from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
@@ -153,7 +154,7 @@ class MainThread:
         began = work.began = time.monotonic()
         self.running = work
         if self._blobs is None and self.functions is None:
-            self._blobs = BlobStore(held.owner, os.getppid())
+            self._blobs = BlobStore(held.owner, NODE)
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
         self._showing.call_begins(record)
