@@ -33,8 +33,9 @@ class Started:
 
     async def end(self) -> int:
         self.child.signal(signal.SIGKILL)
-        self.link.close()
-        return await self.exit_code()
+        exit_code = await self.exit_code()
+        self.link.close()  # before, it would end by itself
+        return exit_code
 
     async def exit_code(self) -> int:
         async with asyncio.timeout(LIMIT):
