@@ -45,9 +45,12 @@ class Table:
         made.contents, made.memories = dict(self.contents), self.memories.copy()
         return made
 
-    def known(self) -> Known:
-        """What a pickler has to know of them."""
-        return known(self.objects, self.numbers, self.memories)
+    def known(self, coming: Iterable[Any] = ()) -> Known:
+        """What a pickler has to know of them, and of whole arrays that it is about to meet."""
+        memories = self.memories.copy()
+        for whole in coming:
+            memories.add(whole)
+        return known(self.objects, self.numbers, memories)
 
     def add(self, value: object) -> None:
         """Give an object the next number; its snapshot is not taken yet."""

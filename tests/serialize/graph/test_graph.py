@@ -173,6 +173,40 @@ def test_a_part_of_a_large_array_travels_alone(here: Side, there: Side) -> None:
     assert here.size < 1000
 
 
+def test_a_whole_array_that_comes_later_has_its_parts_on_its_memory(
+    here: Side, there: Side
+) -> None:
+    grid = np.arange(12.0).reshape(3, 4)  # on the memory of another array, as reshape has it
+    here.space.update(row=grid[0], held={"corner": grid[:2, :2]})
+    here.sync(there)
+    there.space["row"][0] = 5
+    there.sync(here)
+    here.space["outer"] = [grid]
+    here.sync(there)
+    space = there.space
+    space["row"][1], space["held"]["corner"][1, 1] = 6, 7
+    assert space["outer"][0].tolist() == [[5, 6, 2, 3], [4, 7, 6, 7], [8, 9, 10, 11]]
+    assert there.sync(here).overwritten == []
+    assert grid.tolist() == space["outer"][0].tolist()
+    here.sync(there)
+    assert here.size == 0, "they are sent anew once"
+
+
+def test_a_part_that_travels_before_its_whole_array_is_on_its_memory(
+    here: Side, there: Side
+) -> None:
+    whole = np.arange(4)
+    here.space["both"] = [{"part": whole[1:]}, whole]
+    here.sync(there)
+    part, whole = there.space["both"][0]["part"], there.space["both"][1]
+    part[0] = 9
+    assert whole.tolist() == [0, 9, 2, 3]
+    there.sync(here)
+    assert here.space["both"][1].tolist() == [0, 9, 2, 3]
+    here.sync(there)
+    assert here.size == 0
+
+
 def test_closures_share_a_cell(here: Side, there: Side) -> None:
     def pair() -> tuple[Callable[[], None], Callable[[], int]]:
         n = 0
