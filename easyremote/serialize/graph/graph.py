@@ -124,6 +124,7 @@ class Graph:
         """
         look = Look(dict(values))
         suspects: set[int] = set()
+        moved = self._table.links.moved()
         before = [name for name in gone if name in self._roots]
         unchanged: dict[str, _Root] = {}
         for name, value in values.items():
@@ -140,7 +141,10 @@ class Graph:
                 continue
             survey = Survey(value, self._table, python)
             digest = survey.digest
-            if root is not None and is_known and digest is not None and digest == root.digest:
+            is_equal = (
+                is_known and digest is not None and root is not None and digest == root.digest
+            )
+            if is_equal and not (moved and moved & self._reach(name)):
                 continue
             look.reach[name] = found = survey.reach()
             suspects |= found
@@ -209,7 +213,7 @@ class Graph:
         packed, kept = (
             after._packed(look, bound, told, python) if bound or told else (Packed([]), b"")
         )
-        after._table.contents.update({key: look.fresh[key] for key in told})
+        after._table.agree_as({key: look.fresh[key] for key in told})
         apart = [name for name, value in bound.items() if isinstance(value, Elsewhere)]
         after._settle(bound, apart, told)
         beside = {

@@ -150,6 +150,29 @@ def test_what_can_not_change_in_place_is_sent_anew_to_all_that_hold_it(
     assert space["b"][0] is space["c"].array is space["d"][0] is space["a"]
 
 
+@pytest.mark.parametrize("is_shared", [True, False], ids=["another variable", "new"])
+def test_another_object_of_the_same_content_is_another_object(
+    here: Side, there: Side, is_shared: bool
+) -> None:
+    here.space.update(a=[1], b=[1], deep={"in": [0]}, net=Net(), unseen=[[2]])
+    here.space["deep"]["in"] = here.space["net"].held = here.space["a"]
+    here.sync(there)
+    there.sync(here)
+    space = there.space
+    assert space["deep"]["in"] is space["net"].held is space["a"]
+    new = space["b"] if is_shared else [1]
+    space["deep"]["in"] = space["net"].held = new
+    space["unseen"][0] = [2]
+    there.sync(here, "deep", "net")
+    assert here.space["deep"]["in"] is here.space["net"].held is not here.space["a"]
+    assert (here.space["deep"]["in"] is here.space["b"]) is is_shared
+    there.sync(here, "deep", "net")
+    assert there.size == 0
+    inner = here.space["unseen"][0]
+    there.sync(here)
+    assert here.space["unseen"][0] is not inner, "it was told late, but it was"
+
+
 def test_arrays_share_their_memory(here: Side, there: Side) -> None:
     grid = np.arange(12.0).reshape(3, 4)
     here.space.update(corner=grid[:2, :2], grid=grid, turned=grid.T, back=grid[::-1])
