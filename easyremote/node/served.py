@@ -31,6 +31,7 @@ from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
+from easyremote.node.rules import WhenBusy
 from easyremote.options.requirements import lacks
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
@@ -303,7 +304,17 @@ class ServedNode:
         """Keep to the owner's rules, also where these have just been edited."""
         rules = self._rules
         before = rules.closed
-        if not (rules.may_change and await asyncio.to_thread(rules.look, datetime.now())):
+        if not rules.may_change:
+            return
+        has_changed = await asyncio.to_thread(rules.look, datetime.now())
+        when_busy = rules.rules.when_busy if rules.closed else WhenBusy.GO_ON
+        if when_busy is WhenBusy.PAUSE:
+            self._sessions.processes.pause()
+        else:
+            self._sessions.processes.go_on()
+        if when_busy is WhenBusy.CANCEL:
+            self._sessions.make_way(rules.closed)
+        if not has_changed:
             return
         self.offer()
         if rules.closed:

@@ -29,6 +29,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from easyremote.options.reading import MOST_PRIORITY
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 
@@ -57,6 +58,8 @@ Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 #: A time below 0 has a meaning of its own.
 SignedSeconds = Annotated[float, Meta(ge=-LONGEST_TIME, le=LONGEST_TIME)]
+#: 0 is the usual one.
+Priority = Annotated[int, Meta(ge=-MOST_PRIORITY, le=MOST_PRIORITY)]
 #: Bytes a second.
 Rate = Annotated[float, Meta(ge=-1, le=1e15)]
 Fraction = Annotated[float, Meta(ge=0, le=1e6)]
@@ -265,6 +268,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
+    priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     """
 
     call: int
@@ -281,6 +285,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: Name = ""
     balancing: Name = ""
     needs: Requirements | None = None
+    priority: Priority = 0
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -541,6 +546,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
+        and not submit.priority
     )
     if surely_fits:
         return None

@@ -132,6 +132,16 @@ class Processes:
         pooled = [process for pool in self._pools.values() for process in pool.processes]
         return iter([*self._sessions.values(), *pooled])
 
+    def pause(self) -> None:
+        """Stop all where they are. Safe to repeat, for those that have started since."""
+        for process in self:
+            process.pause()
+
+    def go_on(self) -> None:
+        """End the pauses. Safe to repeat."""
+        for process in self:
+            process.go_on()
+
     def get_ready(self) -> None:
         """Have the fork server soon, if nothing needs it before."""
         self._getting_ready = asyncio.create_task(self._start_forks())

@@ -156,6 +156,23 @@ class Process:
         return self.queue[0].stopping is None and self.has_slot
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it was stopped where it was, with all that it has started."""
+        return self.link.is_excused
+
+    def pause(self) -> None:
+        """Stop it where it is, once it has been started. Safe to repeat."""
+        if self.child is not None and not self.is_paused:
+            self.signal(signal.SIGSTOP)
+            self.link.is_excused = True
+
+    def go_on(self) -> None:
+        """End a pause. Safe to repeat."""
+        if self.is_paused:
+            self.link.is_excused = False
+            self.signal(signal.SIGCONT)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
@@ -168,8 +185,9 @@ class Process:
         """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
         if self.child is None:
             self._early.append(number)
-        else:
-            self.child.signal(number)
+            return
+        self.child.signal(number)
+        self.go_on()  # a process that is stopped takes no signal but SIGKILL
 
     async def start(self, forks: ForkServer) -> None:
         """Start the process.

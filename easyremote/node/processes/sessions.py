@@ -157,6 +157,17 @@ class Sessions:
             self._stopping.left(call)
         self.calls.hand_back(waiting)
 
+    def make_way(self, why: str) -> None:
+        """End what runs, because the machine is not lent any more. Safe to repeat."""
+        self.hand_back()
+        for process in self.processes:
+            for call in [each for each in process.queue if not each.inner]:
+                process.queue.remove(call)
+                call.process = None
+                self._stopping.left(call)
+                self.calls.hand_back([call])
+            self._stopping.make_way(process, why)
+
     # -- queues ------------------------------------------------------------------------------------
 
     def _place_in_pool(self, call: RelayedCall) -> None:
