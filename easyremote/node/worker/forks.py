@@ -23,17 +23,22 @@ from easyremote.node.forking import DESCRIPTORS_MAX, SIZE, Kind, Said, Start
 
 __all__ = ["serve"]
 
-#: What a process for code imports when it gets ready, or at its first cell.
+#: What a process for code imports when it gets ready. Not `tqdm.notebook`: it imports ipywidgets,
+#: which must find the session's comms.
 _IMPORTS = (
+    "bdb",
+    "email.parser",
+    "tqdm",
+    "unicodedata",
     "uvloop",
     "IPython.core.application",
     "IPython.core.completerlib",
     "IPython.core.crashhandler",
+    "IPython.core.magics",
     "IPython.core.oinspect",
     "easyremote.node.registered.opened",
     "easyremote.node.worker.interactive",
     "easyremote.node.worker.shell",
-    "tqdm.notebook",
 )
 
 
