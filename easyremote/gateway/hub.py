@@ -24,6 +24,7 @@ from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.returns import Returns
 from easyremote.gateway.scheduling.lending import Lent, why_closed
 from easyremote.gateway.table import CallTable, failed
+from easyremote.gateway.usage.spans import tell_spans
 from easyremote.gateway.usage.tally import Tally
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -71,6 +72,7 @@ class Hub:
         table.listen(self.recent.note, ENDINGS)
         self.tally = Tally()
         table.listen(self.tally.note, ENDINGS)
+        tell_spans(table)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)

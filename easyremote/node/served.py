@@ -132,7 +132,7 @@ class ServedNode:
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
         if self._policy.allow_code:
-            self._sessions.processes.keep_spare()
+            self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),

@@ -68,6 +68,8 @@ Count = Annotated[int, Meta(ge=0, le=2**62)]
 StreamNumber = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Numbers = Annotated[tuple[int, ...], Meta(max_length=MANY_CALLS)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY_ENTRIES)]
+#: A ``traceparent`` of W3C Trace Context, version 00.
+Trace = Annotated[str, Meta(max_length=55)]
 Versions = Annotated[dict[Name, Name], Meta(max_length=MANY_ENTRIES)]
 
 
@@ -269,6 +271,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
+    trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     """
 
     call: int
@@ -286,6 +289,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     balancing: Name = ""
     needs: Requirements | None = None
     priority: Priority = 0
+    trace: Trace = ""
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -301,6 +305,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     queue_timeout: seconds that it may wait for its turn at the node, 0 for no limit of its own.
     run_timeout: as in SUBMIT.
     origin: as in SUBMIT.
+    trace: as in SUBMIT.
     """
 
     call: int
@@ -314,6 +319,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     queue_timeout: Seconds = 0.0
     run_timeout: Seconds = 0.0
     origin: Name = ""
+    trace: Trace = ""
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):

@@ -60,10 +60,12 @@ class Memories:
 
     def __init__(self) -> None:
         self._whole: dict[int, Any] = {}
+        #: The ids of the arrays that travelled alone, by that of the one whose memory they lie on.
+        self._alone: dict[int, frozenset[int]] = {}
 
     def copy(self) -> Memories:
         made = Memories()
-        made._whole = dict(self._whole)
+        made._whole, made._alone = dict(self._whole), dict(self._alone)
         return made
 
     def add(self, array: Any) -> None:
@@ -71,13 +73,28 @@ class Memories:
         self._whole.setdefault(id(array), array)
         if is_array(array.base) and array.base.nbytes == array.nbytes:
             self._whole.setdefault(id(array.base), array)
+        base = id(array.base)
+        if is_array(array.base) and base not in self._whole and _can_be_view(array):
+            self._alone[base] = self._alone.get(base, frozenset()) | {id(array)}
+
+    def torn(self) -> dict[int, Any]:
+        """The arrays that travelled alone before the one that has the whole of their memory.
+
+        By their ids: the one with the whole.
+        """
+        both = self._alone.keys() & self._whole.keys()
+        return {array: self._whole[key] for key in both for array in self._alone[key]}
 
     def whole(self, array: Any) -> Any:
         """The array on whose memory an array lies; None for its own, or one that is not known."""
         found = self._whole.get(id(array.base))
-        if found is None or found is array or array.dtype.hasobject or not array.size:
+        if found is None or found is array or not _can_be_view(array):
             return None
         return found if found.flags.c_contiguous or found.flags.f_contiguous else None
+
+
+def _can_be_view(array: Any) -> bool:
+    return bool(array.size) and not array.dtype.hasobject
 
 
 def place_in(whole: Any, array: Any) -> tuple[Any, ...]:
