@@ -128,7 +128,8 @@ class Intake:
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.balancing, call.needs = message.balancing, message.needs
-        call.priority = message.priority
+        if message.priority:
+            call.priority = message.priority
         if client.principal.weight != 1.0:
             self._table.queues.weights[call.owner] = client.principal.weight
         call.bind(client, message.call)

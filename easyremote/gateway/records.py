@@ -271,7 +271,7 @@ class GatewayCall:
     balancing: str = ""
     needs: Requirements | None = None
     priority: int = 0
-    #: Its place in the line of its key: its number, or that of the attempt before.
+    #: Once it waits: its place in the line of its key, its number or that of the attempt before.
     turn: int = 0
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
