@@ -215,17 +215,32 @@ def test_a_whole_array_that_comes_later_has_its_parts_on_its_memory(
     assert here.size == 0, "they are sent anew once"
 
 
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "some": lambda whole: whole[1:],
+    "all": lambda whole: whole[:],
+    "all, turned": lambda whole: whole[::-1],
+    "other items": lambda whole: whole.view("u1"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("is_later", [False, True], ids=["together", "later"])
 def test_a_part_that_travels_before_its_whole_array_is_on_its_memory(
-    here: Side, there: Side
+    here: Side, there: Side, part: str, is_later: bool
 ) -> None:
-    whole = np.arange(4)
-    here.space["both"] = [{"part": whole[1:]}, whole]
+    array = np.arange(4)
+    here.space["first"] = {"part": PARTS[part](array), "once more": PARTS[part](array)}
+    if is_later:
+        here.sync(there)
+    here.space["second"] = [array]
     here.sync(there)
-    part, whole = there.space["both"][0]["part"], there.space["both"][1]
-    part[0] = 9
-    assert whole.tolist() == [0, 9, 2, 3]
+    held, whole = there.space["first"], there.space["second"][0]
+    assert all(np.shares_memory(whole, each) for each in held.values())
+    held["part"][-1] = 9
+    expected = whole.tolist()
+    assert held["once more"].tolist() == held["part"].tolist()
     there.sync(here)
-    assert here.space["both"][1].tolist() == [0, 9, 2, 3]
+    assert array.tolist() == expected != [0, 1, 2, 3]
     here.sync(there)
     assert here.size == 0
 
