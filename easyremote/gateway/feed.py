@@ -265,9 +265,12 @@ class GatewayFeed:
             self._tell_nodes(on=False)
 
     def _tell_nodes(self, *, on: bool) -> None:
+        self._nodes.watched = on
         for node in self._nodes:
-            node.resources = None  # the next watcher must not see old figures
-            if node.link is not None:
+            is_wanted = self._calls.table.queues.awaits(node)
+            if not is_wanted:
+                node.resources = None  # the next watcher must not see old figures
+            if node.link is not None and (on or not is_wanted):
                 node.link.send(Watch(on))
 
     def _functions(self) -> tuple[FunctionInfo, ...]:
@@ -324,7 +327,9 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         cores=machine.cores or None,
         memory_used=machine.memory_used if is_measured else None,
         memory_total=machine.memory_total or None,
-        gpus=tuple(GpuInfo(**msgspec.structs.asdict(gpu)) for gpu in machine.gpus),
+        gpus=tuple(
+            GpuInfo(gpu.name, gpu.use, gpu.memory_used, gpu.memory_total) for gpu in machine.gpus
+        ),
         received=machine.received if machine.received >= 0 else None,
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),

@@ -19,6 +19,7 @@ from easyremote.protocol.messages import (
     Register,
     Resources,
     Started,
+    Watch,
 )
 
 
@@ -73,8 +74,19 @@ class Returns:
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
         node.resources = message
-        if self._table.queues.waiting.counts or node.aside:
+        queues = self._table.queues
+        if queues.waiting.counts or node.aside:
             self._dispatcher.fill(node, now)  # others may use less of the machine than before
+        if not self._nodes.watched and not queues.awaits(node):
+            self._measure(node, on=False)  # nobody wants to know any more
+
+    @staticmethod
+    def _measure(node: Node, *, on: bool) -> None:
+        """Tell a node whether to say how busy its machine is."""
+        if not on:
+            node.resources = None  # it would soon be wrong
+        if node.link is not None:
+            node.link.send(Watch(on))
 
     # -- what it says of its calls -----------------------------------------------------------------
 
@@ -137,8 +149,19 @@ class Returns:
     def handed_back(self, node: Node, message: HandBack, now: float) -> None:
         """These calls did not start, and will not start there."""
         calls = [node.calls[number] for number in message.calls if number in node.calls]
+        wanted = [(call, node.needs_of(call)) for call in calls]
         self._table.for_each(calls, lambda call: self._hand_back(call, now), now)
-        self._nodes.handed_back(node, len(message.calls), now)
+        unexplained = len(message.calls)
+        if message.resources is not None:
+            # The calls come again, and wait until the node says that what they need is free.
+            node.resources = message.resources
+            self._measure(node, on=True)
+            unexplained -= sum(
+                node.held.short_of(call, needs, node.said, node.resources) is not None
+                for call, needs in wanted
+                if needs is not None
+            )
+        self._nodes.handed_back(node, unexplained, now)
         self._dispatcher.fill(node, now)
 
     def _hand_back(self, call: GatewayCall, now: float) -> None:

@@ -47,6 +47,7 @@ from easyremote.protocol.messages import (
     Message,
     NotOffered,
     Register,
+    Resources,
     Resume,
     Resumed,
     Watch,
@@ -92,6 +93,8 @@ class ServedNode:
         Is set when the node is connected.
     pooled
         The registered functions that run in processes. What comes to it is looked at by `offer`.
+    meter
+        Measures the machine.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class ServedNode:
         rules: RulesInForce,
         online: threading.Event,
         pooled: Mapping[str, Pooled],
+        meter: ResourceMeter,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -117,7 +121,9 @@ class ServedNode:
         self._watched = asyncio.Event()
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
+        self._meter = meter
         self._sessions = Sessions(node_id, policy)
+        self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         #: What the owner was told already of functions that are not offered.
@@ -126,8 +132,7 @@ class ServedNode:
         self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
     async def run(self) -> None:
-        meter = await asyncio.to_thread(ResourceMeter)
-        self._machine = await asyncio.to_thread(meter.machine)
+        self._machine = await asyncio.to_thread(self._meter.machine)
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
         if self._policy.allow_code:
@@ -137,9 +142,7 @@ class ServedNode:
             asyncio.create_task(stay_connected(self._settings, self)),
             asyncio.create_task(self.stopping.wait()),
             asyncio.create_task(
-                run_every(
-                    METER_INTERVAL, lambda: self._measure(meter), "Measuring the machine", _log
-                )
+                run_every(METER_INTERVAL, self._measure, "Measuring the machine", _log)
             ),
             asyncio.create_task(
                 run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
@@ -248,6 +251,8 @@ class ServedNode:
                 limit = function.spec.timeout if function is not None else 0.0
                 if limit:
                     message.run_timeout = min(message.run_timeout or limit, limit)
+                if function is not None:
+                    message.needs = function.spec.requirements
                 self._relayed.receive(message)
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
@@ -292,10 +297,12 @@ class ServedNode:
 
     # -- beside it ---------------------------------------------------------------------------------
 
-    async def _measure(self, meter: ResourceMeter) -> None:
+    async def _measure(self) -> None:
         """Send how the machine is doing, only while somebody looks."""
         await self._watched.wait()
-        reading = await asyncio.to_thread(meter.read)
+        self._tell(self._sessions.gpus.describe(await asyncio.to_thread(self._meter.read)))
+
+    def _tell(self, reading: Resources) -> None:
         if self.link is not None and self._watched.is_set():
             self.link.send(reading)
 

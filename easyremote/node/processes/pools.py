@@ -30,6 +30,8 @@ POOL_IDLE = 60.0
 SPARE_DELAY = 1.0
 #: Functions quicker than this are sent ahead, so that no process waits for the next one.
 QUICK = 0.002
+#: The GPUs that a process sees, by UUID: NVIDIA's libraries read it.
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
 
@@ -163,7 +165,9 @@ class Processes:
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""
         pooled = self.pooled.get(call.function)
-        return call.owner if pooled is None else _pool_name(pooled)
+        if pooled is not None:
+            return _pool_name(pooled)
+        return f"{call.owner} on GPUs" if call.needs is not None and call.needs.gpu else call.owner
 
     def keep_least(self) -> None:
         """Start the processes that are kept ready, where they are not there."""
@@ -183,13 +187,22 @@ class Processes:
         """Whether there is such a session here."""
         return (owner, session) in self._sessions
 
-    def session(self, owner: str, session: str) -> Process:
-        """The process of a session: the spare one, or a new one, where there is none."""
+    def known_session(self, owner: str, session: str) -> Process | None:
+        """The process of a session; None where there is none."""
+        return self._sessions.get((owner, session))
+
+    def session(self, owner: str, session: str, devices: tuple[str, ...] = ()) -> Process:
+        """The process of a session: the spare one, or a new one, where there is none.
+
+        A new one sees only these GPUs, if any are named.
+        """
         key = (owner, session)
         if key not in self._sessions:
-            process, self._spare = self._spare, None
+            process = None
+            if not devices:
+                process, self._spare = self._spare, None
             if process is None:
-                process = self._start(owner, session, has_shell=True)
+                process = self._start(owner, session, has_shell=True, devices=devices)
             process.owner, process.session = key
             process.last_used = time.monotonic()
             self._sessions[key] = process
@@ -204,10 +217,23 @@ class Processes:
         """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self.pool(owner).processes
         found = next((process for process in pool if process.is_free), None)
-        if found is None and len(pool) < (self.pool(owner).limit or self.most):
-            found = self._start(owner, "")
-            pool.append(found)
-        return found
+        return self.start_in_pool(owner) if found is None and self.may_grow(owner) else found
+
+    def all_free(self, owner: str) -> list[Process]:
+        """The idle processes of a pool, the newest used first."""
+        free = (process for process in self.pool(owner).processes if process.is_free)
+        return sorted(free, key=lambda process: -process.last_used)
+
+    def may_grow(self, owner: str) -> bool:
+        """Whether a pool may have one more process."""
+        pool = self.pool(owner)
+        return len(pool.processes) < (pool.limit or self.most)
+
+    def start_in_pool(self, owner: str, devices: tuple[str, ...] = ()) -> Process:
+        """Start one more process of a pool; it sees only these GPUs, if any are named."""
+        process = self._start(owner, "", devices=devices)
+        self.pool(owner).processes.append(process)
+        return process
 
     def any_pooled(self, owner: str) -> Process:
         """A process of the pool, idle or busy."""
@@ -262,10 +288,15 @@ class Processes:
         await asyncio.to_thread(remove_blobs, os.getpid())
         await asyncio.to_thread(remove_folders, os.getpid())
 
-    def _start(self, owner: str, session: str, *, has_shell: bool = False) -> Process:
+    def _start(
+        self, owner: str, session: str, *, has_shell: bool = False, devices: tuple[str, ...] = ()
+    ) -> Process:
         registered = self._registered.get(owner)
         body = registered.body if registered is not None else b""
-        process = Process(owner, session, self._environment, has_shell=has_shell, functions=body)
+        sees = {DEVICES_VARIABLE: ",".join(devices)} if devices else {}
+        environment = {**self._environment, **sees}
+        process = Process(owner, session, environment, has_shell=has_shell, functions=body)
+        process.devices = devices
         process.task = asyncio.create_task(self._serve(process))
         return process
 
