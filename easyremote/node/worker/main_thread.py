@@ -26,6 +26,7 @@ from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
 from easyremote.node.worker.file_store import FileStore
+from easyremote.node.worker.gpu_limit import GpuLimit
 from easyremote.node.worker.printed import Capture
 from easyremote.node.worker.showing import Showing, Work
 from easyremote.protocol.builtins import (
@@ -97,6 +98,7 @@ class MainThread:
         self._takes_interrupts = False
         #: Of whom these calls are; a process has one owner.
         self._blobs: BlobStore | None = None
+        self._gpu_limit = GpuLimit()
         self._capture: Capture | None = None
         #: What runs; and its name, for messages.
         self.running: Work | None = None
@@ -155,6 +157,8 @@ class MainThread:
         if self._blobs is None and self.functions is None:
             self._blobs = BlobStore(held.owner, os.getppid())
             set_resolver(FileStore(held.owner).link)
+        if held.needs is not None and held.needs.gpu_memory:
+            self._gpu_limit.promise(held.needs.gpu_memory)
         run = self._prepare(held.function)
         self._showing.call_begins(record)
         if held.function in (CELL, COMM):

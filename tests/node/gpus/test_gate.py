@@ -130,6 +130,8 @@ def test_two_sessions_that_would_not_fit_together_run_one_after_the_other(lab: C
     after = cell(lab, "two", "x = 'after it'")
     ended(lab, "one")
     assert seen(lab, waiting)[1] == "GPU-a"
+    limited = cell(lab, "two", "import torch\ntorch.init()\nx = torch.fractions", 10)
+    assert seen(lab, limited) == {0: 24 / 40}, "the largest promise counts"
     assert seen(lab, after) == "after it"
     ended(lab, "two")
 
