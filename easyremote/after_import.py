@@ -58,7 +58,7 @@ class _Finder:
         def execute_and_tell(module: ModuleType) -> None:
             del loader.exec_module
             execute(module)
-            sys.meta_path.remove(self)  # type: ignore[arg-type]  # a finder needs find_spec only
+            sys.meta_path.remove(self)
             self._then(module)
 
         loader.exec_module = execute_and_tell

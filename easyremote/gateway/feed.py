@@ -24,6 +24,7 @@ from easyremote.gateway.permissions import Action, is_local_user, may, may_lend
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
+from easyremote.gateway.scheduling.release import Question, questions
 from easyremote.gateway.table import failed
 from easyremote.protocol.builtins import (
     CANCEL,
@@ -159,10 +160,12 @@ class GatewayFeed:
         return sum(each.client is client for each in known) >= WATCHES
 
     def _node_changed(self, node: Node) -> None:
-        body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))
+        described = _describe_node(node, time.monotonic())
+        asked = questions(self._calls.table.queues, node)
         for follower in list(self._followers.values()):
             if follower.unseen < CHANGES_LIMIT:
-                follower.send(body)
+                told = _asking(described, asked, follower.client.principal.key_id)
+                follower.send(msgspec.msgpack.encode(told))
             else:
                 self._end(follower, "There were more changes than were looked at.")
 
@@ -286,8 +289,12 @@ class GatewayFeed:
     ) -> GatewaySnapshot:
         now = time.monotonic()
         jobs = jobs_of(self._calls.table, self._calls.recent, client.principal, now)
+        queues, owner = self._calls.table.queues, client.principal.key_id
         return GatewaySnapshot(
-            tuple(_describe_node(node, now) for node in self._nodes),
+            tuple(
+                _asking(_describe_node(node, now), questions(queues, node), owner)
+                for node in self._nodes
+            ),
             GatewayInfo(easyremote.__version__),
             *jobs,
             functions,
@@ -304,6 +311,12 @@ def _call_id(text: str) -> bytes:
 def _describe_function(node: Node, function: Function) -> FunctionInfo:
     told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:-1]}
     return FunctionInfo(node.node_id, **told, needs=str(function.requirements or ""))
+
+
+def _asking(node: NodeInfo, asked: Sequence[Question], owner: str) -> NodeInfo:
+    """The same node, with what this owner is asked about the sessions there."""
+    mine = {each.session: each.text for each in asked if each.owner == owner}
+    return msgspec.structs.replace(node, asked=mine) if mine else node
 
 
 def _describe_node(node: Node, now: float) -> NodeInfo:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
@@ -29,6 +30,8 @@ class Returns:
     def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
         self._nodes = table.nodes
+        #: What the owners of sessions are asked, without the text, which tells a time.
+        self._asked: dict[Node, set[tuple[str, str, str]]] = {}
 
     def node_left(self, node: Node, link: Link, now: float) -> None:
         """The node's connection is gone: its calls are suspect until it is back."""
@@ -79,6 +82,10 @@ class Returns:
             self._dispatcher.fill(node, now)  # others may use less of the machine than before
         if not self._nodes.watched and not queues.awaits(node):
             self._measure(node, on=False)  # nobody wants to know any more
+        asked = {each[:3] for each in questions(queues, node)}
+        if asked != self._asked.get(node, set()):
+            self._asked[node] = asked
+            self._nodes.changed(node)  # owners of sessions hear of it
 
     @staticmethod
     def _measure(node: Node, *, on: bool) -> None:

@@ -65,6 +65,8 @@ DRAIN_TIMEOUT = 60.0
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
 TIDY_INTERVAL = 10.0
+#: Seconds between two looks at what processes use of the memory that they may use.
+MEMORY_INTERVAL = 0.5
 #: Seconds between two looks at the owner's rules.
 RULES_INTERVAL = 1.0
 
@@ -146,6 +148,11 @@ class ServedNode:
             ),
             asyncio.create_task(
                 run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
+            asyncio.create_task(
+                run_every(
+                    MEMORY_INTERVAL, self._sessions.memory.look, "Looking at memory limits", _log
+                )
             ),
             asyncio.create_task(
                 run_every(RULES_INTERVAL, self._look_at_rules, "Looking at the rules", _log)

@@ -50,12 +50,15 @@ class Pooled:
         How many processes there are.
     functions
         The names by which it is called: one, or those of the methods.
+    memory
+        How many bytes each process may use; 0 for no limit.
     """
 
     name: str
     body: bytes
     scaling: Scaling
     functions: tuple[str, ...]
+    memory: int = 0
 
 
 class Pool:
@@ -161,6 +164,15 @@ class Processes:
             self._registered[_pool_name(each)] = each
             self.pooled |= dict.fromkeys(each.functions, each)
         self.keep_least()
+
+    def limited(self) -> list[tuple[Process, int]]:
+        """The processes whose memory has a limit, with that: bytes."""
+        return [
+            (process, each.memory)
+            for owner, each in self._registered.items()
+            if each.memory and owner in self._pools
+            for process in self._pools[owner].processes
+        ]
 
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""

@@ -21,6 +21,7 @@ from easyremote.node.folders import remove_folders
 from easyremote.node.policy import NodePolicy
 from easyremote.node.processes.blob_calls import BlobCalls
 from easyremote.node.processes.gpu_gate import GpuGate
+from easyremote.node.processes.memory import MemoryWatch
 from easyremote.node.processes.pools import Pool, Processes
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
@@ -69,6 +70,7 @@ class Sessions:
         self.calls = RelayedCalls(self)
         self._stopping = Stopping(node_id, self)
         self._blobs = BlobCalls(self.finish)
+        self.memory = MemoryWatch(self.processes, self._stopping.kill)
         self.gpus = GpuGate(node_id, self, self.processes)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()

@@ -51,4 +51,6 @@ def _pooled(name: str, members: list[RegisteredFunction]) -> Pooled:
             f"{name}() can't run in processes of its own ({why}): {error} {instead} that value "
             "inside the function."
         ) from error
-    return Pooled(name, body, first.scaling or Scaling(), tuple(methods))
+    needs = first.spec.requirements
+    memory = needs.memory if needs is not None else 0
+    return Pooled(name, body, first.scaling or Scaling(), tuple(methods), memory)
