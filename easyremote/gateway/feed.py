@@ -26,6 +26,7 @@ from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
 from easyremote.gateway.scheduling.release import Question, questions
 from easyremote.gateway.table import failed
+from easyremote.options.requirements import show_size
 from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
@@ -310,7 +311,10 @@ def _call_id(text: str) -> bytes:
 
 def _describe_function(node: Node, function: Function) -> FunctionInfo:
     told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:-1]}
-    return FunctionInfo(node.node_id, **told, needs=str(function.requirements or ""))
+    needs = str(function.requirements or "")
+    if function.gpu_peak:
+        needs += f" (it was seen to hold {show_size(function.gpu_peak)} of GPU memory)"
+    return FunctionInfo(node.node_id, **told, needs=needs)
 
 
 def _asking(node: NodeInfo, asked: Sequence[Question], owner: str) -> NodeInfo:

@@ -17,13 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 import easyremote
 from easyremote.background import run_every
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
-from easyremote.node.functions import Functions
+from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.pools import Pooled
@@ -31,7 +33,7 @@ from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
-from easyremote.options.requirements import lacks
+from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import HeldCall, Outcome, failure
@@ -130,6 +132,8 @@ class ServedNode:
         self._registered, self._relayed = runner.callee, self._sessions.calls
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
+        #: The functions of which it was told that they hold more than they need.
+        self._warned: set[str] = set()
         #: What was named in RESUME, in this order.
         self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
@@ -148,6 +152,9 @@ class ServedNode:
             ),
             asyncio.create_task(
                 run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
+            asyncio.create_task(
+                run_every(METER_INTERVAL, self._sessions.gpus.sample, "Looking at the GPUs", _log)
             ),
             asyncio.create_task(
                 run_every(
@@ -228,7 +235,7 @@ class ServedNode:
             processes=processes,
             closed=self._rules.closed,
         )
-        specs = [function.spec for function in self._functions]
+        specs = [self._with_peak(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
         self._log_withheld(said.withheld)
         names = {each.name for each in said.withheld}
@@ -237,6 +244,21 @@ class ServedNode:
             offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
         said.functions = tuple(offered)
         self.link.send(said)
+
+    def _with_peak(self, function: RegisteredFunction) -> Function:
+        """What is said of a function: also that it was seen to need more than it says."""
+        spec, peak = function.spec, self._sessions.gpus.peaks.of(f"{function.pool}()")
+        promised = spec.requirements.gpu_memory if spec.requirements is not None else 0
+        if not promised or peak <= promised:
+            return spec
+        if spec.name not in self._warned:
+            self._warned.add(spec.name)
+            _log.warning(
+                "%s() needs %s of GPU memory as it was registered, and was seen to hold %s: others "
+                "may find too little. Register it with gpu_memory=%r.",
+                *(spec.name, show_size(promised), show_size(peak), show_size(peak)),
+            )
+        return structs.replace(spec, gpu_peak=peak)
 
     def _log_withheld(self, withheld: Iterable[Withheld]) -> None:
         """Tell the node's owner, once, what the node does not offer, and why."""

@@ -101,6 +101,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: what a call of it needs of the machine, and holds; nil for nothing.
     retry: when a call of it that failed is tried again; nil for never.
     balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
+    gpu_peak: bytes of a GPU that its calls were seen to hold, where that is more than it needs.
     """
 
     name: Name
@@ -118,6 +119,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: Requirements | None = None
     retry: Retry | None = None
     balancing: Name = ""
+    gpu_peak: Count = 0
 
 
 class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):

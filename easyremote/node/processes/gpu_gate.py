@@ -19,6 +19,7 @@ from typing import Protocol
 from easyremote.node.gpus.admission import Memory, Promises
 from easyremote.node.gpus.foreign import Foreign, group_of
 from easyremote.node.gpus.nvml import Card
+from easyremote.node.gpus.peaks import Peaks
 from easyremote.node.processes.pools import Processes
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.resources import ResourceMeter
@@ -84,6 +85,7 @@ class GpuGate:
         #: The processes that were told to end, and hold their memory until they have.
         self._leaving: set[Process] = set()
         self._foreign = Foreign()
+        self.peaks = Peaks(node_id)
         self._is_due = False
         self._looking: asyncio.Task[None] | None = None
 
@@ -112,6 +114,11 @@ class GpuGate:
         """A process has ended: its memory is free."""
         self._leaving.discard(process)
         if self._asked:
+            self._look_soon()
+
+    def sample(self) -> None:
+        """See what calls hold that run now; the most of it is kept."""
+        if self._promises:
             self._look_soon()
 
     def take_all(self) -> list[RelayedCall]:
@@ -211,9 +218,14 @@ class GpuGate:
                     self._keeper.finish(call, failure("internal", text, may_have_run=False))
         self._looking = None
 
+    def _note_peaks(self, taken: Memory) -> None:
+        for process in self._processes.registered():
+            self.peaks.note(process.owner, max(taken.get(process, {}).values(), default=0))
+
     def _decide(self, reading: Resources) -> None:
         cards = self._cards
         taken = self._taken(cards)
+        self._note_peaks(taken)
         back: list[RelayedCall] = []
         held_up: dict[tuple[str, str], _Answer] = {}
         for call in list(self._asked):

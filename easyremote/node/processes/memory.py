@@ -40,7 +40,11 @@ class MemoryWatch:
 
     async def look(self) -> None:
         """Look at all processes that have a limit."""
-        limited = [(each, limit) for each, limit in self._processes.limited() if each.pid]
+        limited = [
+            (process, limit)
+            for process in self._processes.registered()
+            if (limit := self._processes.memory_limit(process)) and process.pid
+        ]
         if not limited:
             return
         pids = [(process.pid, limit) for process, limit in limited]

@@ -165,14 +165,14 @@ class Processes:
             self.pooled |= dict.fromkeys(each.functions, each)
         self.keep_least()
 
-    def limited(self) -> list[tuple[Process, int]]:
-        """The processes whose memory has a limit, with that: bytes."""
-        return [
-            (process, each.memory)
-            for owner, each in self._registered.items()
-            if each.memory and owner in self._pools
-            for process in self._pools[owner].processes
-        ]
+    def registered(self) -> Iterator[Process]:
+        """The processes that run registered functions; the owner of each is the function."""
+        for owner in self._registered.keys() & self._pools.keys():
+            yield from self._pools[owner].processes
+
+    def memory_limit(self, process: Process) -> int:
+        """How many bytes a process of a registered function may use; 0 for no limit."""
+        return self._registered[process.owner].memory
 
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""

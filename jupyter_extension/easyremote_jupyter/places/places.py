@@ -21,7 +21,7 @@ from easyremote.client.client import Client
 from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
-from easyremote.client.session import Session
+from easyremote.client.session import Session, own_name
 from easyremote.client.targets import (
     ANY,
     NODE_VARIABLE,
@@ -105,7 +105,8 @@ class Place:
         node_id, name = self.session.node_id, self.session.name
         for node in easyremote.connect().known_nodes():
             if node.node_id == node_id and name in node.asked:
-                return f"{node.asked[name]} %remote_restart ends it with its variables."
+                target = node_id if name == own_name() else f"{node_id}/{name}"
+                return f"{node.asked[name]} %remote_restart {target} ends it."
         return ""
 
     def _note_process(

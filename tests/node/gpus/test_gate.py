@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,14 +49,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     del os.environ[pynvml.FILE]
 
 
+def node_environment(gateway: Gateway) -> dict[str, str]:
+    paths = [str(REPOSITORY / "tests" / "fakes"), str(REPOSITORY)]
+    return {**gateway.environment(), "PYTHONPATH": os.pathsep.join(paths)}
+
+
 @pytest.fixture(scope="module")
 def box(gateway: Gateway, driver: Path) -> Iterator[subprocess.Popen[str]]:
     """A node with a fake GPU of 48 GB."""
-    paths = os.pathsep.join([str(REPOSITORY / "tests" / "fakes"), str(REPOSITORY)])
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env={**gateway.environment(), "PYTHONPATH": paths},
-        text=True,
+        [sys.executable, "-c", PROGRAM], env=node_environment(gateway), text=True
     )
     with gateway.client() as client:
         wait_until(lambda: "gpu-node" in online(client) or process.poll() is not None)
@@ -144,3 +147,32 @@ def test_an_idle_process_ends_when_somebody_needs_its_memory_and_not_before(lab:
     assert not psutil.pid_exists(first)
     assert lab.on("gpu-node").submit("fit", 20).result(LIMIT)[0] not in (first, fits)
     ended(lab, "one")
+
+
+def test_a_promise_that_was_broken_is_said_when_the_function_is_registered_again(
+    lab: Client, gateway: Gateway, box: subprocess.Popen[str]
+) -> None:
+    lab.on("gpu-node").submit("fit", 30).result(LIMIT)
+    peaks = gateway.home / "gpu-peaks.json"
+    wait_until(lambda: peaks.exists() and json.loads(peaks.read_text())["gpu-node"]["fit()"] > 0)
+    end(box)
+    again = subprocess.Popen(
+        box.args,
+        env=node_environment(gateway),
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        wait_until(lambda: "30 GB" in needs_of(lab, "fit"))
+        assert needs_of(lab, "fit") == (
+            "1 GPU with 20 GB of memory (it was seen to hold 30 GB of GPU memory)"
+        )
+    finally:
+        again.terminate()
+        _, log = again.communicate(timeout=LIMIT)
+    assert log.count("fit() needs 20 GB of GPU memory as it was registered, and was seen") == 1
+
+
+def needs_of(client: Client, function: str) -> str:
+    info = client.get_function_info(function)
+    return info.needs if info is not None else ""
