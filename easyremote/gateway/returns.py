@@ -78,7 +78,7 @@ class Returns:
         """The node says how busy its machine is."""
         node.resources = message
         queues = self._table.queues
-        if queues.waiting.counts or node.aside:
+        if queues.waiting.queues or node.aside:
             self._dispatcher.fill(node, now)  # others may use less of the machine than before
         if not self._nodes.watched and not queues.awaits(node):
             self._measure(node, on=False)  # nobody wants to know any more

@@ -91,6 +91,8 @@ class HeldCall:
     run_timeout: float
     #: By which people find where it came from.
     origin: str
+    #: Its ``traceparent``; empty where its caller traces nothing.
+    trace: str = ""
     #: What it needs of the machine, where its caller said so.
     needs: Requirements | None = None
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
@@ -296,6 +298,7 @@ class HeldCalls(ABC, Generic[C]):
             message.queue_timeout,
             message.run_timeout,
             message.origin,
+            message.trace,
             message.needs,
         )
         self._by_number[held.call] = held

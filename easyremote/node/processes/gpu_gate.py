@@ -22,6 +22,7 @@ from easyremote.node.gpus.nvml import Card
 from easyremote.node.gpus.peaks import Peaks
 from easyremote.node.processes.pools import Processes
 from easyremote.node.processes.process import Process, RelayedCall
+from easyremote.node.processes.stopping import Stopping
 from easyremote.node.resources import ResourceMeter
 from easyremote.options.requirements import Requirements, show_size
 from easyremote.protocol.held import Outcome, failure
@@ -38,9 +39,6 @@ class Keeper(Protocol):
 
     def run(self, call: RelayedCall) -> None:
         """Have the process of its session run a call that needs no GPU."""
-
-    def wait(self, call: RelayedCall) -> None:
-        """A call waits: see to it that it does not wait too long."""
 
     def turn_away(self, calls: Sequence[RelayedCall], reading: Resources) -> None:
         """Hand calls back: there is too little for them now, as the reading says."""
@@ -69,12 +67,16 @@ class GpuGate:
         Runs calls, and hands them back.
     processes
         The processes of the node.
+    stopping
+        Ends calls that wait too long.
     """
 
-    def __init__(self, node_id: str, keeper: Keeper, processes: Processes) -> None:
+    def __init__(
+        self, node_id: str, keeper: Keeper, processes: Processes, stopping: Stopping
+    ) -> None:
         self._node_id = node_id
         self._keeper = keeper
-        self._processes = processes
+        self._processes, self._stopping = processes, stopping
         #: Reads the driver; None until the node runs.
         self.meter: ResourceMeter | None = None
         #: Is told each reading.
@@ -100,7 +102,7 @@ class GpuGate:
     def ask(self, call: RelayedCall) -> None:
         """Have a call run as soon as it gets what it needs, or hand it back."""
         self._asked.append(call)
-        self._keeper.wait(call)
+        self._stopping.waits(call)
         self._look_soon()
 
     def left(self, call: RelayedCall) -> None:

@@ -83,6 +83,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             Dispatch(
                 *(call.inner, call.call_id, 0, call.function, payload, call.session, 0.0),
                 owner=call.owner,
+                trace=call.trace,
                 needs=call.needs,
             )
         )

@@ -71,7 +71,7 @@ class Sessions:
         self._stopping = Stopping(node_id, self)
         self._blobs = BlobCalls(self.finish)
         self.memory = MemoryWatch(self.processes, self._stopping.kill)
-        self.gpus = GpuGate(node_id, self, self.processes)
+        self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
         #: The builtins whose calls wait in no queue.
@@ -154,42 +154,42 @@ class Sessions:
         back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
-            self._enqueue(free, pool.waiting.popleft())
+            self.run_at(free, pool.waiting.popleft())
 
     def hand_back(self) -> None:
         """Return the calls that wait for a process and will get none here any more."""
-        self._hand_back([*self.processes.waiting(), *self.gpus.take_all()])
+        self.turn_away([*self.processes.waiting(), *self.gpus.take_all()])
 
     # -- what `GpuGate` asks -----------------------------------------------------------------------
-
-    def run_at(self, process: Process, call: RelayedCall) -> None:
-        """Have a process run a call after those that it has."""
-        self._enqueue(process, call)
 
     def run(self, call: RelayedCall) -> None:
         """Have the process of its session run a call that needs no GPU."""
         if (outcome := self._without_session(call)) is not None:
             self.calls.finish(call, outcome)
         else:
-            self._enqueue(self.processes.session(call.owner, call.session), call)
-
-    def wait(self, call: RelayedCall) -> None:
-        """A call waits: see to it that it does not wait too long."""
-        self._stopping.waits(call)
-
-    def turn_away(self, calls: Sequence[RelayedCall], reading: Resources) -> None:
-        """Hand calls back: there is too little for them now, as the reading says."""
-        self._hand_back(calls, reading)
+            self.run_at(self.processes.session(call.owner, call.session), call)
 
     def end_process(self, process: Process, why: str) -> None:
         """End a process; no call goes to it any more."""
         self.processes.remove(process)
         self._stopping.end(process, why, lambda: self.gpus.gone(process))
 
-    def _hand_back(self, calls: Sequence[RelayedCall], reading: Resources | None = None) -> None:
+    def turn_away(self, calls: Sequence[RelayedCall], reading: Resources | None = None) -> None:
+        """Hand calls back: there is too little for them now, as the reading says."""
         for call in calls:
             self._stopping.left(call)
         self.calls.hand_back(calls, reading)
+
+    def make_way(self, why: str) -> None:
+        """End what runs, because the machine is not lent any more. Safe to repeat."""
+        self.hand_back()
+        for process in self.processes:
+            for call in [each for each in process.queue if not each.inner]:
+                process.queue.remove(call)
+                call.process = None
+                self._stopping.left(call)
+                self.calls.hand_back([call])
+            self._stopping.make_way(process, why)
 
     # -- queues ------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Sessions:
         owner = self.processes.pool_name(call)
         free = self.processes.free(owner)
         if free is not None:
-            self._enqueue(free, call)
+            self.run_at(free, call)
             return
         pool = self.processes.pool(owner)
         pool.waiting.append(call)
@@ -229,7 +229,8 @@ class Sessions:
         head = process.queue[0]
         process.watched = asyncio.get_running_loop().call_later(SLOW, look)
 
-    def _enqueue(self, process: Process, call: RelayedCall) -> None:
+    def run_at(self, process: Process, call: RelayedCall) -> None:
+        """Have a process run a call after those that it has."""
         self._note_place(process, call)
         self._run_next(process)
         if not call.inner:
@@ -250,7 +251,7 @@ class Sessions:
             if not process.session and not process.is_dead and process.is_free:
                 waiting = self.processes.pool(process.owner).waiting
                 if waiting:
-                    self._enqueue(process, waiting.popleft())
+                    self.run_at(process, waiting.popleft())
             return
         call = process.queue[0]
         if call.state is CallState.DISPATCHED and not process.is_dead:
@@ -322,7 +323,7 @@ class Sessions:
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
         try:
-            await process.start()
+            await process.start(self.processes.forks)
         except Exception as error:  # whatever it was, the calls that wait for the process are told
             _log.exception("No process can be started for %s.", process.title)
             self._not_started(process, error)
@@ -332,8 +333,8 @@ class Sessions:
             self._gone(process, exit_code)
         except Exception:  # a mistake of ours: the node goes on
             _log.exception("The end of the process of %s can't be handled.", process.title)
-        if process.popen is not None:
-            await asyncio.to_thread(remove_folders, os.getpid(), process.popen.pid)
+        if process.child is not None:
+            await asyncio.to_thread(remove_folders, os.getpid(), process.child.pid)
 
     def _receive_from(self, process: Process, message: Message) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -68,7 +69,8 @@ def test_a_worker_that_leaks_is_told_and_ended_and_another_takes_its_place(
     calls = asking.on("small")
     first = calls.submit("Model.leak", 100).result(LIMIT)
     assert calls.submit("Model.leak", 100).result(LIMIT) == first, "it may use so much"
-    calls.submit("Model.leak", 200).result(LIMIT)
+    with suppress(OutOfMemory):  # the call may be over before it is seen
+        calls.submit("Model.leak", 200).result(LIMIT)
     wait_until(lambda: not psutil.pid_exists(first))
     assert calls.submit("Model.leak", 100).result(LIMIT) != first
     with pytest.raises(OutOfMemory) as told:

@@ -1,6 +1,6 @@
 """`GpuLimit`: PyTorch takes no more GPU memory in this process than its calls were promised.
 
-``tests/node/worker/test_gpu_limit.py`` proves it with a fake PyTorch.
+``tests/node/gpus/test_limit.py`` proves it with a fake PyTorch.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from easyremote.node.worker.gpu_limit import GpuLimit
+from easyremote.node.gpus.limit import GpuLimit
 
 GB = 10**9
 
