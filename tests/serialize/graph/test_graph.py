@@ -28,6 +28,17 @@ class Net:
         self.__dict__.update(attributes)
 
 
+class CountsReaders:
+    """Its state is another one whenever it is asked for; matplotlib has such a class."""
+
+    def __init__(self) -> None:
+        self.readers, self.others = 0, [1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.readers += 1
+        return dict(vars(self))
+
+
 class Slots:
     __slots__ = ("__dict__", "x", "y")
 
@@ -213,6 +224,17 @@ def test_a_whole_array_that_comes_later_has_its_parts_on_its_memory(
     assert grid.tolist() == space["outer"][0].tolist()
     here.sync(there)
     assert here.size == 0, "they are sent anew once"
+
+
+def test_what_changes_when_it_is_looked_at_has_not_changed(here: Side, there: Side) -> None:
+    here.space["counting"] = CountsReaders()
+    here.sync(there)
+    there.sync(here)
+    assert there.size == 0
+    assert there.sync(here).overwritten == here.sync(there).overwritten == []
+    there.space["counting"].others = [2]
+    assert there.sync(here).overwritten == []
+    assert here.space["counting"].others == [2]
 
 
 PARTS: dict[str, Callable[[Any], Any]] = {
