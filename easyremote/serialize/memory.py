@@ -59,42 +59,47 @@ class Memories:
     """The memories of arrays that travel, each with one array that has the whole of it."""
 
     def __init__(self) -> None:
+        #: By the id of the array that owns a memory: itself, or one that stands for it.
         self._whole: dict[int, Any] = {}
-        #: The ids of the arrays that travelled alone, by that of the one whose memory they lie on.
-        self._alone: dict[int, frozenset[int]] = {}
+        #: The arrays on the memory of another one, by id, each with the one on which it travelled;
+        #: None for a memory of its own.
+        self._parts: dict[int, tuple[Any, Any]] = {}
 
     def copy(self) -> Memories:
         made = Memories()
-        made._whole, made._alone = dict(self._whole), dict(self._alone)
+        made._whole, made._parts = dict(self._whole), dict(self._parts)
         return made
 
     def add(self, array: Any) -> None:
         """Note an array that travels."""
-        self._whole.setdefault(id(array), array)
-        if is_array(array.base) and array.base.nbytes == array.nbytes:
-            self._whole.setdefault(id(array.base), array)
-        base = id(array.base)
-        if is_array(array.base) and base not in self._whole and _can_be_view(array):
-            self._alone[base] = self._alone.get(base, frozenset()) | {id(array)}
+        self._whole[id(array)] = array
+        if is_array(array.base):
+            if array.base.nbytes == array.nbytes and _is_contiguous(array):
+                self._whole.setdefault(id(array.base), array)
+            self._parts.setdefault(id(array), (array, self.whole(array)))
 
     def torn(self) -> dict[int, Any]:
-        """The arrays that travelled alone before the one that has the whole of their memory.
+        """The arrays that travelled before the one on whose memory they lie, each with that one.
 
-        By their ids: the one with the whole.
+        The other side has them on another memory.
         """
-        both = self._alone.keys() & self._whole.keys()
-        return {array: self._whole[key] for key in both for array in self._alone[key]}
+        now = {key: (self.whole(array), before) for key, (array, before) in self._parts.items()}
+        return {
+            key: whole
+            for key, (whole, before) in now.items()
+            if whole is not None and whole is not before
+        }
 
     def whole(self, array: Any) -> Any:
         """The array on whose memory an array lies; None for its own, or one that is not known."""
         found = self._whole.get(id(array.base))
-        if found is None or found is array or not _can_be_view(array):
+        if found is None or found is array or array.dtype.hasobject or not array.size:
             return None
-        return found if found.flags.c_contiguous or found.flags.f_contiguous else None
+        return found if _is_contiguous(found) else None
 
 
-def _can_be_view(array: Any) -> bool:
-    return bool(array.size) and not array.dtype.hasobject
+def _is_contiguous(array: Any) -> bool:
+    return bool(array.flags.c_contiguous or array.flags.f_contiguous)
 
 
 def place_in(whole: Any, array: Any) -> tuple[Any, ...]:
