@@ -179,7 +179,9 @@ class Tally:
         key
             Whose calls; None for everybody's.
         """
-        rows = [counts.row(name) for name, counts in self.sums(request.by, key, request.node).items()]
+        rows = [
+            counts.row(name) for name, counts in self.sums(request.by, key, request.node).items()
+        ]
         return sorted(rows, key=lambda row: row.run_seconds, reverse=True)
 
 
