@@ -20,6 +20,8 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.reading import priority as read_priority
+from easyremote.options.requirements import Needs, read_needs
 from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
@@ -74,7 +76,14 @@ class Client(RemoteExecutor):
     def __repr__(self) -> str:
         return f"<Client of {self.settings.gateway}>"
 
-    def on(self, node_id: str = "", *, timeout: float | None = None) -> RemoteExecutor:
+    def on(
+        self,
+        node_id: str = "",
+        *,
+        timeout: float | None = None,
+        needs: Needs | None = None,
+        priority: int = 0,
+    ) -> RemoteExecutor:
         """The same client with options for its calls.
 
         Parameters
@@ -83,19 +92,27 @@ class Client(RemoteExecutor):
             The node that they go to; empty for any node that will do.
         timeout
             Seconds in which each has to be over; None for the Client's own.
+        needs
+            What each needs of the machine, and holds while it runs, as ``"gpu_memory=16GB,cpu=2"``
+            or ``{"gpu_memory": "16GB", "cpu": 2}``; None for what the function was registered with.
+        priority
+            Calls of a higher one go first, whoever's they are; as of `remote`.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
+        >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
         limit = timeout if timeout is not None else self._timeout or None
+        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
             shipments=self._shipments,
             node_id=node_id,
             timeout=limit,
+            options={"needs": held, "priority": read_priority(priority, "priority")},
         )
 
     # -- connection --------------------------------------------------------------------------------

@@ -12,17 +12,18 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Executor
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 
 from easyremote.client.connection import GatewayConnection, new_call_id
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
+from easyremote.client.remote_options import CallOptions
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.client.targets import check_names
+from easyremote.client.targets import check_names, that_can_give
 from easyremote.errors import Closed
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
@@ -56,6 +57,7 @@ class RemoteExecutor(Executor):
         shipments: Shipments | None = None,
         node_id: str = "",
         timeout: float | None = None,
+        options: CallOptions | None = None,
     ) -> None:
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
@@ -63,6 +65,8 @@ class RemoteExecutor(Executor):
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
         self._timeout = in_seconds(timeout, "timeout")
+        #: Of each function that it calls, or sends.
+        self._options = options if options is not None else CallOptions()
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
         self._is_shut = False
@@ -116,10 +120,7 @@ class RemoteExecutor(Executor):
         *,
         node_id: str = "",
         timeout: float | None = None,
-        stream: bool = False,
-        snapshot: bool = False,
-        retry: Retry | None = None,
-        balancing: str = "",
+        **options: Unpack[CallOptions],
     ) -> RemoteJob[Any]:
         """Submit a call of a registered function.
 
@@ -133,24 +134,12 @@ class RemoteExecutor(Executor):
             Where; empty for any node that has it.
         timeout
             Seconds in which it has to be over; None for the Client's own.
-        stream
-            Whether it is a generator: the answer is then a `RemoteStream`.
-        snapshot
-            Copy large arguments now, so that they may change before they are sent.
-        retry, balancing
+        options
             As of `start`.
         """
         dumped = dump_call(args, kwargs or {}, name=function)
-        return self.start(
-            function,
-            dumped,
-            node_id=node_id,
-            timeout=timeout,
-            stream=stream,
-            snapshot=snapshot,
-            retry=retry,
-            balancing=balancing,
-        )
+        merged = self._options | options
+        return self.start(function, dumped, node_id=node_id, timeout=timeout, **merged)
 
     def call_plain(
         self,
@@ -173,7 +162,13 @@ class RemoteExecutor(Executor):
         """
         body = msgspec.json.encode(arguments)
         dumped = Dumped([body], len(body))
-        return self.start(function, dumped, node_id=node_id, timeout=timeout, encoding="json")
+        return self.start(
+            *(function, dumped),
+            node_id=node_id,
+            timeout=timeout,
+            encoding="json",
+            **self._options,
+        )
 
     # -- functions that are sent -------------------------------------------------------------------
 
@@ -185,10 +180,7 @@ class RemoteExecutor(Executor):
         *,
         node_id: str = "",
         timeout: float | None = None,
-        stream: bool = False,
-        snapshot: bool = False,
-        retry: Retry | None = None,
-        balancing: str = "",
+        **options: Unpack[CallOptions],
     ) -> RemoteJob[Any]:
         """Send a function with its body to a node, and run it there.
 
@@ -203,17 +195,11 @@ class RemoteExecutor(Executor):
         packed = pack_call(function, args, kwargs, python=self.python_of(node_id))
         if packed.files:
             send_files(self, packed.files, node_id)
-        start = functools.partial(
-            self.start,
-            CALL,
-            timeout=timeout,
-            stream=stream,
-            snapshot=snapshot,
-            retry=retry,
-            balancing=balancing,
-        )
+        merged = self._options | options
+        start = functools.partial(self.start, CALL, timeout=timeout, **merged)
         if packed.size >= BLOB_MIN and self._connection.may_wait:
-            nodes = self._roster.nodes()
+            nodes = that_can_give(merged.get("needs"), self._roster.nodes())
+            stream = merged.get("stream", False)
             return self._shipments.start(self, packed, nodes, node_id, start, stream=stream)
         return start(packed.dumped(), node_id=node_id)
 
@@ -344,6 +330,7 @@ class RemoteExecutor(Executor):
         retry: Retry | None = None,
         balancing: str = "",
         needs: Requirements | None = None,
+        priority: int = 0,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -357,11 +344,17 @@ class RemoteExecutor(Executor):
             By which `watch` finds the place that it came from.
         encoding
             How the arguments are written. A registered function answers in the same encoding.
+        stream
+            Whether it is a generator: the answer is then a `RemoteStream`.
+        snapshot
+            Copy large arguments now, so that they may change before they are sent.
         retry
             When it is tried again if it fails; None for what the function's node says. A stream
             has one attempt.
         balancing, needs
             By which strategy its node is chosen, and what it holds there; else its nodes decide.
+        priority
+            Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -375,6 +368,7 @@ class RemoteExecutor(Executor):
             origin=origin,
             balancing=balancing,
             needs=needs,
+            priority=priority,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob

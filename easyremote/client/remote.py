@@ -27,6 +27,7 @@ from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Needs
 from easyremote.options.retries import RetryPolicy
 
 P = ParamSpec("P")
@@ -67,6 +68,8 @@ class Target:
             snapshot=snapshot,
             retry=options.retry_policy,
             balancing=options.load_balancing,
+            needs=options.needs,
+            priority=options.priority,
         )
 
 
@@ -257,6 +260,8 @@ def remote(
     retry_policy: str | RetryPolicy | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
+    needs: Needs | None = None,
+    priority: int | None = None,
 ) -> _Decorator: ...
 
 
@@ -289,6 +294,13 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     ship
         Whether to send the body; None: send it unless it is that of a stub, or `function_name` is
         given.
+    needs
+        What each call needs of the machine, and holds while it runs: the words of ``%%remote
+        --needs``, as ``"gpu_memory=16GB,cpu=2"`` or ``{"gpu_memory": "16GB", "cpu": 2}``. None: as
+        the node registered it.
+    priority
+        Calls of a higher one go first, whoever's they are; above 0 only for keys that may
+        (``easyremote key create --may-prioritise``).
 
     Raises
     ------

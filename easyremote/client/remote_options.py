@@ -1,4 +1,4 @@
-"""The options of `@remote`, checked where they are written.
+"""The options of calls, and of `@remote`, checked where they are written.
 
 ``tests/client/test_remote_options.py`` proves it.
 """
@@ -7,13 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-from easyremote.options.reading import Reader, flag, read, seconds, text
+from easyremote.options.reading import Reader, flag, priority, read, seconds, text
+from easyremote.options.requirements import Requirements, read_needs
 from easyremote.options.retries import Retry, parse_retry
 from easyremote.options.strategies import ONE_NODE, parse_strategy
 
-__all__ = ["RemoteOptions"]
+__all__ = ["CallOptions", "RemoteOptions"]
+
+
+class CallOptions(TypedDict, total=False):
+    """What can be said of the call of any function; `RemoteExecutor.start` explains each."""
+
+    stream: bool
+    #: Copy large arguments now, so that they may change before they are sent.
+    snapshot: bool
+    retry: Retry | None
+    balancing: str
+    needs: Requirements | None
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,8 @@ class RemoteOptions:
     stream: bool | None = None
     async_func: bool | None = None
     ship: bool | None = None
+    needs: Requirements | None = None
+    priority: int = 0
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -53,4 +68,6 @@ _READERS: dict[str, Reader] = {
     "stream": flag,
     "async_func": flag,
     "ship": flag,
+    "needs": read_needs,
+    "priority": priority,
 }

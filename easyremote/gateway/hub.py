@@ -128,6 +128,10 @@ class Hub:
         """Cancel a call for somebody who may do so."""
         self._dispatcher.cancel(call, kill=kill, now=now)
 
+    def key_is_over(self, key_id: str, now: float) -> None:
+        """A key was revoked, or has expired: refuse its calls that wait. What runs goes on."""
+        self._intake.key_is_over(key_id, now)
+
     # -- nodes -------------------------------------------------------------------------------------
 
     def receive_from_node(self, node: Node, message: Message, now: float) -> None:

@@ -37,7 +37,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
-from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.usage.book import UsageBook
 from easyremote.gateway.usage.store import UsageStore
@@ -146,7 +146,13 @@ class Links:
         await asyncio.to_thread(self.keys.sync)
 
     def look_at_rights(self) -> None:
-        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        """Close the connections whose key is not valid any more, or no longer owns the node id.
+
+        The calls of such a key that wait are refused, whether their client is connected or not.
+        """
+        for key_id in self.calls.table.queues.waiting.keys():
+            if self.keys.is_over(key_id):
+                self.calls.key_is_over(key_id, time.monotonic())
         for peer in list(self._peers):
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))
@@ -306,7 +312,7 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
+        self._principal = principal = holder_of(record)
         self.name = f"{hello.role}:{hello.name}"
         return principal
 

@@ -29,6 +29,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from easyremote.options.reading import MOST_PRIORITY
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 
@@ -57,6 +58,8 @@ Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 #: A time below 0 has a meaning of its own.
 SignedSeconds = Annotated[float, Meta(ge=-LONGEST_TIME, le=LONGEST_TIME)]
+#: 0 is the usual one.
+Priority = Annotated[int, Meta(ge=-MOST_PRIORITY, le=MOST_PRIORITY)]
 #: Bytes a second.
 Rate = Annotated[float, Meta(ge=-1, le=1e15)]
 Fraction = Annotated[float, Meta(ge=0, le=1e6)]
@@ -103,6 +106,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: what a call of it needs of the machine, and holds; nil for nothing.
     retry: when a call of it that failed is tried again; nil for never.
     balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
+    gpu_peak: bytes of a GPU that its calls were seen to hold, where that is more than it needs.
     """
 
     name: Name
@@ -120,6 +124,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: Requirements | None = None
     retry: Retry | None = None
     balancing: Name = ""
+    gpu_peak: Count = 0
 
 
 class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -133,17 +138,42 @@ class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
     why: Name
 
 
+class GpuHolder(msgspec.Struct, array_like=True, gc=False):
+    """Who holds memory of a GPU.
+
+    memory: in bytes, with what was promised and is not taken yet. A session that runs on this GPU
+    is named also if it holds nothing.
+    owner: the id of the key whose call or session it is; empty for a process of somebody else.
+    session: the session; empty for the process of a function.
+    what: a function, or a process of somebody else, for people: "python of user eve".
+    idle: seconds since the session ran anything, 0 while it does.
+    """
+
+    memory: Count
+    owner: Name = ""
+    session: Name = ""
+    what: Name = ""
+    idle: Seconds = 0.0
+
+
 class Gpu(msgspec.Struct, array_like=True, gc=False):
     """One GPU of a node's machine.
 
     name: its name, for people.
     use: how busy it is, as a fraction of its time.
+    memory_free: what a further call can have, neither used nor promised; -1 if that is not known.
+    The memory of idle processes that are ended when somebody needs it counts as free.
+    calls: how many calls run on it.
+    holders: who holds its memory, the largest first.
     """
 
     name: Name
     use: Fraction
     memory_used: Count
     memory_total: Count
+    memory_free: Annotated[int, Meta(ge=-1, le=2**62)] = -1
+    calls: Count = 0
+    holders: Annotated[tuple[GpuHolder, ...], Meta(max_length=MANY_ENTRIES)] = ()
 
 
 class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
@@ -267,6 +297,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
+    priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     """
 
@@ -284,6 +315,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: Name = ""
     balancing: Name = ""
     needs: Requirements | None = None
+    priority: Priority = 0
     trace: Trace = ""
 
 
@@ -301,6 +333,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     run_timeout: as in SUBMIT.
     origin: as in SUBMIT.
     trace: as in SUBMIT.
+    needs: as in SUBMIT.
     """
 
     call: int
@@ -315,6 +348,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     run_timeout: Seconds = 0.0
     origin: Name = ""
     trace: Trace = ""
+    needs: Requirements | None = None
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -446,9 +480,12 @@ class HandBack(msgspec.Struct, array_like=True, tag=22, gc=False):
 
     From the gateway: submit these calls once more. They did not start, and the gateway has not
     kept their payloads.
+
+    resources: from a node: how its machine is doing, where there is too little for these calls.
     """
 
     calls: Numbers
+    resources: Resources | None = None
 
 
 class Watch(msgspec.Struct, array_like=True, tag=23, gc=False):
@@ -547,6 +584,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
+        and not submit.priority
     )
     if surely_fits:
         return None

@@ -10,6 +10,7 @@ from easyremote import remote
 from easyremote.client.remote import RemoteAsyncFunction, RemoteFunction, RemoteGenerator
 from easyremote.client.remote_options import RemoteOptions
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 
 
@@ -24,6 +25,9 @@ from easyremote.options.retries import Retry
         ({"gateway_address": "vps:1"}, "gateway", "vps:1"),
         ({"timeout": 3}, "timeout", 3.0),
         ({"node_id": None}, "node_id", ""),
+        ({"needs": "cpu=2,memory=1GB"}, "needs", Requirements(cpu=2.0, memory=10**9)),
+        ({"needs": {"gpu": True}}, "needs", Requirements(gpu=1)),
+        ({"priority": -3}, "priority", -3),
     ],
 )
 def test_options_are_read(options: dict[str, Any], field: str, value: object) -> None:
@@ -38,6 +42,10 @@ def test_options_are_read(options: dict[str, Any], field: str, value: object) ->
         ({"retry_policy": 3}, "retry_policy.*can't be 3"),
         ({"timeout": 0}, "timeout is in seconds and above 0"),
         ({"node_id": 3}, "@remote: node_id is a text, not 3"),
+        ({"needs": {"memory": 8}}, "@remote: needs: memory is a size above 0 with its unit"),
+        ({"needs": "gpu=0"}, "@remote: needs: gpu is True or how many GPUs"),
+        ({"priority": 11}, "@remote: priority is a whole number from -10 to 10, not 11"),
+        ({"priority": True}, "@remote: priority is a whole number"),
         ({"ship": "yes"}, "@remote: ship is True or False"),
         ({"gateway": "a:1", "gateway_address": "b:1"}, "two options mean gateway"),
     ],

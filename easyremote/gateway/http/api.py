@@ -32,7 +32,7 @@ from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refu
 from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.permissions import PUBLIC, principal_of
+from easyremote.gateway.permissions import PUBLIC, holder_of
 from easyremote.gateway.records import ClientLink
 from easyremote.logs import about
 from easyremote.protocol.caller import Caller
@@ -207,7 +207,7 @@ def who_asks(links: Links, request: web.Request) -> tuple[Principal, Access]:
     if scheme.lower() == "bearer" and key:
         now = time.monotonic()
         record = links.check_key(key.strip(), "client", request[ADDRESS], now)
-        return principal_of(record.key_id, record.name, record.kind), Access.HTTP
+        return holder_of(record), Access.HTTP
     return PUBLIC, Access.PUBLIC
 
 
