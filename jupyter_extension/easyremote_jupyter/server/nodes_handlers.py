@@ -2,7 +2,8 @@
 
 ``nodes/lend`` needs the permission to execute, and the gateway decides whether the node belongs to
 the server's own key. ``usage?node=NAME`` answers with what each key has used there in the last 7
-days; the gateway tells its owner of all keys, and others of their own. ``tests/jupyter_extension/server/test_handlers.py`` proves it.
+days; the gateway tells its owner of all keys, and others of their own.
+``tests/jupyter_extension/server/test_handlers.py`` proves it.
 """
 
 from __future__ import annotations
