@@ -23,7 +23,8 @@ _HEADS = ("CALLS", "NOT ENDED WELL", "RUN", "GPU", "GPU MEMORY", "SENT", "CAME B
     help="What each line is for.",
 )
 @click.option("--since", metavar="TIME", help="How far back, as 7d, 12h or 30m; else all.")
-def usage(by: By, since: str | None) -> None:
+@click.option("--node", "node_id", default="", help="What was used there only.")
+def usage(by: By, since: str | None, node_id: str) -> None:
     """Show what was used: calls, seconds, GPUs and bytes.
 
     On the gateway's machine its owner sees what everybody has used, others what they have.
@@ -32,8 +33,9 @@ def usage(by: By, since: str | None) -> None:
     Examples:
       easyremote usage
       easyremote usage --by function --since 7d
+      easyremote usage --by key --node gpu-node
     """
-    rows = connect().usage(by, since)
+    rows = connect().usage(by, since, node_id=node_id)
     if not rows:
         click.echo("Nothing was used.")
         return

@@ -198,7 +198,9 @@ class Client(RemoteExecutor):
         """What is known of a function; None where no node online has it."""
         return next((each for each in self.list_functions() if each.name == name), None)
 
-    def usage(self, by: By = "key", since: float | str | None = None) -> list[UsageRow]:
+    def usage(
+        self, by: By = "key", since: float | str | None = None, *, node_id: str = ""
+    ) -> list[UsageRow]:
         """What was used: calls and how they ended, seconds, GPUs, bytes; the most used first.
 
         Who started the gateway, on that machine, sees everybody's; others what is their own.
@@ -210,6 +212,8 @@ class Client(RemoteExecutor):
         since
             How far back, in seconds or as ``"7d"`` (also ``m``, ``h``, ``w``), to the beginning of
             that hour; None for all that the gateway keeps: 400 days.
+        node_id
+            Where; empty for everywhere.
 
         Examples
         --------
@@ -218,7 +222,8 @@ class Client(RemoteExecutor):
         """
         if by not in get_args(By):
             raise UsageError(f"Usage is by {', '.join(map(repr, get_args(By)))}, not by {by!r}.")
-        request = UsageRequest(by, 0.0 if since is None else read_seconds(since, "since"))
+        back = 0.0 if since is None else read_seconds(since, "since")
+        request = UsageRequest(by, back, node_id)
         answer: UsageAnswer = self.ask(USAGE, request, timeout=CONNECT_LIMIT).result()
         return list(answer.rows)
 

@@ -202,6 +202,24 @@ class LendAnswer(msgspec.Struct):
     closed: str  # as of the node
 
 
+class UsageOfKey(msgspec.Struct):
+    """What the calls of one key have used on a node."""
+
+    key: str  # whose it is; its id where it has no name
+    calls: int
+    failed: int  # calls that ended without a value
+    run_seconds: float
+    gpu_seconds: float
+    argument_bytes: int
+    result_bytes: int
+
+
+class UsageList(msgspec.Struct):
+    """The keys that have used a node, the one that used most first."""
+
+    rows: list[UsageOfKey]
+
+
 class StopAnswer(msgspec.Struct):
     """The answer to a cancel or a kill."""
 

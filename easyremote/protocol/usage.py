@@ -20,11 +20,12 @@ class UsageRequest(msgspec.Struct, frozen=True):
     """What is asked.
 
     ``by``: what each row is for. ``since``: so many seconds back, and on to the beginning of that
-    hour; 0 for all that is kept.
+    hour; 0 for all that is kept. ``node``: what was used there; empty for everywhere.
     """
 
     by: By = "key"
     since: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] = 0.0
+    node: str = ""
 
 
 class UsageRow(msgspec.Struct, frozen=True):

@@ -132,6 +132,7 @@ def themes(page: Page, lab: processes.Jupyter) -> Iterator[Iterator[str]]:
             body = page.locator("body")
             expect(body).to_have_attribute("data-jp-theme-name", f"JupyterLab {name}")
             expect(body).to_have_attribute("data-jp-theme-light", str(name == "Light").lower())
+            page.locator("#jupyterlab-splash").wait_for(state="detached")
             yield name.lower().replace(" ", "-")
 
     yield each()

@@ -16,6 +16,7 @@ from tests.labextension.fake_stream import FakeStream, gpu, node
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
 from tests.labextension.test_sessions import fake_sessions
+from tests.panel.test_messages import SAMPLES
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -59,7 +60,10 @@ def test_axe_finds_nothing_to_complain_about(
     page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
     FakeStream(page, NODES, JOBS, ENDED)
     fake_sessions(page)
-    page.set_viewport_size({"width": 1280, "height": 1250})
+    used = json.loads((SAMPLES / "usage.json").read_text())
+    used["rows"].append({**used["rows"][1], "key": MARKUP})
+    page.route("**/easyremote/usage?node=gpu-node&*", lambda route: route.fulfill(json=used))
+    page.set_viewport_size({"width": 1280, "height": 1400})
     node_row(open_panel(page, lab), "gpu-node").dblclick()
     shown = page_of(page, "gpu-node")
     expect(shown).to_contain_text(MARKUP)
@@ -68,6 +72,15 @@ def test_axe_finds_nothing_to_complain_about(
     expect(part(shown, "Load")).to_contain_text("in 12.3\u202fMB/s")
     for line in charts.locator("path:not(.jp-EasyRemote-grid)").all():
         expect(line).to_have_attribute("d", re.compile(r"^M[\d. ]+L"))
+    usage = part(shown, "Usage in the last 7 days").get_by_role("row")
+    expect(usage).to_have_text(
+        [
+            "KeyCallsRun timeGPU timeSent thereCame back",
+            "lab-11200 (1 without a value)40.5\u202fh38\u202fh200\u202fMB4.2\u202fkB",
+            "lab-2345\u202fs0\u202fs30\u202fB30\u202fB",
+            f"{MARKUP}345\u202fs0\u202fs30\u202fB30\u202fB",
+        ]
+    )
     expect(part(shown, "Used by")).to_contain_text("2 jobs of this key, 2 jobs of other keys")
     expect(part(shown, "What its owner allows")).to_contain_text("is idle for 1\u202fd ends")
     expect(part(shown, "Used by").get_by_role("treeitem")).to_have_count(4)

@@ -78,6 +78,17 @@ def test_as_if_it_ran_here(execute: Execute) -> None:
     assert "the same numbers again" in shown
 
 
+def test_one_box_for_five_people(execute: Execute) -> None:
+    shown = execute("07-team-gpu.ipynb")
+    assert re.search(r"eva +\d\w\w of \d+ for box", shown), shown
+    (after,) = re.findall(r"everybody had a first result after (\d+) of 20 calls", shown)
+    assert int(after) < 12
+    assert "ben is told: box takes nothing new: its owner has paused it" in shown
+    assert "the value, after the pause: 0.1" in shown
+    assert re.search(r"anna +12 calls +2\.\d s", shown), shown
+    assert "eva sees ['eva']" in shown
+
+
 def test_sweeps(execute: Execute) -> None:
     shown = execute("08-sweeps.ipynb")
     assert "{'gpu-node'" in shown

@@ -45,6 +45,11 @@ def test_sessions_and_their_variables_are_written_as_their_samples_say() -> None
     assert json.loads(msgspec.json.encode(variables)) == sample("variables")
 
 
+def test_what_was_used_is_written_as_its_sample_says() -> None:
+    used = msgspec.convert(sample("usage"), messages.UsageList)
+    assert json.loads(msgspec.json.encode(used)) == sample("usage")
+
+
 def test_a_retry_is_read_from_its_sample() -> None:
     msgspec.convert(sample("retry"), messages.Retry)
 

@@ -8,6 +8,7 @@ this module is a dashboard of these metrics, to be imported into Grafana.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,14 @@ class Metrics:
 
     def _of_functions(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily as Counter
+        from prometheus_client.core import HistogramMetricFamily as Histogram
 
         calls = Counter("easyremote_calls", "Calls that ended.", labels=("function", "outcome"))
         seconds = Counter(
             "easyremote_run_seconds", "Seconds that calls have run.", labels=("function",)
+        )
+        lasted = Histogram(
+            "easyremote_call_seconds", "How long calls have run, one by one.", labels=("function",)
         )
         gpu = Counter(
             "easyremote_gpu_seconds", "The same for each GPU that they held.", labels=("function",)
@@ -87,10 +92,12 @@ class Metrics:
             for outcome in OUTCOMES:
                 calls.add_metric((name, outcome), getattr(counts, outcome))
             seconds.add_metric((name,), counts.run_seconds)
+            buckets = [(_le(bound), ran) for bound, ran in counts.ran_for()]
+            lasted.add_metric((name,), buckets, counts.run_seconds)
             gpu.add_metric((name,), counts.gpu_seconds)
             size.add_metric((name, "arguments"), counts.argument_bytes)
             size.add_metric((name, "results"), counts.result_bytes)
-        yield from (calls, seconds, gpu, size)
+        yield from (calls, seconds, lasted, gpu, size)
 
     def _by_label(self) -> dict[str, Counts]:
         """What was counted since the gateway started. The functions that came first have labels.
@@ -117,3 +124,8 @@ class Metrics:
         queued_now = len(self._links.calls.table.queues.waiting)
         queued = Gauge("easyremote_calls_queued", "Calls that wait for a node.", queued_now)
         yield from (online, running, queued)
+
+
+def _le(bound: float) -> str:
+    """A bound of a histogram as Prometheus writes it."""
+    return "+Inf" if math.isinf(bound) else str(bound)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import astuple
 from pathlib import Path
 
 from easyremote.errors import UsageError
@@ -89,7 +88,7 @@ class UsageStore:
         if not self._unwritten:
             return
         rows = [
-            (each, *place, *astuple(counts))
+            (each, *place, *(getattr(counts, name) for name in COUNTED))
             for each, places in self._unwritten.items()
             for place, counts in places.items()
         ]
@@ -106,7 +105,7 @@ class UsageStore:
         Parameters
         ----------
         request
-            What each row is for, and since when.
+            What each row is for, since when, and where.
         key
             Whose calls; None for everybody's.
         now
@@ -122,10 +121,11 @@ class UsageStore:
         sums = ", ".join(f"SUM({column})" for column in _COLUMNS)
         query = (
             f"SELECT {part}, {sums} FROM usage WHERE hour >= ? AND (? IS NULL OR key = ?) "
-            f"GROUP BY {part} ORDER BY SUM(run_seconds) DESC, {part}"
+            f"AND (? = '' OR node = ?) GROUP BY {part} ORDER BY SUM(run_seconds) DESC, {part}"
         )
+        wanted = first, key, key, request.node, request.node
         with self._explained():
-            found = self._database.execute(query, (first, key, key)).fetchall()
+            found = self._database.execute(query, wanted).fetchall()
         return [
             UsageRow(name, **dict(zip(COUNTED, counts, strict=True))) for name, *counts in found
         ]

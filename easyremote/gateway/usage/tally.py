@@ -7,12 +7,15 @@ EasyRemote asks of nodes itself (``$keep``) is no call of anybody's, but its byt
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 
 from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import BUILTINS
 from easyremote.protocol.call import CallEvent
-from easyremote.protocol.usage import By, UsageRequest, UsageRow
+from easyremote.protocol.usage import OUTCOMES, By, UsageRequest, UsageRow
 
 #: How many functions are counted by their names; the others together as `OTHER`.
 NAMES = 1000
@@ -21,6 +24,8 @@ OTHER = "other"
 _UNKNOWN = "unknown"
 #: Byte-seconds in a gigabyte-hour.
 _GB_HOUR = 1e9 * 3600.0
+#: Seconds up to which calls are counted together, for a histogram.
+RAN_FOR = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
 #: How people call the builtins that are work, as in the list of jobs.
 TITLES = {row.name: row.job for row in BUILTINS.values() if row.job}
 _QUESTIONS = frozenset(row.name for row in BUILTINS.values() if not row.job)
@@ -46,19 +51,33 @@ class Counts:
     gpu_gb_hours: float = 0.0
     argument_bytes: int = 0
     result_bytes: int = 0
+    #: How many calls ended without having run; and how many ran longer than each bound of
+    #: `RAN_FOR`, and not longer than the next. Quick calls are what is left: they cost least.
+    unrun: int = 0
+    longer: list[int] = field(default_factory=lambda: [0] * len(RAN_FOR))
 
     def add(self, other: Counts) -> None:
         """Count what another one has counted as well."""
-        for name in COUNTED:
+        for name in (*COUNTED, "unrun"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.longer = [mine + its for mine, its in zip(self.longer, other.longer, strict=True)]
+
+    def ran_for(self) -> Iterator[tuple[float, int]]:
+        """How many calls ran for up to so many seconds; at last, how many ran at all."""
+        ran = sum(getattr(self, name) for name in OUTCOMES) - self.unrun
+        left = sum(self.longer)
+        for bound, longer in zip(RAN_FOR, self.longer, strict=True):
+            yield bound, ran - left
+            left -= longer
+        yield math.inf, ran
 
     def row(self, name: str) -> UsageRow:
         """The same as a row of an answer."""
-        return UsageRow(name, **asdict(self))
+        return UsageRow(name, **{name: getattr(self, name) for name in COUNTED})
 
 
-#: What is counted.
-COUNTED = tuple(field.name for field in fields(Counts))
+#: What is counted, and kept in the file.
+COUNTED = tuple(each.name for each in fields(Counts) if each.name not in ("unrun", "longer"))
 #: Where something is counted: by the key's id, the node's id and the function.
 Place = tuple[str, str, str]
 Counted = dict[Place, Counts]
@@ -91,17 +110,23 @@ class Tally:
         counts.argument_bytes += call.argument_bytes
         if call.is_code and function in _QUESTIONS:
             return
+        seconds = call.seconds
         if not call.code:
             counts.values += 1
         else:
             is_refused = event is CallEvent.REJECTED
             outcome = "refused" if is_refused else _OF_CODES.get(call.code, "errors")
             setattr(counts, outcome, getattr(counts, outcome) + 1)
-        counts.run_seconds += call.seconds
-        if node is not None and node.held.calls and call.seconds:
+            if not seconds:
+                counts.unrun += 1
+                return
+        counts.run_seconds += seconds
+        if seconds > RAN_FOR[0]:
+            counts.longer[bisect_left(RAN_FOR, seconds) - 1] += 1
+        if node is not None and node.held.calls:
             gpus, memory = node.held.gpus_of(call, node.said)
-            counts.gpu_seconds += call.seconds * gpus
-            counts.gpu_gb_hours += call.seconds * memory / _GB_HOUR
+            counts.gpu_seconds += seconds * gpus
+            counts.gpu_gb_hours += seconds * memory / _GB_HOUR
 
     def _open(self, key: str, node: str, function: str, event: CallEvent) -> Counts:
         """Where something is counted for the first time since it was taken.
@@ -126,7 +151,7 @@ class Tally:
         add_to(self._taken, fresh)
         return fresh
 
-    def sums(self, by: By, key: str | None = None) -> dict[str, Counts]:
+    def sums(self, by: By, key: str | None = None, node: str = "") -> dict[str, Counts]:
         """What has been used since the beginning, in the order in which it was first counted.
 
         Parameters
@@ -135,10 +160,12 @@ class Tally:
             What each sum is for.
         key
             Whose calls; None for everybody's.
+        node
+            Where; empty for everywhere.
         """
         sums: dict[str, Counts] = {}
         for place, counts in (*self._taken.items(), *self._fresh.items()):
-            if key in (None, place[0]):
+            if key in (None, place[0]) and node in ("", place[1]):
                 sums.setdefault(place[PARTS[by]], Counts()).add(counts)
         return sums
 
@@ -152,7 +179,9 @@ class Tally:
         key
             Whose calls; None for everybody's.
         """
-        rows = [counts.row(name) for name, counts in self.sums(request.by, key).items()]
+        rows = [
+            counts.row(name) for name, counts in self.sums(request.by, key, request.node).items()
+        ]
         return sorted(rows, key=lambda row: row.run_seconds, reverse=True)
 
 

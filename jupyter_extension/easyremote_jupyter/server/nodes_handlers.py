@@ -1,7 +1,9 @@
-"""The path of one node: its owner pauses, drains or resumes it.
+"""The paths of one node: its owner pauses, drains or resumes it; and what was used there.
 
 ``nodes/lend`` needs the permission to execute, and the gateway decides whether the node belongs to
-the server's own key. ``tests/jupyter_extension/server/test_handlers.py`` proves it.
+the server's own key. ``usage?node=NAME`` answers with what each key has used there in the last 7
+days; the gateway tells its owner of all keys, and others of their own.
+``tests/jupyter_extension/server/test_handlers.py`` proves it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,13 @@ import asyncio
 from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from easyremote.errors import NotAuthorized, NotFound
-from easyremote.panel.messages import LendAnswer, LendRequest
+from easyremote.errors import EasyRemoteError, NotAuthorized, NotFound
+from easyremote.panel.messages import LendAnswer, LendRequest, UsageList, UsageOfKey
+from easyremote.protocol.usage import UsageRow
 from easyremote_jupyter.server.gateway_handler import AUTH_RESOURCE, GatewayHandler
+
+#: How far back the page of a node tells what was used.
+SINCE = "7d"
 
 
 class LendHandler(GatewayHandler):
@@ -32,3 +38,30 @@ class LendHandler(GatewayHandler):
             except NotFound as error:
                 raise web.HTTPError(404, str(error)) from None
         self.answer(LendAnswer(node.closed))
+
+
+class UsageHandler(GatewayHandler):
+    """GET: what each key has used on ``?node=NAME``."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        node_id = self.get_argument("node")
+        async with self.gateway() as client:
+            try:
+                used = await asyncio.to_thread(client.usage, since=SINCE, node_id=node_id)
+            except EasyRemoteError as error:
+                raise web.HTTPError(502, str(error)) from None
+        self.answer(UsageList([_of_key(row) for row in used]))
+
+
+def _of_key(row: UsageRow) -> UsageOfKey:
+    return UsageOfKey(
+        row.title or row.name,
+        row.calls,
+        row.calls - row.values,
+        row.run_seconds,
+        row.gpu_seconds,
+        row.argument_bytes,
+        row.result_bytes,
+    )

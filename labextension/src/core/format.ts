@@ -39,6 +39,15 @@ export function roughly(seconds: number): string {
   return `${Math.floor(seconds)}\u202fs`;
 }
 
+/** `12.5 s`, `3.2 min`, `40.5 h`: how long something took in all. */
+export function duration(seconds: number): string {
+  const [size, unit] = UNITS.slice(1).find(([size]) => seconds >= size) ?? [
+    1,
+    's'
+  ];
+  return `${significant(seconds / size)}\u202f${unit}`;
+}
+
 /** `0.4 ms`, `23 ms`: how long something takes that is quick. */
 export function milliseconds(seconds: number): string {
   const value = 1000 * seconds;

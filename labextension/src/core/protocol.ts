@@ -218,6 +218,25 @@ export interface IVariableList {
   variables: IVariable[];
 }
 
+/** What the calls of one key have used on a node. */
+export interface IUsageOfKey {
+  /** Whose key it is; its id where it has no name. */
+  key: string;
+  calls: number;
+  /** Of these: calls that ended without a value. */
+  failed: number;
+  run_seconds: number;
+  /** The same for each GPU that was held. */
+  gpu_seconds: number;
+  argument_bytes: number;
+  result_bytes: number;
+}
+
+/** The keys that have used a node in the last 7 days, the one that used most first. */
+export interface IUsageList {
+  rows: IUsageOfKey[];
+}
+
 /** Samples in percents, or in kB a second, a second apart; null for what is not known. */
 export type Series = (number | null)[];
 

@@ -1,7 +1,7 @@
 /** The wire samples that the Python tests write and read too. */
 
 import { readFileSync } from 'node:fs';
-import { ISessionList, IVariableList, Message } from './protocol';
+import { ISessionList, IUsageList, IVariableList, Message } from './protocol';
 
 /** A message by the name of its sample. */
 export function sample(name: string): Message {
@@ -13,10 +13,11 @@ export function exchange(): Message[] {
   return read('exchange') as Message[];
 }
 
-/** Answers of the paths of sessions. */
+/** Answers of the paths. */
 export const samples = {
   sessions: read('sessions') as ISessionList,
-  variables: read('variables') as IVariableList
+  variables: read('variables') as IVariableList,
+  usage: read('usage') as IUsageList
 };
 
 function read(name: string): unknown {

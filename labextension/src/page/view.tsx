@@ -24,6 +24,7 @@ import { useConnection, useSignal } from '../ui/state';
 import { Charts } from './charts';
 import { Lending } from './lending';
 import { limits, policy, users } from './policy';
+import { Used } from './used';
 
 export interface INodePageProps {
   nodeId: string;
@@ -95,6 +96,7 @@ function Known({
     jobs: snapshot.jobs.filter(job => job.node_id === node.node_id),
     ended: snapshot.ended.filter(job => job.node_id === node.node_id)
   });
+  const newest = snapshot.ended.find(job => job.node_id === node.node_id);
   const isOffline = node.state === 'offline';
   const warning = mismatch(node, snapshot.server, trans);
   return (
@@ -118,6 +120,14 @@ function Known({
         <Charts
           node={node}
           history={snapshot.history[node.node_id] ?? []}
+          trans={trans}
+        />
+      </Part>
+      <Part title={trans.__('Usage in the last 7 days')}>
+        <Used
+          nodeId={node.node_id}
+          newest={newest?.call_id ?? ''}
+          call={props.call}
           trans={trans}
         />
       </Part>

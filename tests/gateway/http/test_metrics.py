@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from easyremote.client.client import Client
 from easyremote.errors import CallError, NotFound
 from easyremote.gateway.http import metrics
 from easyremote.gateway.server import Server
+from easyremote.gateway.usage.tally import RAN_FOR
 from easyremote.identity import read_private
 from easyremote.node.compute_node import ComputeNode
 from tests.processes import LIMIT, REPOSITORY
@@ -43,6 +46,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         @node.register
         def fail() -> None:
             raise ValueError("no")
+
+        @node.register
+        def nap(seconds: float) -> None:
+            time.sleep(seconds)
 
         with node, contextlib.closing(Client(server.address, keys["client"])) as made:
             yield made
@@ -93,6 +100,25 @@ def test_it_counts_what_was_called(client: Client) -> None:
     assert found["easyremote_calls_queued",] == 0
 
 
+def test_a_histogram_tells_how_long_calls_ran(client: Client) -> None:
+    client.execute("nap", 0.2)
+    for _ in range(2):
+        client.execute("nap", 0.0)
+    found = samples(client)
+    row = next(row for row in client.usage("function") if row.name == "nap")
+    upto = {
+        float(bound): value
+        for (name, *labels), value in found.items()
+        if name == "easyremote_call_seconds_bucket" and labels[0] == "nap"
+        for bound in labels[1:]
+    }
+    assert list(upto) == [*RAN_FOR, math.inf]
+    assert list(upto.values()) == sorted(upto.values())
+    assert upto[0.1] <= upto[0.5] - 1
+    assert upto[math.inf] == found["easyremote_call_seconds_count", "nap"] == 3
+    assert found["easyremote_call_seconds_sum", "nap"] == row.run_seconds >= 0.2
+
+
 def test_functions_beyond_the_limit_have_one_label_and_those_before_keep_theirs(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,5 +160,5 @@ def test_every_metric_of_the_dashboard_is_there(client: Client) -> None:
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     used = {name for text in asked for name in re.findall(r"easyremote_\w+", text)}
     assert used <= names
-    assert len(used) >= 6
-    assert len(dashboard["panels"]) == 6
+    assert len(used) >= 7
+    assert len(dashboard["panels"]) == 8

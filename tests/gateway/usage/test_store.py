@@ -47,6 +47,8 @@ def test_sums_are_by_key_node_or_function_the_most_used_first(store: UsageStore)
     assert sums(store, "node") == {"n": 5, "m": 2}
     assert sums(store, "function") == {"f": 3, "g": 4}
     assert sums(store, "function", key="alice") == {"f": 1}
+    (row,) = store.rows(UsageRequest("key", node="m"), None, NOW)
+    assert (row.name, row.values) == ("bob", 2)
     assert store.functions() == {"f", "g"}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from easyremote.errors import UsageError
 from easyremote.gateway.callers import Access
 from easyremote.gateway.usage import tally
-from easyremote.gateway.usage.tally import COUNTED, OTHER
+from easyremote.gateway.usage.tally import COUNTED, OTHER, RAN_FOR, Counts
 from easyremote.options.requirements import Requirements
 from easyremote.protocol.messages import (
     Attach,
@@ -207,3 +209,23 @@ def test_lengths_of_time_are_read_with_their_unit(text: str, seconds: float) -> 
 def test_other_texts_are_no_time(text: str) -> None:
     with pytest.raises(UsageError, match="since"):
         read_seconds(text, "since")
+
+
+def test_calls_are_counted_by_how_long_they_ran() -> None:
+    desk = Desk()
+    node, client = desk.node("n", "f"), desk.client()
+    for seconds in (0.0, 0.01, 0.011, 0.1, 0.4, 14400.0, 20000.0):
+        client.submit()
+        begun = node.start()
+        node.say(Finished(begun.call, payload(b"x"), seconds=seconds, fence=begun.fence))
+    client.submit()
+    begun = node.start()
+    node.say(Finished(begun.call, payload(b"x"), "raised", seconds=2.0, fence=begun.fence))
+    client.submit("f", "no_such_node")  # it never runs
+    counts = Counts()
+    for each in desk.calls.tally.sums("function").values():
+        counts.add(each)
+    upto = dict(counts.ran_for())
+    assert list(upto) == [*RAN_FOR, math.inf]
+    told = [upto[bound] for bound in (0.01, 0.1, 0.5, 1.0, 5.0, 3600.0, 14400.0, math.inf)]
+    assert told == [2, 4, 5, 5, 6, 6, 7, 8]

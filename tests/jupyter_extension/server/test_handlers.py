@@ -10,6 +10,8 @@ import aiohttp
 import psutil
 import pytest
 
+from easyremote.client.client import Client
+from easyremote.errors import CallError
 from easyremote.identity import Key
 from easyremote_jupyter.server.handlers import paced
 from tests import processes
@@ -71,6 +73,21 @@ async def test_the_owner_of_a_node_pauses_and_resumes_it(browser: Browser) -> No
     status, body = await lend("pause", "gpu-nod")
     assert (status, "Did you mean 'gpu-node'?" in body["message"]) == (404, True)
     assert (await lend("stop"))[0] == 400
+
+
+async def test_what_was_used_on_a_node_is_told_by_key(
+    browser: Browser, home: processes.Home
+) -> None:
+    with Client(home.local["gateway"], home.local["keys"]["client"]) as client:
+        await asyncio.to_thread(client.execute, "train", 3)
+        with pytest.raises(CallError):
+            await asyncio.to_thread(client.execute, "train", -1)
+    status, used = await browser.get("usage?node=gpu-node")
+    (row,) = used["rows"]
+    assert (status, row["calls"], row["failed"]) == (200, 2, 1)
+    assert row["argument_bytes"] > 0
+    assert await browser.get("usage?node=nowhere") == (200, {"rows": []})
+    assert (await browser.get("usage"))[0] == 400
 
 
 async def test_nothing_runs_on_an_idle_node(browser: Browser) -> None:
