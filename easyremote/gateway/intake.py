@@ -105,8 +105,8 @@ class Intake:
     def _take_on(self, client: ClientLink, message: Submit, now: float) -> None:
         # The age was fixed when SUBMIT was sent, perhaps long ago: count from the RESUME.
         sent = (client.resumed or now) - message.age if message.age else now
-        if message.age and self._recovery.predates(sent):
-            message.age = 0.0  # this gateway was there when it was sent, and did not dispatch it
+        if message.age and self._recovery.is_nowhere(message.node, sent):
+            message.age = 0.0
         arguments = client.link.relay(message.payload)  # first, because it can raise
         target = (message.node, message.function, client.access)
         state = CallState.EXPECTED if message.age else CallState.QUEUED
@@ -181,6 +181,8 @@ class Intake:
         if message.node or not message.age:  # else any node may be running it
             self._table.queues.enqueue(call)
         self._table.arm(call)
+        if message.age and not message.node:
+            self._recovery.settle_unnamed(call, now)
         node = self._nodes.get(message.node)
         if node is not None and node.has_resumed:
             # The node has resumed already: nothing that it says later would settle this call.

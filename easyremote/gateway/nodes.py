@@ -46,8 +46,8 @@ class Nodes:
     born
         When the gateway started.
     before
-        The ids of nodes that were there before. They may be on their way back, so that in the
-        first minute nobody is told that there is no such node, or no such function.
+        The ids of nodes that the gateway before may have given calls to. They may be on their way
+        back, so that in the first minute a call waits for them.
     patience
         Seconds for which a call waits for a node that was never seen; 0 where no gateway was here
         before, so that no node can be on its way back.
@@ -58,7 +58,7 @@ class Nodes:
     ) -> None:
         self.born = born
         self._patience = patience
-        self._before = frozenset(before)
+        self.before = frozenset(before)
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
@@ -278,9 +278,9 @@ class Nodes:
         node_id, function, access = target
         if now < self.born + self._patience:
             return None
-        away = self._away(now)
+        away = self.away(now)
         if node_id in away or (not node_id and away):
-            return self._not_back_yet(target, now)
+            return None
         return self.no_such_node(node_id) if node_id else self._no_such(function, access)
 
     def _any_may_take(self, function: str, access: Access, now: float) -> bool:
@@ -295,22 +295,13 @@ class Nodes:
 
     def may_come(self, function: str, access: Access, now: float) -> bool:
         """Whether a node that is away, and may be on its way back, may have this function."""
-        return bool(self._away(now)) or self._is_away(function, access, now)
+        return bool(self.away(now)) or self._is_away(function, access, now)
 
-    def _away(self, now: float) -> frozenset[str]:
+    def away(self, now: float) -> frozenset[str]:
         """The nodes from before this gateway started that may be on their way back to it."""
         if now >= self.born + LOST_AFTER:
             return frozenset()
-        return self._before.difference(self._nodes)
-
-    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
-        """The answer about what may have been here before this gateway started."""
-        node_id, function, _ = target
-        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
-        return NodeOffline(
-            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
-            "Try again in a few seconds."
-        )
+        return self.before.difference(self._nodes)
 
     def _no_such(self, function: str, access: Access) -> EasyRemoteError:
         """The answer about a function that no node online has."""
