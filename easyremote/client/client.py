@@ -20,6 +20,7 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.retries import WAIT
 from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
@@ -74,7 +75,9 @@ class Client(RemoteExecutor):
     def __repr__(self) -> str:
         return f"<Client of {self.settings.gateway}>"
 
-    def on(self, node_id: str = "", *, timeout: float | None = None) -> RemoteExecutor:
+    def on(
+        self, node_id: str = "", *, timeout: float | None = None, on_node_loss: str = WAIT
+    ) -> RemoteExecutor:
         """The same client with options for its calls.
 
         Parameters
@@ -83,6 +86,10 @@ class Client(RemoteExecutor):
             The node that they go to; empty for any node that will do.
         timeout
             Seconds in which each has to be over; None for the Client's own.
+        on_node_loss
+            What becomes of a call whose node is gone. ``"wait"``: it waits a minute for the node
+            to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
+            too. ``"retry"``: it is tried again at once, so it may run twice.
 
         Examples
         --------
@@ -96,6 +103,7 @@ class Client(RemoteExecutor):
             shipments=self._shipments,
             node_id=node_id,
             timeout=limit,
+            on_node_loss=on_node_loss,
         )
 
     # -- connection --------------------------------------------------------------------------------

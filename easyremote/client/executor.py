@@ -11,7 +11,6 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
-from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -25,7 +24,7 @@ from easyremote.client.stream import RemoteStream
 from easyremote.client.targets import check_names
 from easyremote.errors import Closed
 from easyremote.options.requirements import Requirements
-from easyremote.options.retries import Retry
+from easyremote.options.retries import RETRY, WAIT, Retry, parse_node_loss
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
@@ -45,7 +44,7 @@ KEEP = -1.0
 STREAM_HOLD = 30.0
 
 
-class RemoteExecutor(Executor):
+class RemoteExecutor(futures.Executor):
     """A `concurrent.futures.Executor` whose work runs on nodes; made by `Client.on`."""
 
     def __init__(
@@ -56,6 +55,7 @@ class RemoteExecutor(Executor):
         shipments: Shipments | None = None,
         node_id: str = "",
         timeout: float | None = None,
+        on_node_loss: str = WAIT,
     ) -> None:
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
@@ -63,6 +63,7 @@ class RemoteExecutor(Executor):
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
         self._timeout = in_seconds(timeout, "timeout")
+        self._on_node_loss = parse_node_loss(on_node_loss)
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
         self._is_shut = False
@@ -85,16 +86,13 @@ class RemoteExecutor(Executor):
 
         Raises
         ------
-        NotFound
-            No node online has it.
-        CallError
-            It ended without a value.
+        NotFound, CallError
+            No node online has it; it ended without a value.
 
         Examples
         --------
         >>> client.execute("add", 1, 2)                                      # doctest: +SKIP
         3
-        >>> client.on("gpu-node", timeout=30).execute("wait", timeout=5)     # doctest: +SKIP
         """
         return self.call(function, args, kwargs).wait_as_if_here()
 
@@ -375,6 +373,7 @@ class RemoteExecutor(Executor):
             origin=origin,
             balancing=balancing,
             needs=needs,
+            on_node_loss=self._on_node_loss,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
@@ -382,6 +381,7 @@ class RemoteExecutor(Executor):
         job.node_id = node_id
         is_copied = snapshot and dumped.size > INLINE_LIMIT
         parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
+        retry = retry or (Retry() if self._on_node_loss == RETRY else None)
         line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
 
@@ -393,8 +393,7 @@ def _hold(hold: float | None, *, is_stream: bool) -> float:
 
 
 def _minor(version: str) -> tuple[int, int] | None:
-    try:
-        major, minor = version.split(".")[:2]
-        return int(major), int(minor)
-    except ValueError:
+    numbers = version.split(".")[:2]
+    if len(numbers) < 2 or not all(map(str.isdecimal, numbers)):
         return None
+    return int(numbers[0]), int(numbers[1])

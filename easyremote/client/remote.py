@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
+from easyremote.client.executor import RemoteExecutor
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
 from easyremote.client.remote_options import RemoteOptions
@@ -27,7 +28,7 @@ from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
-from easyremote.options.retries import RetryPolicy
+from easyremote.options.retries import WAIT, RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +56,10 @@ class Target:
         *,
         snapshot: bool = True,
     ) -> RemoteJob[Any]:
-        client, options = self.client(), self.options
+        options = self.options
+        client: RemoteExecutor = self.client()
+        if options.on_node_loss != WAIT:
+            client = self.client().on(on_node_loss=options.on_node_loss)
         begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
         return begin(
             function if self.is_shipped else self.name,
@@ -255,6 +259,7 @@ def remote(
     gateway: str | None = None,
     load_balancing: bool | str | Mapping[str, str] | None = None,
     retry_policy: str | RetryPolicy | None = None,
+    on_node_loss: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
 ) -> _Decorator: ...
@@ -284,6 +289,11 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     retry_policy
         When a call that failed is tried again: ``"exponential_backoff"``, ``"fixed"``,
         ``"none"`` or a `RetryPolicy`. None: as its node says. A generator is never restarted.
+    on_node_loss
+        What becomes of a call whose node is gone. ``"wait"``, as None: it waits a minute for the
+        node to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
+        too. ``"retry"``: it is tried again at once, on another node where it may, so it may run
+        twice.
     stream
         Whether the registered function is a generator; None: it is one if the body is.
     ship

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from easyremote.options.reading import Reader, flag, read, seconds, text
-from easyremote.options.retries import Retry, parse_retry
+from easyremote.options.retries import WAIT, Retry, parse_node_loss, parse_retry
 from easyremote.options.strategies import ONE_NODE, parse_strategy
 
 __all__ = ["RemoteOptions"]
@@ -27,6 +27,7 @@ class RemoteOptions:
     gateway: str | None = None
     load_balancing: str = ""
     retry_policy: Retry | None = None
+    on_node_loss: str = WAIT
     stream: bool | None = None
     async_func: bool | None = None
     ship: bool | None = None
@@ -42,6 +43,10 @@ def _strategy(value: object, what: str) -> str:
     return "" if strategy == ONE_NODE else strategy  # a caller who wants none leaves it to nodes
 
 
+def _node_loss(value: object, what: str) -> str:
+    return parse_node_loss(value, what) or WAIT
+
+
 _READERS: dict[str, Reader] = {
     "node_id": text,
     "function_name": text,
@@ -50,6 +55,7 @@ _READERS: dict[str, Reader] = {
     "gateway": text,
     "load_balancing": _strategy,
     "retry_policy": lambda value, _: parse_retry(value),
+    "on_node_loss": _node_loss,
     "stream": flag,
     "async_func": flag,
     "ship": flag,

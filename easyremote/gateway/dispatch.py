@@ -81,7 +81,7 @@ class Dispatcher:
         while node.has_resumed and (call := self._table.queues.next_for(node, now)) is not None:
             submit = call.submit
             assert submit is not None, "a queued call has what its client sent"
-            if submit.age and not node.remembers(call):
+            if submit.age and call.sent < node.born:  # it may have run in the process before
                 why = f"Node {node.node_id!r} was restarted after it was sent"
                 self._table.give_up(call, why, now=now)
             elif call.cancelling is not None:

@@ -11,6 +11,7 @@ from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
+from easyremote.options.retries import FAIL
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -115,6 +116,7 @@ class Intake:
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.balancing, call.needs = message.balancing, message.needs
+        call.on_node_loss = message.on_node_loss
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
@@ -140,6 +142,7 @@ class Intake:
             call.belongs_to(client.principal.key_id, target)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
+            call.on_node_loss = message.on_node_loss
         if may(client.principal, Action.CLAIM, call):
             client.link.drop(message.payload)
             call.bind(client, message.call)
@@ -171,6 +174,9 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
+        named = self._nodes.get(message.node)
+        if message.on_node_loss == FAIL and named is not None and named.link is None:
+            return self._nodes.offline(named, now)
         error = self._nodes.refusal(call.target, now)
         return error if error or call.needs is None else self._nodes.never(call, call.needs, now)
 

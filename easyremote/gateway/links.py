@@ -45,7 +45,7 @@ from easyremote.gateway.usage.store import UsageStore
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
-from easyremote.protocol.link import Link
+from easyremote.protocol.link import NODE_PING_INTERVAL, Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
@@ -323,6 +323,7 @@ class _Peer:
         self._role = links.nodes.welcome(hello, self.link, now)
         self._role.owner = principal.name
         links.feed.node_joined(self._role)
+        self.link.ping_interval = NODE_PING_INTERVAL
         self.link.ping(now)  # how long it takes to answer is what the strategy `latency` compares
         _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 

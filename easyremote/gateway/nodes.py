@@ -85,6 +85,7 @@ class Nodes:
         node.born = now - hello.uptime
         node.link = link
         node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.is_silent = False
         node.handed_back = node.rests = 0
         node.rests_until = 0.0
         node.versions = hello.versions
@@ -183,6 +184,17 @@ class Nodes:
             node.rests_until = 0.0
         return rested
 
+    def heard_again(self, now: float) -> list[Node]:
+        """Look which nodes do not answer; those that do again, and may get calls."""
+        again = []
+        for node in self:
+            is_silent = node.link is not None and node.link.is_silent(now)
+            if is_silent != node.is_silent:
+                node.is_silent = is_silent
+                again += [] if is_silent else [node]
+                self.changed(node)
+        return again
+
     def check_invariants(self) -> None:
         """Raise AssertionError where a count or the index is not what the nodes say; for tests."""
         keys = {key for node in self if node.online for key in self._keys(node)}
@@ -254,16 +266,21 @@ class Nodes:
         if is_there and access is Access.LINK and not node.closed:
             return None  # the common case, on the way of every call
         if node.is_gone(now):
-            return NodeOffline(
-                f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
-                "or name another node.",
-                node_id=node_id,
-            )
+            return self.offline(node, now)
         if node.may_take(function, access, now):
             return None
         if refuses(node, function):
             return refused(node)
         return self.no_such_function(function, node, access)
+
+    @staticmethod
+    def offline(node: Node, now: float) -> NodeOffline:
+        """The answer about a node that is away."""
+        return NodeOffline(
+            f"Node {node.node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
+            "or name another node.",
+            node_id=node.node_id,
+        )
 
     def never(self, call: GatewayCall, needs: Requirements, now: float) -> NotFound | None:
         """Why no node can ever give what a call needs; None where one can, or may."""

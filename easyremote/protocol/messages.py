@@ -204,7 +204,7 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
 
 
 class Ping(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """Are you there? Sent after 10 s of silence; any byte that comes is an answer.
+    """Are you there? Sent after some seconds of silence; any byte that comes is an answer.
 
     nonce: the PONG has the same.
     """
@@ -265,6 +265,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
+    on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
     """
 
     call: int
@@ -281,6 +282,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: Name = ""
     balancing: Name = ""
     needs: Requirements | None = None
+    on_node_loss: Name = ""
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -535,6 +537,7 @@ def why_not_sent(submit: Submit) -> str | None:
     all other calls on it would have to be resumed.
     """
     names = submit.node + submit.function + submit.session + submit.origin + submit.balancing
+    names += submit.on_node_loss
     surely_fits = (
         len(names) <= NAME_LIMIT
         and names.isascii()  # half a surrogate has no form on the wire
