@@ -342,6 +342,7 @@ class RemoteExecutor(futures.Executor):
         retry: Retry | None = None,
         balancing: str = "",
         needs: Requirements | None = None,
+        on_node_loss: str = "",
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -358,8 +359,9 @@ class RemoteExecutor(futures.Executor):
         retry
             When it is tried again if it fails; None for what the function's node says. A stream
             has one attempt.
-        balancing, needs
+        balancing, needs, on_node_loss
             By which strategy its node is chosen, and what it holds there; else its nodes decide.
+            What becomes of it when its node is gone, as of `Client.on`; else as of this executor.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -373,7 +375,7 @@ class RemoteExecutor(futures.Executor):
             origin=origin,
             balancing=balancing,
             needs=needs,
-            on_node_loss=self._on_node_loss,
+            on_node_loss=on_node_loss or self._on_node_loss,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
