@@ -21,6 +21,7 @@ from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.returns import tell_clients
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
@@ -124,6 +125,7 @@ class Recovery:
             if call.call_id not in named and call.state is CallState.SUSPECT
         ]
         self._table.for_each(missing, lambda call: self._table.hand_back(call, now), now)
+        tell_clients(node, 0.0)
         self._has_spoken(node, now)
         node.has_resumed = True
         self._dispatcher.fill(node, now)

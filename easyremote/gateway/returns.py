@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.options.retries import FAIL
 from easyremote.protocol.call import CallEvent, CallState
@@ -17,6 +17,7 @@ from easyremote.protocol.messages import (
     Finished,
     GoingAway,
     HandBack,
+    NodeAway,
     Register,
     Resources,
     Started,
@@ -40,6 +41,7 @@ class Returns:
             list(node.arriving), lambda call: self._table.hand_back(call, now), now
         )
         self._table.for_each(list(node.calls.values()), lambda call: self._suspect(call, now), now)
+        tell_clients(node, LOST_AFTER)
         queues = self._table.queues
         targets = [each for each in queues.targets() if each[0] == node.node_id]
         queued = [call for target in targets for call in queues.waiting.calls(target)]
@@ -171,3 +173,13 @@ class Returns:
         assert node.link is not None, "messages come from an attached link"
         node.link.send(Delivered((message.call,)))
         self._dispatcher.fill(node, now)
+
+
+def tell_clients(node: Node, seconds: float) -> None:
+    """Tell the clients of a node's calls that it is gone and waited for, or that it is back (0)."""
+    numbers: dict[ClientLink, list[int]] = {}
+    for call in node.calls.values():
+        if call.client is not None:
+            numbers.setdefault(call.client, []).append(call.client_number)
+    for client, calls in numbers.items():
+        client.link.send(NodeAway(tuple(calls), node.node_id, seconds))

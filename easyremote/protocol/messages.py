@@ -484,6 +484,18 @@ class NotOffered(msgspec.Struct, array_like=True, tag=25, gc=False):
     functions: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
 
 
+class NodeAway(msgspec.Struct, array_like=True, tag=26, gc=False):
+    """From the gateway to a client: the node of these calls is gone, or is back.
+
+    node: its id.
+    seconds: how long it is waited for; 0 when it is back.
+    """
+
+    calls: Numbers
+    node: Name
+    seconds: Seconds = 0.0
+
+
 Message = (
     Hello
     | Welcome
@@ -510,6 +522,7 @@ Message = (
     | Watch
     | Resources
     | NotOffered
+    | NodeAway
 )
 
 _encoder = msgspec.msgpack.Encoder()

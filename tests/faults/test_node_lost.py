@@ -33,3 +33,15 @@ def test_a_node_is_killed_under_calls(scene: Scene, choice: str) -> None:
     assert set(kinds) == ({CallLost} if choice == FAIL else set())
     assert all("Node 'one' is gone" in str(error) for error in history.errors.values())
     scene.start_nodes("one")
+
+
+def test_a_job_says_that_its_node_is_gone(scene: Scene) -> None:
+    history, client = scene.history(), scene.client()
+    job = history.jobs[history.call(client, 60.0, node_id="one")]
+    wait_until(lambda: bool(history.ran()))
+    scene.kill_node("one")
+    wait_until(lambda: "its node one is gone; waiting up to 60 s for its return" in str(job))
+    assert "waiting for" in job.explain()
+    scene.start_nodes("one")
+    with pytest.raises(CallLost, match="'one' was restarted while it ran"):
+        job.result(LIMIT)

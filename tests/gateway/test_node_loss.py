@@ -8,7 +8,7 @@ from easyremote.gateway.records import LOST_AFTER
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.options.retries import FAIL, RETRY
 from easyremote.protocol.link import SILENT_AFTER
-from easyremote.protocol.messages import Dispatch, Finished, Pong
+from easyremote.protocol.messages import Dispatch, Finished, NodeAway, Pong
 from tests.gateway.desk import Desk, NodePeer
 
 
@@ -114,3 +114,14 @@ def test_a_node_that_was_not_asked_is_not_silent(desk: Desk) -> None:
     desk.pass_time(SILENT_AFTER + 1)
     client.submit()
     assert node.only(Dispatch)
+
+
+def test_clients_hear_that_a_node_is_gone_and_that_it_is_back(desk: Desk) -> None:
+    node, clients = desk.node(), [desk.client("ann"), desk.client("bob")]
+    numbers = [clients[0].submit(), clients[0].submit(), clients[1].submit()]
+    held = [(each.call_id, each.fence) for each in node.heard(Dispatch)]
+    node.leave()
+    assert clients[0].only(NodeAway) == NodeAway(tuple(numbers[:2]), "n", LOST_AFTER)
+    assert clients[1].only(NodeAway) == NodeAway(tuple(numbers[2:]), "n", LOST_AFTER)
+    desk.node(held=held)
+    assert clients[1].only(NodeAway) == NodeAway(tuple(numbers[2:]), "n", 0.0)
