@@ -360,8 +360,7 @@ class RemoteExecutor(futures.Executor):
             When it is tried again if it fails; None for what the function's node says. A stream
             has one attempt.
         balancing, needs, on_node_loss
-            By which strategy its node is chosen, and what it holds there; else its nodes decide.
-            What becomes of it when its node is gone, as of `Client.on`; else as of this executor.
+            How its node is chosen, what it holds there, what follows when the node is gone.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
