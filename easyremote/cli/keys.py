@@ -11,7 +11,7 @@ import click
 from easyremote import config
 from easyremote.cli.options import duration
 from easyremote.cli.tables import print_table
-from easyremote.gateway.keys import KeyRecord, KeyStore
+from easyremote.gateway.keys import HEAVIEST, KeyRecord, KeyStore
 from easyremote.times import LONGEST
 
 DAY = 86400.0
@@ -46,17 +46,38 @@ def key() -> None:
     callback=duration(DAY),
     help="Days after which the key is refused; without it the key never expires.",
 )
-def create(kind: str, name: str, expires: float | None) -> None:
+@click.option(
+    "--weight",
+    type=click.FloatRange(1 / HEAVIEST, HEAVIEST),
+    default=1.0,
+    show_default=True,
+    help="Its share of a busy node: with 2 twice as many run-seconds as with 1.",
+)
+@click.option(
+    "--may-prioritise",
+    is_flag=True,
+    help="Let its calls go before those of other keys, by client.on(priority=...).",
+)
+def create(
+    kind: str, name: str, expires: float | None, weight: float, may_prioritise: bool
+) -> None:
     """Make a key. It is shown once.
 
     \b
     Examples:
       easyremote key create --name alice --expires 30
       easyremote key create --kind node --name gpu-box
+      easyremote key create --name nightly --weight 0.5
     """
     until = None if expires is None else time.time() + expires * DAY
     with _store() as store:
-        made = store.create(kind, name, expires=until)  # type: ignore[arg-type]  # click checked it
+        made = store.create(
+            kind,  # type: ignore[arg-type]  # click checked it
+            name,
+            expires=until,
+            weight=weight,
+            may_prioritise=may_prioritise,
+        )
     click.echo(str(made))
 
 
@@ -71,7 +92,8 @@ def list_keys() -> None:
     with _store() as store:
         rows = [_row(record, store.nodes_of(record.key_id)) for record in store.list()]
     if rows:
-        print_table(("ID", "KIND", "STATE", "MADE", "EXPIRES", "NAME", "NODES"), rows)
+        titles = ("ID", "KIND", "STATE", "MADE", "EXPIRES", "WEIGHT", "NAME", "NODES")
+        print_table(titles, rows)
     else:
         click.echo("No keys yet. A gateway makes its own at its first start.")
 
@@ -83,7 +105,8 @@ def _row(record: KeyRecord, nodes: tuple[str, ...]) -> tuple[str, ...]:
     never = record.expires is None or record.expires > LONGEST
     until = "never" if never else _day(record.expires)
     made = _day(record.created)
-    return record.key_id, record.kind, state, made, until, record.name, ", ".join(nodes)
+    weight = f"{record.weight:g}{' first' if record.may_prioritise else ''}"
+    return record.key_id, record.kind, state, made, until, weight, record.name, ", ".join(nodes)
 
 
 def _day(moment: float | None) -> str:

@@ -71,7 +71,7 @@ def jobs() -> None:
     """
     known = connect().list_jobs()
     if not known:
-        click.echo("Nothing runs or waits. What is over is shown by the panel, for a while.")
+        click.echo("Nothing runs or waits. What the last one has shown: easyremote logs")
         return
     print_table(JOB_HEADS, [job_row(job) for job in known])
 

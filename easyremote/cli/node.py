@@ -46,6 +46,12 @@ from easyremote.errors import EasyRemoteError
 )
 @click.option("--on-battery", metavar="yes|no", help="Whether something new starts on battery.")
 @click.option(
+    "--when-busy",
+    metavar="go-on|pause|cancel",
+    help="What becomes of cells and shipped functions that run when nothing new may start any "
+    "more: they go on, stand still until something may start again, or are ended.",
+)
+@click.option(
     "--rules",
     "rules_file",
     metavar="FILE",

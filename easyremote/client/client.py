@@ -20,7 +20,9 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
-from easyremote.options.retries import WAIT
+from easyremote.options.reading import priority as read_priority
+from easyremote.options.requirements import Needs, read_needs
+from easyremote.options.retries import WAIT, parse_node_loss
 from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
@@ -76,7 +78,13 @@ class Client(RemoteExecutor):
         return f"<Client of {self.settings.gateway}>"
 
     def on(
-        self, node_id: str = "", *, timeout: float | None = None, on_node_loss: str = WAIT
+        self,
+        node_id: str = "",
+        *,
+        timeout: float | None = None,
+        needs: Needs | None = None,
+        priority: int = 0,
+        on_node_loss: str = WAIT,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
 
@@ -86,24 +94,32 @@ class Client(RemoteExecutor):
             The node that they go to; empty for any node that will do.
         timeout
             Seconds in which each has to be over; None for the Client's own.
+        needs
+            What each needs of the machine, and holds while it runs, as ``"gpu_memory=16GB,cpu=2"``
+            or ``{"gpu_memory": "16GB", "cpu": 2}``; None for what the function was registered with.
+        priority
+            Calls of a higher one go first, whoever's they are; as of `remote`.
         on_node_loss
-            What becomes of a call whose node is gone. ``"wait"``: it waits a minute for the node
-            to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
-            too. ``"retry"``: it is tried again at once, so it may run twice.
+            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
+        >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        limit = timeout if timeout is not None else self._timeout or None
+        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
             shipments=self._shipments,
             node_id=node_id,
-            timeout=limit,
-            on_node_loss=on_node_loss,
+            timeout=timeout if timeout is not None else self._timeout or None,
+            options={
+                "needs": held,
+                "priority": read_priority(priority, "priority"),
+                "on_node_loss": parse_node_loss(on_node_loss),
+            },
         )
 
     # -- connection --------------------------------------------------------------------------------

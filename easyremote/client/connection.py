@@ -17,12 +17,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import easyremote
+from easyremote import tracing
 from easyremote.client.io_thread import io_thread
 from easyremote.config import Settings
 from easyremote.errors import Closed, EasyRemoteError, GatewayUnreachable, UsageError
 from easyremote.options.retries import Retry
 from easyremote.protocol.answers import OutstandingCall, Sink
 from easyremote.protocol.attempts import RetryingCaller
+from easyremote.protocol.builtins import job_name, starts_work
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welcome
 from easyremote.protocol.streams import Buffer
@@ -75,6 +77,26 @@ class Waiting(Sink, Protocol):
     outstanding: OutstandingCall | None
 
 
+class _Traced:
+    """Hands what comes of a call to who waits for it, and to the span of the call.
+
+    The span also ends where nobody refers to a stream any more.
+    """
+
+    def __init__(self, job: Waiting, submit: Submit) -> None:
+        self._span = tracing.CallSpan(job_name(submit.function), call_id=submit.call_id.hex())
+        submit.trace = self._span.header
+        self._sink, self.event = job, job.event
+
+    def started(self, node: str) -> None:
+        self._span.began(node)
+        self._sink.started(node)
+
+    def finish(self, code: str, encoding: str, body: Buffer) -> None:
+        self._span.end(code)
+        self._sink.finish(code, encoding, body)
+
+
 class Line:
     """One connection to a gateway, which is dialled again when it breaks, and its calls."""
 
@@ -117,7 +139,10 @@ class Line:
         retry: Retry | None = None,
     ) -> None:
         """Send a call as soon as there is a connection; ``retry`` is its caller's policy."""
-        self._io.call(self._submit, job, submit, parts, size, retry)
+        sink: Sink = job
+        if tracing.is_on() and starts_work(submit.function):
+            sink = _Traced(job, submit)
+        self._io.call(self._submit, job, sink, submit, parts, size, retry)
 
     def cancel(self, job: Waiting, *, kill: bool) -> None:
         """Ask for the end of a call; safe to repeat."""
@@ -198,13 +223,14 @@ class Line:
     def _submit(
         self,
         job: Waiting,
+        sink: Sink,
         submit: Submit,
         parts: Sequence[Buffer],
         size: int,
         retry: Retry | None,
     ) -> None:
         job.outstanding = self._calls.submit(
-            submit, parts, size, job.encoding, job, time.monotonic(), retry
+            submit, parts, size, job.encoding, sink, time.monotonic(), retry
         )
         if self._is_over and self.error is not None:  # it ended after this call had taken the line
             self._calls.fail_all(self.error)

@@ -11,20 +11,22 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
-from typing import Any, ParamSpec, TypeVar, overload
+from concurrent.futures import Executor
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 
 from easyremote.client.connection import GatewayConnection, new_call_id
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
+from easyremote.client.remote_options import CallOptions
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.client.targets import check_names
+from easyremote.client.targets import check_names, that_can_give
 from easyremote.errors import Closed
 from easyremote.options.requirements import Requirements
-from easyremote.options.retries import RETRY, WAIT, Retry, parse_node_loss
+from easyremote.options.retries import RETRY, Retry
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
@@ -44,7 +46,7 @@ KEEP = -1.0
 STREAM_HOLD = 30.0
 
 
-class RemoteExecutor(futures.Executor):
+class RemoteExecutor(Executor):
     """A `concurrent.futures.Executor` whose work runs on nodes; made by `Client.on`."""
 
     def __init__(
@@ -55,7 +57,7 @@ class RemoteExecutor(futures.Executor):
         shipments: Shipments | None = None,
         node_id: str = "",
         timeout: float | None = None,
-        on_node_loss: str = WAIT,
+        options: CallOptions | None = None,
     ) -> None:
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
@@ -63,7 +65,8 @@ class RemoteExecutor(futures.Executor):
         self._node_id = node_id
         #: Seconds that a call may take; 0 for no limit.
         self._timeout = in_seconds(timeout, "timeout")
-        self._on_node_loss = parse_node_loss(on_node_loss)
+        #: Of each function that it calls, or sends.
+        self._options = options if options is not None else CallOptions()
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
         self._is_shut = False
@@ -86,13 +89,16 @@ class RemoteExecutor(futures.Executor):
 
         Raises
         ------
-        NotFound, CallError
-            No node online has it; it ended without a value.
+        NotFound
+            No node online has it.
+        CallError
+            It ended without a value.
 
         Examples
         --------
         >>> client.execute("add", 1, 2)                                      # doctest: +SKIP
         3
+        >>> client.on("gpu-node", timeout=30).execute("wait", timeout=5)     # doctest: +SKIP
         """
         return self.call(function, args, kwargs).wait_as_if_here()
 
@@ -114,10 +120,7 @@ class RemoteExecutor(futures.Executor):
         *,
         node_id: str = "",
         timeout: float | None = None,
-        stream: bool = False,
-        snapshot: bool = False,
-        retry: Retry | None = None,
-        balancing: str = "",
+        **options: Unpack[CallOptions],
     ) -> RemoteJob[Any]:
         """Submit a call of a registered function.
 
@@ -131,24 +134,12 @@ class RemoteExecutor(futures.Executor):
             Where; empty for any node that has it.
         timeout
             Seconds in which it has to be over; None for the Client's own.
-        stream
-            Whether it is a generator: the answer is then a `RemoteStream`.
-        snapshot
-            Copy large arguments now, so that they may change before they are sent.
-        retry, balancing
+        options
             As of `start`.
         """
         dumped = dump_call(args, kwargs or {}, name=function)
-        return self.start(
-            function,
-            dumped,
-            node_id=node_id,
-            timeout=timeout,
-            stream=stream,
-            snapshot=snapshot,
-            retry=retry,
-            balancing=balancing,
-        )
+        merged = self._options | options
+        return self.start(function, dumped, node_id=node_id, timeout=timeout, **merged)
 
     def call_plain(
         self,
@@ -171,7 +162,13 @@ class RemoteExecutor(futures.Executor):
         """
         body = msgspec.json.encode(arguments)
         dumped = Dumped([body], len(body))
-        return self.start(function, dumped, node_id=node_id, timeout=timeout, encoding="json")
+        return self.start(
+            *(function, dumped),
+            node_id=node_id,
+            timeout=timeout,
+            encoding="json",
+            **self._options,
+        )
 
     # -- functions that are sent -------------------------------------------------------------------
 
@@ -183,10 +180,7 @@ class RemoteExecutor(futures.Executor):
         *,
         node_id: str = "",
         timeout: float | None = None,
-        stream: bool = False,
-        snapshot: bool = False,
-        retry: Retry | None = None,
-        balancing: str = "",
+        **options: Unpack[CallOptions],
     ) -> RemoteJob[Any]:
         """Send a function with its body to a node, and run it there.
 
@@ -201,17 +195,11 @@ class RemoteExecutor(futures.Executor):
         packed = pack_call(function, args, kwargs, python=self.python_of(node_id))
         if packed.files:
             send_files(self, packed.files, node_id)
-        start = functools.partial(
-            self.start,
-            CALL,
-            timeout=timeout,
-            stream=stream,
-            snapshot=snapshot,
-            retry=retry,
-            balancing=balancing,
-        )
+        merged = self._options | options
+        start = functools.partial(self.start, CALL, timeout=timeout, **merged)
         if packed.size >= BLOB_MIN and self._connection.may_wait:
-            nodes = self._roster.nodes()
+            nodes = that_can_give(merged.get("needs"), self._roster.nodes())
+            stream = merged.get("stream", False)
             return self._shipments.start(self, packed, nodes, node_id, start, stream=stream)
         return start(packed.dumped(), node_id=node_id)
 
@@ -342,6 +330,7 @@ class RemoteExecutor(futures.Executor):
         retry: Retry | None = None,
         balancing: str = "",
         needs: Requirements | None = None,
+        priority: int = 0,
         on_node_loss: str = "",
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
@@ -356,11 +345,19 @@ class RemoteExecutor(futures.Executor):
             By which `watch` finds the place that it came from.
         encoding
             How the arguments are written. A registered function answers in the same encoding.
+        stream
+            Whether it is a generator: the answer is then a `RemoteStream`.
+        snapshot
+            Copy large arguments now, so that they may change before they are sent.
         retry
             When it is tried again if it fails; None for what the function's node says. A stream
             has one attempt.
-        balancing, needs, on_node_loss
-            How its node is chosen, what it holds there, what follows when the node is gone.
+        balancing, needs
+            By which strategy its node is chosen, and what it holds there; else its nodes decide.
+        priority
+            Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
+        on_node_loss
+            ``fail`` or ``retry``, as of `Client.on`; empty to wait.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -374,7 +371,8 @@ class RemoteExecutor(futures.Executor):
             origin=origin,
             balancing=balancing,
             needs=needs,
-            on_node_loss=on_node_loss or self._on_node_loss,
+            priority=priority,
+            on_node_loss=on_node_loss,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
@@ -382,7 +380,7 @@ class RemoteExecutor(futures.Executor):
         job.node_id = node_id
         is_copied = snapshot and dumped.size > INLINE_LIMIT
         parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
-        retry = retry or (Retry() if self._on_node_loss == RETRY else None)
+        retry = retry or (Retry() if on_node_loss == RETRY else None)
         line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
 
@@ -394,7 +392,8 @@ def _hold(hold: float | None, *, is_stream: bool) -> float:
 
 
 def _minor(version: str) -> tuple[int, int] | None:
-    numbers = version.split(".")[:2]
-    if len(numbers) < 2 or not all(map(str.isdecimal, numbers)):
+    try:
+        major, minor = version.split(".")[:2]
+        return int(major), int(minor)
+    except ValueError:
         return None
-    return int(numbers[0]), int(numbers[1])

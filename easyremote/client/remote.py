@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
-from easyremote.client.executor import RemoteExecutor
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
 from easyremote.client.remote_options import RemoteOptions
@@ -28,7 +27,8 @@ from easyremote.client.shipping import has_large
 from easyremote.client.stream import RemoteStream
 from easyremote.client.stubs import is_stub
 from easyremote.errors import UsageError
-from easyremote.options.retries import WAIT, RetryPolicy
+from easyremote.options.requirements import Needs
+from easyremote.options.retries import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,10 +56,7 @@ class Target:
         *,
         snapshot: bool = True,
     ) -> RemoteJob[Any]:
-        options = self.options
-        client: RemoteExecutor = self.client()
-        if options.on_node_loss != WAIT:
-            client = self.client().on(on_node_loss=options.on_node_loss)
+        client, options = self.client(), self.options
         begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
         return begin(
             function if self.is_shipped else self.name,
@@ -71,6 +68,9 @@ class Target:
             snapshot=snapshot,
             retry=options.retry_policy,
             balancing=options.load_balancing,
+            needs=options.needs,
+            priority=options.priority,
+            on_node_loss=options.on_node_loss,
         )
 
 
@@ -262,6 +262,8 @@ def remote(
     on_node_loss: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
+    needs: Needs | None = None,
+    priority: int | None = None,
 ) -> _Decorator: ...
 
 
@@ -299,6 +301,13 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     ship
         Whether to send the body; None: send it unless it is that of a stub, or `function_name` is
         given.
+    needs
+        What each call needs of the machine, and holds while it runs: the words of ``%%remote
+        --needs``, as ``"gpu_memory=16GB,cpu=2"`` or ``{"gpu_memory": "16GB", "cpu": 2}``. None: as
+        the node registered it.
+    priority
+        Calls of a higher one go first, whoever's they are; above 0 only for keys that may
+        (``easyremote key create --may-prioritise``).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The options of `@remote`, checked where they are written.
+"""The options of calls, and of `@remote`, checked where they are written.
 
 ``tests/client/test_remote_options.py`` proves it.
 """
@@ -7,13 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
-from easyremote.options.reading import Reader, flag, read, seconds, text
-from easyremote.options.retries import WAIT, Retry, parse_node_loss, parse_retry
+from easyremote.options.reading import Reader, flag, priority, read, seconds, text
+from easyremote.options.requirements import Requirements, read_needs
+from easyremote.options.retries import Retry, parse_node_loss, parse_retry
 from easyremote.options.strategies import ONE_NODE, parse_strategy
 
-__all__ = ["RemoteOptions"]
+__all__ = ["CallOptions", "RemoteOptions"]
+
+
+class CallOptions(TypedDict, total=False):
+    """What can be said of the call of any function; `RemoteExecutor.start` explains each."""
+
+    stream: bool
+    #: Copy large arguments now, so that they may change before they are sent.
+    snapshot: bool
+    retry: Retry | None
+    balancing: str
+    needs: Requirements | None
+    priority: int
+    on_node_loss: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +41,12 @@ class RemoteOptions:
     gateway: str | None = None
     load_balancing: str = ""
     retry_policy: Retry | None = None
-    on_node_loss: str = WAIT
+    on_node_loss: str = ""
     stream: bool | None = None
     async_func: bool | None = None
     ship: bool | None = None
+    needs: Requirements | None = None
+    priority: int = 0
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
@@ -43,10 +59,6 @@ def _strategy(value: object, what: str) -> str:
     return "" if strategy == ONE_NODE else strategy  # a caller who wants none leaves it to nodes
 
 
-def _node_loss(value: object, what: str) -> str:
-    return parse_node_loss(value, what) or WAIT
-
-
 _READERS: dict[str, Reader] = {
     "node_id": text,
     "function_name": text,
@@ -55,8 +67,10 @@ _READERS: dict[str, Reader] = {
     "gateway": text,
     "load_balancing": _strategy,
     "retry_policy": lambda value, _: parse_retry(value),
-    "on_node_loss": _node_loss,
+    "on_node_loss": parse_node_loss,
     "stream": flag,
     "async_func": flag,
     "ship": flag,
+    "needs": read_needs,
+    "priority": priority,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import types
@@ -22,6 +23,7 @@ from easyremote.client.session import Session
 from easyremote.client.terminal.bars import shown_bars
 from easyremote.client.terminal.screen import Screen, has_terminal
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
+from easyremote.options.requirements import Needs, Requirements, read_needs
 from easyremote.serialize.files import File
 from easyremote.times import check_seconds
 
@@ -66,6 +68,7 @@ class RemoteSession:
         *,
         out: None = ...,
         timeout: float | None = ...,
+        needs: Needs | None = ...,
         files: Sequence[StrPath] = ...,
         **variables: Any,
     ) -> Any: ...
@@ -77,6 +80,7 @@ class RemoteSession:
         *,
         out: Sequence[str],
         timeout: float | None = ...,
+        needs: Needs | None = ...,
         files: Sequence[StrPath] = ...,
         **variables: Any,
     ) -> dict[str, Any]: ...
@@ -87,6 +91,7 @@ class RemoteSession:
         *,
         out: Sequence[str] | None = None,
         timeout: float | None = None,
+        needs: Needs | None = None,
         files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
@@ -97,7 +102,7 @@ class RemoteSession:
         NotFound
             The session's process has ended since the last run, and its variables with it.
         """
-        return self._run(code, out, timeout, variables, files, started=_nobody)
+        return self._run(code, out, timeout, variables, files, needs, started=_nobody)
 
     async def run_async(
         self,
@@ -105,15 +110,15 @@ class RemoteSession:
         *,
         out: Sequence[str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+        needs: Needs | None = None,
         files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
         """`run` for async code; cancelling it stops the code on the node."""
         jobs: list[RemoteJob[Any]] = []
         try:
-            return await asyncio.to_thread(
-                self._run, code, out, timeout, variables, files, started=jobs.append
-            )
+            run = functools.partial(self._run, code, out, timeout, variables, files, needs)
+            return await asyncio.to_thread(run, started=jobs.append)
         except asyncio.CancelledError:
             for job in jobs:
                 job.cancel()
@@ -197,6 +202,7 @@ class RemoteSession:
         timeout: float | None,
         variables: dict[str, Any],
         files: Sequence[StrPath] = (),
+        needs: Needs | None = None,
         *,
         started: Callable[[RemoteJob[Any]], object],
     ) -> Any:
@@ -204,6 +210,7 @@ class RemoteSession:
             raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
         if timeout is not None:
             check_seconds(timeout, "timeout")
+        held = read_needs(needs) if needs is not None else None
         self._count += 1
         request = {
             "code": code,
@@ -212,7 +219,7 @@ class RemoteSession:
             "files": named_files(files),
             "no_input": "" if has_terminal() else "the program that runs it has no terminal",
         }
-        answer = self._submit(request, variables, timeout, started)
+        answer = self._submit(request, variables, timeout, held, started)
         self._process = answer["process"]
         values, troubles = self._engine.open(answer)
         for why in troubles.values():
@@ -224,12 +231,13 @@ class RemoteSession:
         request: dict[str, Any],
         variables: dict[str, Any],
         timeout: float | None,
+        needs: Requirements | None,
         started: Callable[[RemoteJob[Any]], object],
     ) -> dict[str, Any]:
         trusts_blobs = True
         while True:
             shipped = self._ship(variables, request["files"], trusts_blobs=trusts_blobs)
-            job = self._engine.submit_cell(request | shipped, timeout=timeout)
+            job = self._engine.submit_cell(request | shipped, timeout=timeout, needs=needs)
             started(job)
             Screen(job).follow()
             answer: dict[str, Any] = job.result()

@@ -15,8 +15,16 @@ from typing import Any, overload
 from easyremote.client.client import Client, connect
 from easyremote.client.remote_session import RemoteSession, StrPath
 from easyremote.client.session import Session
-from easyremote.client.targets import ANY, NODE_VARIABLE, find_any, find_node, parse_where
+from easyremote.client.targets import (
+    ANY,
+    NODE_VARIABLE,
+    conditions_of,
+    find_any,
+    find_node,
+    parse_where,
+)
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Needs, Requirements, read_needs
 
 __all__ = ["run", "run_async", "session"]
 
@@ -28,6 +36,7 @@ def run(
     *,
     out: None = ...,
     timeout: float | None = ...,
+    needs: Needs | None = ...,
     files: Sequence[StrPath] = ...,
     **variables: Any,
 ) -> Any: ...
@@ -40,6 +49,7 @@ def run(
     *,
     out: Sequence[str],
     timeout: float | None = ...,
+    needs: Needs | None = ...,
     files: Sequence[StrPath] = ...,
     **variables: Any,
 ) -> dict[str, Any]: ...
@@ -51,6 +61,7 @@ def run(
     *,
     out: Sequence[str] | None = None,
     timeout: float | None = None,
+    needs: Needs | None = None,
     files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
@@ -70,6 +81,9 @@ def run(
         Names of variables to bring back, however large they are.
     timeout
         Seconds that it may run; None for no limit.
+    needs
+        What it needs of the machine, and holds while it runs; it waits until that is free. As
+        ``%%remote --needs``, or a dict: ``{"gpu_memory": "16GB", "cpu": 2}``.
     files
         Paths of files to send; the code finds them under the same paths.
     **variables
@@ -86,7 +100,9 @@ def run(
     RemoteError
         The code raised.
     UsageError
-        No node fits `on`, or more than one does; or `timeout` is not a time.
+        No node fits `on`, or more than one does; or `timeout` is no time, or `needs` is wrong.
+    NotFound
+        The node can never give what is needed.
     CannotShip
         A variable can't travel; the message names it.
 
@@ -98,7 +114,9 @@ def run(
     >>> run("model = fit(x)", on="gpu-node", out=["model"], fit=f, x=x)  # doctest: +SKIP
     {'model': ...}
     """
-    return _own(connect(), on).run(code, out=out, timeout=timeout, files=files, **variables)
+    held = None if needs is None else read_needs(needs)
+    there = _own(connect(), on, held)
+    return there.run(code, out=out, timeout=timeout, needs=held, files=files, **variables)
 
 
 async def run_async(
@@ -107,6 +125,7 @@ async def run_async(
     *,
     out: Sequence[str] | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
+    needs: Needs | None = None,
     files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
@@ -117,8 +136,11 @@ async def run_async(
     >>> await run_async("a + b", on="gpu-node", a=1, b=2)                # doctest: +SKIP
     3
     """
-    there = await asyncio.to_thread(lambda: _own(connect(), on))
-    return await there.run_async(code, out=out, timeout=timeout, files=files, **variables)
+    held = None if needs is None else read_needs(needs)
+    there = await asyncio.to_thread(lambda: _own(connect(), on, held))
+    return await there.run_async(
+        code, out=out, timeout=timeout, needs=held, files=files, **variables
+    )
 
 
 def session(on: str = "", name: str | None = None, *, where: str = "") -> RemoteSession:
@@ -153,18 +175,22 @@ def session(on: str = "", name: str | None = None, *, where: str = "") -> Remote
 _shared: dict[tuple[Client, str, str], RemoteSession] = {}
 
 
-def _own(client: Client, on: str) -> RemoteSession:
+def _own(client: Client, on: str, needs: Requirements | None) -> RemoteSession:
     """The session of this process on a node, or the one that `on` names."""
-    node_id, name = _target(client, on, "")
+    node_id, name = _target(client, on, "", needs)
     engine = Session(client, node_id, name or None)
     return _shared.setdefault((client, node_id, engine.name), RemoteSession(engine, is_shared=True))
 
 
-def _target(client: Client, on: str, where: str) -> tuple[str, str]:
-    """The node and the name of the session that `on` and `where` mean."""
+def _target(
+    client: Client, on: str, where: str, needs: Requirements | None = None
+) -> tuple[str, str]:
+    """The node and the name of the session that is meant; a node for ``any`` can give `needs`."""
     node_id, _, name = (on or os.environ.get(NODE_VARIABLE, "")).partition("/")
     if where and node_id not in ("", ANY):
         raise UsageError(f"where= chooses a node, but {node_id!r} is named: write 'any'.")
     if where or node_id == ANY:
-        return find_any(client.list_nodes(), parse_where(where) if where else ()), name
+        asked = parse_where(where) if where else ()
+        asked += conditions_of(needs) if needs is not None else ()
+        return find_any(client.list_nodes(), asked), name
     return find_node(node_id, client.known_nodes()), name

@@ -140,6 +140,14 @@ def conditions_of(needs: Requirements) -> tuple[Condition, ...]:
     return (*asked, *map(Condition, needs.labels))
 
 
+def that_can_give(needs: Requirements | None, nodes: Sequence[NodeInfo]) -> Sequence[NodeInfo]:
+    """The nodes that can ever give what a call needs; all of them where none can."""
+    if needs is None:
+        return nodes
+    asked = conditions_of(needs)
+    return [node for node in nodes if all(each.holds(node) for each in asked)] or nodes
+
+
 def _condition(text: str) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:

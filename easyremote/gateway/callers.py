@@ -45,15 +45,18 @@ class Principal:
         Whose key it is, for people.
     scopes
         What the key is good for.
+    weight
+        How much of a busy node the key gets, to that of others.
     """
 
     key_id: str
     name: str
     scopes: frozenset[str]
+    weight: float = 1.0
 
 
 #: (node id or "" for any, function, who asks)
 Target = tuple[str, str, Access]
 #: What calls wait for that find room on a node together, or find none: their target, whether
-#: arguments are still to come, and what they need; of cells, the session.
-Wanted = tuple[str, str, Access, bool, Requirements | str | None]
+#: arguments are still to come, what they need (of cells, whose session it is), and their priority.
+Wanted = tuple[str, str, Access, bool, Requirements | tuple[str, str] | None, int]

@@ -62,6 +62,7 @@ class Dispatcher:
                 queue_timeout=_left(call.queue_deadline, now),
                 run_timeout=submit.run_timeout,
                 origin=call.origin,
+                trace=submit.trace,
             )
         )
         if call.deadline:

@@ -24,6 +24,7 @@ from easyremote.gateway.recovery import Recovery
 from easyremote.gateway.returns import Returns
 from easyremote.gateway.scheduling.lending import Lent, why_closed
 from easyremote.gateway.table import CallTable, failed
+from easyremote.gateway.usage.spans import tell_spans
 from easyremote.gateway.usage.tally import Tally
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -71,6 +72,7 @@ class Hub:
         table.listen(self.recent.note, ENDINGS)
         self.tally = Tally()
         table.listen(self.tally.note, ENDINGS)
+        tell_spans(table)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)
@@ -125,6 +127,10 @@ class Hub:
     def cancel(self, call: GatewayCall, *, kill: bool, now: float) -> None:
         """Cancel a call for somebody who may do so."""
         self._dispatcher.cancel(call, kill=kill, now=now)
+
+    def key_is_over(self, key_id: str, now: float) -> None:
+        """A key was revoked, or has expired: refuse its calls that wait. What runs goes on."""
+        self._intake.key_is_over(key_id, now)
 
     # -- nodes -------------------------------------------------------------------------------------
 

@@ -67,6 +67,19 @@ class Intake:
             self._table.forget(call, remember=False)
             client.link.send(HandBack((number,)))
 
+    def key_is_over(self, key_id: str, now: float) -> None:
+        """Refuse the calls of a key that wait; what may have run waits for its node."""
+        waiting = self._table.queues.waiting.of(key_id)
+        queued = [call for call in waiting if call.state is CallState.QUEUED]
+        self._table.for_each(queued, lambda call: self._key_is_over(call, now), now)
+
+    def _key_is_over(self, call: GatewayCall, now: float) -> None:
+        error = NotAuthorized(
+            f"The key {call.owner} was revoked, or has expired, while {call.title} waited: it did "
+            "not run. Ask for a new key: easyremote key create"
+        )
+        self._table.end(call, CallEvent.REJECTED, error, now=now)
+
     # -- messages ----------------------------------------------------------------------------------
 
     def seen(self, client: ClientLink, message: Seen, now: float) -> None:
@@ -116,6 +129,9 @@ class Intake:
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.balancing, call.needs = message.balancing, message.needs
+        call.priority = message.priority
+        if client.principal.weight != 1.0:
+            self._table.queues.weights[call.owner] = client.principal.weight
         call.on_node_loss = message.on_node_loss
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
@@ -162,6 +178,12 @@ class Intake:
     ) -> EasyRemoteError | None:
         """Why a call can't be accepted; None if it can."""
         if not may(client.principal, Action.START, call):
+            if call.priority > 0:
+                return NotAuthorized(
+                    f"The key {client.principal.key_id} may not give {call.title} the priority "
+                    f"{call.priority}: any key may give 0 and less. Ask the gateway's owner for a "
+                    "key that may: easyremote key create --may-prioritise"
+                )
             return NotAuthorized(
                 f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
                 "may: easyremote key create"

@@ -31,6 +31,15 @@ _log = logging.getLogger("easyremote.gateway")
 #: Seconds that a command, or the thread of a gateway, waits while another process writes.
 PATIENCE = 5.0
 
+#: The weight of a key, at the most, and at the least one by so much.
+HEAVIEST = 1000.0
+
+#: Columns that keys had not in the first version.
+_ADDED = {
+    "weight": "REAL NOT NULL DEFAULT 1",
+    "may_prioritise": "INTEGER NOT NULL DEFAULT 0",
+}
+
 #: An unknown id is compared with this, so that it takes as long as a wrong secret.
 _NOBODY = "0" * 64
 
@@ -46,6 +55,8 @@ class KeyRecord:
     created: float
     expires: float | None
     revoked: float | None
+    weight: float = 1.0
+    may_prioritise: bool = False
 
     def is_valid(self, now: float) -> bool:
         return self.revoked is None and (self.expires is None or now < self.expires)
@@ -93,6 +104,7 @@ class KeyStore:
                 );
                 """
             )
+            self._add_columns()
             self._written = self._read_holders(self._database)
             #: The nodes that may hold calls; what is changed here is written by the next `sync`.
             self.holders = set(self._written)
@@ -113,21 +125,45 @@ class KeyStore:
 
     # -- keys --------------------------------------------------------------------------------------
 
-    def create(self, kind: Kind, name: str, *, expires: float | None = None) -> Key:
-        """Make a key; ``expires`` in seconds since the epoch, None for never.
+    def create(
+        self,
+        kind: Kind,
+        name: str,
+        *,
+        expires: float | None = None,
+        weight: float = 1.0,
+        may_prioritise: bool = False,
+    ) -> Key:
+        """Make a key.
+
+        Parameters
+        ----------
+        expires
+            In seconds since the epoch; None for never.
+        weight
+            How much of a busy node its calls get: with 2 twice as many run-seconds as with 1.
+        may_prioritise
+            Whether its calls may go before those of other keys.
 
         Raises
         ------
         UsageError
-            ``expires`` is no moment, or the file can't be written.
+            ``expires`` is no moment, ``weight`` is none, or the file can't be written.
         """
+        if not 1 / HEAVIEST <= weight <= HEAVIEST:
+            raise UsageError(
+                f"A key's weight is from {1 / HEAVIEST:g} to {HEAVIEST:g}, not {weight}."
+            )
         if expires is not None and not is_time(expires):
             raise UsageError(f"A key can't expire at {expires!r}: that is no moment.")
         key = Key.generate(kind)
         with self._writing() as database:
             database.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                (key.key_id, kind, name, key.digest(), time.time(), expires),
+                "INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+                (
+                    *(key.key_id, kind, name, key.digest(), time.time(), expires),
+                    *(weight, may_prioritise),
+                ),
             )
         return key
 
@@ -182,6 +218,10 @@ class KeyStore:
     def is_valid(self, key_id: str) -> bool:
         record = self._records.get(key_id)
         return record is not None and record.is_valid(time.time())
+
+    def is_over(self, key_id: str) -> bool:
+        """Whether it is a key that was good, and was revoked or has expired."""
+        return key_id in self._records and not self.is_valid(key_id)
 
     # -- node ids ----------------------------------------------------------------------------------
 
@@ -302,6 +342,13 @@ class KeyStore:
         self._records = {row[0]: KeyRecord(*row) for row in keys}
         self._owners = dict(nodes)
         self._versions[database] = version  # it changes with what other connections write
+
+    def _add_columns(self) -> None:
+        """Add what a new file, or one of an older version, does not have."""
+        known = {row[1] for row in self._database.execute("PRAGMA table_info(keys)")}
+        for name, what in _ADDED.items():
+            if name not in known:
+                self._database.execute(f"ALTER TABLE keys ADD COLUMN {name} {what}")
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

@@ -37,7 +37,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
-from easyremote.gateway.permissions import principal_of
+from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.recovery import Holders
 from easyremote.gateway.usage.book import UsageBook
@@ -149,7 +149,13 @@ class Links:
         await asyncio.to_thread(self.keys.sync)
 
     def look_at_rights(self) -> None:
-        """Close the connections whose key is not valid any more, or no longer owns the node id."""
+        """Close the connections whose key is not valid any more, or no longer owns the node id.
+
+        The calls of such a key that wait are refused, whether their client is connected or not.
+        """
+        for key_id in self.calls.table.queues.waiting.keys():
+            if self.keys.is_over(key_id):
+                self.calls.key_is_over(key_id, time.monotonic())
         for peer in list(self._peers):
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))
@@ -213,13 +219,7 @@ class Links:
         self.calls.client_left(client, time.monotonic())
 
     async def node_comes(self, node_id: str) -> None:
-        """Write that a node may hold calls from now on.
-
-        Raises
-        ------
-        UsageError
-            The file can't be written.
-        """
+        """Write that a node may hold calls from now on; `UsageError` where that can't be."""
         if not self.holders.come(node_id):
             await asyncio.to_thread(self.keys.sync)
 
@@ -345,7 +345,7 @@ class _Peer:
             )
         if hello.role == "node":
             self._links.keys.claim(hello.name, record.key_id)
-        self._principal = principal = principal_of(record.key_id, record.name, record.kind)
+        self._principal = principal = holder_of(record)
         self.name = f"{hello.role}:{hello.name}"
         return principal
 

@@ -1,7 +1,7 @@
 """Who may do what with which call: the one place where the gateway decides it. Pure.
 
-Every key has the scopes of its kind today; keys with fewer scopes need a change of `principal_of`
-only. ``tests/gateway/test_permissions.py`` proves it.
+A key has the scopes of its kind, and what it was made with; `principal_of` puts them together.
+``tests/gateway/test_permissions.py`` proves it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from easyremote.gateway.callers import Principal
+from easyremote.gateway.keys import KeyRecord
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.identity import Kind
 
@@ -17,6 +18,9 @@ from easyremote.identity import Kind
 FUNCTIONS: Final = "functions"
 #: May run cells and shipped functions, and look at their sessions: a shell account.
 CODE: Final = "code"
+
+#: May have calls run before those of others.
+PRIORITISE: Final = "prioritise"
 
 #: The name of the keys that a gateway makes for the user who started it.
 LOCAL_USER: Final = "this user, on this machine"
@@ -38,9 +42,23 @@ class Action(Enum):
     CLAIM = "get its outcome, after a new connection or with the same id"
 
 
-def principal_of(key_id: str, name: str, kind: Kind) -> Principal:
-    """Whoever has shown this key."""
-    return Principal(key_id, name, _SCOPES[kind])
+def principal_of(
+    key_id: str, name: str, kind: Kind, *, weight: float = 1.0, may_prioritise: bool = False
+) -> Principal:
+    """Somebody with such a key. Whoever started the gateway may prioritise on that machine."""
+    scopes = _SCOPES[kind]
+    if may_prioritise or (name == LOCAL_USER and kind == "client"):
+        scopes |= {PRIORITISE}
+    return Principal(key_id, name, scopes, weight)
+
+
+def holder_of(record: KeyRecord) -> Principal:
+    """Whoever has shown the key of this record."""
+    return principal_of(
+        *(record.key_id, record.name, record.kind),
+        weight=record.weight,
+        may_prioritise=record.may_prioritise,
+    )
 
 
 def is_local_user(principal: Principal) -> bool:
@@ -55,6 +73,8 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
     decided by what each node has registered (`Access`).
     """
     if action is Action.START:
+        if call.priority > 0 and PRIORITISE not in principal.scopes:
+            return False
         return (CODE if call.is_code else FUNCTIONS) in principal.scopes
     return call.owner == principal.key_id
 

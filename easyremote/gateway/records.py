@@ -6,6 +6,7 @@ They point at one another, so they live in one module. What happens to them is d
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from easyremote.errors import ProtocolError
@@ -25,8 +26,7 @@ from easyremote.protocol.streams import Relay
 
 #: Calls that one client may have outstanding; it keeps the rest back.
 MAX_CALLS = 1000
-#: Calls of one client that the gateway takes. A client counts a call as over a little before the
-#: gateway hears of it.
+#: Calls of one client that are taken: it counts a call as over before the gateway hears of it.
 TAKEN = MAX_CALLS + MAX_CALLS // 4
 #: How long a node may be out of reach before its calls are given up.
 LOST_AFTER = 60.0
@@ -38,7 +38,6 @@ AHEAD = 256
 STREAM_HOLD = 30.0
 #: Seconds that the outcome of a call which went on without its client is kept for it.
 KEPT = 24 * 3600.0
-
 #: To look a member of an Enum up takes time, and this one is on the way of every call.
 _LINK = Access.LINK
 
@@ -116,11 +115,10 @@ class Node:
     owed: float = 0.0
     #: By function: how many seconds a call of it runs here.
     runs: dict[str, float] = field(default_factory=dict)
-    #: How much later than its function's end an outcome is here, in seconds: the way, and any
-    #: waiting for a slot that the node does not have.
+    #: How many seconds after its function's end an outcome is here: the way, and waiting there.
     lag: float | None = None
-    #: Whose turn it is here.
-    share: FairShare = field(default_factory=FairShare)
+    #: Whose turn it is here, by priority.
+    shares: dict[int, FairShare] = field(default_factory=lambda: defaultdict(FairShare))
     #: What the calls here hold of its machine.
     held: Holdings = field(default_factory=Holdings)
     #: A call that has waited long for what it needs: no other gets any of that before it.
@@ -271,6 +269,9 @@ class GatewayCall:
     balancing: str = ""
     on_node_loss: str = ""
     needs: Requirements | None = None
+    priority: int = 0
+    #: Its place in the line of its key: its number, or that of the attempt before.
+    turn: int = 0
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False
     #: While its arguments arrive: when the next bytes are due, and how many had come before that.

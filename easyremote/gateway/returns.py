@@ -90,7 +90,7 @@ class Returns:
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
         node.resources = message
-        if self._table.queues.waiting.counts or node.aside:
+        if self._table.queues.waiting.queues or node.aside:
             self._dispatcher.fill(node, now)  # others may use less of the machine than before
 
     # -- what it says of its calls -----------------------------------------------------------------

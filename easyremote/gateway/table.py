@@ -49,6 +49,9 @@ class CallTable:
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over: a node that comes back late is told to forget these calls.
         self.tombstones: OrderedDict[bytes, None] = OrderedDict()
+        #: By id of a call that its client will send again: its place in the line of its key, and
+        #: when it came.
+        self._returned: dict[bytes, tuple[int, float]] = {}
         #: For each event that may happen in a state: the next state, and who hears of it.
         self._steps: dict[tuple[CallState, CallEvent], tuple[CallState, list[Listener]]] = {
             step: (state, []) for step, state in TRANSITIONS.items()
@@ -73,6 +76,9 @@ class CallTable:
         self._last += 1
         is_code = is_builtin(target[1])
         call = GatewayCall(self._last, call_id, owner, target, state, created=now, is_code=is_code)
+        call.turn = call.number
+        if self._returned and (place := self._returned.pop(call_id, None)) is not None:
+            call.turn, call.created = place
         self.by_id[call_id] = call
         return call
 
@@ -170,6 +176,9 @@ class CallTable:
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
+            self._returned[call.call_id] = call.turn, call.created
+            if len(self._returned) > TOMBSTONES:
+                del self._returned[next(iter(self._returned))]
             client.link.send(HandBack((number,)))
 
     def abandon(self, call: GatewayCall, now: float) -> None:

@@ -17,8 +17,11 @@ import psutil
 
 from easyremote.errors import UsageError
 
-__all__ = ["own_folder", "remove_folders", "remove_left_folders"]
+__all__ = ["NODE", "own_folder", "remove_folders", "remove_left_folders"]
 
+#: In a process for code, the process id of its node. The fork server imports this module, and its
+#: parent is the node; the processes that it forks have the fork server as their parent.
+NODE = os.getppid()
 _PREFIX = "easyremote-node-"
 
 
@@ -30,7 +33,7 @@ def own_folder(name: str) -> Path:
     UsageError
         Somebody else has made it before us.
     """
-    folder = _folder(os.getppid())
+    folder = _folder(NODE)
     for each in (folder, folder / str(os.getpid()), folder / str(os.getpid()) / name):
         each.mkdir(mode=0o700, exist_ok=True)
         if each.is_symlink() or each.stat().st_uid != os.getuid():

@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
+from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
 from easyremote.errors import UsageError
 from easyremote.options.requirements import parse_size
 from easyremote.options.spelling import check_words
 
-__all__ = ["Hours", "MachineState", "OwnersRules"]
+__all__ = ["Hours", "MachineState", "OwnersRules", "WhenBusy"]
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _HOURS = re.compile(r"(\d\d?)(?::(\d\d))?\s*-\s*(\d\d?)(?::(\d\d))?")
@@ -37,6 +38,14 @@ class Hours(NamedTuple):
         if self.start < self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
+
+
+class WhenBusy(Enum):
+    """What becomes of what runs when its owner wants the machine back, as people write it."""
+
+    GO_ON = "go-on"
+    PAUSE = "pause"
+    CANCEL = "cancel"
 
 
 class MachineState(NamedTuple):
@@ -64,6 +73,9 @@ class OwnersRules:
         Something new starts in these hours only; None for always.
     on_battery
         Whether something new starts while the machine runs on battery.
+    when_busy
+        What becomes of what runs in processes when nothing new may start: it goes on, it is paused
+        until something may start again, or it is cancelled.
     """
 
     max_cpu: float = 1.0
@@ -71,6 +83,7 @@ class OwnersRules:
     only_when_idle: bool = False
     hours: Hours | None = None
     on_battery: bool = True
+    when_busy: WhenBusy = WhenBusy.GO_ON
 
     @classmethod
     def read(cls, given: Mapping[str, object]) -> Self:
@@ -172,10 +185,19 @@ def _yes(name: str) -> Callable[[object], bool]:
     return read
 
 
+def _when_busy(value: object) -> WhenBusy:
+    try:
+        return WhenBusy(value)
+    except ValueError:
+        words = ", ".join(each.value for each in WhenBusy)
+        raise UsageError(f"when_busy is one of {words}, not {value!r}.") from None
+
+
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "max_cpu": _share,
     "max_memory": _memory,
     "only_when_idle": _yes("only_when_idle"),
     "hours": _hours,
     "on_battery": _yes("on_battery"),
+    "when_busy": _when_busy,
 }

@@ -31,6 +31,7 @@ from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
+from easyremote.node.rules import WhenBusy
 from easyremote.options.requirements import lacks
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
@@ -131,7 +132,7 @@ class ServedNode:
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
         if self._policy.allow_code:
-            self._sessions.processes.keep_spare()
+            self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
@@ -303,7 +304,17 @@ class ServedNode:
         """Keep to the owner's rules, also where these have just been edited."""
         rules = self._rules
         before = rules.closed
-        if not (rules.may_change and await asyncio.to_thread(rules.look, datetime.now())):
+        if not rules.may_change:
+            return
+        has_changed = await asyncio.to_thread(rules.look, datetime.now())
+        when_busy = rules.rules.when_busy if rules.closed else WhenBusy.GO_ON
+        if when_busy is WhenBusy.PAUSE:
+            self._sessions.processes.pause()
+        else:
+            self._sessions.processes.go_on()
+        if when_busy is WhenBusy.CANCEL:
+            self._sessions.make_way(rules.closed)
+        if not has_changed:
             return
         self.offer()
         if rules.closed:

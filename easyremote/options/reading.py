@@ -13,10 +13,12 @@ from easyremote.options.seed_words import in_todays_words
 from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
 
-__all__ = ["Reader", "flag", "is_whole", "read", "seconds", "text"]
+__all__ = ["Reader", "flag", "is_whole", "priority", "read", "seconds", "text"]
 
 #: Reads the value of an option; called with the value and what to call the option in a message.
 Reader = Callable[[Any, str], Any]
+#: How far a priority may be from 0.
+MOST_PRIORITY = 10
 _SHOWN = {"register": "register()", "remote": "@remote"}
 
 
@@ -56,6 +58,16 @@ def seconds(value: Any, what: str) -> float:
     """A time above 0."""
     check_seconds(value, what)
     return float(value)
+
+
+def priority(value: Any, what: str) -> int:
+    """A priority: 0 is the usual one."""
+    if not is_whole(value, -MOST_PRIORITY, MOST_PRIORITY):
+        raise UsageError(
+            f"{what} is a whole number from -{MOST_PRIORITY} to {MOST_PRIORITY}, not {value!r}; 0 "
+            "is the usual one, and above it only keys may ask that were made for it."
+        )
+    return int(value)
 
 
 def is_whole(value: object, least: int, most: float) -> bool:

@@ -20,8 +20,8 @@ from easyremote.errors import UsageError
 from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_words
 
-__all__ = ["Machine", "Requirements", "lacks", "parse_needs", "parse_requirements", "parse_size"]
-__all__ += ["show_size"]
+__all__ = ["Machine", "Needs", "Requirements", "lacks", "parse_needs", "parse_requirements"]
+__all__ += ["parse_size", "read_needs", "show_size"]
 
 #: No machine has more: what is asked above these is a mistake, and would not fit on the wire.
 MOST_BYTES = 2**60
@@ -85,6 +85,10 @@ class Machine(Protocol):
     def gpus(self) -> Sequence[Gpu]: ...
     @property
     def labels(self) -> Sequence[str]: ...
+
+
+#: How people write what a call needs: ``"cpu=2,memory=8GB"``, ``{"cpu": 2, "memory": "8GB"}``.
+Needs = str | Mapping[str, Any] | Requirements
 
 
 def lacks(needs: Requirements, machine: Machine) -> list[str]:
@@ -157,7 +161,7 @@ def parse_requirements(given: object, option: str = "resource_requirements") -> 
     return Requirements(**found)
 
 
-def parse_needs(text: str) -> Requirements:
+def parse_needs(text: str, option: str = "--needs") -> Requirements:
     """Read ``--needs``; of several labels each is written on its own.
 
     Raises
@@ -182,8 +186,26 @@ def parse_needs(text: str) -> Requirements:
         else:
             given[name] = value
     if not given:
-        raise UsageError("--needs is what a cell needs, as in 'gpu_memory=16GB,gpu=1'.")
-    return parse_requirements(given, "--needs")
+        raise UsageError(f"{option} is what a call needs, as in 'gpu_memory=16GB,gpu=1'.")
+    return parse_requirements(given, option)
+
+
+def read_needs(given: object, option: str = "needs") -> Requirements:
+    """Read ``needs=``: the words of ``--needs``, as text or as a dict.
+
+    Raises
+    ------
+    UsageError
+        As of `parse_requirements`.
+
+    Examples
+    --------
+    >>> read_needs("cpu=2,memory=8GB") == read_needs({"cpu": 2, "memory": "8GB"})
+    True
+    """
+    if isinstance(given, str):
+        return parse_needs(given, option)
+    return parse_requirements(given, option)
 
 
 def _number(text: str) -> object:

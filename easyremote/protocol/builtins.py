@@ -222,6 +222,11 @@ def is_builtin(function: str) -> bool:
     return function.startswith(MARK)
 
 
+def job_name(function: str) -> str:
+    """What people call a call of a function that is work: ``add()``, or ``cell``."""
+    return BUILTINS[function].job if function in BUILTINS else f"{function}()"
+
+
 def open_request(function: str, arguments: Buffer) -> Any:
     """The arguments of a call of a builtin, in the types of its row.
 

@@ -60,9 +60,8 @@ RECONNECT_LIMIT = 600.0
 #: spares a message at every hop. So many outcomes are confirmed at once.
 DELIVER_AFTER = 0.1
 DELIVER_AT_ONCE = 64
-#: An outcome can come before the last events of its call, which the node sends again after the
-#: client was away; and its stream can break off with the node's connection. If nothing has come for
-#: so many seconds, nothing will: the gateway gives a lost node up after 60 s, and says so.
+#: An outcome can come before the last events of its call, and its stream can break off with the
+#: node's connection. After so many seconds nothing will come: the gateway gives it up after 60 s.
 LATE_AFTER = 90.0
 
 
@@ -156,14 +155,14 @@ class Caller:
     # -- connections -----------------------------------------------------------------------------
 
     def attach(self, link: Link, max_calls: int, now: float) -> None:
-        """A connection is open: resume the calls that were sent before, send the others.
-
-        ``max_calls`` is how many calls the gateway takes at a time.
-        """
+        """A connection is open: resume what was sent, send the rest, ``max_calls`` at a time."""
         self._link, self._max_calls = link, max_calls
         self._lost_link, self._is_leaving = None, False
         self._delivered.clear()
         self._deliver_by = 0.0
+        # Questions to the gateway first, then the oldest calls: also those that were handed back.
+        in_order = sorted(self._unsent, key=lambda c: (c.submit.function not in OF_GATEWAY, c.call))
+        self._unsent = deque(in_order)
         known = [call for call in self._calls.values() if call.sent is not None]
         self._resuming = tuple(call.call for call in known)
         if known:
@@ -321,7 +320,7 @@ class Caller:
                 if call.cancelling is not None:
                     self._end(call, CallCancelled("The call was cancelled before it began."))
                 else:
-                    self._unsent.append(call)
+                    self._unsent.appendleft(call)  # it is older than those that were never sent
         self._send_more(now)
 
     def _outcome_comes(self, link: Link, message: Finished, now: float) -> None:

@@ -89,6 +89,8 @@ class HeldCall:
     run_timeout: float
     #: By which people find where it came from.
     origin: str
+    #: Its ``traceparent``; empty where its caller traces nothing.
+    trace: str = ""
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
     state: CallState = CallState.DISPATCHED
     #: Whether the arguments are whole: the call has a place, or runs.
@@ -292,6 +294,7 @@ class HeldCalls(ABC, Generic[C]):
             message.queue_timeout,
             message.run_timeout,
             message.origin,
+            message.trace,
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding

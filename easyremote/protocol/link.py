@@ -107,6 +107,8 @@ class Link:
         #: What has passed: messages, data, and the heads of both.
         self.bytes_sent = self.bytes_received = 0
         self._last_ping = now
+        #: Whether the peer was stopped from here: its silence says nothing.
+        self.is_excused = False
         self._awaits_pong = False
         #: Seconds that the peer took to answer the last PING; None before the first answer.
         self.latency: float | None = None
@@ -342,6 +344,8 @@ class Link:
         """Send a PING to a silent peer. False if it was silent for too long: close then."""
         if self.state is LinkState.CONNECTING:
             return now < self._opened + HELLO_TIMEOUT
+        if self.is_excused:
+            self.last_received = now
         if now >= self.last_received + DEAD_AFTER:
             return False
         if now >= max(self.last_received, self._last_ping) + self.ping_interval:

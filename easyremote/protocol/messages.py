@@ -29,6 +29,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from easyremote.options.reading import MOST_PRIORITY
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 
@@ -57,6 +58,8 @@ Text = Annotated[str, Meta(max_length=TEXT_LIMIT)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_TIME)]
 #: A time below 0 has a meaning of its own.
 SignedSeconds = Annotated[float, Meta(ge=-LONGEST_TIME, le=LONGEST_TIME)]
+#: 0 is the usual one.
+Priority = Annotated[int, Meta(ge=-MOST_PRIORITY, le=MOST_PRIORITY)]
 #: Bytes a second.
 Rate = Annotated[float, Meta(ge=-1, le=1e15)]
 Fraction = Annotated[float, Meta(ge=0, le=1e6)]
@@ -65,6 +68,8 @@ Count = Annotated[int, Meta(ge=0, le=2**62)]
 StreamNumber = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Numbers = Annotated[tuple[int, ...], Meta(max_length=MANY_CALLS)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY_ENTRIES)]
+#: A ``traceparent`` of W3C Trace Context, version 00.
+Trace = Annotated[str, Meta(max_length=55)]
 Versions = Annotated[dict[Name, Name], Meta(max_length=MANY_ENTRIES)]
 
 
@@ -265,6 +270,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: where it came from, for people. 200 characters are kept, and told to the same key only.
     balancing: as of a function, ``one_node`` excepted; empty for what its nodes say of it.
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
+    priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
+    trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
     """
 
@@ -282,6 +289,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     origin: Name = ""
     balancing: Name = ""
     needs: Requirements | None = None
+    priority: Priority = 0
+    trace: Trace = ""
     on_node_loss: Name = ""
 
 
@@ -298,6 +307,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     queue_timeout: seconds that it may wait for its turn at the node, 0 for no limit of its own.
     run_timeout: as in SUBMIT.
     origin: as in SUBMIT.
+    trace: as in SUBMIT.
     """
 
     call: int
@@ -311,6 +321,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     queue_timeout: Seconds = 0.0
     run_timeout: Seconds = 0.0
     origin: Name = ""
+    trace: Trace = ""
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -557,6 +568,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
+        and not submit.priority
     )
     if surely_fits:
         return None

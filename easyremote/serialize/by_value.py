@@ -138,6 +138,10 @@ class ByValuePickler(pickle.Pickler):
         #: Types whose instances need nothing of us: each of them is looked at once.
         self._usual: set[type] = set()
 
+    def torn(self) -> dict[int, Any]:
+        """As `Memories.torn`, of all arrays that it has met."""
+        return {} if self._memories is None else self._memories.torn()
+
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
         if kind in self._usual:

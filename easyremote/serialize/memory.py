@@ -59,25 +59,47 @@ class Memories:
     """The memories of arrays that travel, each with one array that has the whole of it."""
 
     def __init__(self) -> None:
+        #: By the id of the array that owns a memory: itself, or one that stands for it.
         self._whole: dict[int, Any] = {}
+        #: The arrays on the memory of another one, by id, each with the one on which it travelled;
+        #: None for a memory of its own.
+        self._parts: dict[int, tuple[Any, Any]] = {}
 
     def copy(self) -> Memories:
         made = Memories()
-        made._whole = dict(self._whole)
+        made._whole, made._parts = dict(self._whole), dict(self._parts)
         return made
 
     def add(self, array: Any) -> None:
         """Note an array that travels."""
-        self._whole.setdefault(id(array), array)
-        if is_array(array.base) and array.base.nbytes == array.nbytes:
-            self._whole.setdefault(id(array.base), array)
+        self._whole[id(array)] = array
+        if is_array(array.base):
+            if array.base.nbytes == array.nbytes and _is_contiguous(array):
+                self._whole.setdefault(id(array.base), array)
+            self._parts.setdefault(id(array), (array, self.whole(array)))
+
+    def torn(self) -> dict[int, Any]:
+        """The arrays that travelled before the one on whose memory they lie, each with that one.
+
+        The other side has them on another memory.
+        """
+        now = {key: (self.whole(array), before) for key, (array, before) in self._parts.items()}
+        return {
+            key: whole
+            for key, (whole, before) in now.items()
+            if whole is not None and whole is not before
+        }
 
     def whole(self, array: Any) -> Any:
         """The array on whose memory an array lies; None for its own, or one that is not known."""
         found = self._whole.get(id(array.base))
         if found is None or found is array or array.dtype.hasobject or not array.size:
             return None
-        return found if found.flags.c_contiguous or found.flags.f_contiguous else None
+        return found if _is_contiguous(found) else None
+
+
+def _is_contiguous(array: Any) -> bool:
+    return bool(array.flags.c_contiguous or array.flags.f_contiguous)
 
 
 def place_in(whole: Any, array: Any) -> tuple[Any, ...]:

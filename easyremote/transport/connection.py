@@ -22,6 +22,8 @@ from easyremote.protocol.messages import Message
 CLOSE_TIMEOUT = 2.0
 #: A peer that does not take one send (64 KiB) within so many seconds does not read.
 STALL_LIMIT = DEAD_AFTER
+#: If the clock is looked at so many seconds too late, this process was stopped, or the machine.
+LATE = 5.0
 
 
 class Channel(Protocol):
@@ -154,11 +156,14 @@ class Connection:
     async def _watch(self) -> None:
         why = ""
         while not why and not self._ending.is_set():
-            wait = max(self.link.next_timeout() - time.monotonic(), 0.01)
+            due = max(self.link.next_timeout(), time.monotonic() + 0.01)
             try:
-                await asyncio.wait_for(self._ending.wait(), wait)
+                await asyncio.wait_for(self._ending.wait(), due - time.monotonic())
             except TimeoutError:
-                why = self._why_over(time.monotonic())
+                now = time.monotonic()
+                if now > due + LATE:  # we were stopped: what the peer has said is not read yet
+                    self.link.last_received = now
+                why = self._why_over(now)
         self.reason = self.reason or why
         await self._close(self.reason)
 
@@ -166,7 +171,7 @@ class Connection:
         """Why the peer has to be given up; empty where it is alive."""
         if not self.link.handle_timeout(now):
             return "silent for too long"
-        if self._sending != self._stuck:
+        if self._sending != self._stuck or self.link.is_excused:
             self._stuck, self._stuck_since = self._sending, now
         elif self._sending and now >= self._stuck_since + STALL_LIMIT:
             return f"what was sent to you was not read for {STALL_LIMIT:g} s"

@@ -29,7 +29,8 @@ LENGTHS = (0.5, 1.0, 4.0, 10.0)
 
 def a_call(farm: Farm, number: int, key: str, node: str = "") -> GatewayCall:
     target = node, "f", Access.LINK
-    return GatewayCall(number, number.to_bytes(16, "big"), key, target, created=farm.now)
+    call_id = number.to_bytes(16, "big")
+    return GatewayCall(number, call_id, key, target, created=farm.now, turn=number)
 
 
 def place_us(nodes: int) -> float:

@@ -24,7 +24,7 @@ def test_a_key_is_made_listed_and_revoked(gateway: Gateway, node: object) -> Non
     assert "gpu-node" in online(client)
     line = listed(gateway, key)
     assert line.split()[1:3] == ["client", "valid"]
-    assert line.endswith("  never    alice")
+    assert line.endswith("  never    1       alice")
     assert key.secret not in line
     done = easyremote(gateway.home, "key", "revoke", key.key_id)
     assert done.out == f"{key.key_id} is revoked.\n"
@@ -37,7 +37,7 @@ def test_a_key_is_made_listed_and_revoked(gateway: Gateway, node: object) -> Non
 
 def listed(gateway: Gateway, key: Key) -> str:
     lines = easyremote(gateway.home, "key", "list").out.splitlines()
-    assert lines[0].split() == ["ID", "KIND", "STATE", "MADE", "EXPIRES", "NAME", "NODES"]
+    assert lines[0].split() == ["ID", "KIND", "STATE", "MADE", "EXPIRES", "WEIGHT", "NAME", "NODES"]
     (line,) = (line for line in lines if line.startswith(key.key_id))
     return line
 
@@ -86,7 +86,7 @@ def test_the_list_shows_a_key_of_an_older_version_that_expires_beyond_every_cale
     store.close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE keys SET expires = 1e300")
-    assert easyremote(tmp_path, "key", "list").out.splitlines()[1].endswith("never    far")
+    assert easyremote(tmp_path, "key", "list").out.splitlines()[1].endswith("never    1       far")
 
 
 # -- whose a node id is ----------------------------------------------------------------------------

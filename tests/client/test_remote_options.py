@@ -10,6 +10,7 @@ from easyremote import remote
 from easyremote.client.remote import RemoteAsyncFunction, RemoteFunction, RemoteGenerator
 from easyremote.client.remote_options import RemoteOptions
 from easyremote.errors import UsageError
+from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
 
 
@@ -21,10 +22,14 @@ from easyremote.options.retries import Retry
         ({"load_balancing": {"strategy": "resource_aware"}}, "load_balancing", ""),
         ({"load_balancing": {"strategy": "latency"}}, "load_balancing", "latency"),
         ({"retry_policy": "none"}, "retry_policy", Retry(1)),
-        *[({"on_node_loss": word}, "on_node_loss", word) for word in ("fail", "wait", "retry")],
+        *[({"on_node_loss": word}, "on_node_loss", word) for word in ("fail", "retry")],
+        ({"on_node_loss": "wait"}, "on_node_loss", ""),
         ({"gateway_address": "vps:1"}, "gateway", "vps:1"),
         ({"timeout": 3}, "timeout", 3.0),
         ({"node_id": None}, "node_id", ""),
+        ({"needs": "cpu=2,memory=1GB"}, "needs", Requirements(cpu=2.0, memory=10**9)),
+        ({"needs": {"gpu": True}}, "needs", Requirements(gpu=1)),
+        ({"priority": -3}, "priority", -3),
     ],
 )
 def test_options_are_read(options: dict[str, Any], field: str, value: object) -> None:
@@ -40,6 +45,10 @@ def test_options_are_read(options: dict[str, Any], field: str, value: object) ->
         ({"on_node_loss": "retyr"}, "@remote: on_node_loss can't be 'retyr'. Did you mean 'retry'"),
         ({"timeout": 0}, "timeout is in seconds and above 0"),
         ({"node_id": 3}, "@remote: node_id is a text, not 3"),
+        ({"needs": {"memory": 8}}, "@remote: needs: memory is a size above 0 with its unit"),
+        ({"needs": "gpu=0"}, "@remote: needs: gpu is True or how many GPUs"),
+        ({"priority": 11}, "@remote: priority is a whole number from -10 to 10, not 11"),
+        ({"priority": True}, "@remote: priority is a whole number"),
         ({"ship": "yes"}, "@remote: ship is True or False"),
         ({"gateway": "a:1", "gateway_address": "b:1"}, "two options mean gateway"),
     ],

@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import easyremote
+from easyremote.client.client import Client
 from easyremote.client.refs import RemoteRef
 from easyremote.errors import (
     CallTimeout,
@@ -262,3 +264,46 @@ def test_async_code_can_wait_and_cancel() -> None:
             assert await s.run_async("'free'") == "free"
 
     asyncio.run(asyncio.wait_for(main(), LIMIT))
+
+
+def test_cells_shipped_and_registered_functions_wait_for_what_another_call_holds(
+    client: Client, tmp_path: Path
+) -> None:
+    all_cores = {"cpu": client.list_nodes()[0].cores}
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    greedy = client.on("gpu-node", needs=all_cores)
+    holding = greedy.submit("wait_for", str(gate), str(started))
+    wait_until(started.exists)
+    modest = easyremote.remote(needs="cpu=1", node_id="gpu-node", ship=True)(lambda: 5)
+    waiting = [greedy.submit(lambda: 3), greedy.submit("add", 1, 3), modest.submit()]
+    with ThreadPoolExecutor(1) as threads:
+        cell = threads.submit(easyremote.run, "1 + 1", on="any", needs="cpu=1")
+        try:
+            for job in waiting:
+                wait_until(lambda job=job: "(wait_for() of key" in job.explain())
+                assert not job.done()
+            wait_until(lambda: sum(job.function == "cell" for job in client.list_jobs()) == 1)
+            assert not cell.done()
+        finally:
+            gate.touch()
+        holding.result(LIMIT)
+        assert [job.result(LIMIT) for job in waiting] == [3, 4, 5]
+        assert cell.result(LIMIT) == 2
+
+
+def test_what_can_never_be_given_is_refused_at_once_and_wrong_words_where_they_are_written(
+    client: Client,
+) -> None:
+    with pytest.raises(NotFound, match="No node can ever run this. It needs 900 TB of memory"):
+        client.on(needs="memory=900TB").submit(lambda: 3).result(LIMIT)
+    with pytest.raises(NotFound, match="No node can ever run this"):
+        easyremote.run("1", on="gpu-node", needs={"cpu": 10_000})
+    with pytest.raises(UsageError, match="No node online has cores>=10K"):
+        easyremote.run("1", on="any", needs={"cpu": 10_000})
+    for wrong in ({"gpus": 1}, "memory=8", {"cpu": 0}, "cpu=-1"):
+        with pytest.raises(UsageError, match="needs"):
+            client.on(needs=wrong)
+        with pytest.raises(UsageError, match="needs"):
+            easyremote.run("1", needs=wrong)
+    with pytest.raises(UsageError, match="priority is a whole number from -10 to 10"):
+        client.on(priority=100)

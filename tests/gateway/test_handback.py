@@ -83,3 +83,31 @@ def test_a_node_that_has_just_handed_a_call_back_comes_after_all_others(desk: De
     liar.say(Started(dispatch.call))
     client.submit(node="")
     assert liar.heard(Dispatch)
+
+
+def test_a_call_that_goes_back_keeps_its_place_in_the_line_of_its_key(desk: Desk) -> None:
+    node, client = desk.node(slots=1), desk.client()
+    ids = [desk.new_id() for _ in range(3)]
+    numbers = [client.submit(call_id=each) for each in ids]
+    node.say(HandBack((node.only(Dispatch).call,)))
+    second = node.only(Dispatch)
+    assert (second.call_id, client.only(HandBack).calls) == (ids[1], (numbers[0],))
+    client.submit(call_id=ids[0])  # as its client does at once
+    node.finish(second)
+    order = [each.call_id for each in node.heard(Dispatch)]
+    assert order == [ids[0], ids[2]], "it stands before the third, which came later"
+
+
+def test_calls_of_a_node_that_is_gone_keep_their_places_too(desk: Desk) -> None:
+    node, client = desk.node("n", slots=2), desk.client()
+    ids = [desk.new_id() for _ in range(4)]
+    for each in ids:
+        client.submit(node="", call_id=each)
+    node.leave()
+    again = desk.node("n", slots=2)  # it has the calls no more: they did not start
+    assert [each.call_id for each in again.heard(Dispatch)] == ids[2:]
+    back = [ids[number - 1] for each in client.heard(HandBack) for number in each.calls]
+    for each in back:
+        client.submit(node="", call_id=each)
+    third = desk.node("m", slots=1)
+    assert third.only(Dispatch).call_id == ids[0]

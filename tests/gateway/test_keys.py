@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 
 from easyremote.errors import NotAuthorized, UsageError
 from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.permissions import PRIORITISE, holder_of
 from easyremote.identity import Key
 
 
@@ -161,6 +164,33 @@ def locked(store: KeyStore, path: Path) -> Iterator[sqlite3.Connection]:
     if holder.in_transaction:
         holder.execute("ROLLBACK")
     holder.close()
+
+
+def test_a_key_has_a_weight_and_may_prioritise_if_it_was_made_so(
+    store: KeyStore, path: Path
+) -> None:
+    plain = store.create("client", "ann")
+    heavy = store.create("client", "boss", weight=2.5, may_prioritise=True)
+    held = {key: holder_of(store.check(str(key), "client")) for key in (plain, heavy)}
+    assert [held[key].weight for key in (plain, heavy)] == [1.0, 2.5]
+    assert [PRIORITISE in held[key].scopes for key in (plain, heavy)] == [False, True]
+    for wrong in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(UsageError, match="A key's weight is from 0.001 to 1000, not"):
+            store.create("client", "eve", weight=wrong)
+
+
+def test_a_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "CREATE TABLE keys (key_id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, "
+            "digest TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL)"
+        )
+        database.execute("INSERT INTO keys VALUES ('k', 'client', 'ann', 'd', 1, NULL, NULL)")
+    store = KeyStore(path)
+    (record,) = store.list()
+    assert (record.name, record.weight, record.may_prioritise) == ("ann", 1.0, False)
+    store.close()
 
 
 def test_a_locked_file_is_told_and_loses_no_owner(

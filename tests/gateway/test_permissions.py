@@ -10,7 +10,8 @@ from easyremote.gateway.callers import Access
 from easyremote.gateway.permissions import CODE, FUNCTIONS, PUBLIC, Action, may, principal_of
 from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import BUILTINS, is_builtin
-from easyremote.protocol.messages import Dispatch
+from easyremote.protocol.failures import unpack_error
+from easyremote.protocol.messages import Dispatch, Finished
 from tests.gateway.desk import Desk
 
 ALICE = principal_of("alice", "Alice", "client")
@@ -56,3 +57,25 @@ def test_a_call_that_its_key_may_not_start_reaches_no_node(
         found, text, details = client.error()
         assert (found, details["may_have_run"]) == (code, False)
         assert "The key alice may not run the cell." in text
+
+
+def test_a_key_that_is_revoked_with_500_calls_waiting_holds_up_nobody(desk: Desk) -> None:
+    node, alice, bob = desk.node(slots=1), desk.client("alice"), desk.client("bob")
+    away = desk.client("alice")
+    alice.submit()
+    running = node.only(Dispatch)
+    for number in range(500):
+        (alice if number % 2 else away).submit()
+    bob.submit()
+    away.leave()  # its calls wait for its return
+    desk.calls.key_is_over("alice", desk.now)
+    refused = alice.heard(Finished)
+    assert {each.code for each in refused} == {"not-authorized"}
+    assert len(refused) == 250
+    code, text, details = unpack_error(refused[0].payload.data)
+    assert "The key alice was revoked, or has expired, while f() waited" in text
+    assert details["may_have_run"] is False
+    node.finish(running)
+    assert alice.heard(Finished), "what ran goes on"
+    assert node.only(Dispatch).owner == "bob"
+    assert desk.calls.table.queues.waiting.keys() == set()

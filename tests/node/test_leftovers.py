@@ -48,7 +48,7 @@ def run_cell(client: Client, name: str) -> psutil.Process:
 
 
 def folder(temporary: Path, node: subprocess.Popen[str], process: psutil.Process) -> Path:
-    """The folder of a process of a node; its spare process may have one, too."""
+    """The folder of a process of a node."""
     return temporary / f"easyremote-node-{node.pid}" / str(process.pid)
 
 

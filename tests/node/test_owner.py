@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from easyremote.client.client import Client
-from easyremote.errors import NodeOffline
+from easyremote.client.session import Session
+from easyremote.errors import CallCancelled, NodeOffline
 from easyremote.protocol.snapshot import NodeInfo
 from tests.cli.command import easyremote
-from tests.processes import Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end, wait_until
 
 
 def test_a_pause_is_one_command_and_people_see_why_they_wait(
@@ -80,6 +83,56 @@ def test_rules_in_a_file_count_as_soon_as_it_is_written(
         assert session.result() != os.getpid()
     finally:
         end(node)
+
+
+@pytest.mark.parametrize("when_busy", ["pause", "cancel"])
+def test_what_runs_stands_still_or_is_ended_when_its_owner_wants_the_machine_back(
+    gateway: Gateway, client: Client, tmp_path: Path, when_busy: str
+) -> None:
+    rules, beats = tmp_path / "rules.toml", tmp_path / "beats"
+    rules.write_text("")
+    node = gateway.start_node(when_busy, "--rules", str(rules), "--when-busy", when_busy)
+
+    def beat(path: str, gate: str) -> int:
+        while not Path(gate).exists():
+            with open(path, "a") as file:
+                file.write(".")
+            time.sleep(0.02)
+        return os.getpid()
+
+    try:
+        on = client.on(when_busy)
+        job = on.submit(beat, str(beats), str(tmp_path / "gate"))
+        code = "import time\nprint('in', flush=True)\nwhile True: time.sleep(0.02)"
+        cell = Session(client, when_busy, "s").submit_cell(
+            {"code": code, "count": 1, "variables": {}}
+        )
+        assert next(cell.events(LIMIT)) is not None
+        wait_until(beats.exists)
+        other = (datetime.now() + timedelta(hours=2)).hour
+        rules.write_text(f"hours = '{other}:00-{other}:01'")
+        if when_busy == "pause":
+            wait_until(lambda: len(stopped_below(node.pid)) >= 2)
+            cell.cancel()  # it has to go on for that
+            with pytest.raises(KeyboardInterrupt):
+                cell.result(LIMIT)
+            assert stopped_below(node.pid), "the function stands still all the while"
+            size = beats.stat().st_size
+            rules.write_text("")
+            wait_until(lambda: beats.stat().st_size > size)
+            (tmp_path / "gate").touch()
+            assert job.result(LIMIT) > 0
+        else:
+            for each in (job, cell):
+                with pytest.raises(CallCancelled, match="--when-busy cancel.*its owner lends it"):
+                    each.result(LIMIT)
+    finally:
+        end(node)
+
+
+def stopped_below(pid: int) -> list[int]:
+    processes = psutil.Process(pid).children(recursive=True)
+    return [each.pid for each in processes if each.status() == psutil.STATUS_STOPPED]
 
 
 def test_a_wrong_rule_is_told_in_one_line(gateway: Gateway) -> None:

@@ -94,6 +94,7 @@ def test_a_share_of_the_machine_is_lent_and_at_least_one_core() -> None:
             "as '22-7' or '22:30-7:00', not",
         ),
         ("on_battery", ["nope", 1, "False"], "is yes or no (in a file: true or false), not"),
+        ("when_busy", ["", "stop", True, "Pause"], "is one of go-on, pause, cancel, not"),
         ("only_when_idle", ["", 0], "is yes or no (in a file: true or false), not"),
     ],
 )

@@ -16,6 +16,7 @@ from easyremote.options.requirements import (
     parse_needs,
     parse_requirements,
     parse_size,
+    read_needs,
     show_size,
 )
 from easyremote.protocol.messages import Gpu, Register
@@ -137,7 +138,7 @@ def test_needs_are_read_from_the_line_of_a_cell(text: str, needs: Requirements) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "--needs is what a cell needs, as in 'gpu_memory=16GB,gpu=1'."),
+        ("", "--needs is what a call needs, as in 'gpu_memory=16GB,gpu=1'."),
         ("gpu_memory=16", "--needs: gpu_memory is a size above 0 with its unit"),
         ("gpus=1", "--needs has no 'gpus'. Did you mean 'gpu'?"),
         ("gpu=0", "--needs: gpu is True or how many GPUs, from 1 to 1000, not 0."),
@@ -159,3 +160,13 @@ def test_sizes_have_units_of_1000_and_of_1024() -> None:
     assert [show_size(size) for size in (12, 1500, 8 * GB, 34359738368)] == [
         *("12 bytes", "1.5 KB", "8 GB", "34.4 GB"),
     ]
+
+
+def test_needs_are_written_as_text_or_as_a_dict() -> None:
+    needs = Requirements(cpu=2.0, memory=8 * GB)
+    assert read_needs("cpu=2,memory=8GB") == read_needs({"cpu": 2, "memory": "8GB"}) == needs
+    assert read_needs(needs) is needs
+    with pytest.raises(UsageError, match="needs: memory is a size above 0 with its unit"):
+        read_needs({"memory": "8 apples"})
+    with pytest.raises(UsageError, match=r"needs has no 'gpus'\. Did you mean 'gpu'"):
+        read_needs("gpus=1")

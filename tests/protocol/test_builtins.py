@@ -20,6 +20,7 @@ from easyremote.protocol.builtins import (
     Builtin,
     UserPickle,
     is_builtin,
+    job_name,
     open_request,
 )
 from easyremote.protocol.messages import Payload, Submit
@@ -143,3 +144,8 @@ def test_the_code_that_answers_a_row_is_where_the_row_says(row: Builtin) -> None
 def test_a_node_does_not_know_what_the_gateway_answers() -> None:
     by_gateway = {row.name for row in BUILTINS.values() if row.answered_by is Answerer.GATEWAY}
     assert not used_in("easyremote/node") & by_gateway
+
+
+def test_work_is_named_as_people_call_it() -> None:
+    assert [job_name(each) for each in (builtins.CELL, builtins.CALL)] == ["cell", "shipped"]
+    assert job_name("train") == "train()"

@@ -387,14 +387,14 @@ def test_what_has_started_is_not_sent_again() -> None:
     assert asking.tell(HandBack((1,))) == []
 
 
-def test_handed_back_calls_wait_behind_the_limit_like_others() -> None:
+def test_handed_back_calls_keep_their_place_before_those_that_were_never_sent() -> None:
     asking = Asking(max_calls=1)
     for _ in range(2):
         asking.submit()
     assert numbers(asking.sent()) == [1]
-    assert numbers(asking.tell(HandBack((1,)))) == [2]
-    assert asking.tell(HandBack((1,))) == []  # it was not sent since
-    assert numbers(asking.tell(Finished(2, VALUE))) == [1]
+    assert numbers(asking.tell(HandBack((1,)))) == [1]
+    assert asking.tell(HandBack((2,))) == []  # it was not sent yet
+    assert numbers(asking.tell(Finished(1, VALUE))) == [2]
 
 
 def test_a_question_to_the_gateway_waits_behind_no_calls() -> None:
@@ -498,3 +498,11 @@ def test_while_the_gateway_leaves_calls_wait_for_the_next_one_and_are_not_lost()
     new = asking.submit()
     assert asking.sent() == []
     assert numbers(asking.connect()) == [handed_back.call, new.call]
+
+
+def test_calls_that_a_leaving_gateway_hands_back_one_by_one_keep_their_order() -> None:
+    asking = Asking(max_calls=3)
+    calls = [asking.submit().call for _ in range(4)]
+    asking.tell(GoingAway("it stops"), *(HandBack((call,)) for call in calls[:3]))
+    asking.submit(function="$explain")
+    assert numbers(asking.connect()) == [5, *calls], "the question is the gateway's own"

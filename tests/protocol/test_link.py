@@ -433,6 +433,15 @@ def test_a_peer_that_is_to_be_asked_sooner_is_silent_after_a_few_pings() -> None
     assert not link.is_silent(now)
 
 
+def test_the_silence_of_a_peer_that_was_stopped_from_here_says_nothing() -> None:
+    link = open_link(100.0)
+    link.is_excused = True
+    assert link.handle_timeout(100.0 + 10 * DEAD_AFTER)
+    link.is_excused = False
+    assert link.next_timeout() == 100.0 + 10 * DEAD_AFTER + PING_INTERVAL
+    assert not link.handle_timeout(100.0 + 11 * DEAD_AFTER)
+
+
 def test_silence_is_counted_from_the_moment_when_the_link_opens() -> None:
     link = Link(0.0)
     link.open(4.0)

@@ -197,6 +197,23 @@ async def test_a_peer_that_is_silent_for_too_long_is_given_up(
         assert near.link.state is LinkState.CLOSED
 
 
+async def test_who_was_stopped_itself_gives_its_peer_time_to_be_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link_module, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(link_module, "DEAD_AFTER", 0.2)
+    monkeypatch.setattr(connection_module, "LATE", 0.1)
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.1)
+    async with silent_peer() as (near, _):
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # nothing runs here meanwhile, as if the process were stopped
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert near.connection.reason == ""
+        await asyncio.wait_for(asyncio.shield(near.task), LIMIT)
+        assert near.connection.reason == "silent for too long"
+
+
 async def test_pings_keep_a_quiet_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link_module, "PING_INTERVAL", 0.02)
     monkeypatch.setattr(link_module, "DEAD_AFTER", 5.0)

@@ -45,18 +45,23 @@ class Screen:
             self._show_until(time.monotonic() + INTERRUPT_LIMIT)
             raise
         finally:
-            self._bars.finish(failed=False)
-            for name in ("stdout", "stderr"):
-                self._write(name, "")  # a line without its end
+            self.finish()
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+        self._bars.finish(failed=False)
+        for name in ("stdout", "stderr"):
+            self._write(name, "")  # a line without its end
 
     def _show_until(self, deadline: float) -> None:
         for event in self._job.events(_POLL):
             if event is not None:
-                self._show(event)
+                self.show(event)
             if time.monotonic() > deadline:
                 return
 
-    def _show(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
+        """Show what has just come; a question is asked here."""
         match event:
             case Progress():
                 self._bars.update(event)

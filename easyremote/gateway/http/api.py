@@ -11,6 +11,7 @@ import asyncio
 import functools
 import logging
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ from easyremote.gateway.http.bodies import MAX_BODY, READING_LIMIT, Bodies, Refu
 from easyremote.gateway.http.listener import at_work
 from easyremote.gateway.http.problems import problem, problem_of
 from easyremote.gateway.links import Links
-from easyremote.gateway.permissions import PUBLIC, principal_of
+from easyremote.gateway.permissions import PUBLIC, holder_of
 from easyremote.gateway.records import ClientLink
 from easyremote.logs import about
 from easyremote.protocol.caller import Caller
@@ -49,6 +50,10 @@ DEADLINE = 30.0
 #: Calls by HTTP that may be under way at a time.
 MAX_WAITING = 100
 
+#: Seconds after which it is worth asking again whether a node's owner lends it.
+CLOSED_FOR = 60
+#: Version 00 of W3C Trace Context.
+_TRACEPARENT = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _TOO_LARGE = "too-large"
 _STOPS = "stops"
 
@@ -103,15 +108,21 @@ class Api:
         self._answers.add(answer)
         try:
             with at_work(request):
-                return await self._call(name, principal, access, arguments, answer)
+                trace = traceparent(request)
+                return await self._call(name, principal, access, arguments, answer, trace)
         finally:
             self._answers.discard(answer)
 
     def _check(self, name: str, access: Access) -> None:
-        """Raise where no node online offers this function to such a caller."""
+        """Raise where no node online offers this function to such a caller, or takes its calls."""
         nodes = self._links.nodes
-        if nodes.offering(name, access):
+        offering = nodes.offering(name, access)
+        if any(not (node.closed or node.is_refusing) for node in offering):
             return
+        if offering:  # a visitor does not wait until an owner lends a node again
+            why = offering[0].closed or "its node hands back whatever it is sent"
+            text = f"{name}() takes no calls at the moment: {why}. Try again later."
+            raise NodeOffline(text, retry_after=CLOSED_FOR)
         if nodes.offering(name, Access.HTTP):
             raise NotAuthorized(
                 f"{name}() asks for a key: send it as 'Authorization: Bearer er_client_…'."
@@ -133,7 +144,13 @@ class Api:
         return await self._bodies.read(request, min(limit, READING_LIMIT))
 
     async def _call(
-        self, name: str, principal: Principal, access: Access, arguments: bytes, answer: _Answer
+        self,
+        name: str,
+        principal: Principal,
+        access: Access,
+        arguments: bytes,
+        answer: _Answer,
+        trace: str,
     ) -> web.StreamResponse:
         caller = self._callers.get((principal, access))
         if caller is None:
@@ -141,7 +158,7 @@ class Api:
                 self._links, principal, access, self._max_waiting
             )
         # The function's own limit is its node's to keep: nodes can differ in it.
-        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE)
+        submit = Submit(0, os.urandom(16), "", name, Payload(), timeout=DEADLINE, trace=trace)
         size = len(arguments)
         call = caller.core.submit(submit, (arguments,), size, "json", answer, time.monotonic())
         answer.cancel = functools.partial(caller.core.cancel, call)
@@ -190,8 +207,14 @@ def who_asks(links: Links, request: web.Request) -> tuple[Principal, Access]:
     if scheme.lower() == "bearer" and key:
         now = time.monotonic()
         record = links.check_key(key.strip(), "client", request[ADDRESS], now)
-        return principal_of(record.key_id, record.name, record.kind), Access.HTTP
+        return holder_of(record), Access.HTTP
     return PUBLIC, Access.PUBLIC
+
+
+def traceparent(request: web.Request) -> str:
+    """The trace that a request belongs to, as its header says; empty for none."""
+    header = request.headers.get("traceparent", "").strip()
+    return header if _TRACEPARENT.fullmatch(header) else ""
 
 
 class _LocalCaller:

@@ -114,6 +114,6 @@ class Metrics:
             online.add_metric((node.node_id,), node.online)
             count = sum(count for name, count in node.active.items() if is_work(name))
             running.add_metric((node.node_id,), count)
-        queued_now = sum(self._links.calls.table.queues.waiting.counts.values())
+        queued_now = len(self._links.calls.table.queues.waiting)
         queued = Gauge("easyremote_calls_queued", "Calls that wait for a node.", queued_now)
         yield from (online, running, queued)

@@ -32,9 +32,15 @@ RETRY_AFTER = {429: "60", 503: "1"}
 
 
 def problem(
-    status: int, code: str, detail: str, *, may_have_run: bool | None = None, **more: object
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    may_have_run: bool | None = None,
+    retry_after: str = "",
+    **more: object,
 ) -> web.Response:
-    """A problem document."""
+    """A problem document; ``retry_after`` are seconds, empty for the status's own."""
     body = {"type": f"urn:easyremote:{code}", "title": code, "status": status, "detail": detail}
     headers = {"Cache-Control": "no-store"}
     if may_have_run is not None:
@@ -42,7 +48,7 @@ def problem(
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status in RETRY_AFTER:
-        headers["Retry-After"] = RETRY_AFTER[status]
+        headers["Retry-After"] = retry_after or RETRY_AFTER[status]
     return web.Response(
         status=status,
         body=msgspec.json.encode(body | more),
@@ -54,9 +60,11 @@ def problem(
 def problem_of(error: EasyRemoteError) -> web.Response:
     """The problem document of one of our errors."""
     code, message, details = to_wire(error)
+    after = details.get("retry_after")
     return problem(
         STATUS.get(code, 500),
         code,
         message,
         may_have_run=bool(details.get("may_have_run", error.may_have_run)),
+        retry_after=str(after) if type(after) is int else "",
     )

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.scheduler import Scheduler
-from easyremote.gateway.scheduling.waiting import Line
 from easyremote.protocol.builtins import CALL, CELL, is_builtin
 
 __all__ = ["LOOKED_AT", "NAMED", "Turn", "named", "turns"]
@@ -80,40 +79,52 @@ class _Queue:
 
     def _in_order(self) -> Iterator[GatewayCall]:
         """Yield the calls in the order in which they will probably be taken."""
-        share = self._nodes[0].share if self._nodes else None
-        later: defaultdict[str, float] = defaultdict(float)
-        for call in self._running(self._nodes[0]) if self._nodes else ():
-            if not call.charged:  # its key is charged at its end
-                later[call.owner] += call.expected
-        starts: dict[str, float] = {}
-        heap: list[tuple[float, int, GatewayCall, Iterator[GatewayCall]]] = []
-        for node_id in {self._node_id, "" if self._nodes else self._node_id}:
-            for key, line in self._queues.waiting.lines(node_id, code=self._is_code).items():
-                starts[key] = later[key] + (share.start(key) if share is not None else 0.0)
-                calls = self._taken(line)
-                for first in islice(calls, 1):
-                    heapq.heappush(heap, (starts[key], first.number, first, calls))
+        waiting = self._lanes()
+        starts = self._starts(waiting)
+        heap: list[tuple[int, float, int, GatewayCall, Iterator[GatewayCall]]] = []
+        for (priority, key), lanes in waiting.items():
+            calls: Iterator[GatewayCall] = heapq.merge(*lanes, key=lambda call: call.turn)
+            for first in islice(calls, 1):
+                start = starts[priority, key]
+                heapq.heappush(heap, (-priority, start, first.turn, first, calls))
         while heap:
-            start, number, call, calls = heapq.heappop(heap)
-            if start < starts[call.owner]:  # its key has had a turn in another line
-                heapq.heappush(heap, (starts[call.owner], number, call, calls))
-                continue
+            rank, start, _, call, calls = heapq.heappop(heap)
             yield call
-            starts[call.owner] = start + self._expected(call)
+            start += self._expected(call) / self._queues.weights.get(call.owner, 1.0)
             for following in islice(calls, 1):
-                heapq.heappush(heap, (starts[call.owner], following.number, following, calls))
+                heapq.heappush(heap, (rank, start, following.turn, following, calls))
+
+    def _starts(self, waiting: Iterable[tuple[int, str]]) -> defaultdict[tuple[int, str], float]:
+        """The start tags of the keys, by priority and key, when what runs now is charged."""
+        later: defaultdict[tuple[int, str], float] = defaultdict(float)
+        if self._nodes:
+            node = self._nodes[0]
+            for call in self._running(node):
+                if not call.charged:  # its key is charged at its end
+                    weight = self._queues.weights.get(call.owner, 1.0)
+                    later[call.priority, call.owner] += call.expected / weight
+            for priority, key in waiting:
+                later[priority, key] += node.shares[priority].start(key)
+        return later
+
+    def _lanes(self) -> dict[tuple[int, str], list[Iterable[GatewayCall]]]:
+        """The calls that wait here, by priority and key."""
+        found: defaultdict[tuple[int, str], list[Iterable[GatewayCall]]] = defaultdict(list)
+        for place in {self._node_id, "" if self._nodes else self._node_id}:
+            for want, queue in self._queues.waiting.at(place, code=self._is_code).items():
+                if self._offers(want[1]):
+                    for key, lane in queue.lanes.items():
+                        found[queue.priority, key].append(lane.calls.values())
+        return found
 
     def _size(self) -> int:
         return sum(
-            count
-            for (node_id, function, *_), count in self._queues.waiting.counts.items()
-            if node_id in ("", self._node_id)
+            queue.size
+            for (place, function, *_), queue in self._queues.waiting.queues.items()
+            if place in ("", self._node_id)
             and is_builtin(function) == self._is_code
             and self._offers(function)
         )
-
-    def _taken(self, line: Line) -> Iterator[GatewayCall]:
-        return (call for call in line.in_order() if self._offers(call.function))
 
     def _offers(self, function: str) -> bool:
         return not self._nodes or function in self._nodes[0].functions

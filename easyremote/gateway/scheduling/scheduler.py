@@ -1,8 +1,9 @@
 """Which call runs where and when. Pure; ``tests/gateway/scheduling/`` simulates it.
 
 A call goes to the node that will probably be through with it first. Where no node has room it
-waits, in its node's place or in that of any node. A node that has room takes a call of the key
-whose turn it is there (``fairness.py``), and of this key's calls the oldest that it may run.
+waits, in its node's place or in that of any node. A node that has room takes a call of the highest
+priority; among these one of the key whose turn it is there (``fairness.py``), and of this key's
+calls the oldest that it may run.
 Registered functions, shipped functions and cells wait in the same way.
 """
 
@@ -13,14 +14,13 @@ import random
 from collections.abc import Iterator
 
 from easyremote.gateway.balancing import Balancer
-from easyremote.gateway.callers import Target, Wanted
+from easyremote.gateway.callers import Target
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import Estimates, smoothed
 from easyremote.gateway.scheduling.lending import refuses
 from easyremote.gateway.scheduling.rota import Rota
-from easyremote.gateway.scheduling.waiting import Line, Waiting, wanted
-from easyremote.protocol.builtins import CELL
+from easyremote.gateway.scheduling.waiting import Queue, Waiting, wanted
 
 __all__ = ["FEW", "Scheduler"]
 
@@ -40,8 +40,6 @@ NOTICED = 0.001
 #: After so many seconds a call that needs much of a machine is not passed by smaller ones any more.
 PATIENCE = 30.0
 
-_NOBODY: dict[str, Line] = {}
-
 
 class Scheduler:
     """The calls that wait, and who is next."""
@@ -49,6 +47,8 @@ class Scheduler:
     def __init__(self, nodes: Nodes, *, seed: int = 0) -> None:
         self._nodes = nodes
         self.waiting = Waiting()
+        #: The weights of keys, by key, where they are not 1.
+        self.weights: dict[str, float] = {}
         self.estimates = Estimates()
         #: Nodes with room that left a call to quicker ones; they are asked again after a while.
         self.declined: set[Node] = set()
@@ -61,8 +61,8 @@ class Scheduler:
     def place(self, call: GatewayCall, now: float) -> Node | None:
         """The node that can take the call now; None if it has to wait."""
         node_id, function, access = call.target
-        counts = self.waiting.counts
-        if counts and wanted(call) in counts:
+        queues = self.waiting.queues
+        if queues and wanted(call) in queues:
             return None  # older calls wait for the same
         if node_id:
             node = self._nodes.get(node_id)
@@ -144,7 +144,7 @@ class Scheduler:
         others = rota.slots - node.slots if rota is not None else 0
         if others <= 0:
             return False
-        before = self.waiting.counts.get(wanted(call), 0)
+        before = self.waiting.like(wanted(call))
         if seconds <= usual * (1 + (before + 1) / others):
             return False
         self.declined.add(node)
@@ -173,33 +173,20 @@ class Scheduler:
         return None
 
     def _next_for(self, node: Node, now: float) -> GatewayCall | None:
-        lines = self._lines(node)
-        if len(lines) == 1:  # whose turn it is does not matter
-            call = lines[0][1].oldest
-            if node.has_room(call) and not self._is_left_to_others(call, node, now):
-                return call
-        room: dict[Wanted, bool] = {}
-
-        def fits(call: GatewayCall, want: Wanted) -> bool:
-            if want in room and call.function != CELL:  # cells of one session need this and that
-                return room[want]
-            has_room = node.has_room(call) and not self._is_left_to_others(call, node, now)
-            if not has_room and now - call.created > PATIENCE:
-                self._keep(node, call)
-            room[want] = has_room
-            return has_room
-
-        share = node.share
-        share.age(now)
-        turns = [
-            (start, line.oldest.number, line)
-            for start, (_, line) in zip(share.starts(key for key, _ in lines), lines, strict=True)
-        ]
+        for share in node.shares.values():
+            share.age(now)
+        turns: list[tuple[int, float, int, GatewayCall]] = []
+        for queue in self._queues(node):
+            start, call = queue.first_for(node)
+            turns.append((-queue.priority, start, call.turn, call))
         heapq.heapify(turns)
         while turns:
-            found = heapq.heappop(turns)[2].first(fits)
-            if found is not None:
-                return found
+            call = heapq.heappop(turns)[3]
+            if node.has_room(call):
+                if not self._is_left_to_others(call, node, now):
+                    return call
+            elif now - call.created > PATIENCE:
+                self._keep(node, call)
         return None
 
     @staticmethod
@@ -208,13 +195,12 @@ class Scheduler:
         if node.kept_for is None and node.held.calls and node.needs_of(call) is not None:
             node.kept_for = call
 
-    def _lines(self, node: Node) -> list[tuple[str, Line]]:
-        """The lines from which this node may take a call, with their keys."""
-        found: list[tuple[str, Line]] = []
-        for node_id in (node.node_id, ""):
-            found += self.waiting.beside.get(node_id, _NOBODY).items()
-            found += self.waiting.in_slots.get(node_id, _NOBODY).items()
-        return found
+    def _queues(self, node: Node) -> Iterator[Queue]:
+        """Yield the queues from which this node may take a call."""
+        for place in (node.node_id, ""):
+            yield from self.waiting.at(place, code=True).values()
+            if not node.is_full:
+                yield from self.waiting.at(place, code=False).values()
 
     def node(self, node_id: str) -> Node | None:
         """The node of this id, if the gateway has seen it."""
@@ -254,18 +240,18 @@ class Scheduler:
         call.expected = seconds
         if node.busy < node.slots:
             call.placed = now
-        if self.waiting.counts:
+        if self.waiting.queues:
             call.charged = seconds
-            node.share.charge(call.owner, seconds)
+            self._charge(call, node, seconds)
 
     def finished(self, call: GatewayCall, node: Node, seconds: float, now: float) -> None:
         """A call ran for so long: its key is charged that, and others are expected to run so."""
         if call.is_code and call.needs is None:
             return
         if call.charged:
-            node.share.correct(call.owner, seconds - call.charged)
-        elif self.waiting.counts:
-            node.share.charge(call.owner, seconds)
+            self._correct(call, node, seconds - call.charged)
+        elif self.waiting.queues:
+            self._charge(call, node, seconds)
         if call.placed:
             late, before = now - call.placed - seconds, node.lag
             if before is None or late > NOTICED or before > NOTICED:
@@ -280,7 +266,15 @@ class Scheduler:
     def came_back(self, call: GatewayCall, node: Node) -> None:
         """A call did not start on its node: its key is charged nothing."""
         if call.charged:
-            node.share.correct(call.owner, -call.charged)
+            self._correct(call, node, -call.charged)
+
+    def _charge(self, call: GatewayCall, node: Node, seconds: float) -> None:
+        weight = self.weights.get(call.owner, 1.0)
+        node.shares[call.priority].charge(call.owner, seconds / weight)
+
+    def _correct(self, call: GatewayCall, node: Node, seconds: float) -> None:
+        weight = self.weights.get(call.owner, 1.0)
+        node.shares[call.priority].correct(call.owner, seconds / weight)
 
     def check_invariants(self) -> None:
         """Raise AssertionError where a queue is not what it says; for tests."""

@@ -1,21 +1,21 @@
-"""The calls that wait: by place, by key, and by what they want. Pure.
+"""The calls that wait: by what they want, and by key. Pure.
 
-A *place* is a node, or "" for any node. In one place each key has a `Line` of its calls. A line has
-a lane for each thing that its calls want; calls of one lane find room on a node or find none
-together. ``tests/gateway/scheduling/test_waiting.py`` proves it.
+All calls that want the same wait in one `Queue`: they find room on a node together, or none. In it
+each key has a lane of its calls. So a node that has room looks at one call of each queue, however
+many calls and keys there are. ``tests/gateway/scheduling/test_waiting.py`` proves it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from easyremote.gateway.callers import Target, Wanted
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.scheduling.turns import Lane, Turns
 from easyremote.protocol.builtins import CELL, is_builtin
 
-__all__ = ["Line", "Waiting", "wanted"]
+__all__ = ["Queue", "Waiting", "wanted"]
 
 
 def wanted(call: GatewayCall) -> Wanted:
@@ -26,158 +26,153 @@ def wanted(call: GatewayCall) -> Wanted:
     """
     node_id, function, access = call.target
     if function == CELL:
-        return node_id, function, access, False, call.session
-    return node_id, function, access, call.arguments is not None, call.needs
+        return node_id, function, access, False, (call.owner, call.session), call.priority
+    return node_id, function, access, call.arguments is not None, call.needs, call.priority
 
 
-class Line:
-    """The calls of one key that wait in one place."""
+class Queue:
+    """The calls that want the same."""
 
-    __slots__ = ("_heads", "lanes", "oldest", "size")
+    __slots__ = ("_began", "_turns", "lanes", "priority", "size")
 
-    def __init__(self, call: GatewayCall) -> None:
-        self.lanes: dict[Wanted, OrderedDict[int, GatewayCall]] = {}
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        #: By key; a lane with an older first call than before is put last, as a new one is.
+        self.lanes: dict[str, Lane] = {}
         self.size = 0
-        self.oldest = call
-        #: (number, lane) of the first call of each lane, as a heap; some are there no more.
-        self._heads: list[tuple[int, Wanted]] = []
+        self._began = 0
+        self._turns: dict[Node, Turns] = {}
 
-    def add(self, call: GatewayCall, want: Wanted) -> None:
-        """Add the newest call of this key."""
-        lane = self.lanes.get(want)
+    def add(self, call: GatewayCall) -> None:
+        """Add a call to those of its key."""
+        key = call.owner
+        lane = self.lanes.get(key)
+        first = None
         if lane is None:
-            lane = self.lanes[want] = OrderedDict()
-            heapq.heappush(self._heads, (call.number, want))
-        lane[call.number] = call
+            lane = self.lanes[key] = Lane()
+        else:
+            first = lane.first
+        lane.add(call)
         self.size += 1
+        if lane.first is not first:
+            self._began += 1
+            lane.began = self._began
+            self.lanes[key] = self.lanes.pop(key)
 
-    def remove(self, call: GatewayCall, want: Wanted) -> None:
+    def remove(self, call: GatewayCall) -> None:
         """Take a call out."""
-        lane, heads = self.lanes[want], self._heads
-        was_first = next(iter(lane)) == call.number
-        del lane[call.number]
+        lane = self.lanes[call.owner]
+        del lane.calls[call.turn]
         self.size -= 1
-        if was_first and lane:
-            head = (next(iter(lane)), want)
-            (heapq.heapreplace if heads[0][0] == call.number else heapq.heappush)(heads, head)
-        elif not lane:
-            del self.lanes[want]
-        if call is self.oldest and self.size:
-            while not self._is_head(*heads[0]):
-                heapq.heappop(heads)
-            number, want = heads[0]
-            self.oldest = self.lanes[want][number]
+        if not lane.calls:
+            del self.lanes[call.owner]
 
-    def first(self, fits: Callable[[GatewayCall, Wanted], bool]) -> GatewayCall | None:
-        """The oldest call that fits. The first calls of the lanes are asked, the oldest first."""
-        passed: list[tuple[int, Wanted]] = []
-        found: GatewayCall | None = None
-        while self._heads and found is None:
-            number, want = head = heapq.heappop(self._heads)
-            if self._is_head(number, want):
-                passed.append(head)
-                call = self.lanes[want][number]
-                found = call if fits(call, want) else None
-        for head in passed:
-            heapq.heappush(self._heads, head)
-        return found
-
-    def in_order(self) -> Iterator[GatewayCall]:
-        """Yield all calls, the oldest first."""
-        lanes = [lane.values() for lane in self.lanes.values()]
-        return heapq.merge(*lanes, key=lambda call: call.number)
+    def first_for(self, node: Node) -> tuple[float, GatewayCall]:
+        """The oldest call of the key whose turn it is on this node, and the key's start tag."""
+        share = node.shares[self.priority]
+        if len(self.lanes) == 1:
+            ((key, lane),) = self.lanes.items()
+            return share.start(key), lane.first
+        turns = self._turns.get(node)
+        if turns is None:
+            turns = self._turns[node] = Turns(self.lanes, share)
+        return turns.first()
 
     def check_invariants(self) -> None:
         """Raise AssertionError where a lane, or what is known of it, is wrong; for tests."""
         assert self.lanes
-        assert self.size == sum(map(len, self.lanes.values()))
-        numbers = [number for lane in self.lanes.values() for number in lane]
-        assert self.oldest.number == min(numbers)
-        for want, lane in self.lanes.items():
-            assert list(lane) == sorted(lane)
-            assert (next(iter(lane)), want) in self._heads
-            for number, call in lane.items():
-                assert (number, want) == (call.number, call.want)
-
-    def _is_head(self, number: int, want: Wanted) -> bool:
-        lane = self.lanes.get(want)
-        return lane is not None and next(iter(lane)) == number
+        assert self.size == sum(len(lane.calls) for lane in self.lanes.values())
+        began = [lane.began for lane in self.lanes.values()]
+        assert began == sorted(set(began))
+        for key, lane in self.lanes.items():
+            assert list(lane.calls) == sorted(lane.calls)
+            assert lane.calls
+            for turn, call in lane.calls.items():
+                assert (turn, key, self.priority) == (call.turn, call.owner, call.priority)
 
 
 class Waiting:
     """All calls that wait."""
 
     def __init__(self) -> None:
-        #: By place, then by key: calls that take a slot, and calls of builtins, which take none.
-        self.in_slots: dict[str, dict[str, Line]] = {}
-        self.beside: dict[str, dict[str, Line]] = {}
-        #: How many calls want the same.
-        self.counts: dict[Wanted, int] = {}
+        self.queues: dict[Wanted, Queue] = {}
+        #: The same by place, which is a node, or "" for any: of calls that take a slot, and of
+        #: builtins' calls, which take none.
+        self.in_slots: dict[str, dict[Wanted, Queue]] = {}
+        self.beside: dict[str, dict[Wanted, Queue]] = {}
 
-    def lines(self, node_id: str, *, code: bool) -> dict[str, Line]:
-        """The lines of a place, by key; of builtins' calls, or of all others."""
-        return (self.beside if code else self.in_slots).get(node_id, _NOBODY)
+    def at(self, place: str, *, code: bool) -> dict[Wanted, Queue]:
+        """The queues of a place: of builtins' calls, or of all others."""
+        return (self.beside if code else self.in_slots).get(place, _NONE)
 
     def add(self, call: GatewayCall) -> None:
-        """Put a call at the end of its key's line."""
+        """Put a call in its place in the line of its key."""
         call.want = want = wanted(call)
-        places = self.beside if call.is_code else self.in_slots
-        lines = places.get(want[0])
-        if lines is None:
-            lines = places[want[0]] = {}
-        line = lines.get(call.owner)
-        if line is None:
-            line = lines[call.owner] = Line(call)
-        line.add(call, want)
-        self.counts[want] = self.counts.get(want, 0) + 1
+        queue = self.queues.get(want)
+        if queue is None:
+            queue = self.queues[want] = Queue(call.priority)
+            places = self.beside if call.is_code else self.in_slots
+            places.setdefault(want[0], {})[want] = queue
+        queue.add(call)
 
     def remove(self, call: GatewayCall) -> None:
         """Take a call out, if it is there."""
         want, call.want = call.want, None
         if want is None:
             return
-        places = self.beside if call.is_code else self.in_slots
-        lines = places[want[0]]
-        line = lines[call.owner]
-        line.remove(call, want)
-        if not line.size:
-            del lines[call.owner]
-            if not lines:
+        queue = self.queues[want]
+        queue.remove(call)
+        if not queue.size:
+            del self.queues[want]
+            places = self.beside if call.is_code else self.in_slots
+            del places[want[0]][want]
+            if not places[want[0]]:
                 del places[want[0]]
-        count = self.counts[want] - 1
-        if count:
-            self.counts[want] = count
-        else:
-            del self.counts[want]
+
+    def like(self, want: Wanted) -> int:
+        """How many calls want the same."""
+        queue = self.queues.get(want)
+        return queue.size if queue is not None else 0
+
+    def __len__(self) -> int:
+        return sum(queue.size for queue in self.queues.values())
 
     def targets(self) -> list[Target]:
         """The targets for which calls wait."""
-        return list(dict.fromkeys(want[:3] for want in self.counts))
+        return list(dict.fromkeys(want[:3] for want in self.queues))
 
-    def calls(self, target: Target) -> list[GatewayCall]:
-        """The calls that wait for a target, the oldest first."""
-        lines = self.lines(target[0], code=is_builtin(target[1]))
+    def calls(self, target: Target) -> Iterator[GatewayCall]:
+        """Yield the calls that wait for a target, the oldest first; take none out meanwhile."""
         lanes = [
-            lane.values()
-            for line in lines.values()
-            for want, lane in line.lanes.items()
+            lane.calls.values()
+            for want, queue in self.at(target[0], code=is_builtin(target[1])).items()
+            for lane in queue.lanes.values()
             if want[:3] == target
         ]
-        return list(heapq.merge(*lanes, key=lambda call: call.number))
+        return heapq.merge(*lanes, key=lambda call: call.turn)
+
+    def keys(self) -> set[str]:
+        """The keys whose calls wait."""
+        return {key for queue in self.queues.values() for key in queue.lanes}
+
+    def of(self, key: str) -> list[GatewayCall]:
+        """The calls of a key."""
+        lanes = [queue.lanes.get(key) for queue in self.queues.values()]
+        return [call for lane in lanes if lane is not None for call in lane.calls.values()]
 
     def check_invariants(self) -> None:
-        """Raise AssertionError where a line or a count is not what it says; for tests."""
-        counts: dict[Wanted, int] = {}
+        """Raise AssertionError where a queue or its place is not what it says; for tests."""
+        placed: dict[Wanted, Queue] = {}
         for is_code, places in ((False, self.in_slots), (True, self.beside)):
-            for place, lines in places.items():
-                assert lines
-                for key, line in lines.items():
-                    line.check_invariants()
-                    for want, lane in line.lanes.items():
-                        counts[want] = counts.get(want, 0) + len(lane)
-                        for call in lane.values():
-                            assert (call.owner, call.is_code, want[0]) == (key, is_code, place)
-        assert counts == self.counts
+            for place, queues in places.items():
+                assert queues
+                placed |= queues
+                for want, queue in queues.items():
+                    assert (want[0], is_builtin(want[1])) == (place, is_code)
+                    queue.check_invariants()
+                    for lane in queue.lanes.values():
+                        assert all(call.want == want for call in lane.calls.values())
+        assert placed == self.queues
 
 
-_NOBODY: dict[str, Line] = {}
+_NONE: dict[Wanted, Queue] = {}

@@ -1,6 +1,6 @@
 """The processes of a node that run shipped code: one a session, and a pool for each owner.
 
-A spare process waits for the next session, because a new one takes half a second to get ready.
+A fork server makes them (``fork_server.py``): a new one is ready in some forty milliseconds.
 Which call goes to which process, and what becomes of the call, is decided in ``sessions.py``.
 ``tests/client/test_remote.py`` and ``tests/client/test_sessions.py`` prove it with real processes.
 """
@@ -8,6 +8,7 @@ Which call goes to which process, and what becomes of the call, is decided in ``
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -19,6 +20,7 @@ from typing import Any
 from easyremote.node.blob_store import remove_blobs, remove_unused_blobs
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
+from easyremote.node.processes.fork_server import ForkServer
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.options.scaling import Scaling
 from easyremote.protocol.messages import INLINE_LIMIT
@@ -26,12 +28,14 @@ from easyremote.protocol.requests import SessionInfo
 
 #: A pool process that nobody used for so long is ended.
 POOL_IDLE = 60.0
-#: Seconds after the begin of a session until the next spare process starts: cells come first.
-SPARE_DELAY = 1.0
+#: Seconds after the begin of a node until its fork server starts: what is asked for comes first.
+FORKS_DELAY = 1.0
 #: Functions quicker than this are sent ahead, so that no process waits for the next one.
 QUICK = 0.002
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
+
+_log = logging.getLogger("easyremote.node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +124,34 @@ class Processes:
         self._environment = {} if policy.allow_install else {INSTALL_VARIABLE: "no"}
         self._sessions: dict[tuple[str, str], Process] = {}
         self._pools: dict[str, Pool] = {}
-        self._spare: Process | None = None
-        self._spare_timer: asyncio.TimerHandle | None = None
+        #: Makes the processes.
+        self.forks = ForkServer()
+        self._getting_ready: asyncio.Task[None] | None = None
 
     def __iter__(self) -> Iterator[Process]:
         pooled = [process for pool in self._pools.values() for process in pool.processes]
-        spare = [self._spare] if self._spare is not None else []
-        return iter([*self._sessions.values(), *pooled, *spare])
+        return iter([*self._sessions.values(), *pooled])
 
-    def keep_spare(self) -> None:
-        """Have a spare process soon, if there is none."""
-        if self._spare_timer is not None:
-            self._spare_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._spare_timer = loop.call_later(SPARE_DELAY, self._start_spare)
+    def pause(self) -> None:
+        """Stop all where they are. Safe to repeat, for those that have started since."""
+        for process in self:
+            process.pause()
 
-    def _start_spare(self) -> None:
-        if self._spare is None:
-            self._spare = self._start("", "", has_shell=True)
+    def go_on(self) -> None:
+        """End the pauses. Safe to repeat."""
+        for process in self:
+            process.go_on()
+
+    def get_ready(self) -> None:
+        """Have the fork server soon, if nothing needs it before."""
+        self._getting_ready = asyncio.create_task(self._start_forks())
+
+    async def _start_forks(self) -> None:
+        await asyncio.sleep(FORKS_DELAY)
+        try:
+            await self.forks.ready()
+        except (OSError, RuntimeError) as error:  # the first call that needs it is told
+            _log.warning("The process that starts those for code can't be started: %s", error)
 
     def pool(self, owner: str) -> Pool:
         """The pool of an owner."""
@@ -184,16 +198,10 @@ class Processes:
         return (owner, session) in self._sessions
 
     def session(self, owner: str, session: str) -> Process:
-        """The process of a session: the spare one, or a new one, where there is none."""
+        """The process of a session, started where there is none."""
         key = (owner, session)
         if key not in self._sessions:
-            process, self._spare = self._spare, None
-            if process is None:
-                process = self._start(owner, session, has_shell=True)
-            process.owner, process.session = key
-            process.last_used = time.monotonic()
-            self._sessions[key] = process
-            self.keep_spare()
+            self._sessions[key] = self._start(owner, session, has_shell=True)
         return self._sessions[key]
 
     def take_session(self, owner: str, session: str) -> Process | None:
@@ -218,8 +226,6 @@ class Processes:
 
     def remove(self, process: Process) -> None:
         """Forget a process that has ended."""
-        if self._spare is process:
-            self._spare = None  # the next session that begins has another one started
         if self._sessions.get((process.owner, process.session)) is process:
             del self._sessions[process.owner, process.session]
         if process in self.pool(process.owner).processes:
@@ -237,8 +243,6 @@ class Processes:
     def end_idle(self, now: float) -> None:
         """End processes that nobody has used for long, and remove such blobs."""
         for process in self:
-            if process is self._spare:
-                continue
             if process.session:
                 limit = self._policy.session_idle
             else:
@@ -252,13 +256,14 @@ class Processes:
 
     async def close(self) -> None:
         """End all processes, and remove what they left."""
-        if self._spare_timer is not None:
-            self._spare_timer.cancel()
+        if self._getting_ready is not None:
+            self._getting_ready.cancel()
         for process in self:
             process.signal(signal.SIGTERM)
         tasks = [process.task for process in self if process.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=2 * TERMINATE_TIMEOUT)
+        await self.forks.close()
         await asyncio.to_thread(remove_blobs, os.getpid())
         await asyncio.to_thread(remove_folders, os.getpid())
 

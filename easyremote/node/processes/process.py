@@ -12,18 +12,16 @@ import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
+from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.options import seed_words
 from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.held import HeldCall, Outcome
@@ -87,7 +85,7 @@ class Process:
     Parameters
     ----------
     owner, session
-        Whose it is; empty for a spare one that may become that of any session.
+        Whose it is, and of which session; without one it is for shipped functions.
     environment
         Variables beside those of the node.
     has_shell
@@ -110,7 +108,7 @@ class Process:
         self._functions = functions
         self._arguments = ["shell"] if has_shell else []
         self.link = Link(time.monotonic())
-        self.popen: subprocess.Popen[bytes] | None = None
+        self.child: Child | None = None
         self.task: asyncio.Task[None] | None = None
         #: The call that runs, then the calls that wait for their turn.
         self.queue: deque[RelayedCall] = deque()
@@ -158,30 +156,40 @@ class Process:
         return self.queue[0].stopping is None and self.has_slot
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it was stopped where it was, with all that it has started."""
+        return self.link.is_excused
+
+    def pause(self) -> None:
+        """Stop it where it is, once it has been started. Safe to repeat."""
+        if self.child is not None and not self.is_paused:
+            self.signal(signal.SIGSTOP)
+            self.link.is_excused = True
+
+    def go_on(self) -> None:
+        """End a pause. Safe to repeat."""
+        if self.is_paused:
+            self.link.is_excused = False
+            self.signal(signal.SIGCONT)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
             return f"session {self.session!r}"
         if self._functions:
             return self.owner
-        return "shipped functions" if self.owner else "the next session"
+        return "shipped functions"
 
     def signal(self, number: int) -> None:
         """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
-        if self.popen is None:
+        if self.child is None:
             self._early.append(number)
             return
-        if self.popen.poll() is not None:
-            return
-        try:
-            if number == signal.SIGINT:
-                os.kill(self.popen.pid, number)
-            else:
-                os.killpg(self.popen.pid, number)
-        except ProcessLookupError:
-            pass  # it ended in this moment
+        self.child.signal(number)
+        self.go_on()  # a process that is stopped takes no signal but SIGKILL
 
-    async def start(self) -> None:
+    async def start(self, forks: ForkServer) -> None:
         """Start the process.
 
         Raises
@@ -201,17 +209,8 @@ class Process:
             if self._functions:
                 descriptors.append(memory_file_of(self._functions))
                 given.callback(os.close, descriptors[-1])
-            self.popen = await asyncio.to_thread(
-                _start_uninterrupted,
-                [
-                    *(sys.executable, "-m", "easyremote.node.worker", *map(str, descriptors)),
-                    *self._arguments,
-                ],
-                pass_fds=descriptors,
-                stdin=subprocess.DEVNULL,
-                env={**_environment(), **self._environment},
-                start_new_session=True,
-            )
+            environment = {**_environment(), **self._environment}
+            self.child = await forks.start(self._arguments, descriptors, environment)
             if_it_fails.pop_all()
         self._socket, self.ledger = ours, ledger
         for number in self._early:
@@ -233,27 +232,15 @@ class Process:
         return exit_code
 
     async def _reap(self) -> int:
-        assert self.popen is not None, "it was started"
+        assert self.child is not None, "it was started"
         try:
-            return await asyncio.to_thread(self.popen.wait, TERMINATE_TIMEOUT)
-        except subprocess.TimeoutExpired:
+            return await asyncio.wait_for(self.child.wait(), TERMINATE_TIMEOUT)
+        except TimeoutError:
             self.signal(signal.SIGKILL)
-            return await asyncio.to_thread(self.popen.wait)
+            return await self.child.wait()
 
 
 def _environment() -> dict[str, str]:
     """What code that is shipped here may see of the node's environment: not its key."""
     hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE)
     return {name: value for name, value in os.environ.items() if name not in hidden}
-
-
-def _start_uninterrupted(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
-    """Start a process in which SIGINT waits until it is ready for it.
-
-    An interrupt would else end a process that is still starting, and its call with it.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread; a child inherits it
-    try:
-        return subprocess.Popen(command, **how)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

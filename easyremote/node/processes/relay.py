@@ -81,7 +81,9 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         payload = process.link.offer((call.arguments,), len(call.arguments), call.encoding)
         process.link.send(
             Dispatch(
-                call.inner, call.call_id, 0, call.function, payload, call.session, 0.0, call.owner
+                *(call.inner, call.call_id, 0, call.function, payload, call.session, 0.0),
+                call.owner,
+                trace=call.trace,
             )
         )
 

@@ -157,6 +157,17 @@ class Sessions:
             self._stopping.left(call)
         self.calls.hand_back(waiting)
 
+    def make_way(self, why: str) -> None:
+        """End what runs, because the machine is not lent any more. Safe to repeat."""
+        self.hand_back()
+        for process in self.processes:
+            for call in [each for each in process.queue if not each.inner]:
+                process.queue.remove(call)
+                call.process = None
+                self._stopping.left(call)
+                self.calls.hand_back([call])
+            self._stopping.make_way(process, why)
+
     # -- queues ------------------------------------------------------------------------------------
 
     def _place_in_pool(self, call: RelayedCall) -> None:
@@ -313,7 +324,7 @@ class Sessions:
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
         try:
-            await process.start()
+            await process.start(self.processes.forks)
         except Exception as error:  # whatever it was, the calls that wait for the process are told
             _log.exception("No process can be started for %s.", process.title)
             self._not_started(process, error)
@@ -323,8 +334,8 @@ class Sessions:
             self._gone(process, exit_code)
         except Exception:  # a mistake of ours: the node goes on
             _log.exception("The end of the process of %s can't be handled.", process.title)
-        if process.popen is not None:
-            await asyncio.to_thread(remove_folders, os.getpid(), process.popen.pid)
+        if process.child is not None:
+            await asyncio.to_thread(remove_folders, os.getpid(), process.child.pid)
 
     def _receive_from(self, process: Process, message: Message) -> None:
         try:

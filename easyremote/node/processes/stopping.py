@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
-from easyremote.protocol.builtins import CELL
+from easyremote.protocol.builtins import CELL, starts_work
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.messages import Cancel
 
@@ -152,12 +152,28 @@ class Stopping:
             self._keeper.finish(call, failure("timeout", text, may_have_run=False))
 
     def _ran_too_long(self, call: RelayedCall, limit: float) -> None:
-        if call.is_function and not call.has_begun:  # its process is still starting
+        is_starting = call.is_function and not call.has_begun
+        if is_starting or (call.process is not None and call.process.is_paused):
             loop = asyncio.get_running_loop()
             call.timers.append(loop.call_later(limit, self._ran_too_long, call, limit))
             return
         what = "The cell" if call.function == CELL else "The function"
-        why = failure("timeout", f"{what} ran longer than {limit:g} s; stopped.")
+        self._end(call, failure("timeout", f"{what} ran longer than {limit:g} s; stopped."))
+
+    def make_way(self, process: Process, why: str) -> None:
+        """End what a process runs, because its machine is not lent any more. Safe to repeat."""
+        call = process.queue[0] if process.queue else None
+        if call is None or call.stopping is not None or not starts_work(call.function):
+            return
+        if _is_met(call):
+            text = (
+                f"The owner of {self._node_id!r} has what runs there cancelled when the machine is "
+                f"not lent any more (--when-busy cancel): {why}."
+            )
+            self._end(call, failure("cancelled", text))
+
+    def _end(self, call: RelayedCall, why: Outcome) -> None:
+        """End a call that runs, whatever it takes."""
         if call.is_function:
             self._interrupt(call, why)
         else:
@@ -175,6 +191,10 @@ class Stopping:
         ]
 
     def _signal(self, call: RelayedCall, number: int) -> None:
-        is_meant = call.runs if call.is_function else call.has_turn
-        if call.process is not None and is_meant:
+        if call.process is not None and _is_met(call):
             call.process.signal(number)
+
+
+def _is_met(call: RelayedCall) -> bool:
+    """Whether a signal to its process meets this call."""
+    return call.runs if call.is_function else call.has_turn

@@ -13,6 +13,7 @@ import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +25,11 @@ from easyremote.node.outcomes import (
     load_arguments,
     value_outcome,
 )
+from easyremote.protocol.builtins import job_name
 from easyremote.protocol.callee import EVENT_WINDOW, EVENT_WINDOW_BYTES, LocalCall
 from easyremote.protocol.held import Outcome
 from easyremote.protocol.streams import Buffer
+from easyremote.tracing import NO_SPAN, is_on, run_span
 
 __all__ = ["Run", "Stopped", "Tell", "call", "call_async", "raise_in_thread"]
 
@@ -86,6 +89,12 @@ class Run:
         """The outcome of a function that returned this."""
         seconds = time.monotonic() - self.began
         return value_outcome(value, self.encoding, self.title, seconds)
+
+    def span(self, node_id: str) -> AbstractContextManager[None]:
+        """The block in which it runs, for OpenTelemetry."""
+        if not is_on():
+            return NO_SPAN
+        return run_span(f"{job_name(self.held.function)} runs", self.held.trace, node=node_id)
 
     @property
     def title(self) -> str:

@@ -249,7 +249,8 @@ class Runner:
         self._tell(run, "started")
         try:
             try:
-                outcome = call(run, self._tell)
+                with run.span(self._node_id):
+                    outcome = call(run, self._tell)
             except Stopped:
                 raise
             except BaseException as error:  # noqa: B036 - SystemExit of user code is its error
@@ -285,7 +286,8 @@ class Runner:
 
     async def _run_async(self, run: Run) -> None:
         try:
-            outcome = await call_async(run, self._tell)
+            with run.span(self._node_id):
+                outcome = await call_async(run, self._tell)
         except asyncio.CancelledError as error:
             outcome = run.stopping or error_outcome(error, node_id=self._node_id, skip=2)
         except BaseException as error:  # noqa: B036 - as in _run_in_thread

@@ -8,6 +8,7 @@ cell; shipped functions run without it. ``tests/client/test_remote.py`` and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import queue
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from easyremote.errors import CallLost
 from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobMissing, BlobStore
+from easyremote.node.folders import NODE
 from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
@@ -35,9 +37,10 @@ from easyremote.protocol.builtins import (
     SESSION,
     VARIABLES,
     is_builtin,
+    job_name,
     open_request,
 )
-from easyremote.protocol.callee import Callee
+from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, plain_outcome
 from easyremote.protocol.messages import INLINE_LIMIT, Finished, Payload, encode
 from easyremote.protocol.requests import InputReply
@@ -45,6 +48,7 @@ from easyremote.protocol.streams import Buffer
 from easyremote.serialize.calls import Functions
 from easyremote.serialize.files import set_resolver
 from easyremote.serialize.values import load
+from easyremote.tracing import NO_SPAN, is_on, run_span
 
 if TYPE_CHECKING:  # IPython takes a third of a second; a shipped function does without it
     from easyremote.node.registered.opened import OpenedFunctions
@@ -153,7 +157,7 @@ class MainThread:
         began = work.began = time.monotonic()
         self.running = work
         if self._blobs is None and self.functions is None:
-            self._blobs = BlobStore(held.owner, os.getppid())
+            self._blobs = BlobStore(held.owner, NODE)
             set_resolver(FileStore(held.owner).link)
         run = self._prepare(held.function)
         self._showing.call_begins(record)
@@ -163,7 +167,8 @@ class MainThread:
             self._tell_of_late_output()
         try:
             self._take_interrupts()
-            value = run(work)
+            with self._span(held):
+                value = run(work)
             if is_builtin(held.function) and BUILTINS[held.function].encoding == "msgpack":
                 return plain_outcome(value)
         except KeyboardInterrupt as error:
@@ -173,6 +178,13 @@ class MainThread:
         finally:
             self._showing.call_ended(record)
         return value_outcome(value, work.encoding, self._running, time.monotonic() - began)
+
+    @staticmethod
+    def _span(held: LocalCall) -> contextlib.AbstractContextManager[None]:
+        """The block in which a call runs, for OpenTelemetry; only work has one."""
+        if not is_on() or not (held.is_function or held.function == CELL):
+            return NO_SPAN
+        return run_span(f"{job_name(held.function)} runs", held.trace)
 
     def _take_interrupts(self) -> None:
         """An interrupt that came while this process started has waited for its first call."""

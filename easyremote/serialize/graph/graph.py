@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 from easyremote.errors import CannotShip, EasyRemoteError
 from easyremote.serialize.blobs import Packed, Wire, received
-from easyremote.serialize.by_value import Known
-from easyremote.serialize.files import File, collected
+from easyremote.serialize.files import collected
 from easyremote.serialize.graph.apply import apply
 from easyremote.serialize.graph.changes import ATOMS, Change, comparison
 from easyremote.serialize.graph.collecting import uncollected
 from easyremote.serialize.graph.look import Look
-from easyremote.serialize.graph.pickles import Pickled, pickle_graph, unpickle_graph
-from easyremote.serialize.graph.shared import thing, to_share
+from easyremote.serialize.graph.pickles import pickle_graph, unpickle_graph
+from easyremote.serialize.graph.shared import to_share
+from easyremote.serialize.graph.survey import Survey
 from easyremote.serialize.graph.table import Table
 from easyremote.serialize.memory import is_array
 from easyremote.serialize.refs import Elsewhere
@@ -124,6 +124,7 @@ class Graph:
         """
         look = Look(dict(values))
         suspects: set[int] = set()
+        moved = self._table.links.moved()
         before = [name for name in gone if name in self._roots]
         unchanged: dict[str, _Root] = {}
         for name, value in values.items():
@@ -138,11 +139,16 @@ class Graph:
                 continue
             if not self._table or type(value) in ATOMS:
                 continue
-            digest, reach = self._survey(value, python)
-            if root is not None and is_known and digest is not None and digest == root.digest:
+            survey = Survey(value, self._table, python)
+            digest = survey.digest
+            is_equal = (
+                is_known and digest is not None and root is not None and digest == root.digest
+            )
+            if is_equal and not (moved and moved & self._reach(name)):
                 continue
-            look.reach[name] = found = reach()
+            look.reach[name] = found = survey.reach()
             suspects |= found
+            look.replaced |= survey.torn()
             if root is not None and is_known:
                 unchanged[name] = root._replace(digest=digest, reach=found)
         suspects.update(*map(self._reach, before))
@@ -157,21 +163,6 @@ class Graph:
         if root.value is value or root.is_apart or _is_large(value):
             return root.value is value
         return comparison(self._table.numbers, ())(root.value, value)
-
-    def _survey(
-        self, value: object, python: Version | None
-    ) -> tuple[bytes | None, Callable[[], frozenset[int]]]:
-        """A digest of a value, and which shared objects it reaches; all, where it can't travel."""
-        try:
-            nothing = Known({}, {}, self._table.memories)
-            pickled = pickle_graph({"": value}, None, nothing, python=python)
-        except CannotShip:
-            return None, lambda: frozenset(self._table.numbers)
-        return _pieces(pickled).digest, lambda: self._met(pickled)
-
-    def _met(self, pickled: Pickled) -> frozenset[int]:
-        met = {id(thing(each)) for _, each in pickled.memo().values()}
-        return frozenset(met & self._table.numbers.keys())
 
     def _bind_anew(self, look: Look) -> None:
         """Bind the variables whose value is sent anew, whoever has changed it."""
@@ -222,7 +213,7 @@ class Graph:
         packed, kept = (
             after._packed(look, bound, told, python) if bound or told else (Packed([]), b"")
         )
-        after._table.contents.update({key: look.fresh[key] for key in told})
+        after._table.agree_as({key: look.fresh[key] for key in told})
         apart = [name for name, value in bound.items() if isinstance(value, Elsewhere)]
         after._settle(bound, apart, told)
         beside = {
@@ -246,7 +237,10 @@ class Graph:
         updates = [(number, *look.change(table, key)) for number, key in reversed(numbers)]
         with collected() as files:
             pickled = pickle_graph(bound, tuple(updates), table.known(), python=python)
-        packed = _pieces(pickled, list(files.values()))
+            if torn := pickled.pickler.torn():  # a whole array came after a part of it
+                known = table.known(torn.values())
+                pickled = pickle_graph(bound, tuple(updates), known, python=python)
+        packed = Packed(pickled.pieces(), list(files.values()))
         del updates  # what only these hold is not shared
         kept = array.array("I")
         for number, value in to_share(pickled, start):
@@ -298,7 +292,8 @@ class Graph:
         if root.is_apart or type(root.value) in ATOMS:
             return frozenset()
         if root.reach is None:
-            root = self._roots[name] = root._replace(reach=self._survey(root.value, None)[1]())
+            reach = Survey(root.value, self._table, None).reach()
+            root = self._roots[name] = root._replace(reach=reach)
         return root.reach or frozenset()
 
     def _settle(
@@ -393,8 +388,3 @@ def _applied(value: object, change: Change) -> None:
             f"a change of a {type(value).__name__} came across, but can't be made on this side: "
             f"{type(error).__name__}: {error}"
         ) from error
-
-
-def _pieces(pickled: Pickled, files: Collection[File] = ()) -> Packed:
-    pieces = [memoryview(pickled.data), *(buffer.cast("B") for buffer in pickled.buffers)]
-    return Packed(pieces, list(files))

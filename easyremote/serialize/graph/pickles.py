@@ -38,6 +38,10 @@ class Pickled(NamedTuple):
     #: same numbers.
     pickler: ByValuePickler
 
+    def pieces(self) -> list[memoryview]:
+        """The pickle and its buffers, as they are sent."""
+        return [memoryview(self.data), *(buffer.cast("B") for buffer in self.buffers)]
+
     def memo(self) -> dict[int, tuple[int, Any]]:
         """By id: the number and the object."""
         found: dict[int, tuple[int, Any]] = self.pickler.memo.copy()

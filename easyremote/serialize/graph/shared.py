@@ -90,7 +90,7 @@ def to_share(pickled: Pickled, start: int) -> list[tuple[int, Any]]:
 
 
 def _candidates(new: list[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    inner = {id(own) for _, value in new if (own := _own_attributes(value)) is not None}
+    inner = {id(own) for _, value in new if (own := own_attributes(value)) is not None}
     verdicts: dict[type, bool] = {}
     for number, value in new:
         kind = type(value)
@@ -130,7 +130,7 @@ _CONTAINERS = (dict, list, set)
 _ALONE = _references((0, []))
 
 
-def _own_attributes(value: Any) -> Any:
+def own_attributes(value: Any) -> Any:
     """The dict of an instance's attributes, which pickle meets, but the other side merges."""
     if type(value).__dictoffset__ == 0 or isinstance(value, type):
         return None

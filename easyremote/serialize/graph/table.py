@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from easyremote.serialize.by_value import Known
+from easyremote.serialize.graph.links import Links
 from easyremote.serialize.graph.shared import known
 from easyremote.serialize.graph.snapshots import Content, Way, take, take_view
 from easyremote.serialize.memory import Memories, is_array
@@ -31,6 +32,7 @@ class Table:
         self.numbers: dict[int, int] = {}
         self.contents: dict[int, Content] = {}
         self.memories = Memories()
+        self.links = Links()
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -43,11 +45,15 @@ class Table:
         made = Table()
         made.objects, made.numbers = list(self.objects), dict(self.numbers)
         made.contents, made.memories = dict(self.contents), self.memories.copy()
+        made.links = self.links.copy()
         return made
 
-    def known(self) -> Known:
-        """What a pickler has to know of them."""
-        return known(self.objects, self.numbers, self.memories)
+    def known(self, coming: Iterable[Any] = ()) -> Known:
+        """What a pickler has to know of them, and of whole arrays that it is about to meet."""
+        memories = self.memories.copy()
+        for whole in coming:
+            memories.add(whole)
+        return known(self.objects, self.numbers, memories)
 
     def add(self, value: object) -> None:
         """Give an object the next number; its snapshot is not taken yet."""
@@ -59,7 +65,12 @@ class Table:
     def agree(self, values: Iterable[object]) -> None:
         """Note that both sides have these in their present state."""
         ways: dict[type, Way] = {}
-        self.contents.update({id(value): self.take(value, ways) for value in values})
+        self.agree_as({id(value): self.take(value, ways) for value in values})
+
+    def agree_as(self, contents: Mapping[int, Content]) -> None:
+        """Note that both sides have these, by their ids, as snapshots of just now say."""
+        self.contents.update(contents)
+        self.links.agree(self[key] for key in contents)
 
     def take(self, value: Any, ways: dict[type, Way]) -> Content:
         """A snapshot of the present state of one of them; `ways` as for `snapshots.take`."""
@@ -85,6 +96,7 @@ class Table:
             if number not in dropped:
                 self.add(value)
         self.contents = {key: self.contents[key] for key in self.numbers}
+        self.links.keep(self.numbers)
 
     def release(self, ids: Iterable[int]) -> None:
         """Let go of objects, whose numbers stay taken until they are dropped."""
@@ -97,6 +109,7 @@ class Table:
                 self.contents[id(hole)] = self.contents[key]._replace(own=None, attributes=None)
         for key in left:
             del self.numbers[key], self.contents[key]
+        self.links.keep(self.numbers)
         self.memories = Memories()
         for value in filter(is_array, self.objects):
             self.memories.add(value)

@@ -231,6 +231,23 @@ def test_errors_are_problem_documents(
     assert "Traceback" not in json.dumps(problem)
 
 
+@pytest.mark.parametrize("how", ["pause", "drain"])
+def test_a_function_whose_node_is_not_lent_says_why_and_when_to_ask_again(
+    served: Gateway, how: str
+) -> None:
+    with served.client() as client:
+        closed = getattr(client, how)("web-node").closed
+        try:
+            status, problem = ask(served, "/api/greet", {"name": "Ada"})
+        finally:
+            client.resume("web-node")
+    assert (status, problem["title"]) == (503, "offline")
+    assert closed in problem["detail"]
+    assert problem["headers"]["Retry-After"] == "60"
+    assert problem["headers"]["EasyRemote-May-Have-Run"] == "no"
+    assert ask(served, "/api/greet", {"name": "Ada"}) == (200, "Hello, Ada!")
+
+
 def test_a_failure_says_whether_the_function_may_have_run(served: Gateway) -> None:
     _, problem = ask(served, "/api/public_failure", {})
     assert problem["headers"]["EasyRemote-May-Have-Run"] == "yes"

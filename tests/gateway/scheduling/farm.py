@@ -78,6 +78,7 @@ class Farm:
         *,
         key: str = "alice",
         seconds: float = 1.0,
+        priority: int = 0,
     ) -> GatewayCall:
         """Submit a call that takes so many seconds on a machine of speed 1."""
         self._last += 1
@@ -85,6 +86,8 @@ class Farm:
         call = GatewayCall(
             *(self._last, self._last.to_bytes(16, "big"), key, target),
             created=self.now,
+            turn=self._last,
+            priority=priority,
             is_code=is_builtin(function),
         )
         self._seconds[call] = seconds

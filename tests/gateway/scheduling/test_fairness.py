@@ -36,7 +36,7 @@ def test_a_correction_never_puts_a_key_before_the_present() -> None:
     share.charge("bob", 5.0)
     share.correct("ann", -1000.0)
     assert share.start("ann") == share.start("eve") == 5.0
-    assert share.starts(["ann", "bob", "eve"]) == [5.0, 10.0, 5.0]
+    assert [share.start(key) for key in ("ann", "bob", "eve")] == [5.0, 10.0, 5.0]
 
 
 def test_what_was_used_beyond_the_others_counts_half_after_an_hour() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easyremote.gateway.callers import Access
-from easyremote.gateway.records import GatewayCall
+from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.waiting import Waiting, wanted
 from easyremote.protocol.builtins import is_builtin
 
@@ -14,44 +14,39 @@ from easyremote.protocol.builtins import is_builtin
 def call(number: int, owner: str = "ann", function: str = "f", node: str = "") -> GatewayCall:
     target = node, function, Access.LINK
     is_code = is_builtin(function)
-    return GatewayCall(number, number.to_bytes(16, "big"), owner, target, is_code=is_code)
+    call_id = number.to_bytes(16, "big")
+    return GatewayCall(number, call_id, owner, target, is_code=is_code, turn=number)
 
 
 def test_builtins_wait_apart_because_they_take_no_slot() -> None:
     waiting = Waiting()
-    waiting.add(call(1, function="$cell", node="n"))
-    waiting.add(call(2, function="f", node="n"))
-    assert list(waiting.lines("n", code=True)["ann"].in_order())[0].number == 1
-    assert list(waiting.lines("n", code=False)["ann"].in_order())[0].number == 2
-    assert waiting.lines("", code=False) == {}
+    cell, other = call(1, function="$cell", node="n"), call(2, function="f", node="n")
+    for each in (cell, other):
+        waiting.add(each)
+    assert list(waiting.at("n", code=True)) == [wanted(cell)]
+    assert list(waiting.at("n", code=False)) == [wanted(other)]
+    assert waiting.at("", code=False) == {}
     assert waiting.targets() == [("n", "$cell", Access.LINK), ("n", "f", Access.LINK)]
 
 
-def test_a_call_that_does_not_fit_is_passed_over_and_stays_first() -> None:
+def test_a_call_that_comes_back_has_its_place_before_those_that_came_later() -> None:
     waiting = Waiting()
-    for number, function in enumerate("ffgfg", start=1):
-        waiting.add(call(number, function=function))
-    line = waiting.lines("", code=False)["ann"]
-    asked: list[int] = []
-
-    def is_g(call: GatewayCall, _: object) -> bool:
-        asked.append(call.number)
-        return call.function == "g"
-
-    found = line.first(is_g)
-    assert found is not None
-    assert (found.number, asked) == (3, [1, 3]), "of each lane the first one is asked"
-    waiting.remove(found)
-    found = line.first(lambda call, _: True)
-    assert found is not None
-    assert found.number == 1
-    assert line.first(lambda call, _: False) is None
-    assert line.oldest.number == 1
-    waiting.check_invariants()
+    calls = [call(number) for number in range(1, 7)]
+    for each in calls[3:]:
+        waiting.add(each)
+    for back in (2, 1, 3):  # they come back in any order
+        again = call(100 + back)
+        again.turn = back
+        waiting.add(again)
+        waiting.check_invariants()
+    order = [each.turn for each in waiting.calls(calls[0].target)]
+    assert order == [1, 2, 3, 4, 5, 6]
+    (queue,) = waiting.queues.values()
+    assert queue.first_for(Node("n"))[1].number == 101
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abc"), st.sampled_from("fg$"))))
-def test_whatever_comes_and_goes_the_oldest_call_of_a_key_is_known(
+def test_whatever_comes_and_goes_all_that_wait_are_found(
     steps: list[tuple[int, str, str]],
 ) -> None:
     waiting = Waiting()
@@ -65,18 +60,16 @@ def test_whatever_comes_and_goes_the_oldest_call_of_a_key_is_known(
             there[last] = new = call(last, owner, function)
             waiting.add(new)
         waiting.check_invariants()
+    assert len(waiting) == len(there)
     for known in there.values():
+        like = [each for each in there.values() if wanted(each) == wanted(known)]
+        assert waiting.like(wanted(known)) == len(like)
+        assert list(waiting.calls(known.target)) == like
         mine = [each.number for each in there.values() if each.owner == known.owner]
-        is_code = known.function == "$"
-        line = waiting.lines("", code=is_code)[known.owner]
-        assert line.oldest.number == min(
-            number for number in mine if (there[number].function == "$") == is_code
-        )
-        assert waiting.counts[wanted(known)]
-        assert known in waiting.calls(known.target)
+        assert sorted(each.number for each in waiting.of(known.owner)) == mine
     for known in there.values():
         waiting.remove(known)
         waiting.remove(known)  # safe to repeat
-    assert not waiting.counts
+    assert not waiting.queues
     assert not waiting.in_slots
     assert not waiting.beside

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -177,12 +178,17 @@ async def test_what_is_started_here_runs_code_and_ends_with_the_server_even_if_t
         status, body = await ask(session, served, "nodes")
         assert [node["node_id"] for node in body["nodes"]] == ["this-machine"], status
         with easyremote.Client(home.local["gateway"], home.local["keys"]["client"]) as client:
-            job = client.ship(os.getppid, (), {}, node_id="this-machine", timeout=60)
+            job = client.ship(_node_of_process, (), {}, node_id="this-machine", timeout=60)
             node_process = await job
         assert _is_alive(node_process)
         (info,) = (tmp_path / "server" / "runtime").glob("jpserver-*.json")
         os.kill(int(re.findall(r"\d+", info.name)[0]), signal.SIGKILL)
         wait_until(lambda: not _is_alive(node_process))
+
+
+def _node_of_process() -> int:
+    """The process id of the node whose fork server has made the process that runs this."""
+    return psutil.Process(os.getppid()).ppid()
 
 
 def _is_alive(pid: int) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
-from easyremote.node.processes import process as module
+from easyremote.node.processes.fork_server import ForkServer
 from easyremote.node.processes.process import Process
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import Dispatch, Event, Finished, Message, Payload
@@ -28,10 +31,14 @@ TRIES = 20
 class Served:
     """A process whose messages are kept."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, forks: ForkServer, environment: dict[str, str] | None = None) -> None:
         self.process = Process("alice", "", environment or {})
+        self.forks = forks
         self.heard: list[Message] = []
         self._news = asyncio.Event()
+
+    async def start(self) -> None:
+        await self.process.start(self.forks)
 
     def receive(self, process: Process, message: Message) -> None:
         assert process is self.process
@@ -55,58 +62,84 @@ class Served:
                 await self._news.wait()
 
 
-async def test_a_process_runs_calls_until_it_is_killed() -> None:
-    served = Served()
-    await served.process.start()
+async def test_a_process_runs_calls_until_it_is_killed(forks: ForkServer) -> None:
+    served = Served(forks)
+    await served.start()
     serving = asyncio.create_task(served.process.serve(served.receive))
     served.call(1, os.getpid)
-    assert served.process.popen is not None
-    assert await served.value(1) == served.process.popen.pid
+    assert served.process.child is not None
+    assert await served.value(1) == served.process.child.pid
     served.process.signal(signal.SIGKILL)
     async with asyncio.timeout(LIMIT):
         assert await serving == -signal.SIGKILL
     served.process.signal(signal.SIGTERM)  # too late, and no error
 
 
-async def test_a_signal_that_comes_before_the_process_waits_for_it() -> None:
-    served = Served()
+async def test_a_signal_that_comes_before_the_process_waits_for_it(forks: ForkServer) -> None:
+    served = Served(forks)
     served.process.signal(signal.SIGTERM)
-    await served.process.start()
+    await served.start()
     async with asyncio.timeout(LIMIT):
         assert await served.process.serve(served.receive) == -signal.SIGTERM
 
 
-async def test_a_process_does_not_see_the_nodes_key(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_sees_what_the_node_sees_but_not_its_key(
+    forks: ForkServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await forks.ready()  # what the node changes later counts, too
     for name in (KEY_VARIABLE, GATEWAY_VARIABLE):
         monkeypatch.setenv(name, "secret")
-    served = Served({"OF_THE_POLICY": "yes"})
-    await served.process.start()
+    monkeypatch.setenv("NOT_UTF8", os.fsdecode(b"\xff="))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.chdir(tmp_path)
+    served = Served(forks, {"OF_THE_POLICY": "yes"})
+    await served.start()
     serving = asyncio.create_task(served.process.serve(served.receive))
-    for number, name in enumerate((KEY_VARIABLE, GATEWAY_VARIABLE, "OF_THE_POLICY"), 1):
+    names = (KEY_VARIABLE, GATEWAY_VARIABLE, "OF_THE_POLICY", "NOT_UTF8")
+    for number, name in enumerate(names, 1):
         served.call(number, os.getenv, name)
-    assert [await served.value(number) for number in (1, 2, 3)] == [None, None, "yes"]
+    values = [await served.value(number) for number in range(1, 5)]
+    assert values == [None, None, "yes", os.fsdecode(b"\xff=")]
+    served.call(5, os.getcwd)
+    served.call(6, time.strftime, "%Z")
+    assert [await served.value(5), await served.value(6)] == [str(tmp_path), "JST"]
     served.process.signal(signal.SIGKILL)
     await serving
 
 
+async def test_processes_of_one_fork_server_draw_different_numbers(forks: ForkServer) -> None:
+    drawn = set()
+    for _ in range(2):
+        served = Served(forks)
+        await served.start()
+        serving = asyncio.create_task(served.process.serve(served.receive))
+        served.call(1, random.random)
+        drawn.add(await served.value(1))
+        served.process.signal(signal.SIGKILL)
+        await serving
+    assert len(drawn) == 2
+
+
 async def test_a_process_that_can_not_start_leaves_no_descriptor(
-    monkeypatch: pytest.MonkeyPatch,
+    forks: ForkServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: object, **how: object) -> None:
+    async def broken(*args: object) -> None:
         raise OSError("no process")
 
-    monkeypatch.setattr(module, "_start_uninterrupted", broken)
+    monkeypatch.setattr(forks, "start", broken)
     before = psutil.Process().num_fds()
     for _ in range(TRIES):
         with pytest.raises(OSError, match="no process"):
-            await Process("alice", "", {}).start()
+            await Process("alice", "", {}).start(forks)
     # Other threads of this test process open and close a few of their own meanwhile.
     assert psutil.Process().num_fds() - before < TRIES / 2
 
 
-async def test_a_message_that_the_supervisor_can_not_handle_is_its_own_matter() -> None:
-    served = Served()
-    await served.process.start()
+async def test_a_message_that_the_supervisor_can_not_handle_is_its_own_matter(
+    forks: ForkServer,
+) -> None:
+    served = Served(forks)
+    await served.start()
 
     def broken(process: Process, message: Message) -> None:
         raise RuntimeError("a mistake")

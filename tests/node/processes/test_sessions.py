@@ -7,7 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session, ask_for_sessions
 from easyremote.errors import CallError, EasyRemoteError, WorkerCrashed
-from easyremote.node.processes.pools import SPARE_DELAY
+from easyremote.node.processes.pools import FORKS_DELAY
 from easyremote.protocol.builtins import CALL, CELL
 from easyremote.protocol.messages import Payload, Ping, Pong, Submit
 from easyremote.protocol.requests import SessionInfo
@@ -51,11 +51,11 @@ def few_descriptors(node: subprocess.Popen[str], more: int) -> Iterator[None]:
         resource.prlimit(node.pid, resource.RLIMIT_NOFILE, before)
 
 
-# -- the spare process
+# -- the fork server
 
 
-def spare(node: subprocess.Popen[str]) -> psutil.Process:
-    """The process that waits for the next session, as soon as it is there."""
+def fork_server(node: subprocess.Popen[str]) -> psutil.Process:
+    """The fork server of a node, as soon as it is there."""
     wait_until(lambda: len(psutil.Process(node.pid).children()) == 1)
     return psutil.Process(node.pid).children()[0]
 
@@ -66,48 +66,45 @@ def process_of(client: Client, node_id: str, session: str) -> Any:
     return Session(client, node_id).open(job.result(LIMIT))[0]["pid"]
 
 
-def test_a_new_session_takes_the_process_that_waits_and_another_one_follows(
+def test_a_node_has_a_fork_server_before_its_first_session(
     client: Client, gateway: Gateway
 ) -> None:
-    node = gateway.start_node("spared")
-    first = spare(node).pid
-    assert process_of(client, "spared", "a") == first
-    assert process_of(client, "spared", "a") == first
-    wait_until(lambda: len(psutil.Process(node.pid).children()) == 2)
-    second = process_of(client, "spared", "b")
-    assert second != first
-    asked = ask_for_sessions(client, "spared").result(LIMIT)
-    assert {each.session for each in asked.sessions} == {"a", "b"}, "a spare one is no session"
+    node = gateway.start_node("ready")
+    forks = fork_server(node)
+    assert forks.children() == []
+    first, second = process_of(client, "ready", "a"), process_of(client, "ready", "b")
+    assert {child.pid for child in forks.children()} == {first, second}
+    assert process_of(client, "ready", "a") == first
     end(node)
-    assert not psutil.pid_exists(first) and not psutil.pid_exists(second)
+    assert not any(map(psutil.pid_exists, (forks.pid, first, second)))
 
 
-def test_a_spare_process_that_was_killed_is_no_trouble(client: Client, gateway: Gateway) -> None:
+def test_a_fork_server_that_was_killed_is_no_trouble(client: Client, gateway: Gateway) -> None:
     node = gateway.start_node("unlucky")
-    killed = spare(node)
+    killed = fork_server(node)
+    first = process_of(client, "unlucky", "a")
     killed.kill()
-    wait_until(lambda: not psutil.pid_exists(killed.pid))
-    assert process_of(client, "unlucky", "a") != killed.pid
+    assert process_of(client, "unlucky", "b")
+    wait_until(lambda: not psutil.pid_exists(first))
+    assert process_of(client, "unlucky", "a") != first
     end(node)
 
 
-def test_a_node_that_runs_no_code_has_no_spare_process(client: Client, gateway: Gateway) -> None:
+def test_a_node_that_runs_no_code_has_no_fork_server(client: Client, gateway: Gateway) -> None:
     node = gateway.start_node("no-code", "--no-code")
     with pytest.raises(AssertionError, match="not within"):
-        wait_until(lambda: psutil.Process(node.pid).children() != [], SPARE_DELAY + 0.5)
+        wait_until(lambda: psutil.Process(node.pid).children() != [], FORKS_DELAY + 0.5)
     end(node)
 
 
 @linux
-@pytest.mark.parametrize("more", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("more", range(4))
 def test_a_session_whose_process_can_not_start_says_so_and_its_name_is_free_again(
     client: Client, node: subprocess.Popen[str], more: int
 ) -> None:
     name = f"limited-{more}"
     assert run_cell(client, "before")
     with few_descriptors(node, more):
-        with suppress(WorkerCrashed):
-            run_cell(client, f"spare-{more}")  # it takes the process that waits, if there is one
         with pytest.raises(WorkerCrashed) as caught:
             run_cell(client, name)
     assert "Node 'gpu-node' can't start a process to run it" in str(caught.value)

@@ -150,6 +150,29 @@ def test_what_can_not_change_in_place_is_sent_anew_to_all_that_hold_it(
     assert space["b"][0] is space["c"].array is space["d"][0] is space["a"]
 
 
+@pytest.mark.parametrize("is_shared", [True, False], ids=["another variable", "new"])
+def test_another_object_of_the_same_content_is_another_object(
+    here: Side, there: Side, is_shared: bool
+) -> None:
+    here.space.update(a=[1], b=[1], deep={"in": [0]}, net=Net(), unseen=[[2]])
+    here.space["deep"]["in"] = here.space["net"].held = here.space["a"]
+    here.sync(there)
+    there.sync(here)
+    space = there.space
+    assert space["deep"]["in"] is space["net"].held is space["a"]
+    new = space["b"] if is_shared else [1]
+    space["deep"]["in"] = space["net"].held = new
+    space["unseen"][0] = [2]
+    there.sync(here, "deep", "net")
+    assert here.space["deep"]["in"] is here.space["net"].held is not here.space["a"]
+    assert (here.space["deep"]["in"] is here.space["b"]) is is_shared
+    there.sync(here, "deep", "net")
+    assert there.size == 0
+    inner = here.space["unseen"][0]
+    there.sync(here)
+    assert here.space["unseen"][0] is not inner, "it was told late, but it was"
+
+
 def test_arrays_share_their_memory(here: Side, there: Side) -> None:
     grid = np.arange(12.0).reshape(3, 4)
     here.space.update(corner=grid[:2, :2], grid=grid, turned=grid.T, back=grid[::-1])
@@ -171,6 +194,55 @@ def test_a_part_of_a_large_array_travels_alone(here: Side, there: Side) -> None:
     here.space["part"] = np.zeros(1_000_000)[:10]
     here.sync(there)
     assert here.size < 1000
+
+
+def test_a_whole_array_that_comes_later_has_its_parts_on_its_memory(
+    here: Side, there: Side
+) -> None:
+    grid = np.arange(12.0).reshape(3, 4)  # on the memory of another array, as reshape has it
+    here.space.update(row=grid[0], held={"corner": grid[:2, :2]})
+    here.sync(there)
+    there.space["row"][0] = 5
+    there.sync(here)
+    here.space["outer"] = [grid]
+    here.sync(there)
+    space = there.space
+    space["row"][1], space["held"]["corner"][1, 1] = 6, 7
+    assert space["outer"][0].tolist() == [[5, 6, 2, 3], [4, 7, 6, 7], [8, 9, 10, 11]]
+    assert there.sync(here).overwritten == []
+    assert grid.tolist() == space["outer"][0].tolist()
+    here.sync(there)
+    assert here.size == 0, "they are sent anew once"
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "some": lambda whole: whole[1:],
+    "all": lambda whole: whole[:],
+    "all, turned": lambda whole: whole[::-1],
+    "other items": lambda whole: whole.view("u1"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("is_later", [False, True], ids=["together", "later"])
+def test_a_part_that_travels_before_its_whole_array_is_on_its_memory(
+    here: Side, there: Side, part: str, is_later: bool
+) -> None:
+    array = np.arange(4)
+    here.space["first"] = {"part": PARTS[part](array), "once more": PARTS[part](array)}
+    if is_later:
+        here.sync(there)
+    here.space["second"] = [array]
+    here.sync(there)
+    held, whole = there.space["first"], there.space["second"][0]
+    assert all(np.shares_memory(whole, each) for each in held.values())
+    held["part"][-1] = 9
+    expected = whole.tolist()
+    assert held["once more"].tolist() == held["part"].tolist()
+    there.sync(here)
+    assert array.tolist() == expected != [0, 1, 2, 3]
+    here.sync(there)
+    assert here.size == 0
 
 
 def test_closures_share_a_cell(here: Side, there: Side) -> None:

@@ -1,0 +1,276 @@
+"""`ForkServer`: starts the processes of a node, by a process that forks itself for each of them.
+
+The forked process has imported all that it needs already, IPython too, so it is ready some forty
+milliseconds later. The fork server is started when the first process is needed, or before, and
+again when it has died: its processes die with it. It signals them for the node: only their parent
+knows for sure that a process id still stands for the process that is meant.
+``node/worker/forks.py`` is what runs inside it, ``node/forking.py`` what both say to each other.
+``tests/node/processes/test_fork_server.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from easyremote.node.forking import SIZE, Kind, Said, Start
+from easyremote.node.ledger import memory_file_of
+
+__all__ = ["Child", "ForkServer"]
+
+#: Seconds that a fork server has to start a process, its own start included.
+START_TIMEOUT = 60.0
+#: Seconds that a fork server has to end, after which it is killed.
+END_TIMEOUT = 2.0
+
+_log = logging.getLogger("easyremote.node")
+
+
+class Child:
+    """A process that a fork server has started.
+
+    Attributes
+    ----------
+    pid
+        Its process id.
+    exit_code
+        Once it has ended; negative: the signal that ended it.
+    """
+
+    def __init__(self, pid: int, server: _Running) -> None:
+        self.pid = pid
+        self._server = server
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def signal(self, number: int) -> None:
+        """Signal the process (SIGINT) or its whole group (the rest), unless it has ended."""
+        if not self._ended.done():
+            self._server.send(Said(Kind.SIGNAL, self.pid, number))
+
+    async def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
+        return await asyncio.shield(self._ended)
+
+    def ended(self, exit_code: int) -> None:
+        """The process has ended."""
+        if not self._ended.done():
+            self._ended.set_result(exit_code)
+
+
+class ForkServer:
+    """The fork server of one node; see the module."""
+
+    def __init__(self) -> None:
+        self._running: _Running | None = None
+        self._starting = asyncio.Lock()
+
+    async def start(
+        self, arguments: Sequence[str], descriptors: Sequence[int], environment: Mapping[str, str]
+    ) -> Child:
+        """Start a process for code.
+
+        Parameters
+        ----------
+        arguments
+            What stands behind the descriptors on its command line; see ``node/worker/__main__.py``.
+        descriptors
+            What it gets; they may be closed afterwards.
+        environment
+            Its whole environment.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            The system has no process, memory or descriptor left for it.
+        """
+        start = Start(
+            list(arguments),
+            [(os.fsencode(name), os.fsencode(value)) for name, value in environment.items()],
+            _folder(),
+        )
+        file = memory_file_of(msgspec.msgpack.encode(start))
+        try:
+            for last in (False, True):
+                server = await self.ready()
+                try:
+                    async with asyncio.timeout(START_TIMEOUT):
+                        return await server.start([file, *descriptors])
+                except ChildProcessError:  # the server has died; the next one can do it
+                    if last:
+                        raise
+                except TimeoutError:
+                    server.kill()
+                    raise RuntimeError(f"no process within {START_TIMEOUT:g} s") from None
+        finally:
+            os.close(file)
+        raise AssertionError("unreachable")
+
+    async def ready(self) -> _Running:
+        """Have the fork server started, so that the first process takes no longer than the others.
+
+        Raises
+        ------
+        OSError, RuntimeError
+            The system has no process or descriptor left for it.
+        """
+        async with self._starting:
+            if self._running is None or self._running.is_dead:
+                self._running = await _started()
+            return self._running
+
+    async def close(self) -> None:
+        """End the fork server; its processes that still run end with it."""
+        async with self._starting:
+            if self._running is not None:
+                await self._running.close()
+
+
+class _Running:
+    """One fork server, from its start to its end; made on the loop that it serves."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self._popen, self._socket = popen, sock
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[asyncio.Future[Child]] = deque()
+        self._children: dict[int, Child] = {}
+        self._received = b""
+        self.is_dead = False
+        #: Waits until it has ended, once it is known to be dying; its exit code then is collected.
+        self._reaping: asyncio.Task[int] | None = None
+        sock.setblocking(False)
+        self._loop.add_reader(sock, self._receive)
+
+    async def start(self, descriptors: Sequence[int]) -> Child:
+        """Start a process.
+
+        Raises
+        ------
+        ChildProcessError
+            The fork server has died.
+        OSError
+            The system has no process or descriptor left.
+        """
+        waiting: asyncio.Future[Child] = self._loop.create_future()
+        self._waiting.append(waiting)
+        self.send(Said(Kind.START, len(descriptors)), descriptors)
+        return await waiting
+
+    def send(self, said: Said, descriptors: Sequence[int] = ()) -> None:
+        """Send a message. A fork server that has stopped reading is ended."""
+        if self.is_dead:
+            self._fail_waiting()
+            return
+        try:
+            sent = socket.send_fds(self._socket, [said.packed()], descriptors)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ETOOMANYREFS, errno.ENOMEM, errno.ENOBUFS):
+                self._waiting.pop().set_exception(error)
+                return
+            sent = 0
+        if sent != SIZE:
+            self.kill()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._died()
+            return
+        data = self._received + data
+        whole = len(data) - len(data) % SIZE
+        self._received = data[whole:]
+        for begin in range(0, whole, SIZE):
+            self._handle(Said.unpacked(data[begin : begin + SIZE]))
+
+    def _handle(self, said: Said) -> None:
+        if said.kind is Kind.ENDED:
+            child = self._children.pop(said.first, None)
+            if child is not None:
+                child.ended(said.second)
+            return
+        waiting = self._waiting.popleft()
+        if said.kind is Kind.NOT_STARTED:
+            error = OSError(said.first, os.strerror(said.first))
+            if not waiting.done():
+                waiting.set_exception(error)
+            return
+        child = self._children[said.first] = Child(said.first, self)
+        if waiting.done():  # nobody waits any more
+            child.signal(signal.SIGKILL)
+        else:
+            waiting.set_result(child)
+
+    def _died(self) -> None:
+        """The fork server is gone, and its processes with it."""
+        if self.is_dead:
+            return
+        self.is_dead = True
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        self._reaping = asyncio.create_task(asyncio.to_thread(self._popen.wait))
+        self._fail_waiting()
+        for child in self._children.values():
+            with suppress(ProcessLookupError):  # Linux ends them by itself
+                os.killpg(child.pid, signal.SIGKILL)
+            child.ended(-signal.SIGKILL)
+        self._children.clear()
+
+    def _fail_waiting(self) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(ChildProcessError("the process that starts others has died"))
+
+    def kill(self) -> None:
+        """End a fork server that does not do what it should."""
+        _log.error("The process that starts those for code does not answer: it is ended.")
+        self._popen.kill()
+        self._died()
+
+    async def close(self) -> None:
+        """End the fork server."""
+        self._died()
+        assert self._reaping is not None, "it is dying"
+        if not (await asyncio.wait([self._reaping], timeout=END_TIMEOUT))[0]:
+            self._popen.kill()
+            await self._reaping
+
+
+async def _started() -> _Running:
+    ours, theirs = socket.socketpair()
+    try:
+        popen = await asyncio.to_thread(
+            subprocess.Popen,
+            [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return _Running(popen, ours)
+
+
+def _folder() -> bytes:
+    try:
+        return os.getcwdb()
+    except FileNotFoundError:  # it was removed
+        return b""
