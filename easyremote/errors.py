@@ -17,6 +17,7 @@
     │   ├── CallTimeout            it ran, or waited, longer than it was allowed to
     │   ├── CallCancelled          it was cancelled
     │   ├── CallLost               its node or the gateway went away
+    │   ├── OutOfMemory            its process used more memory than it was promised
     │   └── WorkerCrashed          the process that ran it died
     └── InternalError              a mistake in EasyRemote itself
 
@@ -49,6 +50,7 @@ __all__ = [
     "NodeOffline",
     "NotAuthorized",
     "NotFound",
+    "OutOfMemory",
     "ProtocolError",
     "RemoteError",
     "UsageError",
@@ -249,6 +251,12 @@ class WorkerCrashed(CallError):
 
     code = "crashed"
     exit_code: int | None = None
+
+
+class OutOfMemory(CallError):
+    """The process that ran the call used more memory than its function was registered with."""
+
+    code = "out-of-memory"
 
 
 class InternalError(EasyRemoteError):

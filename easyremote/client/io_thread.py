@@ -17,6 +17,9 @@ from typing import Any
 from easyremote.errors import InternalError
 from easyremote.transport.loop import new_event_loop
 
+#: So many functions are called before the loop does something else, such as answering a PING.
+AT_ONCE = 500
+
 
 class IOThread:
     """An event loop in a daemon thread."""
@@ -69,11 +72,11 @@ class IOThread:
         self._is_scheduled = False
         calls = self._calls
         try:
-            while calls:
+            for _ in range(min(len(calls), AT_ONCE)):
                 function, args = calls.popleft()
                 function(*args)
         finally:
-            if calls:  # one of them raised: the loop reports it, and the others go on
+            if calls:  # there are many; or one of them raised, which the loop reports
                 self._is_scheduled = True
                 self.loop.call_soon(self._drain)
 

@@ -63,6 +63,7 @@ class Dispatcher:
                 run_timeout=submit.run_timeout,
                 origin=call.origin,
                 trace=submit.trace,
+                needs=call.needs,
             )
         )
         if call.deadline:

@@ -24,7 +24,9 @@ from easyremote.gateway.permissions import Action, is_local_user, may, may_lend
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
+from easyremote.gateway.scheduling.release import Question, questions
 from easyremote.gateway.table import failed
+from easyremote.options.requirements import show_size
 from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
@@ -159,10 +161,12 @@ class GatewayFeed:
         return sum(each.client is client for each in known) >= WATCHES
 
     def _node_changed(self, node: Node) -> None:
-        body = msgspec.msgpack.encode(_describe_node(node, time.monotonic()))
+        described = _describe_node(node, time.monotonic())
+        asked = questions(self._calls.table.queues, node)
         for follower in list(self._followers.values()):
             if follower.unseen < CHANGES_LIMIT:
-                follower.send(body)
+                told = _asking(described, asked, follower.client.principal.key_id)
+                follower.send(msgspec.msgpack.encode(told))
             else:
                 self._end(follower, "There were more changes than were looked at.")
 
@@ -265,9 +269,12 @@ class GatewayFeed:
             self._tell_nodes(on=False)
 
     def _tell_nodes(self, *, on: bool) -> None:
+        self._nodes.watched = on
         for node in self._nodes:
-            node.resources = None  # the next watcher must not see old figures
-            if node.link is not None:
+            is_wanted = self._calls.table.queues.awaits(node)
+            if not is_wanted:
+                node.resources = None  # the next watcher must not see old figures
+            if node.link is not None and (on or not is_wanted):
                 node.link.send(Watch(on))
 
     def _functions(self) -> tuple[FunctionInfo, ...]:
@@ -283,8 +290,12 @@ class GatewayFeed:
     ) -> GatewaySnapshot:
         now = time.monotonic()
         jobs = jobs_of(self._calls.table, self._calls.recent, client.principal, now)
+        queues, owner = self._calls.table.queues, client.principal.key_id
         return GatewaySnapshot(
-            tuple(_describe_node(node, now) for node in self._nodes),
+            tuple(
+                _asking(_describe_node(node, now), questions(queues, node), owner)
+                for node in self._nodes
+            ),
             GatewayInfo(easyremote.__version__),
             *jobs,
             functions,
@@ -300,7 +311,16 @@ def _call_id(text: str) -> bytes:
 
 def _describe_function(node: Node, function: Function) -> FunctionInfo:
     told = {name: getattr(function, name) for name in FunctionInfo.__struct_fields__[1:-1]}
-    return FunctionInfo(node.node_id, **told, needs=str(function.requirements or ""))
+    needs = str(function.requirements or "")
+    if function.gpu_peak:
+        needs += f" (it was seen to hold {show_size(function.gpu_peak)} of GPU memory)"
+    return FunctionInfo(node.node_id, **told, needs=needs)
+
+
+def _asking(node: NodeInfo, asked: Sequence[Question], owner: str) -> NodeInfo:
+    """The same node, with what this owner is asked about the sessions there."""
+    mine = {each.session: each.text for each in asked if each.owner == owner}
+    return msgspec.structs.replace(node, asked=mine) if mine else node
 
 
 def _describe_node(node: Node, now: float) -> NodeInfo:
@@ -324,7 +344,9 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         cores=machine.cores or None,
         memory_used=machine.memory_used if is_measured else None,
         memory_total=machine.memory_total or None,
-        gpus=tuple(GpuInfo(**msgspec.structs.asdict(gpu)) for gpu in machine.gpus),
+        gpus=tuple(
+            GpuInfo(gpu.name, gpu.use, gpu.memory_used, gpu.memory_total) for gpu in machine.gpus
+        ),
         received=machine.received if machine.received >= 0 else None,
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),

@@ -12,6 +12,7 @@ thread, and `KeyStore.check` looks for an unknown key without waiting for a lock
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -30,6 +31,8 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: Seconds that a command, or the thread of a gateway, waits while another process writes.
 PATIENCE = 5.0
+#: Seconds that a node waits until the file says that it may hold calls.
+SOON = 2.0
 
 #: The weight of a key, at the most, and at the least one by so much.
 HEAVIEST = 1000.0
@@ -307,6 +310,19 @@ class KeyStore:
         else:
             with self._lock, self._explained():
                 self._load(self._database)
+
+    async def sync_soon(self) -> None:
+        """`sync` in a thread, for `SOON` at the most; what can't be written is written later."""
+        try:
+            async with asyncio.timeout(SOON):
+                await asyncio.to_thread(self.sync)
+        except (UsageError, TimeoutError) as error:
+            _log.error(
+                "The file of keys can't be written now: %s. A node has joined meanwhile. If this "
+                "gateway were killed before the file is written, a call for any node could run "
+                "there, and once more elsewhere.",
+                error or "another process holds it",
+            )
 
     @staticmethod
     def _read_holders(database: sqlite3.Connection) -> frozenset[str]:

@@ -218,11 +218,6 @@ class Links:
         self.feed.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
-    async def node_comes(self, node_id: str) -> None:
-        """Write that a node may hold calls from now on; `UsageError` where that can't be."""
-        if not self.holders.come(node_id):
-            await asyncio.to_thread(self.keys.sync)
-
     def supersede(self, node: Node, hello: Hello) -> None:
         """A new connection takes over a node id: close the old one and settle its calls."""
         now = time.monotonic()
@@ -304,7 +299,8 @@ class _Peer:
     async def _admit_node(self, hello: Hello, principal: Principal) -> None:
         """Take a node on, when the file says that it may hold calls."""
         try:
-            await self._links.node_comes(hello.name)
+            if not self._links.holders.come(hello.name):
+                await self._links.keys.sync_soon()
             now = time.monotonic()
             if self.gone.is_set() or self._links.calls.is_leaving:
                 self._links.holders.left(hello.name, now)

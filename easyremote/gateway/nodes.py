@@ -68,6 +68,8 @@ class Nodes:
         self._deprived: set[Node] = set()
         #: How calls are spread, by function, where a node said so.
         self.strategies: dict[str, str] = {}
+        #: Whether somebody looks at how busy the nodes are.
+        self.watched = False
         #: Called with a node that has come, has gone, or offers something else.
         self.changed: Callable[[Node], None] = lambda node: None
 

@@ -196,7 +196,7 @@ class Node:
             self.kept_for = None  # it waits no more
         if self.kept_for not in (None, call):
             return False
-        return self.held.short_of(needs, self.said, self.resources) is None
+        return self.held.short_of(call, needs, self.said, self.resources) is None
 
     @property
     def is_full(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
 from easyremote.options.retries import FAIL
 from easyremote.protocol.call import CallEvent, CallState
@@ -21,6 +22,7 @@ from easyremote.protocol.messages import (
     Register,
     Resources,
     Started,
+    Watch,
 )
 
 
@@ -30,6 +32,8 @@ class Returns:
     def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
         self._nodes = table.nodes
+        #: What the owners of sessions are asked, without the text, which tells a time.
+        self._asked: dict[Node, set[tuple[str, str, str]]] = {}
 
     def node_left(self, node: Node, link: Link, now: float) -> None:
         """The node's connection is gone: its calls are suspect until it is back."""
@@ -90,8 +94,23 @@ class Returns:
     def resources(self, node: Node, message: Resources, now: float) -> None:
         """The node says how busy its machine is."""
         node.resources = message
-        if self._table.queues.waiting.queues or node.aside:
+        queues = self._table.queues
+        if queues.waiting.queues or node.aside:
             self._dispatcher.fill(node, now)  # others may use less of the machine than before
+        if not self._nodes.watched and not queues.awaits(node):
+            self._measure(node, on=False)  # nobody wants to know any more
+        asked = {each[:3] for each in questions(queues, node)}
+        if asked != self._asked.get(node, set()):
+            self._asked[node] = asked
+            self._nodes.changed(node)  # owners of sessions hear of it
+
+    @staticmethod
+    def _measure(node: Node, *, on: bool) -> None:
+        """Tell a node whether to say how busy its machine is."""
+        if not on:
+            node.resources = None  # it would soon be wrong
+        if node.link is not None:
+            node.link.send(Watch(on))
 
     # -- what it says of its calls -----------------------------------------------------------------
 
@@ -154,8 +173,19 @@ class Returns:
     def handed_back(self, node: Node, message: HandBack, now: float) -> None:
         """These calls did not start, and will not start there."""
         calls = [node.calls[number] for number in message.calls if number in node.calls]
+        wanted = [(call, node.needs_of(call)) for call in calls]
         self._table.for_each(calls, lambda call: self._hand_back(call, now), now)
-        self._nodes.handed_back(node, len(message.calls), now)
+        unexplained = len(message.calls)
+        if message.resources is not None:
+            # The calls come again, and wait until the node says that what they need is free.
+            node.resources = message.resources
+            self._measure(node, on=True)
+            unexplained -= sum(
+                node.held.short_of(call, needs, node.said, node.resources) is not None
+                for call, needs in wanted
+                if needs is not None
+            )
+        self._nodes.handed_back(node, unexplained, now)
         self._dispatcher.fill(node, now)
 
     def _hand_back(self, call: GatewayCall, now: float) -> None:

@@ -22,6 +22,7 @@ from easyremote.node.policy import SESSION_IDLE, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
+from easyremote.node.resources import ResourceMeter
 from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
@@ -112,6 +113,7 @@ class ComputeNode(Registrar):
         self._rules = RulesInForce(rules or {}, rules_file)
         #: The functions that run in processes, packed for these, by name.
         self._pooled: dict[str, Pooled] = {}
+        self._meter: ResourceMeter | None = None
         self._served: ServedNode | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -178,7 +180,8 @@ class ComputeNode(Registrar):
     def _pack(self) -> None:
         """Pack the functions that run in processes, those that were not packed before."""
         new = [each for each in self.functions if each.pool not in self._pooled]
-        self._pooled.update((each.name, each) for each in pooled(new))
+        has_gpus = self._meter is not None and bool(self._meter.cards.last)
+        self._pooled.update((each.name, each) for each in pooled(new, has_gpus=has_gpus))
 
     def __enter__(self) -> Self:
         return self.start()
@@ -200,6 +203,7 @@ class ComputeNode(Registrar):
 
     async def _serve(self, *, with_signals: bool) -> None:
         self._loop = asyncio.get_running_loop()
+        self._meter = meter = await asyncio.to_thread(ResourceMeter)
         served = ServedNode(
             self.settings,
             self.node_id,
@@ -209,6 +213,7 @@ class ComputeNode(Registrar):
             self._rules,
             self._online,
             self._pooled,
+            meter,
         )
         await asyncio.to_thread(self._pack)
         self._served = served

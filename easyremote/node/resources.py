@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from typing import Any
 
+import msgspec
 import psutil
 
+from easyremote.node.gpus.nvml import Cards
 from easyremote.protocol.messages import Gpu, Resources
 
 
@@ -18,9 +20,11 @@ class ResourceMeter:
     """Measures this machine. Call `read` from a thread: a GPU driver can take its time."""
 
     def __init__(self) -> None:
-        self._nvml = _load_nvml()
+        self.cards = Cards()
         psutil.cpu_percent()  # the first reading is the start of the first interval
         self._counted = _Traffic()
+        self._lock = threading.Lock()
+        self._last: Resources | None = None
 
     def machine(self) -> tuple[int, int, tuple[Gpu, ...]]:
         """What the machine has: cores, bytes of memory, GPUs."""
@@ -28,6 +32,19 @@ class ResourceMeter:
 
     def read(self) -> Resources:
         """How the machine is doing since the last reading."""
+        with self._lock:
+            self.cards.read()
+            self._last = self._read()
+            return msgspec.structs.replace(self._last)
+
+    def read_gpus(self) -> Resources:
+        """The last reading, with the GPUs as they are now."""
+        with self._lock:
+            self.cards.read()
+            self._last = self._last or self._read()
+            return msgspec.structs.replace(self._last, gpus=self._gpus())
+
+    def _read(self) -> Resources:
         memory = psutil.virtual_memory()
         before, self._counted = self._counted, _Traffic()
         received, sent = self._counted.since(before)
@@ -42,21 +59,10 @@ class ResourceMeter:
         )
 
     def _gpus(self) -> tuple[Gpu, ...]:
-        nvml = self._nvml
-        if nvml is None:
-            return ()
-        gpus = []
-        for index in range(nvml.nvmlDeviceGetCount()):
-            try:
-                handle = nvml.nvmlDeviceGetHandleByIndex(index)
-                name = nvml.nvmlDeviceGetName(handle)
-                memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-                use = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-            except nvml.NVMLError:
-                continue  # a card that is lost, or that hides some of its counters
-            text = name.decode() if isinstance(name, bytes) else str(name)
-            gpus.append(Gpu(text, use, int(memory.used), int(memory.total)))
-        return tuple(gpus)
+        cards = self.cards.last
+        return tuple(
+            Gpu(each.name, each.use, each.memory_used, each.memory_total) for each in cards
+        )
 
 
 class _Traffic:
@@ -76,18 +82,3 @@ class _Traffic:
         seconds = max(self._now - before._now, 0.001)
         received = max(self._received - before._received, 0) / seconds
         return received, max(self._sent - before._sent, 0) / seconds
-
-
-def _load_nvml() -> Any:
-    """NVIDIA's library, where there is a driver; else None."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except (ImportError, OSError):
-        return None
-    except Exception as error:
-        if type(error).__name__.startswith("NVMLError"):  # no driver on this machine
-            return None
-        raise
-    return pynvml

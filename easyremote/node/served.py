@@ -17,13 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 import easyremote
 from easyremote.background import run_every
 from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
-from easyremote.node.functions import Functions
+from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.pools import Pooled
@@ -32,7 +34,7 @@ from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.rules import WhenBusy
-from easyremote.options.requirements import lacks
+from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import HeldCall, Outcome, failure
@@ -48,6 +50,7 @@ from easyremote.protocol.messages import (
     Message,
     NotOffered,
     Register,
+    Resources,
     Resume,
     Resumed,
     Watch,
@@ -65,6 +68,8 @@ DRAIN_TIMEOUT = 60.0
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
 TIDY_INTERVAL = 10.0
+#: Seconds between two looks at what processes use of the memory that they may use.
+MEMORY_INTERVAL = 0.5
 #: Seconds between two looks at the owner's rules.
 RULES_INTERVAL = 1.0
 
@@ -93,6 +98,8 @@ class ServedNode:
         Is set when the node is connected.
     pooled
         The registered functions that run in processes. What comes to it is looked at by `offer`.
+    meter
+        Measures the machine.
     """
 
     def __init__(
@@ -105,6 +112,7 @@ class ServedNode:
         rules: RulesInForce,
         online: threading.Event,
         pooled: Mapping[str, Pooled],
+        meter: ResourceMeter,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -118,17 +126,20 @@ class ServedNode:
         self._watched = asyncio.Event()
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
+        self._meter = meter
         self._sessions = Sessions(node_id, policy)
+        self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
+        #: The functions of which it was told that they hold more than they need.
+        self._warned: set[str] = set()
         #: What was named in RESUME, in this order.
         self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
     async def run(self) -> None:
-        meter = await asyncio.to_thread(ResourceMeter)
-        self._machine = await asyncio.to_thread(meter.machine)
+        self._machine = await asyncio.to_thread(self._meter.machine)
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
         if self._policy.allow_code:
@@ -138,12 +149,18 @@ class ServedNode:
             asyncio.create_task(stay_connected(self._settings, self)),
             asyncio.create_task(self.stopping.wait()),
             asyncio.create_task(
-                run_every(
-                    METER_INTERVAL, lambda: self._measure(meter), "Measuring the machine", _log
-                )
+                run_every(METER_INTERVAL, self._measure, "Measuring the machine", _log)
             ),
             asyncio.create_task(
                 run_every(tidy_interval, self._tidy, "Ending processes that nobody uses", _log)
+            ),
+            asyncio.create_task(
+                run_every(METER_INTERVAL, self._sessions.gpus.sample, "Looking at the GPUs", _log)
+            ),
+            asyncio.create_task(
+                run_every(
+                    MEMORY_INTERVAL, self._sessions.memory.look, "Looking at memory limits", _log
+                )
             ),
             asyncio.create_task(
                 run_every(RULES_INTERVAL, self._look_at_rules, "Looking at the rules", _log)
@@ -219,7 +236,7 @@ class ServedNode:
             processes=processes,
             closed=self._rules.closed,
         )
-        specs = [function.spec for function in self._functions]
+        specs = [self._with_peak(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
         self._log_withheld(said.withheld)
         names = {each.name for each in said.withheld}
@@ -228,6 +245,21 @@ class ServedNode:
             offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
         said.functions = tuple(offered)
         self.link.send(said)
+
+    def _with_peak(self, function: RegisteredFunction) -> Function:
+        """What is said of a function: also that it was seen to need more than it says."""
+        spec, peak = function.spec, self._sessions.gpus.peaks.of(f"{function.pool}()")
+        promised = spec.requirements.gpu_memory if spec.requirements is not None else 0
+        if not promised or peak <= promised:
+            return spec
+        if spec.name not in self._warned:
+            self._warned.add(spec.name)
+            _log.warning(
+                "%s() needs %s of GPU memory as it was registered, and was seen to hold %s: others "
+                "may find too little. Register it with gpu_memory=%r.",
+                *(spec.name, show_size(promised), show_size(peak), show_size(peak)),
+            )
+        return structs.replace(spec, gpu_peak=peak)
 
     def _log_withheld(self, withheld: Iterable[Withheld]) -> None:
         """Tell the node's owner, once, what the node does not offer, and why."""
@@ -249,6 +281,8 @@ class ServedNode:
                 limit = function.spec.timeout if function is not None else 0.0
                 if limit:
                     message.run_timeout = min(message.run_timeout or limit, limit)
+                if function is not None:
+                    message.needs = function.spec.requirements
                 self._relayed.receive(message)
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
@@ -293,10 +327,12 @@ class ServedNode:
 
     # -- beside it ---------------------------------------------------------------------------------
 
-    async def _measure(self, meter: ResourceMeter) -> None:
+    async def _measure(self) -> None:
         """Send how the machine is doing, only while somebody looks."""
         await self._watched.wait()
-        reading = await asyncio.to_thread(meter.read)
+        self._tell(self._sessions.gpus.describe(await asyncio.to_thread(self._meter.read)))
+
+    def _tell(self, reading: Resources) -> None:
         if self.link is not None and self._watched.is_set():
             self.link.send(reading)
 

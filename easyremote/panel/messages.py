@@ -66,6 +66,7 @@ class NodeRow(msgspec.Struct):
     withheld: dict[str, str] = {}  # functions that it has and does not offer, and why
     closed: str = ""  # why nothing new starts there now; empty where something may
     lent: str = "yes"  # or paused or drained: what its owner has asked the gateway for
+    asked: dict[str, str] = {}  # by session: who waits for the GPU memory that it holds idle
 
 
 class JobRow(msgspec.Struct):

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from easyremote.errors import ProtocolError
+from easyremote.options.requirements import Requirements
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL, is_builtin
 from easyremote.protocol.call import CallEvent, CallState, advance
@@ -38,6 +39,7 @@ from easyremote.protocol.messages import (
     Finished,
     HandBack,
     Message,
+    Resources,
     Seen,
 )
 from easyremote.protocol.seal import CLEAR, Part, Seal
@@ -91,6 +93,8 @@ class HeldCall:
     origin: str
     #: Its ``traceparent``; empty where its caller traces nothing.
     trace: str = ""
+    #: What it needs of the machine, where its caller said so.
+    needs: Requirements | None = None
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
     state: CallState = CallState.DISPATCHED
     #: Whether the arguments are whole: the call has a place, or runs.
@@ -256,15 +260,15 @@ class HeldCalls(ABC, Generic[C]):
         if held is not None:
             self.finish(held, failure("internal", text))
 
-    def hand_back(self, calls: Iterable[C]) -> None:
-        """These calls did not start, and will not start here."""
+    def hand_back(self, calls: Iterable[C], reading: Resources | None = None) -> None:
+        """These calls did not start, and will not start here; the reading says what they lack."""
         numbers = []
         for held in calls:
             if self.link_for(held) is not None:
                 numbers.append(held.call)
             self._drop(held)
         if numbers:
-            self._send(HandBack(tuple(numbers)))
+            self._send(HandBack(tuple(numbers), reading))
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -295,6 +299,7 @@ class HeldCalls(ABC, Generic[C]):
             message.run_timeout,
             message.origin,
             message.trace,
+            message.needs,
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding

@@ -106,6 +106,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: what a call of it needs of the machine, and holds; nil for nothing.
     retry: when a call of it that failed is tried again; nil for never.
     balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
+    gpu_peak: bytes of a GPU that its calls were seen to hold, where that is more than it needs.
     """
 
     name: Name
@@ -123,6 +124,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     requirements: Requirements | None = None
     retry: Retry | None = None
     balancing: Name = ""
+    gpu_peak: Count = 0
 
 
 class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -136,17 +138,42 @@ class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
     why: Name
 
 
+class GpuHolder(msgspec.Struct, array_like=True, gc=False):
+    """Who holds memory of a GPU.
+
+    memory: in bytes, with what was promised and is not taken yet. A session that runs on this GPU
+    is named also if it holds nothing.
+    owner: the id of the key whose call or session it is; empty for a process of somebody else.
+    session: the session; empty for the process of a function.
+    what: a function, or a process of somebody else, for people: "python of user eve".
+    idle: seconds since the session ran anything, 0 while it does.
+    """
+
+    memory: Count
+    owner: Name = ""
+    session: Name = ""
+    what: Name = ""
+    idle: Seconds = 0.0
+
+
 class Gpu(msgspec.Struct, array_like=True, gc=False):
     """One GPU of a node's machine.
 
     name: its name, for people.
     use: how busy it is, as a fraction of its time.
+    memory_free: what a further call can have, neither used nor promised; -1 if that is not known.
+    The memory of idle processes that are ended when somebody needs it counts as free.
+    calls: how many calls run on it.
+    holders: who holds its memory, the largest first.
     """
 
     name: Name
     use: Fraction
     memory_used: Count
     memory_total: Count
+    memory_free: Annotated[int, Meta(ge=-1, le=2**62)] = -1
+    calls: Count = 0
+    holders: Annotated[tuple[GpuHolder, ...], Meta(max_length=MANY_ENTRIES)] = ()
 
 
 class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
@@ -308,6 +335,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     run_timeout: as in SUBMIT.
     origin: as in SUBMIT.
     trace: as in SUBMIT.
+    needs: as in SUBMIT.
     """
 
     call: int
@@ -322,6 +350,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     run_timeout: Seconds = 0.0
     origin: Name = ""
     trace: Trace = ""
+    needs: Requirements | None = None
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -453,9 +482,12 @@ class HandBack(msgspec.Struct, array_like=True, tag=22, gc=False):
 
     From the gateway: submit these calls once more. They did not start, and the gateway has not
     kept their payloads.
+
+    resources: from a node: how its machine is doing, where there is too little for these calls.
     """
 
     calls: Numbers
+    resources: Resources | None = None
 
 
 class Watch(msgspec.Struct, array_like=True, tag=23, gc=False):

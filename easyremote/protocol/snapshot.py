@@ -29,7 +29,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     were sent, at a time and for one key); ``session_idle`` (seconds after which an unused session
     is ended). ``withheld``: the functions that it has and does not offer, and why. ``closed``: why
     nothing new starts there now, for people; empty where something may. ``lent``: what its owner
-    has asked the gateway for: ``yes``, ``paused`` or ``drained``.
+    has asked the gateway for: ``yes``, ``paused`` or ``drained``. ``asked``, by session: what the
+    caller is asked where an idle session of theirs holds GPU memory that somebody waits for.
     """
 
     node_id: str
@@ -55,6 +56,7 @@ class NodeInfo(msgspec.Struct, frozen=True):
     withheld: dict[str, str] = {}
     closed: str = ""
     lent: str = "yes"
+    asked: dict[str, str] = {}
 
 
 class FunctionInfo(msgspec.Struct, frozen=True):

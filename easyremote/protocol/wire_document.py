@@ -34,6 +34,7 @@ from easyremote.protocol.messages import (
     Function,
     GoingAway,
     Gpu,
+    GpuHolder,
     HandBack,
     Hello,
     Message,
@@ -88,9 +89,18 @@ EXAMPLES: tuple[Message, ...] = (
     Resume((_ID,), (1,), (), (True,)),
     Resumed((1, 0)),
     Attach(7),
-    HandBack((7,)),
+    HandBack((7,), Resources(0.5, 8, 2**30, 2**34)),
     Watch(on=True),
-    Resources(0.5, 8, 2**30, 2**34, (Gpu("A100", 0.25, 2**32, 2**35),), 2048.0, 512.0),
+    Resources(
+        *(0.5, 8, 2**30, 2**34),
+        (
+            Gpu(
+                "A100", 0.25, 2**32, 2**35, 2**34, 1, (GpuHolder(2**32, "alice", "main", "", 60.0),)
+            ),
+        ),
+        2048.0,
+        512.0,
+    ),
     Ping(5),
     Pong(5),
     GoingAway("the gateway stops"),
@@ -169,6 +179,7 @@ def document() -> str:
         limits="\n".join(f"| {what} | {limit} |" for what, limit in _LIMITS),
     )
     structs: list[type[msgspec.Struct]] = [Payload, Function, Requirements, Retry, Withheld, Gpu]
+    structs.append(GpuHolder)
     kinds: tuple[type[msgspec.Struct], ...] = get_args(Message)
     lines = "\n".join(
         [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from easyremote.client.io_thread import IOThread, io_thread
+from easyremote.client.io_thread import AT_ONCE, IOThread, io_thread
 from easyremote.errors import InternalError
 from tests.processes import LIMIT
 
@@ -40,6 +40,21 @@ def test_no_hand_over_of_many_threads_is_lost() -> None:
         each.start()
     assert done.wait(LIMIT)
     assert set(arrived) == {"easyremote-io"}
+
+
+def test_the_loop_does_other_things_between_many_functions() -> None:
+    thread, gate, done = IOThread(), threading.Event(), threading.Event()
+    seen: list[int] = []
+    before: list[int] = []
+    thread.call(gate.wait)
+    for number in range(3 * AT_ONCE):
+        thread.call(seen.append, number)
+    thread.call(done.set)
+    thread.loop.call_soon_threadsafe(lambda: before.append(len(seen)))
+    gate.set()
+    assert done.wait(LIMIT)
+    assert before[0] <= AT_ONCE
+    assert seen == list(range(3 * AT_ONCE))
 
 
 def test_waiting_on_the_thread_itself_is_refused() -> None:

@@ -17,7 +17,7 @@ import pytest
 from easyremote import ComputeNode, RetryPolicy, remote
 from easyremote.client.client import Client
 from easyremote.errors import CallTimeout, NotFound, RemoteError, UsageError, WorkerCrashed
-from tests.node.test_resources import FakeNvml
+from tests.fakes import pynvml
 from tests.processes import LIMIT, Gateway, end, wait_until
 
 
@@ -76,9 +76,11 @@ def test_a_node_without_a_gpu_offers_the_rest_and_says_why(
 
 
 def test_a_node_with_a_gpu_offers_what_needs_one(
-    gateway: Gateway, asking: Client, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, asking: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    pynvml.gpus(tmp_path / "gpus", pynvml.card("GPU-a", 9), pynvml.card("GPU-b", 9))
+    monkeypatch.setenv(pynvml.FILE, str(tmp_path / "gpus"))
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)
     box = made(gateway, "box")
     box.register(resource_requirements={"gpu": 2, "gpu_memory": "8GB"})(train)
     box.register(name="large", resource_requirements={"gpu_memory": "80GB"})(train)
@@ -86,7 +88,7 @@ def test_a_node_with_a_gpu_offers_what_needs_one(
         assert asking.on("box").execute("train") == "trained"
         info = asking.get_function_info("train")
         assert info is not None and info.needs == "2 GPUs with 8 GB of memory"
-        why = r"box has large\(\), but no GPU with 80 GB of memory \(the largest has 8.59 GB\)"
+        why = r"box has large\(\), but no GPU with 80 GB of memory \(the largest has 9 GB\)"
         with pytest.raises(NotFound, match=why):
             asking.on("box").execute("large")
 

@@ -55,6 +55,7 @@ def desk() -> Watched:
 
 def test_nodes_are_told_with_what_they_offer_and_how_they_are(desk: Watched) -> None:
     node = desk.node("gpu-node", "train", "$cell", slots=3)
+    desk.calls.nodes.watched = True
     node.say(Resources(0.5, 8, 10, 20, (Gpu("A", 0.9, 1, 2),)))
     desk.node("plain").leave()
     answer = nodes_answer(desk, desk.client())
@@ -91,6 +92,7 @@ def test_what_a_machine_has_is_known_before_anybody_watches_how_busy_it_is(desk:
     (told,) = nodes_answer(desk, client)["nodes"]
     assert (told["cores"], told["memory_total"], told["labels"]) == (None, None, [])
     assert (told["installs"], told["session_idle"], told["processes"]) == (False, None, None)
+    desk.calls.nodes.watched = True
     node.say(Resources(0.5, 8, 10, 20, (), 3000.0, 0.0))
     (told,) = nodes_answer(desk, client)["nodes"]
     assert (told["received"], told["sent"]) == (3000.0, 0.0)

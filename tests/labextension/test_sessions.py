@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from easyremote.panel.messages import SessionRow
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, open_notebook, run_all
 from tests.labextension.fake_stream import FakeStream, node
@@ -266,3 +267,29 @@ def test_of_ten_thousand_variables_only_those_that_can_be_seen_are_drawn(
     edges = sorted(edges)[1:]  # the first may be the one that has the tab key
     gaps = [after[0] - before[1] for before, after in zip(edges, edges[1:], strict=False)]
     assert min(gaps) >= -0.6
+
+
+def test_who_holds_gpu_memory_idle_is_asked_and_one_click_ends_the_session(
+    page: Page, lab: processes.Jupyter
+) -> None:
+    text = (
+        "key lab-2 waits for 24 GB of GPU memory on gpu-node; this session has held 31 GB idle "
+        "for 2 h. Release it?"
+    )
+    held = [SessionRow("gpu-node", name, False, 0, 7200.0) for name in ("one", "two")]
+    asked = {each.session: text for each in held}
+    FakeStream(page, [node("gpu-node", runs_code=True, asked=asked)], sessions=held)
+    end = re.compile(r"/easyremote/sessions/end")
+    page.route(end, lambda route: route.fulfill(json={"done": True}))
+    panel = open_panel(page, lab)
+    row = rows(panel).filter(has_text="one")
+    question = row.get_by_role("group", name=re.compile("key lab-2 waits for 24 GB"))
+    expect(question).to_contain_text("Its variables are lost.")
+    expect(question.get_by_role("button", name="Release")).not_to_be_focused()
+    picture(page, "session-release")
+    kept = rows(panel).filter(has_text="two")
+    kept.get_by_role("button", name="Keep").click()
+    expect(kept.get_by_role("group")).to_have_count(0)
+    with page.expect_request(end) as request:
+        question.get_by_role("button", name="Release").click()
+    assert request.value.post_data_json == {"node_id": "gpu-node", "session": "one"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -11,44 +10,10 @@ import psutil
 import pytest
 
 from easyremote import ComputeNode
-from easyremote.node import resources, served
+from easyremote.node import compute_node, resources, served
 from easyremote.node.resources import ResourceMeter
-from easyremote.protocol.messages import Gpu, Resources
+from easyremote.protocol.messages import Resources
 from tests.processes import LIMIT, Gateway, wait_until
-
-
-class FakeNvml:
-    """Three cards, of which the second has fallen off the bus. What `pynvml` is to us."""
-
-    class NVMLError(Exception):
-        pass
-
-    class NVMLError_LibraryNotFound(NVMLError):
-        pass
-
-    def __init__(self, *, has_driver: bool = True) -> None:
-        self._has_driver = has_driver
-
-    def nvmlInit(self) -> None:
-        if not self._has_driver:
-            raise self.NVMLError_LibraryNotFound
-
-    def nvmlDeviceGetCount(self) -> int:
-        return 3
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
-        return index
-
-    def nvmlDeviceGetName(self, handle: int) -> str | bytes:
-        return b"Old Card" if handle == 0 else "New Card"  # bytes before version 12
-
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:
-        if handle == 1:
-            raise self.NVMLError("GPU is lost")
-        return SimpleNamespace(used=handle * 2**30, total=8 * 2**30)
-
-    def nvmlDeviceGetUtilizationRates(self, handle: int) -> SimpleNamespace:
-        return SimpleNamespace(gpu=25 * handle)
 
 
 def test_the_machine_is_measured() -> None:
@@ -84,26 +49,6 @@ def test_the_network_is_told_in_bytes_a_second_without_what_the_machine_says_to_
     assert (reading.received, reading.sent) == (0.0, 20.0)
 
 
-def test_gpus_are_told_by_name_use_and_memory_and_a_lost_one_is_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
-    assert ResourceMeter().read().gpus == (
-        Gpu("Old Card", 0.0, 0, 8 * 2**30),
-        Gpu("New Card", 0.5, 2 * 2**30, 8 * 2**30),
-    )
-
-
-def test_without_a_driver_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(has_driver=False))
-    assert ResourceMeter().read().gpus == ()
-
-
-def test_without_the_library_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert ResourceMeter().read().gpus == ()
-
-
 class CountingMeter(ResourceMeter):
     count = 0
 
@@ -117,7 +62,7 @@ def test_a_node_measures_only_while_somebody_looks(
 ) -> None:
     assert served.METER_INTERVAL == 1.0
     monkeypatch.setattr(served, "METER_INTERVAL", 0.01)
-    monkeypatch.setattr(served, "ResourceMeter", CountingMeter)
+    monkeypatch.setattr(compute_node, "ResourceMeter", CountingMeter)
     client = gateway.client()
     with ComputeNode(gateway.address, "measured", api_key=gateway.keys["node"]) as node:
         watching = client.watch()

@@ -18,6 +18,7 @@ from easyremote.node.functions import Functions
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.policy import NodePolicy
 from easyremote.node.registered.runner import Runner
+from easyremote.node.resources import ResourceMeter
 from easyremote.node.served import ServedNode
 from easyremote.protocol.builtins import BUILTINS, OF_NODES
 from easyremote.protocol.failures import unpack_error
@@ -66,6 +67,7 @@ class Served:
             RulesInForce({}),
             threading.Event(),
             {},
+            ResourceMeter(),
         )
         self.link = open_link()
         self.node.opened(self.link, Welcome((1, 0), b"g" * 16), time.monotonic())

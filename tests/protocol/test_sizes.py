@@ -19,6 +19,7 @@ from easyremote.protocol.messages import (
     NAME_LIMIT,
     Function,
     Gpu,
+    GpuHolder,
     Message,
     Payload,
     Register,
@@ -28,11 +29,12 @@ from easyremote.protocol.messages import (
 )
 from easyremote.protocol.wire_document import EXAMPLES
 
-STRUCTS = [*get_args(Message), Payload, Function, Gpu]
+STRUCTS = [*get_args(Message), Payload, Function, Gpu, GpuHolder]
 FIELDS = [(kind, field.name) for kind in STRUCTS for field in msgspec.structs.fields(kind)]
 IDS = [f"{kind.__name__}.{name}" for kind, name in FIELDS]
 #: Where a number below 0 has a meaning of its own.
 SIGNED = {("Submit", "hold"), ("Resources", "received"), ("Resources", "sent")}
+SIGNED |= {("Gpu", "memory_free")}
 
 
 def field_type(kind: type[msgspec.Struct], name: str) -> inspect.Type:
@@ -106,7 +108,7 @@ def written(kind: type[msgspec.Struct], name: str, value: Any) -> bytes:
     """A message (or a bare struct) in which one field has this value."""
     whole = next((each for each in EXAMPLES if type(each) is kind), None)
     if whole is None:
-        given = {"name": "x", "use": 0.0, "memory_used": 0, "memory_total": 0}
+        given = {"name": "x", "use": 0.0, "memory_used": 0, "memory_total": 0, "memory": 0}
         fields = {field: given[field] for field in given if field in kind.__struct_fields__}
         whole = kind(**fields)
     items = msgspec.msgpack.decode(msgspec.msgpack.encode(whole))

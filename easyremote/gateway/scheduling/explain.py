@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.scheduling.holdings import Free
 from easyremote.gateway.scheduling.outlook import LOOKED_AT, NAMED, Turn, named, turns
 from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.protocol.builtins import CALL, CELL, starts_work
 from easyremote.protocol.call import WAITING, CallState
+from easyremote.protocol.messages import GpuHolder
 
 __all__ = ["Standing", "explain", "in_words", "standings"]
 
@@ -134,7 +137,7 @@ def _short_of(queues: Scheduler, call: GatewayCall) -> str:
             nodes.append(_closed(node))
             continue
         needs = node.needs_of(call)
-        free = None if needs is None else node.held.short_of(needs, node.said, node.resources)
+        free = None if needs is None else node.held.short_of(call, needs, node.said, node.resources)
         if free is None:
             kept = node.kept_for
             if kept is None or kept is call or kept.want is None or needs is None:
@@ -142,15 +145,32 @@ def _short_of(queues: Scheduler, call: GatewayCall) -> str:
             nodes.append(f"{node.node_id} keeps it for {named(kept)}, which has waited longer")
             continue
         needed = f"needs {free}"
-        holders = [
-            f"{named(held.call)} holds {free.show(amount)}"
-            for held in node.held.calls.values()
-            if (amount := free.held_by(held.needs))
-        ]
-        by = f" ({', '.join(holders[:NAMED])})" if holders else ""
+        holders = list(islice(_holders(node, free), NAMED))
+        by = f" ({', '.join(holders)})" if holders else ""
         has = f"{free.show(free.free)} of {free.show(free.total)} free"
         nodes.append(f"{node.node_id} has {has}{by}")
     return f"{needed or 'needs what is kept'}: {', '.join(nodes[:NAMED])}" if nodes else ""
+
+
+def _holders(node: Node, free: Free) -> Iterator[str]:
+    """Who holds something of which there is too little on a node."""
+    reading = node.resources
+    told = reading is not None and any(gpu.memory_free >= 0 for gpu in reading.gpus)
+    if free.name == "gpu_memory" and reading is not None and told:
+        holders = [each for gpu in reading.gpus for each in gpu.holders if each.memory]
+        for each in sorted(holders, key=lambda each: -each.memory):
+            yield f"{_whose(node, each)} holds {free.show(each.memory)}"
+        return
+    for held in node.held.calls.values():
+        if amount := free.held_by(held.needs):
+            yield f"{named(held.call)} holds {free.show(amount)}"
+
+
+def _whose(node: Node, holder: GpuHolder) -> str:
+    """Who holds GPU memory, for others: ``a session of key lab-1``."""
+    what = "a session" if holder.session else holder.what
+    whose = node.held.names.get(holder.owner, holder.owner)
+    return f"{what} of key {whose}" if whose else what
 
 
 def _held_up(queues: Scheduler, call: GatewayCall) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from easyremote.errors import NotFound
 from easyremote.options.requirements import Gpu, Machine, Requirements, lacks, show_size
-from easyremote.protocol.messages import Resources
+from easyremote.protocol.messages import GpuHolder, Resources
 
 if TYPE_CHECKING:  # a record of a node has its Holdings
     from easyremote.gateway.records import GatewayCall
@@ -57,18 +57,28 @@ class _Held(NamedTuple):
 class Holdings:
     """What is held on one node."""
 
-    __slots__ = ("calls",)
+    __slots__ = ("calls", "names")
 
     def __init__(self) -> None:
         #: By the number of the call.
         self.calls: dict[int, _Held] = {}
+        #: What the keys are called whose calls held something, by the keys' ids.
+        self.names: dict[str, str] = {}
 
-    def hold(self, call: GatewayCall, needs: Requirements, machine: Machine) -> None:
+    def hold(
+        self, call: GatewayCall, needs: Requirements, machine: Machine, used: Resources | None
+    ) -> None:
         """The call is dispatched: from now on it holds what it needs."""
-        free = self._free_gpus(machine.gpus, None)
-        # The fullest GPU that will do: large pieces stay for those who need them.
-        fit = sorted((place for place in free if _fits(needs, free[place])), key=lambda p: free[p])
+        free = self._free_gpus(machine.gpus, used, call)
+        # The fullest GPU that will do: large pieces stay for those who need them. As the node does.
+        fit = sorted(
+            (place for place in free if _fits(needs, free[place])),
+            key=lambda place: free[place],
+            reverse=not needs.gpu_memory,
+        )
         self.calls[call.number] = _Held(call, needs, tuple(fit[: needs.gpu]))
+        if call.client is not None:
+            self.names[call.owner] = call.client.principal.name
 
     def release(self, call: GatewayCall) -> None:
         """The call is over. Safe to repeat."""
@@ -83,12 +93,14 @@ class Holdings:
         return held.needs.gpu, sum(held.needs.gpu_memory or gpu.memory_total for gpu in gpus)
 
     def short_of(
-        self, needs: Requirements, machine: Machine, used: Resources | None
+        self, call: GatewayCall, needs: Requirements, machine: Machine, used: Resources | None
     ) -> Free | None:
         """What there is too little of at the moment; None where all that is needed is free.
 
         Parameters
         ----------
+        call
+            Whose needs these are. What its own session holds is no obstacle.
         machine
             What the node's machine has.
         used
@@ -107,13 +119,13 @@ class Holdings:
             if needs.memory > memory:
                 return Free("memory", needs.memory, max(memory, 0), machine.memory_total)
         if needs.gpu:
-            return self._short_of_gpus(needs, machine.gpus, used)
+            return self._short_of_gpus(call, needs, machine.gpus, used)
         return None
 
     def _short_of_gpus(
-        self, needs: Requirements, gpus: Sequence[Gpu], used: Resources | None
+        self, call: GatewayCall, needs: Requirements, gpus: Sequence[Gpu], used: Resources | None
     ) -> Free | None:
-        free = self._free_gpus(gpus, used)
+        free = self._free_gpus(gpus, used, call)
         if sum(_fits(needs, each) for each in free.values()) >= needs.gpu:
             return None
         if not needs.gpu_memory:
@@ -122,8 +134,10 @@ class Holdings:
         best = max(free.values(), key=lambda each: each.bytes, default=_Gpu(0, 0, is_held=False))
         return Free("gpu_memory", needs.gpu_memory, best.bytes, best.total)
 
-    def _free_gpus(self, gpus: Sequence[Gpu], used: Resources | None) -> dict[int, _Gpu]:
-        """How much of each GPU is free."""
+    def _free_gpus(
+        self, gpus: Sequence[Gpu], used: Resources | None, call: GatewayCall
+    ) -> dict[int, _Gpu]:
+        """How much a call can have of each GPU; a session keeps those that it began with."""
         promised = [0] * len(gpus)
         is_held = [False] * len(gpus)
         for _, needs, places in self.calls.values():
@@ -132,13 +146,21 @@ class Holdings:
                     promised[place] += needs.gpu_memory or gpus[place].memory_total
                     is_held[place] = True
         free: dict[int, _Gpu] = {}
+        mine: dict[int, _Gpu] = {}
         for place, gpu in enumerate(gpus):
-            taken = promised[place]
+            left = max(gpu.memory_total - promised[place], 0)
             if used is not None and place < len(used.gpus):
-                taken = max(taken, used.gpus[place].memory_used)
-            left = max(gpu.memory_total - taken, 0)
+                told = used.gpus[place]
+                can_have = told.memory_free
+                if can_have < 0:
+                    can_have = told.memory_total - told.memory_used
+                held = [each.memory for each in told.holders if _is_of(each, call)]
+                left = max(min(left, can_have + sum(held)), 0)
+                is_held[place] |= bool(told.calls)
+                if held:
+                    mine[place] = _Gpu(left, gpu.memory_total, is_held=is_held[place])
             free[place] = _Gpu(left, gpu.memory_total, is_held=is_held[place])
-        return free
+        return mine or free
 
 
 class _Gpu(NamedTuple):
@@ -147,6 +169,11 @@ class _Gpu(NamedTuple):
     bytes: int
     total: int
     is_held: bool
+
+
+def _is_of(holder: GpuHolder, call: GatewayCall) -> bool:
+    """Whether it is the session of the call that holds this."""
+    return bool(call.session) and (holder.owner, holder.session) == (call.owner, call.session)
 
 
 def _fits(needs: Requirements, gpu: _Gpu) -> bool:

@@ -216,6 +216,10 @@ class Scheduler:
             if node is not None and is_there and not refuses(node, function):
                 yield node
 
+    def awaits(self, node: Node) -> bool:
+        """Whether calls wait that this node may run."""
+        return any(node_id in (node.node_id, "") for node_id, *_ in self.waiting.queues)
+
     def targets(self) -> list[Target]:
         """The targets for which calls wait."""
         return self.waiting.targets()
@@ -231,7 +235,7 @@ class Scheduler:
         function = call.target[1]
         needs = call.needs or node.functions[function].requirements
         if needs is not None:
-            node.held.hold(call, needs, node.said)
+            node.held.hold(call, needs, node.said, node.resources)
         elif call.is_code:
             return  # it holds nothing that others wait for
         seconds = node.runs.get(function)

@@ -32,6 +32,8 @@ POOL_IDLE = 60.0
 FORKS_DELAY = 1.0
 #: Functions quicker than this are sent ahead, so that no process waits for the next one.
 QUICK = 0.002
+#: The GPUs that a process sees, by UUID: NVIDIA's libraries read it.
+DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
 
@@ -52,12 +54,15 @@ class Pooled:
         How many processes there are.
     functions
         The names by which it is called: one, or those of the methods.
+    memory
+        How many bytes each process may use; 0 for no limit.
     """
 
     name: str
     body: bytes
     scaling: Scaling
     functions: tuple[str, ...]
+    memory: int = 0
 
 
 class Pool:
@@ -174,10 +179,21 @@ class Processes:
             self.pooled |= dict.fromkeys(each.functions, each)
         self.keep_least()
 
+    def registered(self) -> Iterator[Process]:
+        """The processes that run registered functions; the owner of each is the function."""
+        for owner in self._registered.keys() & self._pools.keys():
+            yield from self._pools[owner].processes
+
+    def memory_limit(self, process: Process) -> int:
+        """How many bytes a process of a registered function may use; 0 for no limit."""
+        return self._registered[process.owner].memory
+
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""
         pooled = self.pooled.get(call.function)
-        return call.owner if pooled is None else _pool_name(pooled)
+        if pooled is not None:
+            return _pool_name(pooled)
+        return f"{call.owner} on GPUs" if call.needs is not None and call.needs.gpu else call.owner
 
     def keep_least(self) -> None:
         """Start the processes that are kept ready, where they are not there."""
@@ -197,11 +213,18 @@ class Processes:
         """Whether there is such a session here."""
         return (owner, session) in self._sessions
 
-    def session(self, owner: str, session: str) -> Process:
-        """The process of a session, started where there is none."""
+    def known_session(self, owner: str, session: str) -> Process | None:
+        """The process of a session; None where there is none."""
+        return self._sessions.get((owner, session))
+
+    def session(self, owner: str, session: str, devices: tuple[str, ...] = ()) -> Process:
+        """The process of a session, started where there is none.
+
+        A new one sees only these GPUs, if any are named.
+        """
         key = (owner, session)
         if key not in self._sessions:
-            self._sessions[key] = self._start(owner, session, has_shell=True)
+            self._sessions[key] = self._start(owner, session, has_shell=True, devices=devices)
         return self._sessions[key]
 
     def take_session(self, owner: str, session: str) -> Process | None:
@@ -212,10 +235,23 @@ class Processes:
         """An idle process of the pool, started where one may be; None if all are busy."""
         pool = self.pool(owner).processes
         found = next((process for process in pool if process.is_free), None)
-        if found is None and len(pool) < (self.pool(owner).limit or self.most):
-            found = self._start(owner, "")
-            pool.append(found)
-        return found
+        return self.start_in_pool(owner) if found is None and self.may_grow(owner) else found
+
+    def all_free(self, owner: str) -> list[Process]:
+        """The idle processes of a pool, the newest used first."""
+        free = (process for process in self.pool(owner).processes if process.is_free)
+        return sorted(free, key=lambda process: -process.last_used)
+
+    def may_grow(self, owner: str) -> bool:
+        """Whether a pool may have one more process."""
+        pool = self.pool(owner)
+        return len(pool.processes) < (pool.limit or self.most)
+
+    def start_in_pool(self, owner: str, devices: tuple[str, ...] = ()) -> Process:
+        """Start one more process of a pool; it sees only these GPUs, if any are named."""
+        process = self._start(owner, "", devices=devices)
+        self.pool(owner).processes.append(process)
+        return process
 
     def any_pooled(self, owner: str) -> Process:
         """A process of the pool, idle or busy."""
@@ -267,10 +303,15 @@ class Processes:
         await asyncio.to_thread(remove_blobs, os.getpid())
         await asyncio.to_thread(remove_folders, os.getpid())
 
-    def _start(self, owner: str, session: str, *, has_shell: bool = False) -> Process:
+    def _start(
+        self, owner: str, session: str, *, has_shell: bool = False, devices: tuple[str, ...] = ()
+    ) -> Process:
         registered = self._registered.get(owner)
         body = registered.body if registered is not None else b""
-        process = Process(owner, session, self._environment, has_shell=has_shell, functions=body)
+        sees = {DEVICES_VARIABLE: ",".join(devices)} if devices else {}
+        environment = {**self._environment, **sees}
+        process = Process(owner, session, environment, has_shell=has_shell, functions=body)
+        process.devices = devices
         process.task = asyncio.create_task(self._serve(process))
         return process
 

@@ -127,9 +127,16 @@ class Process:
         #: The origin of the newest call that named one.
         self.origin = ""
         self.is_dead = False
+        #: The GPUs that it sees, by UUID; none where it sees all of them.
+        self.devices: tuple[str, ...] = ()
         #: Signals that came while it was being started.
         self._early: list[int] = []
         self._socket: socket.socket | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 before it is started."""
+        return self.child.pid if self.child is not None else 0
 
     @property
     def is_busy(self) -> bool:

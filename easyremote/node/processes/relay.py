@@ -82,8 +82,9 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         process.link.send(
             Dispatch(
                 *(call.inner, call.call_id, 0, call.function, payload, call.session, 0.0),
-                call.owner,
+                owner=call.owner,
                 trace=call.trace,
+                needs=call.needs,
             )
         )
 

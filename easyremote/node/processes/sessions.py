@@ -14,11 +14,14 @@ import logging
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 
-from easyremote.errors import EasyRemoteError, ProtocolError
-from easyremote.node.blob_store import BlobStore
+from easyremote.errors import EasyRemoteError
 from easyremote.node.folders import remove_folders
 from easyremote.node.policy import NodePolicy
+from easyremote.node.processes.blob_calls import BlobCalls
+from easyremote.node.processes.gpu_gate import GpuGate
+from easyremote.node.processes.memory import MemoryWatch
 from easyremote.node.processes.pools import Pool, Processes
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
@@ -36,12 +39,11 @@ from easyremote.protocol.builtins import (
     SEND,
     SESSIONS,
     VARIABLES,
-    open_request,
 )
 from easyremote.protocol.call import CallState
 from easyremote.protocol.held import Outcome, failure, plain_outcome
-from easyremote.protocol.messages import Message
-from easyremote.protocol.requests import Blobs, NewBlob, SessionsAnswer, WidgetAnswer
+from easyremote.protocol.messages import Message, Resources
+from easyremote.protocol.requests import SessionsAnswer, WidgetAnswer
 
 #: How many past calls OUTPUT and INPUT can still find.
 KNOWN_CALLS = 1000
@@ -67,14 +69,17 @@ class Sessions:
         self.processes = Processes(self._serve, policy)
         self.calls = RelayedCalls(self)
         self._stopping = Stopping(node_id, self)
+        self._blobs = BlobCalls(self.finish)
+        self.memory = MemoryWatch(self.processes, self._stopping.kill)
+        self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
         #: The builtins whose calls wait in no queue.
         self._at_once = {
             END: self._end_session,
             RESTART: self._end_session,
-            HAVE: self._answer_have,
-            KEEP: self._keep_blob,
+            HAVE: self._blobs.have,
+            KEEP: self._blobs.keep,
             SESSIONS: self._answer_sessions,
             OUTPUT: self._place_beside,
             INPUT: self._place_beside,
@@ -92,12 +97,12 @@ class Sessions:
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
         elif (at_once := self._at_once.get(call.function)) is not None:
             at_once(call)
+        elif self.gpus.concerns(call):
+            self.gpus.ask(call)
         elif call.is_function:
             self._place_in_pool(call)
-        elif (outcome := self._without_session(call)) is not None:
-            self.calls.finish(call, outcome)
         else:
-            self._enqueue(self.processes.session(call.owner, call.session), call)
+            self.run(call)
 
     def stop(self, call: RelayedCall, *, kill: bool) -> None:
         """Stop a call that has no outcome yet."""
@@ -106,6 +111,7 @@ class Sessions:
     def left(self, call: RelayedCall) -> None:
         """A call waits and runs no more; its process is free for the next one."""
         self._stopping.left(call)
+        self.gpus.left(call)
         process = call.process
         if process is None:
             waiting = self.processes.pool(self.processes.pool_name(call)).waiting
@@ -148,14 +154,31 @@ class Sessions:
         back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
-            self._enqueue(free, pool.waiting.popleft())
+            self.run_at(free, pool.waiting.popleft())
 
     def hand_back(self) -> None:
         """Return the calls that wait for a process and will get none here any more."""
-        waiting = self.processes.waiting()
-        for call in waiting:
+        self.turn_away([*self.processes.waiting(), *self.gpus.take_all()])
+
+    # -- what `GpuGate` asks -----------------------------------------------------------------------
+
+    def run(self, call: RelayedCall) -> None:
+        """Have the process of its session run a call that needs no GPU."""
+        if (outcome := self._without_session(call)) is not None:
+            self.calls.finish(call, outcome)
+        else:
+            self.run_at(self.processes.session(call.owner, call.session), call)
+
+    def end_process(self, process: Process, why: str) -> None:
+        """End a process; no call goes to it any more."""
+        self.processes.remove(process)
+        self._stopping.end(process, why, lambda: self.gpus.gone(process))
+
+    def turn_away(self, calls: Sequence[RelayedCall], reading: Resources | None = None) -> None:
+        """Hand calls back: there is too little for them now, as the reading says."""
+        for call in calls:
             self._stopping.left(call)
-        self.calls.hand_back(waiting)
+        self.calls.hand_back(calls, reading)
 
     def make_way(self, why: str) -> None:
         """End what runs, because the machine is not lent any more. Safe to repeat."""
@@ -174,7 +197,7 @@ class Sessions:
         owner = self.processes.pool_name(call)
         free = self.processes.free(owner)
         if free is not None:
-            self._enqueue(free, call)
+            self.run_at(free, call)
             return
         pool = self.processes.pool(owner)
         pool.waiting.append(call)
@@ -206,7 +229,8 @@ class Sessions:
         head = process.queue[0]
         process.watched = asyncio.get_running_loop().call_later(SLOW, look)
 
-    def _enqueue(self, process: Process, call: RelayedCall) -> None:
+    def run_at(self, process: Process, call: RelayedCall) -> None:
+        """Have a process run a call after those that it has."""
         self._note_place(process, call)
         self._run_next(process)
         if not call.inner:
@@ -227,7 +251,7 @@ class Sessions:
             if not process.session and not process.is_dead and process.is_free:
                 waiting = self.processes.pool(process.owner).waiting
                 if waiting:
-                    self._enqueue(process, waiting.popleft())
+                    self.run_at(process, waiting.popleft())
             return
         call = process.queue[0]
         if call.state is CallState.DISPATCHED and not process.is_dead:
@@ -274,31 +298,6 @@ class Sessions:
                 return
         text = f"Node {self._node_id!r} holds nothing of a job {call.session[:8]!r}."
         self.calls.finish(call, failure("not-found", text, may_have_run=False))
-
-    def _answer_have(self, call: RelayedCall) -> None:
-        try:
-            asked: Blobs = open_request(HAVE, call.arguments)
-        except ProtocolError as error:
-            self.calls.finish(call, failure("protocol", str(error), may_have_run=False))
-            return
-        known = BlobStore(call.owner, os.getpid()).known(asked.hashes)
-        self.calls.finish(call, plain_outcome(Blobs(tuple(known))))
-
-    def _keep_blob(self, call: RelayedCall) -> None:
-        """Keep a blob, in a thread: a large one takes its time. Answer whether it is kept."""
-        try:
-            new: NewBlob = open_request(KEEP, call.arguments)
-        except ProtocolError as error:
-            self.calls.finish(call, failure("protocol", str(error), may_have_run=False))
-            return
-
-        def kept(done: asyncio.Future[bool]) -> None:
-            self.calls.finish(call, plain_outcome(not done.cancelled() and done.result()))
-
-        call.arguments = b""
-        store = BlobStore(call.owner, os.getpid())
-        keeping = asyncio.get_running_loop().run_in_executor(None, store.keep, new.hash, new.data)
-        keeping.add_done_callback(kept)
 
     def _answer_sessions(self, call: RelayedCall) -> None:
         self.calls.finish(
@@ -381,6 +380,7 @@ class Sessions:
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)
+        self.gpus.gone(process)
         if not process.session:
             pool = self.processes.pool(process.owner)
             waiting += pool.waiting

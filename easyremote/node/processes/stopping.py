@@ -119,6 +119,13 @@ class Stopping:
 
         process.task.add_done_callback(ended)
 
+    def kill(self, process: Process, why: Outcome) -> None:
+        """Kill a process, and all that it has started; what it runs ends with this outcome."""
+        if process.queue:
+            self._keeper.clear(process)
+            process.queue[0].stopping = why
+        process.signal(signal.SIGKILL)
+
     def crash(self, call: RelayedCall, exit_code: int) -> Outcome:
         """The outcome of a call whose process died."""
         how = f"exit code {exit_code}"

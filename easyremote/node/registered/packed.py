@@ -18,8 +18,11 @@ from easyremote.serialize.values import dump
 __all__ = ["pooled"]
 
 
-def pooled(functions: Iterable[RegisteredFunction]) -> list[Pooled]:
+def pooled(functions: Iterable[RegisteredFunction], *, has_gpus: bool) -> list[Pooled]:
     """What is to run in processes: functions, and classes with all of their methods.
+
+    Those with ``scaling``, and those that need a GPU, where there is one: such a call runs in a
+    process that sees only its own GPUs.
 
     Raises
     ------
@@ -28,7 +31,8 @@ def pooled(functions: Iterable[RegisteredFunction]) -> list[Pooled]:
     """
     pools: dict[str, list[RegisteredFunction]] = {}
     for each in functions:
-        if each.scaling is not None:
+        needs = each.spec.requirements
+        if each.scaling is not None or (has_gpus and needs is not None and needs.gpu):
             pools.setdefault(each.pool, []).append(each)
     return [_pooled(name, members) for name, members in pools.items()]
 
@@ -40,8 +44,13 @@ def _pooled(name: str, members: list[RegisteredFunction]) -> Pooled:
     try:
         body = b"".join(bytes(part) for part in dump((target, methods)).parts)
     except CannotShip as error:
+        why, instead = "scaling=", "Register it without scaling, or make"
+        if first.scaling is None:
+            why, instead = "as all that needs a GPU does", "Make"
         raise UsageError(
-            f"{name}() can't run in processes of its own (scaling=): {error} Register it without "
-            "scaling, or make that value inside the function."
+            f"{name}() can't run in processes of its own ({why}): {error} {instead} that value "
+            "inside the function."
         ) from error
-    return Pooled(name, body, first.scaling or Scaling(), tuple(methods))
+    needs = first.spec.requirements
+    memory = needs.memory if needs is not None else 0
+    return Pooled(name, body, first.scaling or Scaling(), tuple(methods), memory)

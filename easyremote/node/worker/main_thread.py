@@ -24,6 +24,7 @@ from easyremote.errors import CallLost
 from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobMissing, BlobStore
 from easyremote.node.folders import NODE
+from easyremote.node.gpus.limit import GpuLimit
 from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
@@ -101,6 +102,7 @@ class MainThread:
         self._takes_interrupts = False
         #: Of whom these calls are; a process has one owner.
         self._blobs: BlobStore | None = None
+        self._gpu_limit = GpuLimit()
         self._capture: Capture | None = None
         #: What runs; and its name, for messages.
         self.running: Work | None = None
@@ -159,6 +161,8 @@ class MainThread:
         if self._blobs is None and self.functions is None:
             self._blobs = BlobStore(held.owner, NODE)
             set_resolver(FileStore(held.owner).link)
+        if held.needs is not None and held.needs.gpu_memory:
+            self._gpu_limit.promise(held.needs.gpu_memory)
         run = self._prepare(held.function)
         self._showing.call_begins(record)
         if held.function in (CELL, COMM):

@@ -23,7 +23,7 @@ from easyremote.errors import CannotReturn, CannotShip, NotFound
 from easyremote.guarded import attribute
 from easyremote.node.blob_store import BlobMissing
 from easyremote.node.outcomes import remote_error
-from easyremote.node.worker.packages import installed
+from easyremote.packages import installed
 from easyremote.protocol.requests import (
     DeleteVariable,
     ListVariables,

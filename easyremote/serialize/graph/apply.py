@@ -1,6 +1,6 @@
 """Does to an object what was done to its copy on the other side.
 
-``tests/serialize/graph/test_changes.py`` proves it.
+``tests/serialize/graph/test_graph.py`` proves it.
 """
 
 from __future__ import annotations

@@ -205,11 +205,10 @@ class Graph:
         """
         bound = {name: look.values[name] for name in names if name in look.bound}
         bound = dict(sorted(bound.items(), key=_wholes_first))
-        told = look.told(names)
+        told = look.told(names) - look.replaced
         gone = {*gone, *self._released}
         after = self._copy()
-        dropped = after._forget({*gone, *bound}, look, names)
-        told &= after._table.numbers.keys()  # nobody there refers to the others any more
+        dropped = after._forget({*gone, *bound}, look, names, told)
         packed, kept = (
             after._packed(look, bound, told, python) if bound or told else (Packed([]), b"")
         )
@@ -274,11 +273,16 @@ class Graph:
         made._messages = self._messages + 1
         return made
 
-    def _forget(self, gone: set[str], look: Look, names: Collection[str]) -> bytes:
-        """Drop what only these variables reached, and what is sent anew; the numbers."""
+    def _forget(
+        self, gone: set[str], look: Look, names: Collection[str], told: Collection[int]
+    ) -> bytes:
+        """Drop what only these variables reached, and what is sent anew; the numbers.
+
+        What there is to tell of stays: somebody there may refer to it whom this side doesn't know.
+        """
         left = [self._roots.pop(name) for name in gone & self._roots.keys()]
         dropped = self._unreached(left)
-        dropped -= frozenset().union(*(look.reach.get(name, frozenset()) for name in names))
+        dropped -= frozenset(told).union(*(look.reach.get(name, frozenset()) for name in names))
         return self._table.drop(dropped | look.replaced)
 
     def _unreached(self, left: list[_Root]) -> set[int]:

@@ -2,7 +2,7 @@
 
 A snapshot is shallow: it names the objects that are held, and doesn't look into those that are
 shared with the other side, because they have snapshots of their own.
-``tests/serialize/graph/test_changes.py`` proves it.
+``tests/serialize/graph/test_graph.py`` proves it.
 """
 
 from __future__ import annotations

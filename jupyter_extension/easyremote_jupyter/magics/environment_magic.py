@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from IPython.core.magic import line_magic, magics_class
 
-from easyremote.node.worker.packages import installed
+from easyremote.packages import installed
 from easyremote_jupyter.magics.options import parse
 from easyremote_jupyter.magics.place_magics import PlaceMagics
 from easyremote_jupyter.output.tables import html_table, text_table

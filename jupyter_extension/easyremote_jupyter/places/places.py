@@ -21,7 +21,7 @@ from easyremote.client.client import Client
 from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
-from easyremote.client.session import Session
+from easyremote.client.session import Session, own_name
 from easyremote.client.targets import (
     ANY,
     NODE_VARIABLE,
@@ -78,6 +78,8 @@ class Place:
         `held` is what it shares: this place's own, or one for itself where it runs beside others.
         """
         trusts_blobs = True
+        if question := self._question():
+            output.notice(question)
         while True:
             send = partial(self._submit, request, variables, optional, options)
             job, told = send(trusts_blobs, output, held)
@@ -97,6 +99,15 @@ class Place:
                 return answer
             if trusts_blobs := "missing" not in answer:
                 held.forget()
+
+    def _question(self) -> str:
+        """What the gateway asks about this session since it has been idle; empty for nothing."""
+        node_id, name = self.session.node_id, self.session.name
+        for node in easyremote.connect().known_nodes():
+            if node.node_id == node_id and name in node.asked:
+                target = node_id if name == own_name() else f"{node_id}/{name}"
+                return f"{node.asked[name]} %remote_restart {target} ends it."
+        return ""
 
     def _note_process(
         self, process: str, variables: Mapping[str, object], space: Mapping[str, object]

@@ -53,6 +53,8 @@ export interface INode {
   closed: string;
   /** What its owner has asked the gateway for. */
   lent: 'yes' | 'paused' | 'drained';
+  /** By session: who waits for the GPU memory that it holds while nobody uses it. */
+  asked: Record<string, string>;
   /** Not from the server: when it came, in milliseconds of this page's clock. */
   heard?: number;
 }

@@ -15,6 +15,7 @@ import { CallServer } from '../core/request';
 import { ISessionActions } from '../sessions/actions';
 import { SessionsModel } from '../sessions/model';
 import { nothing, SessionTree } from '../sessions/section';
+import { askedOf } from '../sessions/sessions';
 import { IConnectionModel } from '../core/tokens';
 import { Explanation } from '../ui/explanation';
 import { useWhileSeen } from '../ui/looking';
@@ -140,6 +141,7 @@ function Known({
               sessionActions={sessionActions}
               known={known}
               list={known.sessions}
+              asked={askedOf(snapshot)}
               hasGroups={false}
               trans={trans}
             />

@@ -11,7 +11,7 @@ import * as React from 'react';
 import { bytes, roughly } from '../core/format';
 import { elapsed } from '../core/merge';
 import { ISession, IVariable } from '../core/protocol';
-import { Confirm, CONFIRM_HEIGHT } from '../ui/confirm';
+import { Confirm, CONFIRM_HEIGHT, UNASKED_HEIGHT } from '../ui/confirm';
 import { IconButton } from '../ui/iconButton';
 import { StateShape } from '../ui/shape';
 import { IRow } from '../ui/tree';
@@ -25,8 +25,9 @@ const LINE = 28;
 const SHORT = 8;
 
 /** The height of a row. */
-export function rowHeight(isFirst: boolean, isAsked: boolean): number {
-  return LINE + (isFirst ? GROUP : 0) + (isAsked ? CONFIRM_HEIGHT : 0);
+export function rowHeight(isFirst: boolean, asked: IQuestion | null): number {
+  const height = asked?.action === 'release' ? UNASKED_HEIGHT : CONFIRM_HEIGHT;
+  return LINE + (isFirst ? GROUP : 0) + (asked === null ? 0 : height);
 }
 
 interface IAskingRow extends IRow {
@@ -110,10 +111,11 @@ export function SessionRow({
       {asked !== null && (
         <Confirm
           key={asked.action}
-          text={losses(session, count, trans)}
-          action={
-            asked.action === 'restart' ? trans.__('Restart') : trans.__('End')
-          }
+          text={[asked.text, losses(session, count, trans)]
+            .filter(Boolean)
+            .join(' ')}
+          action={wordOf(asked, trans)}
+          isUnasked={asked.action === 'release'}
           onYes={onYes}
           onNo={onNo}
           trans={trans}
@@ -186,6 +188,18 @@ export function NoteRow({ text }: { text: string }): React.ReactElement {
       <span className="jp-EasyRemote-aside">{text}</span>
     </div>
   );
+}
+
+/** The word on the button. */
+function wordOf({ action }: IQuestion, trans: TranslationBundle): string {
+  switch (action) {
+    case 'restart':
+      return trans.__('Restart');
+    case 'release':
+      return trans.__('Release');
+    default:
+      return trans.__('End');
+  }
 }
 
 function activity(session: ISession, trans: TranslationBundle): string {

@@ -9,7 +9,7 @@ import { ISessionSectionProps, useConnection, useSignal } from '../ui/state';
 import { Tree } from '../ui/tree';
 import { IContents, ISessionsState } from './model';
 import { NoteRow, rowHeight, SessionRow, VariableRow } from './row';
-import { keyOf } from './sessions';
+import { askedOf, keyOf } from './sessions';
 
 /** A row: a session, one of its variables, or why these are not there. */
 export type Item =
@@ -20,7 +20,9 @@ export type Item =
 /** What the user is asked to confirm. */
 export interface IQuestion {
   key: string;
-  action: 'restart' | 'end' | 'delete';
+  action: 'restart' | 'end' | 'delete' | 'release';
+  /** Of what somebody else asks. */
+  text?: string;
 }
 
 export function Sessions(props: ISessionSectionProps): React.ReactElement {
@@ -34,7 +36,13 @@ export function Sessions(props: ISessionSectionProps): React.ReactElement {
   return (
     <div ref={box} className="jp-EasyRemote-looked">
       {list.length > 0 ? (
-        <SessionTree {...props} known={known} list={list} hasGroups />
+        <SessionTree
+          {...props}
+          known={known}
+          list={list}
+          asked={askedOf(state)}
+          hasGroups
+        />
       ) : (
         <p className="jp-EasyRemote-empty" tabIndex={0}>
           {state.kind === 'snapshot'
@@ -67,20 +75,34 @@ export function SessionTree({
   sessionActions,
   known,
   list,
+  asked,
   hasGroups,
   trans
 }: Pick<ISessionSectionProps, 'sessions' | 'sessionActions' | 'trans'> & {
   known: ISessionsState;
   list: readonly ISession[];
+  /** As `askedOf` has it. */
+  asked: ReadonlyMap<string, string>;
   /** Whether the name of each node stands above its sessions. */
   hasGroups: boolean;
 }): React.ReactElement {
   useSignal(sessionActions.changed, () => null); // the notebooks' names
   const [question, setQuestion] = React.useState<IQuestion | null>(null);
+  const [kept, setKept] = React.useState<ReadonlySet<string>>(new Set());
   const ordered = [...list].sort((a, b) => keyOf(a).localeCompare(keyOf(b)));
   const firsts = firstOfGroups(ordered, session => session.node_id);
   const isFirst = (item: Item) =>
     hasGroups && item.kind === 'session' && firsts.has(item.session);
+  const questionOf = (item: Item): IQuestion | null => {
+    const key = itemKey(item);
+    const text = asked.get(key);
+    if (question?.key === key) {
+      return question;
+    }
+    return text !== undefined && !kept.has(key)
+      ? { key, action: 'release', text }
+      : null;
+  };
   const ask = (item: Item, action: IQuestion['action']) => {
     setQuestion({ key: itemKey(item), action });
   };
@@ -89,7 +111,8 @@ export function SessionTree({
     if (item.kind === 'variable') {
       void sessionActions.remove(sessions, item.session, item.variable);
     } else if (action !== 'delete') {
-      void sessionActions.replace(sessions, item.session, action);
+      const how = action === 'restart' ? 'restart' : 'end';
+      void sessionActions.replace(sessions, item.session, how);
     }
   };
   return (
@@ -97,9 +120,7 @@ export function SessionTree({
       items={ordered.map(session => ({ kind: 'session', session }))}
       keyOf={itemKey}
       nameOf={item => nameOf(item, sessionActions.notebook(item.session))}
-      heightOf={item =>
-        rowHeight(isFirst(item), question?.key === itemKey(item))
-      }
+      heightOf={item => rowHeight(isFirst(item), questionOf(item))}
       childrenOf={({ session }) =>
         below(session, known.contents.get(keyOf(session)), trans)
       }
@@ -129,20 +150,23 @@ export function SessionTree({
         }
       }}
       render={(item, row) => {
-        const asked = question?.key === itemKey(item) ? question : null;
+        const toAnswer = questionOf(item);
         const common = {
           ...row,
-          asked,
+          asked: toAnswer,
           onAsk: (action: IQuestion['action']) => {
             ask(item, action);
           },
           onYes: () => {
-            if (asked !== null) {
-              act(item, asked);
+            if (toAnswer !== null) {
+              act(item, toAnswer);
             }
           },
           onNo: () => {
             setQuestion(null);
+            if (toAnswer?.action === 'release') {
+              setKept(new Set([...kept, toAnswer.key]));
+            }
           },
           trans
         };

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ISnapshot } from '../core/protocol';
 import { sample, samples } from '../core/samples.testing';
 import {
+  askedOf,
   givenName,
   isName,
   keyOf,
@@ -35,6 +36,23 @@ describe('a session', () => {
     expect(pullCell({ ...SESSION, session: "Ann's work" }, 'x', null)).toBe(
       `%remote_get 'gpu-node/Ann'"'"'s work' x`
     );
+  });
+});
+
+describe('an idle session whose GPU memory somebody waits for', () => {
+  const snapshot = sample('snapshot') as ISnapshot;
+
+  it('is asked about on its own node', () => {
+    const [node] = snapshot.nodes;
+    const asked = { s1: 'key lab-2 waits for 24 GB. Release it?' };
+    const nodes = [
+      { ...node, asked },
+      { ...node, node_id: 'attic' }
+    ];
+    expect([...askedOf({ ...snapshot, nodes })]).toEqual([
+      ['gpu-node/s1', asked.s1]
+    ]);
+    expect(askedOf({ kind: 'connecting' }).size).toBe(0);
   });
 });
 

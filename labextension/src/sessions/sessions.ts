@@ -15,6 +15,19 @@ export function keyOf({
   return `${node_id}/${session}`;
 }
 
+/** What the user is asked about idle sessions whose GPU memory somebody waits for, by session. */
+export function askedOf(state: State): ReadonlyMap<string, string> {
+  const nodes = state.kind === 'snapshot' ? state.nodes : [];
+  return new Map(
+    nodes.flatMap(({ node_id, asked }) =>
+      Object.entries(asked).map(([session, text]): [string, string] => [
+        keyOf({ node_id, session }),
+        text
+      ])
+    )
+  );
+}
+
 /** The name that somebody gave it, or null where it has the one of its kernel. */
 export function givenName({ session }: ISession): string | null {
   return OWN_NAME.test(session) ? null : session;

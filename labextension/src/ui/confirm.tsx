@@ -5,10 +5,13 @@ import * as React from 'react';
 
 /** Its height in pixels, as `style/sessions.css` has it: lists must know before they draw. */
 export const CONFIRM_HEIGHT = 50;
+/** The same of a question that comes from somebody else. */
+export const UNASKED_HEIGHT = 110;
 
 export function Confirm({
   text,
   action,
+  isUnasked = false,
   onYes,
   onNo,
   trans
@@ -16,6 +19,8 @@ export function Confirm({
   text: string;
   /** The label of the button that does it. */
   action: string;
+  /** Whether it comes from somebody else: then all of it is shown, and Enter does not answer it. */
+  isUnasked?: boolean;
   onYes: () => void;
   onNo: () => void;
   trans: TranslationBundle;
@@ -38,7 +43,7 @@ export function Confirm({
   );
   return (
     <div
-      className="jp-EasyRemote-confirm"
+      className={`jp-EasyRemote-confirm ${isUnasked ? 'jp-mod-unasked' : ''}`}
       role="group"
       aria-label={text}
       onClick={event => {
@@ -53,7 +58,7 @@ export function Confirm({
     >
       <span title={text}>{text}</span>
       <div>
-        {button(action, onYes, true)}
+        {button(action, onYes, !isUnasked)}
         {button(trans.__('Keep'), onNo, false)}
       </div>
     </div>

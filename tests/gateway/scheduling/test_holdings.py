@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import NotFound, from_wire
+from easyremote.gateway.nodes import HAND_BACKS
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.scheduler import PATIENCE
 from easyremote.options.requirements import Requirements
@@ -12,10 +13,12 @@ from easyremote.protocol.messages import (
     Dispatch,
     Function,
     Gpu,
+    GpuHolder,
     HandBack,
     Register,
     Resources,
     Started,
+    Watch,
 )
 from tests.gateway.desk import ClientPeer, Desk, NodePeer
 
@@ -133,6 +136,7 @@ def test_a_call_goes_where_enough_is_free(desk: Desk) -> None:
 def test_what_other_processes_use_counts_and_calls_go_on_when_they_have_gone(desk: Desk) -> None:
     node, client = machine(desk), desk.client()
     used = Gpu("A100", 1.0, 40 * GB, 48 * GB)
+    desk.calls.nodes.watched = True
     node.say(Resources(0.5, 8, 0, 64 * GB, (used,)))
     cell(client, gpu_memory(16))
     assert node.heard(Dispatch) == []
@@ -192,3 +196,83 @@ def test_what_no_node_can_ever_give_fails_at_once_and_each_node_says_why(desk: D
     assert "It needs 1 GPU with 1 GB of memory: laptop has no GPU." in client.error()[1]
     client.submit("$cell", "gpu-node", needs=Requirements(labels=("lab",)))
     assert client.heard(type(error)) == []
+
+
+def told(free: int, *holders: GpuHolder, used: int = 40, calls: int = 0) -> Resources:
+    """What the node says of its one GPU of 48 GB."""
+    gpu = Gpu("A100", 0.0, used * GB, 48 * GB, free * GB, calls, holders)
+    return Resources(0.5, 8, 0, 64 * GB, (gpu,))
+
+
+def again(client: ClientPeer, session: str, size: int) -> None:
+    """What a client does with a call that comes back: it sends it once more."""
+    client.only(HandBack)
+    cell(client, gpu_memory(size), session)
+
+
+def test_the_node_has_the_last_word_and_the_call_waits_with_its_reason(desk: Desk) -> None:
+    node, ann, bob = machine(desk), desk.client("lab-1"), desk.client("lab-2")
+    cell(ann, gpu_memory(31), "ann")
+    (first,) = node.heard(Dispatch)
+    node.say(Started(first.call))
+    node.finish(first)
+    for _ in range(3 * HAND_BACKS):  # a process of somebody else comes, and goes
+        cell(bob, gpu_memory(24), "bob")
+        (dispatch,) = node.heard(Dispatch)
+        holder = GpuHolder(31 * GB, "lab-1", "ann", idle=7200.0)
+        node.say(HandBack((dispatch.call,), told(17, holder, used=31)))
+        again(bob, "bob", 24)
+        assert [type(each) for each in node.heard(object)] == [Watch], "it waits, and is told"
+        assert why(desk) == (
+            "needs 24 GB of GPU memory: gpu-node has 17 GB of 48 GB free (a session of key lab-1 "
+            "holds 31 GB); 1st of 1 for gpu-node"
+        )
+        node.say(told(24))
+        (dispatch,) = node.heard(Dispatch)
+        node.say(Started(dispatch.call))
+        node.finish(dispatch)
+        node.say(told(24))
+        assert node.only(Watch).on is False, "nobody wants to know any more"
+    assert not node.node.rests_until and not node.node.is_refusing
+
+
+def test_a_node_that_hands_back_what_would_fit_is_left_alone_for_a_while(desk: Desk) -> None:
+    node, client = machine(desk), desk.client()
+    cell(client, gpu_memory(24))
+    asked = 0
+    while calls := node.heard(Dispatch):
+        asked += 1
+        node.say(HandBack((calls[0].call,), told(40)))
+        again(client, "s", 24)
+    assert asked == HAND_BACKS
+    assert "is asked again in" in why(desk)
+
+
+def test_what_a_session_holds_is_no_obstacle_to_its_own_cells(desk: Desk) -> None:
+    node, ann, bob = machine(desk, gpus=2), desk.client("ann"), desk.client("bob")
+    desk.calls.nodes.watched = True
+    mine = GpuHolder(31 * GB, "ann", "s")
+    one = told(17, mine, used=31).gpus[0]
+    node.say(Resources(0.5, 8, 0, 64 * GB, (one, BIG)))
+    cell(bob, gpu_memory(40))
+    assert len(node.heard(Dispatch)) == 1, "on the other GPU"
+    cell(ann, gpu_memory(40))
+    assert len(node.heard(Dispatch)) == 1, "its own memory"
+    cell(ann, Requirements(gpu=2), "s")
+    assert node.heard(Dispatch) == [], "a session keeps the GPU that it began with"
+
+
+def test_nodes_measure_while_somebody_looks_or_a_call_waits(desk: Desk) -> None:
+    node, client = machine(desk), desk.client()
+    desk.calls.nodes.watched = True
+    node.say(told(8))
+    assert node.heard(Watch) == []
+    desk.calls.nodes.watched = False
+    cell(client, gpu_memory(24))
+    node.say(told(8))
+    assert node.heard(Watch) == [], "a call waits for what it tells"
+    client.leave()
+    desk.pass_time(700.0)
+    node.say(told(8))
+    assert node.only(Watch).on is False
+    assert node.node.resources is None

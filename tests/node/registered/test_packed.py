@@ -59,19 +59,19 @@ def called(opened: OpenedFunctions, name: str, *args: Any) -> Any:
 def test_only_what_has_a_scaling_is_packed_and_a_class_is_one_pool() -> None:
     functions = registered(scaled, Model)
     functions.register(locked)
-    (one, model) = pooled(functions)
+    (one, model) = pooled(functions, has_gpus=False)
     assert (one.name, one.functions, one.scaling) == ("scaled", ("scaled",), Scaling())
     assert model.name == "Model"
     assert set(model.functions) == {"Model.predict", "Model.items", "Model.twice"}
 
 
 def test_a_function_brings_what_it_uses() -> None:
-    (packed,) = pooled(registered(scaled, name="triple"))
+    (packed,) = pooled(registered(scaled, name="triple"), has_gpus=False)
     assert called(OpenedFunctions(packed.body), "triple", 2) == 6
 
 
 def test_a_class_is_made_once_in_each_process() -> None:
-    (packed,) = pooled(registered(Model))
+    (packed,) = pooled(registered(Model), has_gpus=False)
     first, second = OpenedFunctions(packed.body), OpenedFunctions(packed.body)
     assert [called(first, "Model.predict", 0) for _ in range(3)] == [1, 2, 3]
     assert called(second, "Model.predict", 0) == 1
@@ -80,13 +80,15 @@ def test_a_class_is_made_once_in_each_process() -> None:
 
 
 def test_what_a_plain_function_returns_is_iterated_where_it_is_registered_as_a_stream() -> None:
-    (packed,) = pooled(registered(lambda n: list(range(n)), name="listed", stream=True))
+    (packed,) = pooled(
+        registered(lambda n: list(range(n)), name="listed", stream=True), has_gpus=False
+    )
     items = called(OpenedFunctions(packed.body), "listed", 3)
     assert iter(items) is items and list(items) == [0, 1, 2]
 
 
 def test_arguments_by_name_that_do_not_fit_are_refused_as_in_a_thread() -> None:
-    (packed,) = pooled(registered(Model))
+    (packed,) = pooled(registered(Model), has_gpus=False)
     with pytest.raises(RemoteError, match=r"predict\(\): missing a required .* 'x'") as refused:
         OpenedFunctions(packed.body).open("Model.predict", "json", b'{"y": 1}')
     assert refused.value.details["bad_arguments"] is True
@@ -95,4 +97,4 @@ def test_arguments_by_name_that_do_not_fit_are_refused_as_in_a_thread() -> None:
 
 def test_a_function_that_can_not_travel_is_refused_with_what_holds_it_back() -> None:
     with pytest.raises(UsageError, match=r"locked\(\) can't run in processes .*LOCK.* without"):
-        pooled(registered(locked))
+        pooled(registered(locked), has_gpus=False)

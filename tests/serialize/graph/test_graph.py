@@ -28,6 +28,17 @@ class Net:
         self.__dict__.update(attributes)
 
 
+class CountsReaders:
+    """Its state is another one whenever it is asked for; matplotlib has such a class."""
+
+    def __init__(self) -> None:
+        self.readers, self.others = 0, [1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.readers += 1
+        return dict(vars(self))
+
+
 class Slots:
     __slots__ = ("__dict__", "x", "y")
 
@@ -213,6 +224,35 @@ def test_a_whole_array_that_comes_later_has_its_parts_on_its_memory(
     assert grid.tolist() == space["outer"][0].tolist()
     here.sync(there)
     assert here.size == 0, "they are sent anew once"
+
+
+@pytest.mark.parametrize("new", [[7], 7], ids=["means another object", "means an atom"])
+def test_what_a_variable_meant_before_has_changed_for_those_who_still_refer_to_it(
+    here: Side, there: Side, new: object
+) -> None:
+    here.space.update(a=[1], b=[2])
+    holder = {"a": here.space["a"], "b": here.space["b"]}  # the other side doesn't know it
+    here.sync(there)
+    there.space["a"].append(0)
+    there.space["b"].append(0)
+    there.space["a"] = new
+    del there.space["b"]
+    there.sync(here, gone=("b",))
+    assert (holder["a"], holder["b"], here.space["a"]) == ([1, 0], [2, 0], new)
+    del here.space["b"]
+    here.sync(there)
+    assert here.size == 0
+
+
+def test_what_changes_when_it_is_looked_at_has_not_changed(here: Side, there: Side) -> None:
+    here.space["counting"] = CountsReaders()
+    here.sync(there)
+    there.sync(here)
+    assert there.size == 0
+    assert there.sync(here).overwritten == here.sync(there).overwritten == []
+    there.space["counting"].others = [2]
+    assert there.sync(here).overwritten == []
+    assert here.space["counting"].others == [2]
 
 
 PARTS: dict[str, Callable[[Any], Any]] = {
@@ -562,13 +602,16 @@ def test_a_file_that_was_written_to_is_sent_anew(here: Side, there: Side, tmp_pa
     assert content.digest in {each.content.digest for each in told.packed.files}
 
 
-def test_a_change_of_what_is_then_dropped_is_not_told(here: Side, there: Side) -> None:
+def test_what_is_changed_and_then_dropped_is_told_once(here: Side, there: Side) -> None:
     here.space |= {"a": [1], "b": [2]}
     here.sync(there)
     there.space["a"].append(2)
     del there.space["a"]
-    look = there.graph.look({"b": there.space["b"]}, ["a"])
-    told = there.graph.tell(look, look.names(), ["a"])
-    here.graph.hear(travel(told.packed.wire()), told.beside)
-    assert here.space["b"] == [2]
-    assert len(here.graph) == 1
+    there.sync(here, gone=("a",))
+    assert (here.space["a"], here.space["b"]) == ([1, 2], [2])
+    del here.space["a"]
+    here.sync(there, gone=("a",))
+    there.space["b"].append(3)
+    there.space["c"] = there.space.pop("b")
+    there.sync(here, gone=("b",))
+    assert len(here.graph) == len(there.graph) == 1

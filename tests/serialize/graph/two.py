@@ -20,7 +20,7 @@ class Side:
 
     def sync(self, other: Side, *names: str, gone: tuple[str, ...] = ()) -> Heard:
         """Tell the other side of the changes in these variables; all, where none is named."""
-        look = self.graph.look({name: self.space[name] for name in names or self.space})
+        look = self.graph.look({name: self.space[name] for name in names or self.space}, gone)
         told = self.graph.tell(look, look.names(), gone)
         self.size = told.packed.size
         self.graph = told.after

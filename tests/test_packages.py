@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from easyremote.node.worker.packages import installed
+from easyremote.packages import installed
 
 
 def test_packages_have_the_versions_that_an_import_finds() -> None:

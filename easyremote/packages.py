@@ -1,6 +1,6 @@
 """The packages that this Python has, by version.
 
-``tests/node/worker/test_packages.py`` proves it.
+``tests/test_packages.py`` proves it.
 """
 
 from __future__ import annotations

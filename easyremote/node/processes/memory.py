@@ -1,0 +1,91 @@
+"""How much memory a process uses, with all that it has started; and whether that is too much.
+
+A limit of the system (RLIMIT_AS) counts addresses: CUDA and numpy's threads ask for far more of
+these than they ever use, and each forked process would have the whole limit once more. So the
+memory that is really used is looked at, again and again.
+``tests/node/processes/test_memory.py`` proves it with real processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from easyremote.node.processes.pools import Processes
+from easyremote.node.processes.process import Process
+from easyremote.options.requirements import show_size
+from easyremote.protocol.held import Outcome, failure
+
+__all__ = ["MemoryWatch", "memory_above"]
+
+_log = logging.getLogger("easyremote.node")
+
+
+class MemoryWatch:
+    """Kills the processes that use more memory than their functions were registered with.
+
+    Parameters
+    ----------
+    processes
+        The processes of the node.
+    kill
+        Kills one; what it runs ends with the outcome.
+    """
+
+    def __init__(self, processes: Processes, kill: Callable[[Process, Outcome], None]) -> None:
+        self._processes, self._kill = processes, kill
+
+    async def look(self) -> None:
+        """Look at all processes that have a limit."""
+        limited = [
+            (process, limit)
+            for process in self._processes.registered()
+            if (limit := self._processes.memory_limit(process)) and process.pid
+        ]
+        if not limited:
+            return
+        pids = [(process.pid, limit) for process, limit in limited]
+        used = await asyncio.to_thread(lambda: [memory_above(*each) for each in pids])
+        for (process, limit), size in zip(limited, used, strict=True):
+            if size and not process.is_dead:
+                self._kill(process, _too_much(process.title, size, limit))
+
+
+def memory_above(pid: int, limit: int) -> int:
+    """How many bytes a process and its children use, if that is more than a limit; else 0."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0  # it has ended
+    if sum(_each(family, "rss")) <= limit:
+        return 0
+    # Forked processes share memory, which counts once only; to find that out takes longer.
+    used = sum(_each(family, "pss"))
+    return used if used > limit else 0
+
+
+def _each(family: list[psutil.Process], what: str) -> Iterator[int]:
+    for process in family:
+        try:
+            if what == "rss":
+                yield process.memory_info().rss
+                continue
+            memory = process.memory_full_info()
+            yield getattr(memory, "pss", memory.rss)
+        except psutil.Error:
+            continue  # it has ended
+
+
+def _too_much(name: str, used: int, limit: int) -> Outcome:
+    """The outcome of a call whose process used too much."""
+    text = (
+        f"{name} used {show_size(used)} of memory and may use {show_size(limit)} "
+        "(resource_requirements=), so its process was killed, with all that it had started. "
+        "Register it with more memory, or have it use less."
+    )
+    _log.warning("%s", text)
+    return failure("out-of-memory", text, used=used, limit=limit)

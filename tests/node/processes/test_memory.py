@@ -1,0 +1,113 @@
+"""A worker that uses more memory than it may is told, and ended with all that it has started."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from easyremote import ComputeNode
+from easyremote.client.client import Client
+from easyremote.errors import OutOfMemory
+from easyremote.node.processes.memory import memory_above
+from tests.processes import LIMIT, Gateway, wait_until
+
+MB = 10**6
+#: What the functions may use.
+LIMITED = {"memory": "300MB"}
+
+
+def leak(megabytes: int, kept: list[bytes]) -> int:
+    kept.append(b"x" * 10**6 * megabytes)
+    return os.getpid()
+
+
+def hold(megabytes: int, gate: str) -> None:
+    kept = b"x" * 10**6 * megabytes
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    del kept
+
+
+def fork(megabytes: int, file: str) -> None:
+    """Have a child that uses much; this process does not."""
+    child = os.fork()
+    kept = b"x" * 10**6 * (0 if child else megabytes)
+    if child:
+        Path(file).write_text(str(child))
+    time.sleep(1000)
+    del kept
+
+
+class Model:
+    """Keeps what it is given, for ever."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+
+    def leak(self, megabytes: int) -> int:
+        return leak(megabytes, self.kept)
+
+
+@pytest.fixture(scope="module")
+def asking(gateway: Gateway) -> Iterator[Client]:
+    node = ComputeNode(gateway.address, "small", api_key=gateway.keys["node"])
+    for function in (hold, fork, Model):
+        node.register(scaling="auto", resource_requirements=LIMITED)(function)
+    with node, gateway.client() as client:
+        yield client
+
+
+def test_a_worker_that_leaks_is_told_and_ended_and_another_takes_its_place(
+    asking: Client, tmp_path: Path
+) -> None:
+    calls = asking.on("small")
+    first = calls.submit("Model.leak", 100).result(LIMIT)
+    assert calls.submit("Model.leak", 100).result(LIMIT) == first, "it may use so much"
+    with suppress(OutOfMemory):  # the call may be over before it is seen
+        calls.submit("Model.leak", 200).result(LIMIT)
+    wait_until(lambda: not psutil.pid_exists(first))
+    assert calls.submit("Model.leak", 100).result(LIMIT) != first
+    with pytest.raises(OutOfMemory) as told:
+        calls.submit("hold", 500, str(tmp_path / "never")).result(LIMIT)
+    text = str(told.value)
+    assert text.startswith("hold() used 5")
+    assert "and may use 300 MB (resource_requirements=), so its process was killed" in text
+    assert told.value.may_have_run and told.value.details["limit"] == 300 * MB
+    (tmp_path / "gate").touch()
+    assert calls.submit("hold", 1, str(tmp_path / "gate")).result(LIMIT) is None
+
+
+def test_a_worker_that_forks_is_counted_and_killed_with_its_children(
+    asking: Client, tmp_path: Path
+) -> None:
+    with pytest.raises(OutOfMemory):
+        asking.on("small").submit("fork", 500, str(tmp_path / "child")).result(LIMIT)
+    child = int((tmp_path / "child").read_text())
+    wait_until(lambda: not psutil.pid_exists(child))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_memory_that_forked_processes_share_counts_once(tmp_path: Path) -> None:
+    kept = b"x" * 100 * MB
+    before = psutil.Process().memory_info().rss
+    children = [os.fork() for _ in range(3)]
+    if 0 in children:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        assert memory_above(os.getpid(), 2 * before) == 0
+        assert memory_above(os.getpid(), len(kept)) > len(kept)
+    finally:
+        for child in children:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+
+
+def test_a_process_that_has_ended_uses_nothing() -> None:
+    assert memory_above(2**22 + 1, 1) == 0
