@@ -264,10 +264,8 @@ class Client(RemoteExecutor):
 
         Raises
         ------
-        NotAuthorized
-            The node is not yours.
-        NotFound
-            There is no such node.
+        NotAuthorized, NotFound
+            The node is not yours; there is no such node.
 
         Examples
         --------
@@ -292,7 +290,7 @@ class Client(RemoteExecutor):
         return node
 
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
-        """Stop a call of the same key, wherever it was started; safe to repeat.
+        """Stop a call of the same key, wherever it was started; False where it is over.
 
         Parameters
         ----------
@@ -300,11 +298,6 @@ class Client(RemoteExecutor):
             The call's, whole.
         kill
             Also the process that it runs in, at once, and with it its session.
-
-        Returns
-        -------
-        bool
-            Whether it was told to stop; False where it is over, or not known.
         """
         function = KILL if kill else CANCEL
         stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()
