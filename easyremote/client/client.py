@@ -22,6 +22,7 @@ from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
+from easyremote.options.retries import WAIT, parse_node_loss
 from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
@@ -83,6 +84,7 @@ class Client(RemoteExecutor):
         timeout: float | None = None,
         needs: Needs | None = None,
         priority: int = 0,
+        on_node_loss: str = WAIT,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
 
@@ -97,6 +99,8 @@ class Client(RemoteExecutor):
             or ``{"gpu_memory": "16GB", "cpu": 2}``; None for what the function was registered with.
         priority
             Calls of a higher one go first, whoever's they are; as of `remote`.
+        on_node_loss
+            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
 
         Examples
         --------
@@ -104,15 +108,18 @@ class Client(RemoteExecutor):
         >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
         >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        limit = timeout if timeout is not None else self._timeout or None
         held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
             shipments=self._shipments,
             node_id=node_id,
-            timeout=limit,
-            options={"needs": held, "priority": read_priority(priority, "priority")},
+            timeout=timeout if timeout is not None else self._timeout or None,
+            options={
+                "needs": held,
+                "priority": read_priority(priority, "priority"),
+                "on_node_loss": parse_node_loss(on_node_loss),
+            },
         )
 
     # -- connection --------------------------------------------------------------------------------
@@ -257,10 +264,8 @@ class Client(RemoteExecutor):
 
         Raises
         ------
-        NotAuthorized
-            The node is not yours.
-        NotFound
-            There is no such node.
+        NotAuthorized, NotFound
+            The node is not yours; there is no such node.
 
         Examples
         --------
@@ -285,7 +290,7 @@ class Client(RemoteExecutor):
         return node
 
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
-        """Stop a call of the same key, wherever it was started; safe to repeat.
+        """Stop a call of the same key, wherever it was started; False where it is over.
 
         Parameters
         ----------
@@ -293,11 +298,6 @@ class Client(RemoteExecutor):
             The call's, whole.
         kill
             Also the process that it runs in, at once, and with it its session.
-
-        Returns
-        -------
-        bool
-            Whether it was told to stop; False where it is over, or not known.
         """
         function = KILL if kill else CANCEL
         stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()

@@ -26,7 +26,7 @@ from easyremote.client.stream import RemoteStream
 from easyremote.client.targets import check_names, that_can_give
 from easyremote.errors import Closed
 from easyremote.options.requirements import Requirements
-from easyremote.options.retries import Retry
+from easyremote.options.retries import RETRY, Retry
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
@@ -331,6 +331,7 @@ class RemoteExecutor(Executor):
         balancing: str = "",
         needs: Requirements | None = None,
         priority: int = 0,
+        on_node_loss: str = "",
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -355,6 +356,8 @@ class RemoteExecutor(Executor):
             By which strategy its node is chosen, and what it holds there; else its nodes decide.
         priority
             Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
+        on_node_loss
+            ``fail`` or ``retry``, as of `Client.on`; empty to wait.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -369,6 +372,7 @@ class RemoteExecutor(Executor):
             balancing=balancing,
             needs=needs,
             priority=priority,
+            on_node_loss=on_node_loss,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
@@ -376,6 +380,7 @@ class RemoteExecutor(Executor):
         job.node_id = node_id
         is_copied = snapshot and dumped.size > INLINE_LIMIT
         parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
+        retry = retry or (Retry() if on_node_loss == RETRY else None)
         line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
 

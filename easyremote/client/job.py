@@ -104,7 +104,8 @@ class RemoteJob(Future[T], Generic[T]):
 
     def __repr__(self) -> str:
         state = "done" if self.done() else "running" if self.running() else "pending"
-        return f"<RemoteJob {self.function} {self.call_id[:8]} {state}>"
+        away = getattr(self.outstanding, "away", "")
+        return f"<RemoteJob {self.function} {self.call_id[:8]} {state}{away}>"
 
     @property
     def call_id(self) -> str:
@@ -190,12 +191,7 @@ class RemoteJob(Future[T], Generic[T]):
         Parameters
         ----------
         timeout
-            Seconds in which the gateway has to answer.
-
-        Raises
-        ------
-        CallTimeout
-            The gateway has not answered.
+            Seconds in which the gateway has to answer; `CallTimeout` where it does not.
 
         Examples
         --------

@@ -70,6 +70,7 @@ class Target:
             balancing=options.load_balancing,
             needs=options.needs,
             priority=options.priority,
+            on_node_loss=options.on_node_loss,
         )
 
 
@@ -258,6 +259,7 @@ def remote(
     gateway: str | None = None,
     load_balancing: bool | str | Mapping[str, str] | None = None,
     retry_policy: str | RetryPolicy | None = None,
+    on_node_loss: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
     needs: Needs | None = None,
@@ -289,6 +291,11 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     retry_policy
         When a call that failed is tried again: ``"exponential_backoff"``, ``"fixed"``,
         ``"none"`` or a `RetryPolicy`. None: as its node says. A generator is never restarted.
+    on_node_loss
+        What becomes of a call whose node is gone. ``"wait"``, as None: it waits a minute for the
+        node to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
+        too. ``"retry"``: it is tried again at once, on another node where it may, so it may run
+        twice.
     stream
         Whether the registered function is a generator; None: it is one if the body is.
     ship

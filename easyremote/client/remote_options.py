@@ -11,7 +11,7 @@ from typing import Any, Self, TypedDict
 
 from easyremote.options.reading import Reader, flag, priority, read, seconds, text
 from easyremote.options.requirements import Requirements, read_needs
-from easyremote.options.retries import Retry, parse_retry
+from easyremote.options.retries import Retry, parse_node_loss, parse_retry
 from easyremote.options.strategies import ONE_NODE, parse_strategy
 
 __all__ = ["CallOptions", "RemoteOptions"]
@@ -27,6 +27,7 @@ class CallOptions(TypedDict, total=False):
     balancing: str
     needs: Requirements | None
     priority: int
+    on_node_loss: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class RemoteOptions:
     gateway: str | None = None
     load_balancing: str = ""
     retry_policy: Retry | None = None
+    on_node_loss: str = ""
     stream: bool | None = None
     async_func: bool | None = None
     ship: bool | None = None
@@ -65,6 +67,7 @@ _READERS: dict[str, Reader] = {
     "gateway": text,
     "load_balancing": _strategy,
     "retry_policy": lambda value, _: parse_retry(value),
+    "on_node_loss": parse_node_loss,
     "stream": flag,
     "async_func": flag,
     "ship": flag,

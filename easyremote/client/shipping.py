@@ -14,8 +14,10 @@ import msgspec
 
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.terminal.bars import shown_bars
-from easyremote.errors import CannotShip
+from easyremote.errors import CallLost, CannotShip, NodeOffline
 from easyremote.guarded import attribute
+from easyremote.options.retries import FAIL
+from easyremote.packing import pack
 from easyremote.protocol.builtins import HAVE, KEEP
 from easyremote.protocol.requests import Blobs, NewBlob
 from easyremote.serialize.blobs import BLOB_MIN, Packed
@@ -66,14 +68,44 @@ class Shipments:
         stream
             Whether it is a generator. It is not counted while it runs: one to which nobody refers
             any more is never done.
+
+        Raises
+        ------
+        NodeOffline
+            The node went away while the arguments were on their way, and there is no other one.
         """
-        node_id = self._begin(nodes, node_id)
+        able = [node for node in nodes if node.state == "online" and node.runs_code]
+        while True:
+            chosen = self._begin(able, node_id)
+            able = [] if node_id else [node for node in able if node.node_id != chosen]
+            try:
+                return self._start_at(
+                    chosen, executor, packed, start, stream=stream, on_loss=FAIL if able else ""
+                )
+            except (CallLost, NodeOffline) as error:
+                if not able:
+                    raise NodeOffline(
+                        f"Node {chosen!r} went away while the arguments were on their way to it. "
+                        "The function did not run. Call it again when the node is back.",
+                        node_id=chosen,
+                    ) from error
+
+    def _start_at(
+        self,
+        node_id: str,
+        executor: RemoteExecutor,
+        packed: Packed,
+        start: Callable[..., RemoteJob[Any]],
+        *,
+        stream: bool,
+        on_loss: str,
+    ) -> RemoteJob[Any]:
         is_counted = False
         try:
             there = set[bytes]()
             if node_id:
                 with self._arriving_at(node_id):
-                    there = bring_blobs(executor, packed, node_id)
+                    there = bring_blobs(executor, packed, node_id, on_loss)
             job = start(dump(packed.wire(there)) if there else packed.dumped(), node_id=node_id)
             if not stream:
                 job.add_done_callback(lambda _: self._end(node_id))
@@ -83,7 +115,7 @@ class Shipments:
             if not is_counted:
                 self._end(node_id)
 
-    def _begin(self, nodes: Iterable[NodeInfo], node_id: str) -> str:
+    def _begin(self, able: Collection[NodeInfo], node_id: str) -> str:
         """Note one more call, and say where it goes; empty where no node runs code.
 
         Of nodes that will do, the one gets it that has the fewest calls for its processes: it is
@@ -92,9 +124,8 @@ class Shipments:
         """
         with self._lock:
             if not node_id:
-                able = [node for node in nodes if node.state == "online" and node.runs_code]
-                able = [node for node in able if not node.closed] or able
-                chosen = min(able, key=self._load_with_one_more, default=None)
+                open_ones = [node for node in able if not node.closed] or able
+                chosen = min(open_ones, key=self._load_with_one_more, default=None)
                 node_id = "" if chosen is None else chosen.node_id
             self._calls[node_id] += 1
             return node_id
@@ -121,25 +152,30 @@ def has_large(values: Iterable[object]) -> bool:
     return False
 
 
-def known_blobs(executor: RemoteExecutor, node_id: str, hashes: Iterable[bytes]) -> set[bytes]:
+def known_blobs(
+    executor: RemoteExecutor, node_id: str, hashes: Iterable[bytes], on_loss: str = ""
+) -> set[bytes]:
     """The blobs among these that the node has already."""
     asked, known = list(hashes), set[bytes]()
-    for start in range(0, len(asked), _HASHES_AT_ONCE):
-        question = Blobs(tuple(asked[start : start + _HASHES_AT_ONCE]))
-        job: RemoteJob[Blobs] = executor.ask(HAVE, question, node_id=node_id)
+    for begin in range(0, len(asked), _HASHES_AT_ONCE):
+        body = pack(Blobs(tuple(asked[begin : begin + _HASHES_AT_ONCE])))
+        job: RemoteJob[Blobs] = _start(HAVE, executor, node_id, Dumped([body], len(body)), on_loss)
         known.update(job.result().hashes)
     return known
 
 
-def bring_blobs(executor: RemoteExecutor, packed: Packed, node_id: str) -> set[bytes]:
+def bring_blobs(
+    executor: RemoteExecutor, packed: Packed, node_id: str, on_loss: str = ""
+) -> set[bytes]:
     """Send the blobs that are not on the node; those that are there now.
 
-    It waits until they have arrived: the values may change as soon as this returns.
+    It waits until they have arrived: the values may change as soon as this returns. ``on_loss``
+    says what becomes of that when the node is gone, as ``on_node_loss`` of `Client.on`.
     """
     pieces = packed.by_hash()
-    known = known_blobs(executor, node_id, pieces)
+    known = known_blobs(executor, node_id, pieces, on_loss)
     sent = {
-        hash_: send_blob(executor, node_id, hash_, piece)
+        hash_: send_blob(executor, node_id, hash_, piece, on_loss)
         for hash_, piece in pieces.items()
         if hash_ not in known
     }
@@ -147,13 +183,21 @@ def bring_blobs(executor: RemoteExecutor, packed: Packed, node_id: str) -> set[b
 
 
 def send_blob(
-    executor: RemoteExecutor, node_id: str, hash_: bytes, piece: memoryview
+    executor: RemoteExecutor, node_id: str, hash_: bytes, piece: memoryview, on_loss: str = ""
 ) -> RemoteJob[bool]:
     """Send a blob, which is not copied; the answer is whether the node has room for it."""
     head = msgspec.msgpack.encode(NewBlob(hash_, memoryview(b"")))
     head = head[: -len(_NO_BYTES)] + _BYTES + piece.nbytes.to_bytes(4, "big")
     dumped = Dumped([head, piece], len(head) + piece.nbytes)
-    return executor.start(KEEP, dumped, node_id=node_id, encoding="msgpack")
+    return _start(KEEP, executor, node_id, dumped, on_loss)
+
+
+def _start(
+    question: str, executor: RemoteExecutor, node_id: str, dumped: Dumped, on_loss: str
+) -> RemoteJob[Any]:
+    return executor.start(
+        question, dumped, node_id=node_id, encoding="msgpack", on_node_loss=on_loss
+    )
 
 
 def send_files(executor: RemoteExecutor, files: Collection[File], node_id: str) -> None:

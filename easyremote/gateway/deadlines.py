@@ -29,7 +29,8 @@ class Deadlines:
         self._refuse_hopeless(now)
         nodes, queues = self._table.nodes, self._table.queues
         declined, queues.declined = queues.declined, set()
-        for node in (*nodes.rested(now), *nodes.offered_again(now), *declined):
+        again = (*nodes.rested(now), *nodes.offered_again(now), *nodes.heard_again(now))
+        for node in (*again, *declined):
             self._dispatcher.fill(node, now)
         self._table.for_each(self._table.due(now), lambda call: self._time_is_up(call, now), now)
 

@@ -83,11 +83,11 @@ class Dispatcher:
         while node.has_resumed and (call := self._table.queues.next_for(node, now)) is not None:
             submit = call.submit
             assert submit is not None, "a queued call has what its client sent"
-            if submit.age and not node.remembers(call):
+            if submit.age and call.sent < node.born:  # it may have run in the process before
                 why = f"Node {node.node_id!r} was restarted after it was sent"
                 self._table.give_up(call, why, now=now)
             elif call.cancelling is not None:
-                self._end_cancelled(call, now)
+                self.end_cancelled(call, now)
             else:
                 self.dispatch(call, node, now)
 
@@ -98,11 +98,12 @@ class Dispatcher:
             # It may be running: only its node can say that it is not.
             call.cancelling = kill or bool(call.cancelling)
         elif call.state is CallState.QUEUED:
-            self._end_cancelled(call, now)
+            self.end_cancelled(call, now)
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill))
 
-    def _end_cancelled(self, call: GatewayCall, now: float) -> None:
+    def end_cancelled(self, call: GatewayCall, now: float) -> None:
+        """End a call that surely did not run."""
         text = f"Cancelled while it waited for its turn: {call.title} did not run."
         self._table.end(call, CallEvent.CANCELLED, CallCancelled(text), now=now)
 

@@ -351,6 +351,6 @@ def _describe_node(node: Node, now: float) -> NodeInfo:
         sent=machine.sent if machine.sent >= 0 else None,
         labels=tuple(node.said.labels),
         withheld=dict(node.withheld),
-        closed=node.closed,
+        closed=node.closed or ("it does not answer" if node.is_silent else ""),
         lent=node.lent.name.lower(),
     )

@@ -11,6 +11,7 @@ from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
+from easyremote.options.retries import FAIL
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -118,8 +119,8 @@ class Intake:
     def _take_on(self, client: ClientLink, message: Submit, now: float) -> None:
         # The age was fixed when SUBMIT was sent, perhaps long ago: count from the RESUME.
         sent = (client.resumed or now) - message.age if message.age else now
-        if message.age and self._recovery.predates(sent):
-            message.age = 0.0  # this gateway was there when it was sent, and did not dispatch it
+        if message.age and self._recovery.is_nowhere(message.node, sent):
+            message.age = 0.0
         arguments = client.link.relay(message.payload)  # first, because it can raise
         target = (message.node, message.function, client.access)
         state = CallState.EXPECTED if message.age else CallState.QUEUED
@@ -128,9 +129,11 @@ class Intake:
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
         call.balancing, call.needs = message.balancing, message.needs
-        call.priority = message.priority
+        if message.priority:
+            call.priority = message.priority
         if client.principal.weight != 1.0:
             self._table.queues.weights[call.owner] = client.principal.weight
+        call.on_node_loss = message.on_node_loss
         call.bind(client, message.call)
         error = self._refusal(call, client, message, now)
         if error is not None:
@@ -156,6 +159,7 @@ class Intake:
             call.belongs_to(client.principal.key_id, target)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
+            call.on_node_loss = message.on_node_loss
         if may(client.principal, Action.CLAIM, call):
             client.link.drop(message.payload)
             call.bind(client, message.call)
@@ -193,6 +197,9 @@ class Intake:
             )
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
+        named = self._nodes.get(message.node)
+        if message.on_node_loss == FAIL and named is not None and named.link is None:
+            return self._nodes.offline(named, now)
         error = self._nodes.refusal(call.target, now)
         return error if error or call.needs is None else self._nodes.never(call, call.needs, now)
 
@@ -203,6 +210,8 @@ class Intake:
         if message.node or not message.age:  # else any node may be running it
             self._table.queues.enqueue(call)
         self._table.arm(call)
+        if message.age and not message.node:
+            self._recovery.settle_unnamed(call, now)
         node = self._nodes.get(message.node)
         if node is not None and node.has_resumed:
             # The node has resumed already: nothing that it says later would settle this call.

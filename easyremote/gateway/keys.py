@@ -1,8 +1,9 @@
-"""The gateway's keys, in SQLite: made, checked, listed, revoked; and which key owns which node id.
+"""The gateway's keys, in SQLite: made, checked, listed, revoked; and what is kept of nodes.
 
 A key is stored as the SHA-256 of its secret; the secret itself is shown once and kept nowhere. A
-node id belongs to the node key that used it first. The command line writes the same file, so a
-running gateway looks several times a second whether the file has changed (`KeyStore.sync`).
+node id belongs to the node key that used it first. The file also names the nodes that may hold
+calls, so that the next gateway waits for what they say. The command line writes the same file, so
+a running gateway looks several times a second whether the file has changed (`KeyStore.sync`).
 
 The event loop never waits for the file: keys and owners are in memory, `KeyStore.sync` runs in a
 thread, and `KeyStore.check` looks for an unknown key without waiting for a lock.
@@ -11,6 +12,7 @@ thread, and `KeyStore.check` looks for an unknown key without waiting for a lock
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -29,6 +31,8 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: Seconds that a command, or the thread of a gateway, waits while another process writes.
 PATIENCE = 5.0
+#: Seconds that a node waits until the file says that it may hold calls.
+SOON = 2.0
 
 #: The weight of a key, at the most, and at the least one by so much.
 HEAVIEST = 1000.0
@@ -104,17 +108,20 @@ class KeyStore:
                 """
             )
             self._add_columns()
+            self._written = self._read_holders(self._database)
+            #: The nodes that may hold calls; what is changed here is written by the next `sync`.
+            self.holders = set(self._written)
             #: For the event loop: it gives up at once where the file is locked.
             self._impatient = sqlite3.connect(path, check_same_thread=False, timeout=0.0)
             self._load(self._database)
 
     def close(self) -> None:
         """Write what is not written yet, and close the file."""
-        if self._claims:
+        if self._claims or self.holders != self._written:
             try:
                 self.sync()
             except UsageError as error:
-                _log.error("New owners of node ids are lost: %s", error)
+                _log.error("What is new of nodes is lost: %s", error)
         with self._lock:
             self._database.close()
             self._impatient.close()
@@ -279,8 +286,12 @@ class KeyStore:
 
     # -- the file ----------------------------------------------------------------------------------
 
+    def is_noted(self, node_id: str) -> bool:
+        """Whether the file says that this node may hold calls."""
+        return node_id in self._written
+
     def sync(self) -> None:
-        """Write new owners of node ids, and read what other processes have changed.
+        """Write new owners of node ids and who may hold calls; read what others have changed.
 
         It may wait for the file for some seconds, so a gateway runs it in a thread.
 
@@ -290,14 +301,45 @@ class KeyStore:
             The file can't be read or written.
         """
         claims = self._claims.copy()
-        if claims:
+        if claims or self.holders != self._written:
             with self._writing() as database:
                 database.executemany("INSERT OR IGNORE INTO nodes VALUES (?, ?)", claims.items())
+                self._write_holders(database)
             for node_id in claims:
-                del self._claims[node_id]
+                self._claims.pop(node_id, None)
         else:
             with self._lock, self._explained():
                 self._load(self._database)
+
+    async def sync_soon(self) -> None:
+        """`sync` in a thread, for `SOON` at the most; what can't be written is written later."""
+        try:
+            async with asyncio.timeout(SOON):
+                await asyncio.to_thread(self.sync)
+        except (UsageError, TimeoutError) as error:
+            _log.error(
+                "The file of keys can't be written now: %s. A node has joined meanwhile. If this "
+                "gateway were killed before the file is written, a call for any node could run "
+                "there, and once more elsewhere.",
+                error or "another process holds it",
+            )
+
+    @staticmethod
+    def _read_holders(database: sqlite3.Connection) -> frozenset[str]:
+        """The nodes that may hold calls of an earlier gateway."""
+        asked = "SELECT name FROM sqlite_master WHERE name = 'holders'"
+        if database.execute(asked).fetchone() is None:  # an older version wrote the file
+            with database:
+                database.execute("CREATE TABLE holders (node_id TEXT PRIMARY KEY)")
+                database.execute("INSERT INTO holders SELECT node_id FROM nodes")
+        return frozenset(row[0] for row in database.execute("SELECT node_id FROM holders"))
+
+    def _write_holders(self, database: sqlite3.Connection) -> None:
+        holders = frozenset(self.holders)
+        come, gone = holders - self._written, self._written - holders
+        database.executemany("INSERT INTO holders VALUES (?)", [(each,) for each in come])
+        database.executemany("DELETE FROM holders WHERE node_id = ?", [(each,) for each in gone])
+        self._written = holders
 
     def _look(self) -> None:
         """Read what has changed, unless that would mean to wait."""

@@ -39,12 +39,13 @@ from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
+from easyremote.gateway.recovery import Holders
 from easyremote.gateway.usage.book import UsageBook
 from easyremote.gateway.usage.store import UsageStore
 from easyremote.identity import Kind
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
-from easyremote.protocol.link import Link
+from easyremote.protocol.link import NODE_PING_INTERVAL, Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
@@ -76,7 +77,8 @@ class Links:
     def __init__(self, keys: KeyStore) -> None:
         self.keys = keys
         patience = 0.0 if keys.is_new else RETURN
-        self.nodes = Nodes(time.monotonic(), before=keys.node_ids(), patience=patience)
+        self.nodes = Nodes(time.monotonic(), before=keys.holders, patience=patience)
+        self.holders = Holders(keys, self.nodes)
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
@@ -142,7 +144,8 @@ class Links:
         self.calls.handle_timeout(time.monotonic())
 
     async def look_at_keys(self) -> None:
-        """Read what has changed in the keys, and write what is new."""
+        """Read what has changed in the keys, and write what is new of nodes."""
+        self.holders.look(time.monotonic())
         await asyncio.to_thread(self.keys.sync)
 
     def look_at_rights(self) -> None:
@@ -243,6 +246,8 @@ class _Peer:
         self.connection: Connection | None = None
         self._principal: Principal | None = None
         self._instance = b""
+        #: Admits a node, which takes a moment.
+        self._admitting: asyncio.Task[None] | None = None
         #: Set when the connection is over.
         self.gone = asyncio.Event()
         #: For the log: the address, after HELLO the role and the name.
@@ -262,7 +267,7 @@ class _Peer:
         elif isinstance(role, Node):
             if role.link is self.link:  # else a newer connection has its id
                 self._links.calls.receive_from_node(role, message, now)
-        elif isinstance(message, Hello):
+        elif isinstance(message, Hello) and self._admitting is None:
             self._admit(message, now)
         else:
             raise ProtocolError("the first message has to be HELLO")
@@ -278,19 +283,43 @@ class _Peer:
             self.dismiss(GoingAway("the gateway stops"))
             return
         self._admitted()
-        self.link.open(now)
-        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
-        self.link.send(Welcome(PROTOCOL, links.instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
         if hello.role == "client":
+            self._welcome(now)
             self._role, self._instance = ClientLink(self.link, principal), hello.instance
             links.client_joined(self._role, hello.instance)
-            return
+        else:
+            self._admitting = asyncio.create_task(self._admit_node(hello, principal))
+
+    def _welcome(self, now: float) -> None:
+        self.link.open(now)
+        versions = {"easyremote": easyremote.__version__, "python": platform.python_version()}
+        instance = self._links.instance
+        self.link.send(Welcome(PROTOCOL, instance, versions, (), MAX_PAYLOAD, MAX_CALLS))
+
+    async def _admit_node(self, hello: Hello, principal: Principal) -> None:
+        """Take a node on, when the file says that it may hold calls."""
+        try:
+            if not self._links.holders.come(hello.name):
+                await self._links.keys.sync_soon()
+            now = time.monotonic()
+            if self.gone.is_set() or self._links.calls.is_leaving:
+                self._links.holders.left(hello.name, now)
+            else:
+                self._node_joins(hello, principal, now)
+        except Exception as error:  # nobody else would hear of it
+            _log.exception("A node could not be taken on", extra=self.named)
+            self.dismiss(GoingAway(f"the gateway could not take the node on: {error}"))
+
+    def _node_joins(self, hello: Hello, principal: Principal, now: float) -> None:
+        links = self._links
+        self._welcome(now)
         known = links.nodes.get(hello.name)
         if known is not None:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         self._role.owner = principal.name
         links.feed.node_joined(self._role)
+        self.link.ping_interval = NODE_PING_INTERVAL
         self.link.ping(now)  # how long it takes to answer is what the strategy `latency` compares
         _log.info("A node has joined with the key %s", principal.key_id, extra=self.named)
 
@@ -353,6 +382,7 @@ class _Peer:
         if isinstance(self._role, ClientLink):
             self._links.client_left(self._role, self._instance)
         elif isinstance(self._role, Node):
+            self._links.holders.left(self._role.node_id, now)
             self._links.calls.node_left(self._role, self.link, now)
             _log.info("A node has left", extra=self.named)
 

@@ -46,8 +46,8 @@ class Nodes:
     born
         When the gateway started.
     before
-        The ids of nodes that were there before. They may be on their way back, so that in the
-        first minute nobody is told that there is no such node, or no such function.
+        The ids of nodes that the gateway before may have given calls to. They may be on their way
+        back, so that in the first minute a call waits for them.
     patience
         Seconds for which a call waits for a node that was never seen; 0 where no gateway was here
         before, so that no node can be on its way back.
@@ -58,7 +58,7 @@ class Nodes:
     ) -> None:
         self.born = born
         self._patience = patience
-        self._before = frozenset(before)
+        self.before = frozenset(before)
         self._nodes: dict[str, Node] = {}
         #: Who is online and offers a function, by function and kind of caller.
         self._offers: dict[tuple[str, Access], Rota] = {}
@@ -87,6 +87,7 @@ class Nodes:
         node.born = now - hello.uptime
         node.link = link
         node.is_registered = node.has_resumed = node.draining = node.is_refusing = False
+        node.is_silent = False
         node.handed_back = node.rests = 0
         node.rests_until = 0.0
         node.versions = hello.versions
@@ -185,6 +186,17 @@ class Nodes:
             node.rests_until = 0.0
         return rested
 
+    def heard_again(self, now: float) -> list[Node]:
+        """Look which nodes do not answer; those that do again, and may get calls."""
+        again = []
+        for node in self:
+            is_silent = node.link is not None and node.link.is_silent(now)
+            if is_silent != node.is_silent:
+                node.is_silent = is_silent
+                again += [] if is_silent else [node]
+                self.changed(node)
+        return again
+
     def check_invariants(self) -> None:
         """Raise AssertionError where a count or the index is not what the nodes say; for tests."""
         keys = {key for node in self if node.online for key in self._keys(node)}
@@ -256,16 +268,21 @@ class Nodes:
         if is_there and access is Access.LINK and not node.closed:
             return None  # the common case, on the way of every call
         if node.is_gone(now):
-            return NodeOffline(
-                f"Node {node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
-                "or name another node.",
-                node_id=node_id,
-            )
+            return self.offline(node, now)
         if node.may_take(function, access, now):
             return None
         if refuses(node, function):
             return refused(node)
         return self.no_such_function(function, node, access)
+
+    @staticmethod
+    def offline(node: Node, now: float) -> NodeOffline:
+        """The answer about a node that is away."""
+        return NodeOffline(
+            f"Node {node.node_id!r} went offline {now - node.since:.0f} s ago. Start it again, "
+            "or name another node.",
+            node_id=node.node_id,
+        )
 
     def never(self, call: GatewayCall, needs: Requirements, now: float) -> NotFound | None:
         """Why no node can ever give what a call needs; None where one can, or may."""
@@ -280,9 +297,9 @@ class Nodes:
         node_id, function, access = target
         if now < self.born + self._patience:
             return None
-        away = self._away(now)
+        away = self.away(now)
         if node_id in away or (not node_id and away):
-            return self._not_back_yet(target, now)
+            return None
         return self.no_such_node(node_id) if node_id else self._no_such(function, access)
 
     def _any_may_take(self, function: str, access: Access, now: float) -> bool:
@@ -297,22 +314,13 @@ class Nodes:
 
     def may_come(self, function: str, access: Access, now: float) -> bool:
         """Whether a node that is away, and may be on its way back, may have this function."""
-        return bool(self._away(now)) or self._is_away(function, access, now)
+        return bool(self.away(now)) or self._is_away(function, access, now)
 
-    def _away(self, now: float) -> frozenset[str]:
+    def away(self, now: float) -> frozenset[str]:
         """The nodes from before this gateway started that may be on their way back to it."""
         if now >= self.born + LOST_AFTER:
             return frozenset()
-        return self._before.difference(self._nodes)
-
-    def _not_back_yet(self, target: Target, now: float) -> NodeOffline:
-        """The answer about what may have been here before this gateway started."""
-        node_id, function, _ = target
-        what = f"Node {node_id!r}" if node_id else f"The node of {function!r}"
-        return NodeOffline(
-            f"{what} is not back yet: this gateway started {now - self.born:.0f} s ago. "
-            "Try again in a few seconds."
-        )
+        return self.before.difference(self._nodes)
 
     def _no_such(self, function: str, access: Access) -> EasyRemoteError:
         """The answer about a function that no node online has."""

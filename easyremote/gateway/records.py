@@ -85,6 +85,8 @@ class Node:
     has_resumed: bool = False
     #: It finishes its calls and takes no new ones.
     draining: bool = False
+    #: It does not answer: it gets no calls until it does.
+    is_silent: bool = False
     #: It handed back call after call and began none: it gets no more calls on this link.
     is_refusing: bool = False
     #: Calls handed back since the node last began one or rested; rests since it last began one.
@@ -156,9 +158,9 @@ class Node:
         """Whether this call may go there now."""
         _, function, access = call.target
         offered = self.functions.get(function)
-        if offered is None or not self.has_resumed or self.draining or self.rests_until:
+        if offered is None or (self.closed and starts_work(function)):
             return False
-        if self.closed and starts_work(function):
+        if not self.has_resumed or self.draining or self.rests_until or self.is_silent:
             return False
         if access is not _LINK and not access.allows(offered):
             return False
@@ -201,10 +203,6 @@ class Node:
         """Whether no call that takes a slot may go there now, whatever its function."""
         over = self.busy - self.slots
         return over >= 0 and (over >= AHEAD or self.owed >= AHEAD * QUICK)
-
-    def remembers(self, call: GatewayCall) -> bool:
-        """Whether the node's memory reaches back to when the call was first sent."""
-        return self.born <= call.sent
 
     def occupy(self, call: GatewayCall) -> None:
         """The call takes a slot, or runs beside the slots."""
@@ -269,9 +267,10 @@ class GatewayCall:
     session: str = ""
     origin: str = ""
     balancing: str = ""
+    on_node_loss: str = ""
     needs: Requirements | None = None
     priority: int = 0
-    #: Its place in the line of its key: its number, or that of the attempt before.
+    #: Once it waits: its place in the line of its key, its number or that of the attempt before.
     turn: int = 0
     #: Whether it counts as active on its node; true from the moment its arguments are whole.
     occupies: bool = False

@@ -4,18 +4,24 @@ The client and the node both hold a live call. After a new connection each names
 this settles them one by one with what the table knows: it goes on, it is known under this number,
 or it is not known. A call from before this gateway started is named by one side first, and kept
 for the other: *adopted* from a node, *expected* from one. Nothing is dispatched again that a node
-still holds. ``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machine.py`` prove it.
+still holds: a call for any node is expected until every node that the gateway before may have given
+calls to has said which ones it holds; then it runs nowhere, and its client sends it again.
+``tests/gateway/test_recovery.py`` and ``tests/protocol/test_machine.py`` prove it.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.callers import Access
 from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.keys import KeyStore
+from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.returns import tell_clients
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
@@ -25,7 +31,14 @@ from easyremote.protocol.messages import Cancel, Resume, Resumed
 MAX_ADOPTED = 10_000
 #: Fences rise by one with every dispatch; a larger one would leave no room for those that follow.
 MAX_FENCE = 1 << 53
+#: Seconds that a node counts as one that may hold calls after it left with some. They are given up
+#: meanwhile; until then, and for a while after that, their clients may come and ask for them.
+HELD = LOST_AFTER + RECONNECT_LIMIT
+#: The same, of a node that left with none.
+EMPTY = 10.0
 NEVER_BACK = "The gateway was restarted, and no node came back with it"
+NOT_BROUGHT_BACK = "The gateway was restarted, and the node that ran it came back without it"
+RESTARTED = "The gateway was restarted, and so was a node to which it may have been given"
 
 
 class Recovery:
@@ -34,14 +47,29 @@ class Recovery:
     def __init__(self, table: CallTable, dispatcher: Dispatcher) -> None:
         self._table, self._dispatcher = table, dispatcher
         self._born = table.nodes.born
+        #: The nodes from before this gateway started that have not said yet which calls they hold.
+        self._silent = set(table.nodes.before)
+        #: When the youngest process of the others was started: what was sent before that moment may
+        #: have run in the process before it.
+        self._youngest = -math.inf
 
     def is_new(self, now: float) -> bool:
         """Whether nodes may still be on their way back to this gateway."""
         return now < self._born + LOST_AFTER
 
-    def predates(self, moment: float) -> bool:
-        """Whether the table was there at this moment: what is not in it was not dispatched."""
-        return self._born <= moment
+    def is_nowhere(self, node_id: str, sent: float) -> bool:
+        """Whether a call that is not in the table surely runs on no node, and never ran.
+
+        Parameters
+        ----------
+        node_id
+            The node that it is for; empty for any node.
+        sent
+            When its client sent it, on our clock.
+        """
+        if self._born <= sent:
+            return True  # this gateway was there, and did not dispatch it
+        return not node_id and not self._silent and self._youngest <= sent
 
     def client_resumes(self, client: ClientLink, message: Resume, now: float) -> None:
         """Give a client its calls back, under the numbers that it has for them."""
@@ -66,6 +94,9 @@ class Recovery:
         client.link.send(Resumed(numbers))
         client.resumed = client.resumed or now  # a repeated RESUME does not change it
         self._table.for_each(known, GatewayCall.say_again, now)
+        if not self._silent:
+            expected = [call for call in known if call.state is CallState.EXPECTED]
+            self._table.for_each(expected, lambda call: self._settle(call, now), now)
 
     def node_resumes(self, node: Node, message: Resume, now: float) -> None:
         """Settle every call between this node and the gateway."""
@@ -94,8 +125,38 @@ class Recovery:
             if call.call_id not in named and call.state is CallState.SUSPECT
         ]
         self._table.for_each(missing, lambda call: self._table.hand_back(call, now), now)
+        tell_clients(node, 0.0)
+        self._has_spoken(node, now)
         node.has_resumed = True
         self._dispatcher.fill(node, now)
+
+    def _has_spoken(self, node: Node, now: float) -> None:
+        """A node has said which calls it holds. After the last one, the others are on no node."""
+        if node.node_id in self._silent:
+            self._silent.remove(node.node_id)
+            self._youngest = max(self._youngest, node.born)
+            if not self._silent:
+                calls = list(self._table.by_id.values())
+                expected = [call for call in calls if call.state is CallState.EXPECTED]
+                self._table.for_each(expected, lambda call: self._settle(call, now), now)
+
+    def _settle(self, call: GatewayCall, now: float) -> None:
+        """No node holds this expected call."""
+        if call.submit is None:
+            self._table.give_up(call, NOT_BROUGHT_BACK, now=now)
+        elif not call.target[0]:  # a call for one node waits for its turn there
+            self.settle_unnamed(call, now)
+
+    def settle_unnamed(self, call: GatewayCall, now: float) -> None:
+        """An expected call for any node: no node holds it, if all have spoken."""
+        if self._silent:
+            return
+        if call.sent < self._youngest:
+            self._table.give_up(call, RESTARTED, now=now)
+        elif call.cancelling is not None:
+            self._dispatcher.end_cancelled(call, now)
+        else:
+            self._table.hand_back(call, now)
 
     def _adopt(self, call_id: bytes, now: float) -> GatewayCall:
         """A call from before this gateway started; its client will come back for it."""
@@ -140,3 +201,42 @@ class Recovery:
         self._table.advance(call, CallEvent.NODE_RESUMED, now)
         call.suspect_until = 0.0
         self._table.arm(call)
+
+
+class Holders:
+    """Which nodes may hold calls: those that are here, and those that left a while ago.
+
+    The next gateway sends a call that it does not know to no node before all of these have said
+    which calls they hold.
+
+    Parameters
+    ----------
+    keys
+        Whose file names them.
+    nodes
+        Those that this gateway has seen.
+    """
+
+    def __init__(self, keys: KeyStore, nodes: Nodes) -> None:
+        self._keys, self._nodes = keys, nodes
+        #: Those that are away, and until when each counts.
+        self._away = dict.fromkeys(keys.holders, nodes.born + HELD)
+
+    def come(self, node_id: str) -> bool:
+        """A node is here. Whether the file says so; else it has to before the node gets a call."""
+        is_known = node_id in self._keys.holders and self._keys.is_noted(node_id)
+        self._keys.holders.add(node_id)
+        return is_known
+
+    def left(self, node_id: str, now: float) -> None:
+        """A node has gone, perhaps with calls."""
+        node = self._nodes.get(node_id)
+        self._away[node_id] = now + (HELD if node is not None and node.calls else EMPTY)
+
+    def look(self, now: float) -> None:
+        """Drop the nodes that hold nothing any more of which somebody may ask."""
+        for node_id in [each for each, until in self._away.items() if until <= now]:
+            del self._away[node_id]
+            node = self._nodes.get(node_id)
+            if node is None or node.link is None:
+                self._keys.holders.discard(node_id)

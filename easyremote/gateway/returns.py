@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
+from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
 from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
+from easyremote.options.retries import FAIL
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -17,6 +18,7 @@ from easyremote.protocol.messages import (
     Finished,
     GoingAway,
     HandBack,
+    NodeAway,
     Register,
     Resources,
     Started,
@@ -43,12 +45,27 @@ class Returns:
             list(node.arriving), lambda call: self._table.hand_back(call, now), now
         )
         self._table.for_each(list(node.calls.values()), lambda call: self._suspect(call, now), now)
+        tell_clients(node, LOST_AFTER)
+        queues = self._table.queues
+        targets = [each for each in queues.targets() if each[0] == node.node_id]
+        queued = [call for target in targets for call in queues.waiting.calls(target)]
+        hasty = [call for call in queued if call.on_node_loss == FAIL]
+        self._table.for_each(hasty, lambda call: self._refuse(call, node, now), now)
+
+    def _refuse(self, call: GatewayCall, node: Node, now: float) -> None:
+        if call.state is CallState.QUEUED:
+            error = self._nodes.offline(node, now)
+            self._table.end(call, CallEvent.REJECTED, error, now=now)
 
     def _suspect(self, call: GatewayCall, now: float) -> None:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
             self._table.advance(call, CallEvent.NODE_LOST, now)
             call.suspect_until = now + LOST_AFTER
-            self._table.arm(call)
+            if call.on_node_loss and call.node is not None:
+                why = f"Node {call.node.node_id!r} is gone"
+                self._table.give_up(call, why, now=now)
+            else:
+                self._table.arm(call)
 
     def node_restarted(self, node: Node, now: float) -> None:
         """A new process has the node's id: the calls of the old process are lost."""
@@ -186,3 +203,13 @@ class Returns:
         assert node.link is not None, "messages come from an attached link"
         node.link.send(Delivered((message.call,)))
         self._dispatcher.fill(node, now)
+
+
+def tell_clients(node: Node, seconds: float) -> None:
+    """Tell the clients of a node's calls that it is gone and waited for, or that it is back (0)."""
+    numbers: dict[ClientLink, list[int]] = {}
+    for call in node.calls.values():
+        if call.client is not None:
+            numbers.setdefault(call.client, []).append(call.client_number)
+    for client, calls in numbers.items():
+        client.link.send(NodeAway(tuple(calls), node.node_id, seconds))

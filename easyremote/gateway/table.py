@@ -76,7 +76,6 @@ class CallTable:
         self._last += 1
         is_code = is_builtin(target[1])
         call = GatewayCall(self._last, call_id, owner, target, state, created=now, is_code=is_code)
-        call.turn = call.number
         if self._returned and (place := self._returned.pop(call_id, None)) is not None:
             call.turn, call.created = place
         self.by_id[call_id] = call
@@ -176,7 +175,7 @@ class CallTable:
         client, number = call.client, call.client_number
         self.forget(call, remember=False)
         if client is not None:
-            self._returned[call.call_id] = call.turn, call.created
+            self._returned[call.call_id] = call.turn or call.number, call.created
             if len(self._returned) > TOMBSTONES:
                 del self._returned[next(iter(self._returned))]
             client.link.send(HandBack((number,)))

@@ -44,8 +44,8 @@ class WhenBusy(Enum):
     """What becomes of what runs when its owner wants the machine back, as people write it."""
 
     GO_ON = "go-on"
-    PAUSE = "pause"
-    CANCEL = "cancel"
+    STAND_STILL = "pause"
+    BREAK_OFF = "cancel"
 
 
 class MachineState(NamedTuple):

@@ -344,11 +344,11 @@ class ServedNode:
             return
         has_changed = await asyncio.to_thread(rules.look, datetime.now())
         when_busy = rules.rules.when_busy if rules.closed else WhenBusy.GO_ON
-        if when_busy is WhenBusy.PAUSE:
+        if when_busy is WhenBusy.STAND_STILL:
             self._sessions.processes.pause()
         else:
             self._sessions.processes.go_on()
-        if when_busy is WhenBusy.CANCEL:
+        if when_busy is WhenBusy.BREAK_OFF:
             self._sessions.make_way(rules.closed)
         if not has_changed:
             return

@@ -1,4 +1,6 @@
-"""Whether a call that failed is tried again, and when: what people write, and what travels. Pure.
+"""Whether a call that failed is tried again, and when; what becomes of one whose node is gone.
+
+This is what people write, and what travels. Pure.
 
 Without a policy a call runs at most once. With one it is tried again after the loss of its node,
 after a crash of its process, and after the exceptions that the policy names.
@@ -19,7 +21,7 @@ from easyremote.options.reading import is_whole
 from easyremote.options.spelling import check_word
 from easyremote.times import check_seconds
 
-__all__ = ["Retry", "RetryPolicy", "parse_retry"]
+__all__ = ["Retry", "RetryPolicy", "parse_node_loss", "parse_retry"]
 
 #: Attempts that a policy may ask for.
 MOST_ATTEMPTS: Final = 100
@@ -29,6 +31,12 @@ LONGEST_WAIT: Final = 86400.0
 MOST_NAMES: Final = 100
 #: A call that ended so many processes is not tried again, whatever its policy says.
 MOST_CRASHES: Final = 3
+
+#: What becomes of a call whose node is gone: it ends at once, it waits for the node to come back,
+#: or it ends and is tried again.
+FAIL = "fail"
+WAIT = "wait"
+RETRY = "retry"
 
 EXPONENTIAL = "exponential_backoff"
 FIXED = "fixed"
@@ -175,3 +183,15 @@ def parse_retry(given: object) -> Retry | None:
     if word == NONE:
         return Retry(max_attempts=1)
     return RetryPolicy(wait=word).travelling()
+
+
+def parse_node_loss(given: object, what: str = "on_node_loss") -> str:
+    """Read the option ``on_node_loss`` as it travels: empty for ``wait``.
+
+    Raises
+    ------
+    UsageError
+        There is no such word.
+    """
+    word = check_word(given, (FAIL, WAIT, RETRY), what)
+    return "" if word == WAIT else word

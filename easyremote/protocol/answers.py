@@ -15,7 +15,7 @@ from typing import Protocol
 from easyremote.errors import ProtocolError
 from easyremote.options.retries import Retry
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Event, Finished, Message, Seen, Submit
+from easyremote.protocol.messages import Event, Finished, Message, NodeAway, Seen, Submit
 from easyremote.protocol.seal import Part, Seal
 from easyremote.protocol.streams import Assembly, Buffer, TooLarge
 
@@ -72,6 +72,8 @@ class OutstandingCall:
     attempts: int = 1
     crashes: int = 0
     may_have_run: bool = False
+    #: What to add to how it stands, while its node is gone.
+    away: str = ""
 
     def begin(self, node: str) -> None:
         """The node has begun to run the call. Safe to repeat."""
@@ -89,6 +91,7 @@ class OutstandingCall:
         self.attempts += 1
         self.sent = self.outcome = self.answer = None
         self.has_started = False
+        self.away = ""
         self.next_event, self.seen, self.arriving, self.late_at = 1, 0, 0, 0.0
         self.early_events.clear()
 
@@ -97,6 +100,15 @@ class OutstandingCall:
         self.is_over = True
         self.parts = ()
         self.sink.finish(code, encoding, body)
+
+
+def told_of(message: NodeAway) -> str:
+    """What a caller is told of a node that is gone; empty when it is back."""
+    if not message.seconds:
+        return ""
+    return (
+        f": its node {message.node} is gone; waiting up to {message.seconds:.0f} s for its return"
+    )
 
 
 class Answers:

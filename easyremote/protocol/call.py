@@ -78,6 +78,8 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (_S.EXPECTED, _E.NODE_RESUMED): _S.RUNNING,
     # The node says that it does not hold the call, so that it runs nowhere.
     (_S.EXPECTED, _E.DISPATCHED): _S.DISPATCHED,
+    # Every node that may hold it says that it does not.
+    (_S.EXPECTED, _E.HANDED_BACK): _S.QUEUED,
     (_S.EXPECTED, _E.CANCELLED): _S.CANCELLED,
     (_S.EXPECTED, _E.GIVEN_UP): _S.LOST,
     (_S.DISPATCHED, _E.STARTED): _S.RUNNING,

@@ -28,7 +28,7 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
-from easyremote.protocol.answers import Answers, OutstandingCall, Sink
+from easyremote.protocol.answers import Answers, OutstandingCall, Sink, told_of
 from easyremote.protocol.builtins import OF_GATEWAY
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
@@ -40,6 +40,7 @@ from easyremote.protocol.messages import (
     GoingAway,
     HandBack,
     Message,
+    NodeAway,
     Payload,
     Resume,
     Resumed,
@@ -194,23 +195,22 @@ class Caller:
         if kind is Resumed:
             self._resumed(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
             return
-        if kind is GoingAway:
-            self._is_leaving = True
-            link.send(GoingAway())  # we submit nothing after this
-            return
-        if kind is HandBack:
-            self._handed_back(message, now)  # type: ignore[arg-type]  # narrowed by `kind`
-            return
         call = self._calls.get(getattr(message, "call", 0))
-        if call is None:
-            if isinstance(message, Event):
-                link.drop(message.payload)
-            return
         match message:
-            case Started():
+            case Started() if call is not None:
                 self._begins(call, message)
-            case Event():
+            case Event() if call is not None:
                 self._answers.take(link, call, message)
+            case Event():
+                link.drop(message.payload)
+            case GoingAway():
+                self._is_leaving = True
+                link.send(GoingAway())  # we submit nothing after this
+            case HandBack():
+                self._handed_back(message, now)
+            case NodeAway():
+                for call in filter(None, map(self._calls.get, message.calls)):
+                    call.away = told_of(message)
 
     def flush(self, now: float) -> None:
         """Send calls that waited for room, and DELIVERED if it is due. Call it after each batch."""
@@ -315,7 +315,7 @@ class Caller:
                 what = f"{call.submit.function}()"
                 self._end(call, CallLost(f"The node of {what} began the call, then gave it back."))
             else:
-                call.submit.age, call.sent = 0.0, None
+                call.submit.age, call.sent, call.away = 0.0, None, ""
                 self._sent -= 1
                 if call.cancelling is not None:
                     self._end(call, CallCancelled("The call was cancelled before it began."))

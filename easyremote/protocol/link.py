@@ -53,6 +53,10 @@ from easyremote.protocol.streams import (
 
 #: A PING is sent after so many seconds of silence.
 PING_INTERVAL = 10.0
+#: The gateway asks its nodes sooner.
+NODE_PING_INTERVAL = 2.0
+#: A peer that has left its PINGs unanswered for so many seconds may be gone: it gets no new calls.
+SILENT_AFTER = 5.0
 #: A link that has been silent for so many seconds is closed: its peer is gone.
 DEAD_AFTER = 40.0
 #: HELLO has to come, and be answered, within so many seconds.
@@ -98,6 +102,8 @@ class Link:
         self._opened = now
         #: When the last byte came.
         self.last_received = now
+        #: After so many seconds of silence a PING is sent.
+        self.ping_interval = PING_INTERVAL
         #: What has passed: messages, data, and the heads of both.
         self.bytes_sent = self.bytes_received = 0
         self._last_ping = now
@@ -328,7 +334,11 @@ class Link:
         if self.state is LinkState.CONNECTING:
             return self._opened + HELLO_TIMEOUT
         quiet_since = max(self.last_received, self._last_ping)
-        return min(quiet_since + PING_INTERVAL, self.last_received + DEAD_AFTER)
+        return min(quiet_since + self.ping_interval, self.last_received + DEAD_AFTER)
+
+    def is_silent(self, now: float) -> bool:
+        """Whether the peer has left PINGs unanswered for `SILENT_AFTER`: it may be gone."""
+        return self._awaits_pong and now > self.last_received + SILENT_AFTER
 
     def handle_timeout(self, now: float) -> bool:
         """Send a PING to a silent peer. False if it was silent for too long: close then."""
@@ -338,7 +348,7 @@ class Link:
             self.last_received = now
         if now >= self.last_received + DEAD_AFTER:
             return False
-        if now >= max(self.last_received, self._last_ping) + PING_INTERVAL:
+        if now >= max(self.last_received, self._last_ping) + self.ping_interval:
             self.ping(now)
         return True
 

@@ -236,7 +236,7 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
 
 
 class Ping(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """Are you there? Sent after 10 s of silence; any byte that comes is an answer.
+    """Are you there? Sent after some seconds of silence; any byte that comes is an answer.
 
     nonce: the PONG has the same.
     """
@@ -299,6 +299,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     needs: what it needs of the machine, and holds while it runs; nil for what its function needs.
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
+    on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
     """
 
     call: int
@@ -317,6 +318,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     needs: Requirements | None = None
     priority: Priority = 0
     trace: Trace = ""
+    on_node_loss: Name = ""
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -525,6 +527,18 @@ class NotOffered(msgspec.Struct, array_like=True, tag=25, gc=False):
     functions: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
 
 
+class NodeAway(msgspec.Struct, array_like=True, tag=26, gc=False):
+    """From the gateway to a client: the node of these calls is gone, or is back.
+
+    node: its id.
+    seconds: how long it is waited for; 0 when it is back.
+    """
+
+    calls: Numbers
+    node: Name
+    seconds: Seconds = 0.0
+
+
 Message = (
     Hello
     | Welcome
@@ -551,6 +565,7 @@ Message = (
     | Watch
     | Resources
     | NotOffered
+    | NodeAway
 )
 
 _encoder = msgspec.msgpack.Encoder()
@@ -578,6 +593,7 @@ def why_not_sent(submit: Submit) -> str | None:
     all other calls on it would have to be resumed.
     """
     names = submit.node + submit.function + submit.session + submit.origin + submit.balancing
+    names += submit.on_node_loss
     surely_fits = (
         len(names) <= NAME_LIMIT
         and names.isascii()  # half a surrogate has no form on the wire

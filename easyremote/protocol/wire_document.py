@@ -38,6 +38,7 @@ from easyremote.protocol.messages import (
     HandBack,
     Hello,
     Message,
+    NodeAway,
     NotOffered,
     Payload,
     Ping,
@@ -105,6 +106,7 @@ EXAMPLES: tuple[Message, ...] = (
     GoingAway("the gateway stops"),
     Refused("not-authorized", "The key was revoked."),
     NotOffered((Withheld("train", "it belongs to 'a100'"),)),
+    NodeAway((7, 8), "a100", 60.0),
 )
 
 _LIMITS = (

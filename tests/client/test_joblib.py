@@ -187,11 +187,11 @@ def test_an_interrupt_stops_the_tasks_on_the_nodes(
 def test_a_batch_that_did_not_run_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bring, lies = shipping.bring_blobs, [1]
 
-    def mistaken(executor: Any, packed: Any, node_id: str) -> Any:
+    def mistaken(executor: Any, packed: Any, node_id: str, on_loss: str) -> Any:
         if lies:  # as if the node had made room for others after it was asked
             lies.pop()
             return set(packed.by_hash())
-        return bring(executor, packed, node_id)
+        return bring(executor, packed, node_id, on_loss)
 
     monkeypatch.setattr(shipping, "bring_blobs", mistaken)
     array = np.random.default_rng().random(300_000)

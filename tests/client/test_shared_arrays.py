@@ -194,7 +194,7 @@ def test_a_blob_that_had_to_go_before_its_turn_ends_its_call_and_says_that_it_di
             path.unlink()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("easyremote.client.shipping.bring_blobs", lambda _, packed, __: packed.blobs)
+        patch.setattr("easyremote.client.shipping.bring_blobs", lambda _, packed, *__: packed.blobs)
         forget()
         error = pool.submit(total, array).exception(LIMIT)
     assert isinstance(error, CallLost)

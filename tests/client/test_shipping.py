@@ -11,6 +11,8 @@ import pytest
 from easyremote.client import shipping
 from easyremote.client.job import RemoteJob
 from easyremote.client.shipping import Shipments
+from easyremote.errors import CallLost, NodeOffline
+from easyremote.options.retries import FAIL
 from easyremote.protocol.snapshot import NodeInfo
 from easyremote.serialize.blobs import BESIDE_MIN, BLOB_MIN, Packed
 from easyremote.serialize.calls import pack_call
@@ -140,3 +142,29 @@ def test_a_call_that_asks_for_a_large_array_asks_for_smaller_ones_too() -> None:
 
     assert asked(large, rows, few) == [BLOB_MIN, BESIDE_MIN]
     assert asked(rows, few) == []
+
+
+@pytest.mark.parametrize("error", [CallLost("lost", may_have_run=True), NodeOffline("offline")])
+def test_where_a_node_dies_under_the_arguments_the_call_goes_to_another_one(
+    started: Started, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    choices: list[tuple[str, str]] = []
+
+    def bring(executor: object, packed: object, node_id: str, on_loss: str) -> set[bytes]:
+        choices.append((node_id, on_loss))
+        if node_id == "large":
+            raise error
+        return set()
+
+    monkeypatch.setattr(shipping, "bring_blobs", bring)
+    assert started.call(NODES) == "small"
+    assert choices == [("large", FAIL), ("small", "")], "with no other node left it waits"
+    for nodes, named in [(NODES, "large"), ([LARGE], "")]:
+        with pytest.raises(NodeOffline, match="The function did not run") as caught:
+            started.call(nodes, named)
+        assert not caught.value.may_have_run
+    assert started.call(NODES, "small") == "small"
+    started.finish("small")
+    started.finish("small")
+    monkeypatch.setattr(shipping, "bring_blobs", lambda *_: set())
+    assert started.call(NODES) == "large", "what was not sent is not counted"

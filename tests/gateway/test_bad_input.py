@@ -59,6 +59,7 @@ def test_calls_that_wait_for_a_function_that_is_no_more_are_told_so(desk: Desk) 
 
 def test_a_node_that_lies_about_its_machine_is_believed_as_little_as_can_be(desk: Desk) -> None:
     node, client = desk.node("liar", "f", slots=8), desk.client()
+    desk.calls.nodes.watched = True  # so that what the node tells of its machine is kept
     gpu = Gpu("A100", 0.0, 0, 80 * GB)
     node.say(Register((Function("f"),), 8, cores=64, memory_total=1000 * GB, gpus=(gpu, gpu)))
     # It has less than it said, and more of it is in use than there is.

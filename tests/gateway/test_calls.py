@@ -257,23 +257,25 @@ def test_the_first_gateway_of_a_home_lets_no_call_wait_for_a_node(desk: Desk) ->
         assert client.error()[0] == "not-found"
 
 
-def test_a_gateway_in_its_first_minute_says_not_back_yet_of_what_may_be_on_its_way(
+def test_a_gateway_in_its_first_minute_lets_calls_wait_for_what_may_be_on_its_way(
     desk: Desk,
 ) -> None:
     desk.restart("n", "other")
     desk.pass_time(RETURN)
     client = desk.client()
-    for node, words in [("n", "Node 'n' is not back yet"), ("", "The node of 'f' is not back")]:
-        client.submit("f", node)
-        code, text, details = client.error()
-        assert (code, details["may_have_run"]) == ("offline", False)
-        assert words in text
+    client.submit("g", "n")
+    client.submit("g", "")
+    client.submit("f", "")
+    desk.pass_time(1.0)
+    assert client.heard(Finished) == []
     client.submit("f", "never-seen")
     assert client.error()[0] == "not-found"
-    desk.node("n", "g")
+    assert len(desk.node("n", "g").heard(Dispatch)) == 2
+    assert client.heard(Finished) == []
     desk.node("other", "g")
-    client.submit("f", "")  # all are back, and none has it
-    assert client.error()[0] == "not-found"
+    desk.pass_time(1.0)  # all are back, and none has f
+    code, _, details = client.error()
+    assert (code, details["may_have_run"]) == ("not-found", False)
 
 
 def test_what_is_not_back_after_a_minute_is_not_there(desk: Desk) -> None:

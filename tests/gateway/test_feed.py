@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from easyremote.gateway.feed import CHANGES_LIMIT, UNSEEN_LIMIT, GatewayFeed
+from easyremote.protocol.link import SILENT_AFTER
 from easyremote.protocol.messages import (
     Cancel,
     Dispatch,
@@ -65,6 +66,16 @@ def test_nodes_are_told_with_what_they_offer_and_how_they_are(desk: Watched) -> 
     assert gpu["gpus"] == [{"name": "A", "use": 0.9, "memory_used": 1, "memory_total": 2}]
     assert (plain["state"], plain["cpu"], plain["runs_code"]) == ("offline", None, False)
     assert [each["name"] for each in answer["functions"]] == ["train"]
+
+
+def test_a_node_that_does_not_answer_is_told_as_one_where_nothing_new_starts(
+    desk: Watched,
+) -> None:
+    node, client = desk.node(), desk.client()
+    node.link.ping(desk.now)
+    desk.pass_time(SILENT_AFTER + 0.1)
+    (told,) = nodes_answer(desk, client)["nodes"]
+    assert (told["state"], told["closed"]) == ("online", "it does not answer")
 
 
 def test_what_a_machine_has_is_known_before_anybody_watches_how_busy_it_is(desk: Watched) -> None:

@@ -243,3 +243,18 @@ def test_a_new_key_of_the_same_user_takes_the_node_ids_of_the_one_before(store: 
     store.succeed("this user", new)
     assert (store.owner_of("mine"), store.owner_of("theirs")) == (new, other)
     store.claim("mine", new)
+
+
+def test_in_the_file_of_an_older_version_every_node_may_hold_calls(
+    store: KeyStore, path: Path
+) -> None:
+    key = store.create("node", "")
+    store.claim("gpu-node", key.key_id)
+    store.sync()
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE holders")
+    database.close()
+    again = KeyStore(path)
+    again.close()
+    assert again.holders == {"gpu-node"}

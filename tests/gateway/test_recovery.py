@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from easyremote.errors import ProtocolError
+from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.records import LOST_AFTER
+from easyremote.gateway.recovery import EMPTY, HELD, Holders
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
 from easyremote.protocol.messages import (
@@ -27,7 +31,7 @@ CALL_ID = b"c" * 16
 def desk() -> Desk:
     """A gateway a moment after its restart."""
     desk = Desk()
-    desk.restart()
+    desk.restart("n")
     desk.pass_time(0.5)
     return desk
 
@@ -106,12 +110,72 @@ def test_a_call_that_was_sent_before_does_not_run_in_a_process_that_is_younger(
 def test_a_call_for_any_node_that_was_sent_before_waits_for_a_claim_and_holds_up_nobody(
     desk: Desk,
 ) -> None:
+    desk.restart("n", "away")
     client = desk.client()
     client.submit(call_id=CALL_ID, node="", age=5.0)
     client.submit(node="")
     assert desk.node().only(Dispatch).call_id != CALL_ID
     desk.pass_time(LOST_AFTER + 1)
     assert client.error()[0] == "lost"
+
+
+def test_a_call_for_any_node_runs_once_no_node_from_before_holds_it(desk: Desk) -> None:
+    desk.restart("n", "m")
+    client = desk.client()
+    number = client.submit(call_id=CALL_ID, node="", age=5.0)
+    first, new = desk.node("n"), desk.node("new", "f", uptime=0.1, instance=b"j" * 16)
+    assert client.heard(HandBack | Finished) == []  # type: ignore[arg-type]
+    other = desk.node("m", "g", held=[(b"o" * 16, 17)])
+    assert client.only(HandBack).calls == (number,)
+    client.submit(call=number, call_id=CALL_ID, node="")
+    dispatched = [each for node in (first, new, other) for each in node.heard(Dispatch)]
+    assert [each.call_id for each in dispatched] == [CALL_ID]
+
+
+def test_a_call_for_any_node_that_comes_after_the_last_node_runs_at_once(desk: Desk) -> None:
+    node, client = desk.node(), desk.client()
+    client.submit(call_id=CALL_ID, node="", age=5.0)
+    assert node.only(Dispatch).call_id == CALL_ID
+
+
+@pytest.mark.parametrize("client_first", [True, False])
+def test_a_call_for_any_node_is_lost_where_a_node_from_before_was_restarted(
+    desk: Desk, client_first: bool
+) -> None:
+    client = desk.client()
+    if not client_first:
+        desk.node(uptime=1.0)
+    client.submit(call_id=CALL_ID, node="", age=5.0)
+    if client_first:
+        desk.node(uptime=1.0)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "so was a node to which it may have been given" in text
+
+
+@pytest.mark.parametrize("client_first", [True, False])
+def test_a_call_that_had_begun_is_lost_at_once_where_its_node_comes_without_it(
+    desk: Desk, client_first: bool
+) -> None:
+    client = desk.client()
+    if not client_first:
+        desk.node()
+    client.say(Resume((CALL_ID,), (3,), started=(True,)))
+    if client_first:
+        assert client.heard(Finished) == []
+        desk.node()
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "came back without it" in text
+
+
+def test_a_cancelled_call_for_any_node_did_not_run_where_no_node_holds_it(desk: Desk) -> None:
+    client = desk.client()
+    client.say(Cancel(client.submit(call_id=CALL_ID, node="", age=5.0)))
+    assert client.heard(Finished) == []
+    desk.node()
+    code, _, details = client.error()
+    assert (code, details["may_have_run"]) == ("cancelled", False)
 
 
 def test_a_call_that_is_younger_than_the_gateway_was_surely_not_dispatched(desk: Desk) -> None:
@@ -122,7 +186,7 @@ def test_a_call_that_is_younger_than_the_gateway_was_surely_not_dispatched(desk:
 
 def test_a_cancel_of_what_may_run_waits_for_the_nodes_word(desk: Desk) -> None:
     for held, expected in [([(CALL_ID, 17)], "running"), ([], "cancelled")]:
-        desk.restart()
+        desk.restart("n")
         client = desk.client()
         client.say(Cancel(client.submit(call_id=CALL_ID, age=5.0)))
         assert client.heard(Finished) == []
@@ -181,7 +245,7 @@ def test_a_client_that_asks_for_what_is_long_forgotten_hears_that_it_is(desk: De
 
 
 def test_a_minute_after_its_start_no_node_is_on_its_way_back(desk: Desk) -> None:
-    desk.restart()
+    desk.restart("n")
     desk.pass_time(LOST_AFTER - 0.1)
     client = desk.client()
     client.say(Resume((CALL_ID,), (3,), started=(True,)))
@@ -243,3 +307,46 @@ def test_ten_thousand_calls_of_ten_clients_are_all_taken_up_again(desk: Desk) ->
 
 def resume(client: ClientPeer, ids: list[bytes]) -> None:
     client.say(Resume(tuple(ids), tuple(range(1, len(ids) + 1)), started=(True,) * len(ids)))
+
+
+def test_a_node_counts_as_one_that_may_hold_calls_until_nobody_can_ask_for_them(
+    desk: Desk, tmp_path: Path
+) -> None:
+    keys = KeyStore(tmp_path / "keys.db")
+    holders = Holders(keys, desk.nodes)
+    assert not holders.come("n")
+    assert not holders.come("n"), "the file does not say so yet"
+    keys.sync()
+    assert holders.come("n")
+    node, client = desk.node(), desk.client()
+    client.submit()
+    node.start()
+    holders.left("n", desk.now)
+    node.leave()
+    holders.left("empty", desk.now)
+    holders.come("empty")
+    holders.look(desk.now + EMPTY)
+    keys.sync()
+    assert _kept(keys) == {"n"}
+    holders.look(desk.now + HELD)
+    keys.sync()
+    assert _kept(keys) == set()
+    keys.close()
+
+
+def test_a_node_that_is_back_counts_on(desk: Desk, tmp_path: Path) -> None:
+    keys = KeyStore(tmp_path / "keys.db")
+    holders = Holders(keys, desk.nodes)
+    holders.come("n")
+    holders.left("n", desk.now)
+    desk.node()
+    holders.look(desk.now + HELD)
+    assert keys.holders == {"n"}
+    keys.close()
+
+
+def _kept(keys: KeyStore) -> set[str]:
+    """What the next gateway will read."""
+    again = KeyStore(keys.path)
+    again.close()
+    return again.holders

@@ -24,6 +24,7 @@ from easyremote.protocol.messages import (
     GoingAway,
     HandBack,
     Message,
+    NodeAway,
     Payload,
     Resume,
     Resumed,
@@ -366,6 +367,17 @@ def test_what_a_node_hands_back_is_sent_once_more_as_if_for_the_first_time() -> 
     asking.now += 3.0
     (again,) = [each for each in asking.tell(HandBack((1, 9))) if isinstance(each, Submit)]
     assert (again.call, again.age) == (1, 0.0)
+
+
+def test_a_call_says_that_its_node_is_gone_until_it_is_back_or_the_call_is_sent_again() -> None:
+    asking = Asking()
+    calls = [asking.submit() for _ in range(3)]
+    asking.tell(NodeAway((1, 2, 9), "one", 60.0))
+    gone = ": its node one is gone; waiting up to 60 s for its return"
+    assert [call.away for call in calls] == [gone, gone, ""]
+    asking.tell(HandBack((2,)))
+    asking.tell(NodeAway((1,), "one"))
+    assert [call.away for call in calls] == ["", "", ""]
 
 
 def test_what_has_started_is_not_sent_again() -> None:

@@ -20,8 +20,10 @@ from easyremote.protocol.frames import (
 from easyremote.protocol.link import (
     DEAD_AFTER,
     HELLO_TIMEOUT,
+    NODE_PING_INTERVAL,
     PING_INTERVAL,
     QUEUED_COST,
+    SILENT_AFTER,
     Link,
     LinkState,
 )
@@ -415,6 +417,20 @@ def test_a_silent_peer_is_asked_and_then_given_up() -> None:
         pings += 1
     assert link.next_timeout() == 100.0 + DEAD_AFTER
     assert pings == 3
+
+
+def test_a_peer_that_is_to_be_asked_sooner_is_silent_after_a_few_pings() -> None:
+    link = open_link(100.0)
+    link.ping_interval = NODE_PING_INTERVAL
+    pings = 0
+    while not link.is_silent(now := link.next_timeout()):
+        assert link.handle_timeout(now)
+        assert sent_by(link) == [Ping()]
+        pings += 1
+    assert pings == 2
+    assert not link.is_silent(100.0 + SILENT_AFTER)
+    list(link.receive_data(b"\x02", now))
+    assert not link.is_silent(now)
 
 
 def test_the_silence_of_a_peer_that_was_stopped_from_here_says_nothing() -> None:

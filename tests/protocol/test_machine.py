@@ -72,11 +72,12 @@ class Delivery(RuleBasedStateMachine):
     @rule(
         size=st.sampled_from([1, 100, 20_000, 400_000]),
         timeout=st.sampled_from([0.0, 20.0]),
+        node=st.sampled_from(["n", ""]),
         settled=st.booleans(),
     )
-    def submit(self, size: int, timeout: float, settled: bool) -> None:
+    def submit(self, size: int, timeout: float, node: str, settled: bool) -> None:
         tag = len(self.world.sinks).to_bytes(4, "big")
-        self.world.submit(tag + b"x" * size, timeout=timeout)
+        self.world.submit(tag + b"x" * size, node=node, timeout=timeout)
         self.settle_if(settled)
 
     @precondition(lambda self: self.world.sinks)

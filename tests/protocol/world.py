@@ -253,7 +253,7 @@ class World:
         self.cut_client()
         self.cut_node()
         self.now += STARTING
-        self.nodes = Nodes(self.now)
+        self.nodes = Nodes(self.now, ("n",))
         self.gateway = Hub(self.nodes, max_payload=MAX_PAYLOAD)
 
     def start_node(self) -> None:

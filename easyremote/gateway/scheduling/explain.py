@@ -45,13 +45,19 @@ def _standing(queues: Scheduler, call: GatewayCall, turn: Turn | None, now: floa
         why = _why_not_now(queues, call, now) or _queued(queues, call, turn)
         return Standing(turn.position or None, why)
     if call.state is CallState.DISPATCHED and call.node is not None:
-        return _at_node(call, call.node)
+        standing = _at_node(call, call.node)
+        return Standing(standing.place, standing.why + _unheard(call.node, now))
     where = call.node.node_id if call.node is not None else ""
     if call.state is CallState.RUNNING:
         ran = f" for {in_words(now - call.began)}" if call.began else ""
-        return Standing(None, f"it runs on {where}{ran}")
+        return Standing(None, f"it runs on {where}{ran}{_unheard(call.node, now)}")
     if call.state is CallState.SUSPECT:
-        return Standing(None, f"{where} is out of reach: it may run there, or be over")
+        left = in_words(max(call.suspect_until - now, 0.0))
+        return Standing(
+            None,
+            f"its node {where} is gone, and it may have run there; waiting for {left} more for the "
+            "node to come back",
+        )
     how = f"with the error {call.code!r}" if call.code else "and has a value"
     return Standing(None, f"it is over {how}")
 
@@ -62,12 +68,14 @@ def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:
         return "the gateway was restarted, and waits for the node that may run it"
     node_id = call.target[0]
     if not node_id:
-        return _no_taker(queues, call)
+        return _no_taker(queues, call, now)
     node = queues.node(node_id)
     if node is None:
         return f"{node_id} is not there yet: the gateway has just been started"
     if node.link is None:
         return f"{node_id} has been offline for {in_words(now - node.since)}"
+    if node.is_silent:
+        return _not_answering(node, now)
     if node.closed and starts_work(call.function):
         return _closed(node)
     if node.draining:
@@ -80,15 +88,28 @@ def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:
     return ""
 
 
-def _no_taker(queues: Scheduler, call: GatewayCall) -> str:
+def _unheard(node: Node | None, now: float) -> str:
+    """That a node does not answer, as the end of a sentence; empty where it does."""
+    return f"; {_not_answering(node, now)}" if node is not None and node.is_silent else ""
+
+
+def _not_answering(node: Node, now: float) -> str:
+    silent = in_words(now - node.link.last_received) if node.link is not None else "a while"
+    return f"{node.node_id} has not answered for {silent}, and may be gone"
+
+
+def _no_taker(queues: Scheduler, call: GatewayCall, now: float) -> str:
     """Why no node may take a call for any node now; empty where one may."""
-    closed = []
+    reasons = []
     for node in queues.takers(call):
-        if not node.closed or not starts_work(call.function):
+        if node.is_silent:
+            reasons.append(_not_answering(node, now))
+        elif node.closed and starts_work(call.function):
+            reasons.append(_closed(node))
+        else:
             return ""
-        closed.append(node)
-    if closed:
-        return "; ".join(map(_closed, closed[:NAMED]))
+    if reasons:
+        return "; ".join(reasons[:NAMED])
     return f"no node online has {_what(call)}; one that has it may be on its way back"
 
 

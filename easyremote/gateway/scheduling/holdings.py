@@ -69,7 +69,7 @@ class Holdings:
         self, call: GatewayCall, needs: Requirements, machine: Machine, used: Resources | None
     ) -> None:
         """The call is dispatched: from now on it holds what it needs."""
-        free = self._free_gpus(machine.gpus, used, call)
+        free = self._free_gpus(needs, machine.gpus, used, call)
         # The fullest GPU that will do: large pieces stay for those who need them. As the node does.
         fit = sorted(
             (place for place in free if _fits(needs, free[place])),
@@ -125,7 +125,7 @@ class Holdings:
     def _short_of_gpus(
         self, call: GatewayCall, needs: Requirements, gpus: Sequence[Gpu], used: Resources | None
     ) -> Free | None:
-        free = self._free_gpus(gpus, used, call)
+        free = self._free_gpus(needs, gpus, used, call)
         if sum(_fits(needs, each) for each in free.values()) >= needs.gpu:
             return None
         if not needs.gpu_memory:
@@ -135,9 +135,12 @@ class Holdings:
         return Free("gpu_memory", needs.gpu_memory, best.bytes, best.total)
 
     def _free_gpus(
-        self, gpus: Sequence[Gpu], used: Resources | None, call: GatewayCall
+        self, needs: Requirements, gpus: Sequence[Gpu], used: Resources | None, call: GatewayCall
     ) -> dict[int, _Gpu]:
-        """How much a call can have of each GPU; a session keeps those that it began with."""
+        """How much a call can have of each GPU; a session keeps those that it began with.
+
+        Its node answers a call that needs what these can never give.
+        """
         promised = [0] * len(gpus)
         is_held = [False] * len(gpus)
         for _, needs, places in self.calls.values():
@@ -160,7 +163,8 @@ class Holdings:
                 if held:
                     mine[place] = _Gpu(left, gpu.memory_total, is_held=is_held[place])
             free[place] = _Gpu(left, gpu.memory_total, is_held=is_held[place])
-        return mine or free
+        able = sum(gpu.total >= needs.gpu_memory for gpu in mine.values())
+        return mine if mine and able >= needs.gpu else free
 
 
 class _Gpu(NamedTuple):

@@ -195,12 +195,17 @@ class Scheduler:
         if node.kept_for is None and node.held.calls and node.needs_of(call) is not None:
             node.kept_for = call
 
-    def _queues(self, node: Node) -> Iterator[Queue]:
-        """Yield the queues from which this node may take a call."""
-        for place in (node.node_id, ""):
-            yield from self.waiting.at(place, code=True).values()
-            if not node.is_full:
-                yield from self.waiting.at(place, code=False).values()
+    def _queues(self, node: Node) -> list[Queue]:
+        """The queues from which this node may take a call."""
+        waiting = self.waiting
+        kinds = (waiting.beside,) if node.is_full else (waiting.beside, waiting.in_slots)
+        return [
+            queue
+            for places in kinds
+            for place in (node.node_id, "")
+            if place in places
+            for queue in places[place].values()
+        ]
 
     def node(self, node_id: str) -> Node | None:
         """The node of this id, if the gateway has seen it."""

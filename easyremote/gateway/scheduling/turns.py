@@ -32,7 +32,7 @@ class Lane:
     def __init__(self) -> None:
         #: By their place in line.
         self.calls: OrderedDict[int, GatewayCall] = OrderedDict()
-        #: Rises from lane to lane: when the key began to wait, or an older call came first.
+        #: Rises from lane to lane: when the key began to wait, or a call came back to it.
         self.began = 0
         #: The highest place that was ever taken.
         self.newest = -1
@@ -60,7 +60,7 @@ class Turns:
     Parameters
     ----------
     lanes
-        The calls that wait, by key. A lane that is new, or has an older first call, is the last.
+        The calls that wait, by key. A lane that is new, or to which a call came back, is the last.
     share
         How far each key is on this node.
     """

@@ -37,7 +37,7 @@ class Queue:
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
-        #: By key; a lane with an older first call than before is put last, as a new one is.
+        #: By key; a lane to which a call came back is put last, as a new one is.
         self.lanes: dict[str, Lane] = {}
         self.size = 0
         self._began = 0
@@ -45,19 +45,16 @@ class Queue:
 
     def add(self, call: GatewayCall) -> None:
         """Add a call to those of its key."""
-        key = call.owner
-        lane = self.lanes.get(key)
-        first = None
-        if lane is None:
-            lane = self.lanes[key] = Lane()
-        else:
-            first = lane.first
-        lane.add(call)
         self.size += 1
-        if lane.first is not first:
-            self._began += 1
-            lane.began = self._began
-            self.lanes[key] = self.lanes.pop(key)
+        lane = self.lanes.get(call.owner)
+        if lane is not None and call.turn > lane.newest:
+            lane.add(call)
+            return
+        lane = self.lanes.pop(call.owner, None) or Lane()
+        lane.add(call)
+        self._began += 1
+        lane.began = self._began
+        self.lanes[call.owner] = lane
 
     def remove(self, call: GatewayCall) -> None:
         """Take a call out."""
@@ -107,6 +104,7 @@ class Waiting:
 
     def add(self, call: GatewayCall) -> None:
         """Put a call in its place in the line of its key."""
+        call.turn = call.turn or call.number
         call.want = want = wanted(call)
         queue = self.queues.get(want)
         if queue is None:

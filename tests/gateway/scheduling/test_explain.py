@@ -169,7 +169,10 @@ def test_what_runs_and_what_is_over_is_told(desk: Desk) -> None:
     desk.now += 200.0
     assert why(desk, call) == "it runs on n for 3 min"
     node.leave()
-    assert why(desk, call) == "n is out of reach: it may run there, or be over"
+    assert why(desk, call) == (
+        "its node n is gone, and it may have run there; waiting for 60 s more for the node to come "
+        "back"
+    )
     again = desk.node(held=[(call.call_id, dispatch.fence)])
     again.say(Finished(call.number, payload(), "raised", fence=dispatch.fence))
     assert why(desk, call) == "it is over with the error 'raised'"

@@ -258,7 +258,7 @@ def test_what_a_session_holds_is_no_obstacle_to_its_own_cells(desk: Desk) -> Non
     assert len(node.heard(Dispatch)) == 1, "on the other GPU"
     cell(ann, gpu_memory(40))
     assert len(node.heard(Dispatch)) == 1, "its own memory"
-    cell(ann, Requirements(gpu=2), "s")
+    cell(ann, gpu_memory(20), "s")
     assert node.heard(Dispatch) == [], "a session keeps the GPU that it began with"
 
 

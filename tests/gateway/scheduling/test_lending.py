@@ -110,6 +110,7 @@ def test_what_runs_on_a_closed_node_is_before_nobody_who_waits_for_any_node(desk
 
 def test_memory_is_lent_up_to_a_limit_and_never_more_than_is_free(desk: Desk) -> None:
     node, client = desk.node("n"), desk.client()
+    desk.calls.nodes.watched = True  # so that what the node tells of its machine is kept
     node.say(Register((Function("f"),), 4, memory_total=16 * 10**9))
     node.say(Resources(0.1, 8, 40 * 10**9, 64 * 10**9))  # more is in use than is lent
     client.submit("f", needs=Requirements(memory=12 * 10**9))

@@ -15,6 +15,7 @@ import pytest
 
 from easyremote.client.client import Client
 from easyremote.client.session import Session
+from easyremote.errors import EasyRemoteError
 from easyremote.options.requirements import Requirements
 from tests.fakes import pynvml
 from tests.processes import LIMIT, REPOSITORY, Gateway, end, online, wait_until
@@ -43,7 +44,7 @@ node.serve()
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     file = tmp_path_factory.mktemp("driver") / "gpus.json"
-    pynvml.gpus(file, pynvml.card("GPU-a", 48))
+    pynvml.gpus(file, pynvml.card("GPU-a", 48), pynvml.card("GPU-b", 4))
     os.environ[pynvml.FILE] = str(file)
     yield file
     del os.environ[pynvml.FILE]
@@ -56,7 +57,7 @@ def node_environment(gateway: Gateway) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def box(gateway: Gateway, driver: Path) -> Iterator[subprocess.Popen[str]]:
-    """A node with a fake GPU of 48 GB."""
+    """A node with fake GPUs of 48 and of 4 GB."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM], env=node_environment(gateway), text=True
     )
@@ -146,6 +147,40 @@ def test_an_idle_process_ends_when_somebody_needs_its_memory_and_not_before(lab:
     seen(lab, cell(lab, "one", pid_of(0), 40))
     assert not psutil.pid_exists(first)
     assert lab.on("gpu-node").submit("fit", 20).result(LIMIT)[0] not in (first, fits)
+    ended(lab, "one")
+
+
+def where() -> tuple[int, str | None]:
+    return os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_a_function_that_is_sent_with_needs_runs_in_a_process_for_them(lab: Client) -> None:
+    with_gpu = lab.on("gpu-node", needs={"gpu_memory": "8GB"})
+    process, sees = with_gpu.submit(where).result(LIMIT)
+    assert sees == "GPU-a"
+    assert with_gpu.submit(where).result(LIMIT) == (process, sees)
+    assert lab.on("gpu-node").submit(where).result(LIMIT)[1] is None
+
+
+def test_a_driver_that_fails_in_mid_run_stops_no_call(lab: Client, driver: Path) -> None:
+    with pynvml.changed(driver) as said:
+        said["fails"] = "GPU is lost"
+    try:
+        job = lab.on("gpu-node", needs={"gpu_memory": "8GB"}).submit(where)
+        assert job.result(LIMIT)[1] == "GPU-a", "the last figures count"
+    finally:
+        with pynvml.changed(driver) as said:
+            said["fails"] = ""
+
+
+def test_a_session_keeps_its_gpu_and_says_what_it_can_never_give(lab: Client) -> None:
+    assert seen(lab, cell(lab, "one", pid_of(0), 10))[1] == "GPU-a"
+    request = {"count": 1, "writes": [], "modules": {}, "code": "1"}
+    two = Session(lab, "gpu-node", "one").submit_cell(request, needs=Requirements(gpu=2))
+    with pytest.raises(
+        EasyRemoteError, match="keeps the GPUs that it began with .Fake A100 with 48 GB"
+    ):
+        two.result(LIMIT)
     ended(lab, "one")
 
 

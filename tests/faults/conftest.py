@@ -1,0 +1,21 @@
+"""One gateway and two nodes for the tests of a module; each test leaves them running."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.scene import Scene, open_scene
+
+#: The seed of a run; another one each time, unless it is given.
+SEED = int(os.environ.get("EASYREMOTE_SEED", "0")) or secrets.randbits(32)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with open_scene(tmp_path_factory.mktemp("home"), SEED) as scene:
+        scene.start_nodes("one", "two")
+        yield scene

@@ -1,0 +1,101 @@
+"""A gateway and nodes that a test kills, stops and starts again, with a seed that says when."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from easyremote.client.client import Client
+from tests.faults.history import History
+from tests.processes import LIMIT, end, start_gateway, wait_until
+
+PROGRAM = Path(__file__).with_name("ledger_program.py")
+
+
+class Scene:
+    """A gateway, its nodes by their ids, and clients.
+
+    Parameters
+    ----------
+    home
+        The folder of all that belongs to it.
+    seed
+        Of the moments at which something breaks.
+    """
+
+    def __init__(self, home: Path, seed: int) -> None:
+        self.home, self.chance = home, random.Random(seed)
+        print(f"seed {seed}: EASYREMOTE_SEED={seed} replays it")
+        self.gateway = start_gateway(home)
+        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
+        self.clients: list[Client] = []
+        self._histories = 0
+
+    def client(self) -> Client:
+        self.clients.append(self.gateway.client())
+        return self.clients[-1]
+
+    def history(self, attempts: int = 1) -> History:
+        self._histories += 1
+        return History(self.home / f"ledger-{self._histories}", attempts)
+
+    def start_nodes(self, *node_ids: str) -> None:
+        """Start nodes, and wait until all are online."""
+        for node_id in node_ids:
+            command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id, "--no-code"]
+            with (self.home / f"{node_id}.log").open("ab") as log:
+                self.nodes[node_id] = subprocess.Popen(
+                    [*command, str(PROGRAM)],
+                    env=self.gateway.environment(),
+                    stdout=log,
+                    stderr=log,
+                )
+        with self.gateway.client() as client:
+            wait_until(lambda: set(node_ids) <= _online(client))
+
+    def kill_gateway(self) -> None:
+        """Kill -9 the gateway."""
+        self.gateway.process.kill()
+        self.gateway.process.wait(LIMIT)
+        assert self.gateway.process.stdout is not None
+        self.gateway.process.stdout.close()
+
+    def start_gateway(self) -> None:
+        """Start a gateway again, at the same address."""
+        self.gateway = start_gateway(self.home, int(self.gateway.address.split(":")[1]))
+
+    def kill_node(self, node_id: str) -> None:
+        """Kill -9 a node."""
+        self.nodes[node_id].kill()
+        self.nodes[node_id].wait(LIMIT)
+
+    def stop_node(self, node_id: str) -> None:
+        """Stop a node as it stands: it stays connected, and is silent."""
+        self.nodes[node_id].send_signal(signal.SIGSTOP)
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        for process in self.nodes.values():
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(LIMIT)
+        end(self.gateway.process)
+
+
+@contextmanager
+def open_scene(home: Path, seed: int) -> Iterator[Scene]:
+    scene = Scene(home, seed)
+    try:
+        yield scene
+    finally:
+        scene.close()
+
+
+def _online(client: Client) -> set[str]:
+    return {node.node_id for node in client.list_nodes() if node.state == "online"}
