@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   bytes,
+  duration,
   memory,
   milliseconds,
   percent,
@@ -36,6 +37,15 @@ describe('format', () => {
     [200_000, '2\u202fd']
   ])('says how long %d s are in its largest unit', (seconds, text) => {
     expect(roughly(seconds)).toBe(text);
+  });
+
+  it.each([
+    [0, '0\u202fs'],
+    [0.00343, '3.4\u202fms'],
+    [45, '45\u202fs'],
+    [145_800, '40.5\u202fh']
+  ])('says how long %d s are in all', (seconds, text) => {
+    expect(duration(seconds)).toBe(text);
   });
 
   it.each([

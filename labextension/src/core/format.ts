@@ -41,6 +41,9 @@ export function roughly(seconds: number): string {
 
 /** `12.5 s`, `3.2 min`, `40.5 h`: how long something took in all. */
 export function duration(seconds: number): string {
+  if (seconds > 0 && seconds < 1) {
+    return milliseconds(seconds);
+  }
   const [size, unit] = UNITS.slice(1).find(([size]) => seconds >= size) ?? [
     1,
     's'
