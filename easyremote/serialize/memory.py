@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import sys
 from typing import Any
@@ -79,16 +80,22 @@ class Memories:
             self._parts.setdefault(id(array), (array, self.whole(array)))
 
     def torn(self) -> dict[int, Any]:
-        """The arrays that travelled before the one on whose memory they lie, each with that one.
+        """The arrays that the other side has on another memory, each with the one for them all.
 
-        The other side has them on another memory.
+        That one came after them; or it is not among what travels, and they overlap.
         """
-        now = {key: (self.whole(array), before) for key, (array, before) in self._parts.items()}
-        return {
-            key: whole
-            for key, (whole, before) in now.items()
-            if whole is not None and whole is not before
-        }
+        torn = {}
+        alone: dict[int, list[Any]] = {}
+        for key, (array, before) in self._parts.items():
+            whole = self.whole(array)
+            if whole is not None and whole is not before:
+                torn[key] = whole
+            elif whole is None and id(array.base) not in self._whole:
+                alone.setdefault(id(array.base), []).append(array)
+        for arrays in alone.values():
+            if len(arrays) > 1 and _are_better_together(arrays):
+                torn |= {id(array): array.base for array in arrays}
+        return torn
 
     def whole(self, array: Any) -> Any:
         """The array on whose memory an array lies; None for its own, or one that is not known."""
@@ -96,6 +103,18 @@ class Memories:
         if found is None or found is array or array.dtype.hasobject or not array.size:
             return None
         return found if _is_contiguous(found) else None
+
+
+def _are_better_together(arrays: list[Any]) -> bool:
+    """Whether parts of one array overlap, and the whole is not much more to send than they are."""
+    whole = arrays[0].base
+    if whole.nbytes > 2 * sum(each.nbytes for each in arrays) or not _is_contiguous(whole):
+        return False
+    if any(each.dtype.hasobject or not each.size for each in [whole, *arrays]):
+        return False
+    arrays = sorted(arrays, key=lambda each: each.__array_interface__["data"][0])
+    overlap: Any = sys.modules["numpy"].may_share_memory
+    return any(overlap(one, other) for one, other in itertools.pairwise(arrays))
 
 
 def _is_contiguous(array: Any) -> bool:

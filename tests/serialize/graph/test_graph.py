@@ -285,6 +285,33 @@ def test_a_part_that_travels_before_its_whole_array_is_on_its_memory(
     assert here.size == 0
 
 
+@pytest.mark.parametrize("is_later", [False, True], ids=["together", "later"])
+def test_parts_that_overlap_share_their_memory_without_the_whole(
+    here: Side, there: Side, is_later: bool
+) -> None:
+    array = np.arange(1000)
+    here.space["before"] = array[:-1]
+    if is_later:
+        here.sync(there)
+    here.space["after"] = array[1:]
+    here.sync(there)
+    there.space["before"][5] = -1
+    assert there.space["after"][4] == -1
+    there.sync(here)
+    assert array[5] == -1
+    here.sync(there)
+    assert here.size == 0
+
+
+def test_parts_that_do_not_overlap_travel_without_what_lies_between(
+    here: Side, there: Side
+) -> None:
+    array = np.zeros(1_000_000)
+    here.space.update(first=array[:10], last=array[-10:], all_but_much=array[5:15])
+    here.sync(there)
+    assert here.size < 2000
+
+
 def test_closures_share_a_cell(here: Side, there: Side) -> None:
     def pair() -> tuple[Callable[[], None], Callable[[], int]]:
         n = 0
