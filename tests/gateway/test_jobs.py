@@ -101,7 +101,7 @@ def test_what_is_over_tells_how_long_ago() -> None:
 
 def test_a_call_that_may_run_on_a_node_that_is_away_is_shown_as_suspect() -> None:
     desk = Desk()
-    desk.restart()
+    desk.restart("n")
     client = desk.client()
     client.submit("$cell", age=5.0)
     client.say(Resume((b"c" * 16,), (99,), started=(True,)))

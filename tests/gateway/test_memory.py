@@ -90,8 +90,9 @@ async def test_a_message_above_the_sizes_of_its_fields_is_refused(
 async def test_small_chunks_of_queued_calls_do_not_keep_large_messages_alive(own: Gateway) -> None:
     unwanted = chunk_header(999, CHUNK_SIZE) + bytes(CHUNK_SIZE)
     async with raw(own) as node, raw(own) as client:
-        await node.send(hello(own, "node", name="n"), Register((Function("f"),), 1), Resume(()))
+        await node.send(hello(own, "node", name="n"))
         assert isinstance(await node.hear(), Welcome)
+        await node.send(Register((Function("f"),), 1), Resume(()))
         assert isinstance(await node.hear(), Resumed)
         await client.send(hello(own))
         assert isinstance(await client.hear(), Welcome)

@@ -66,7 +66,7 @@ async def answer(
 async def test_the_list_of_paths_has_all_that_the_panel_asks_for() -> None:
     assert len(ROUTES) == len(set(ROUTES)) >= 19
     assert {path.removeprefix("easyremote/").partition("/")[0] for _, path in ROUTES} == {
-        *("nodes", "jobs", "functions", "runs", "sessions", "setup", "stream", "poll")
+        *("nodes", "jobs", "functions", "runs", "sessions", "setup", "stream", "poll", "usage")
     }
 
 
