@@ -127,6 +127,8 @@ class Process:
         #: The origin of the newest call that named one.
         self.origin = ""
         self.is_dead = False
+        #: Whether it was told to end: no call is given to it any more.
+        self.is_ending = False
         #: The GPUs that it sees, by UUID; none where it sees all of them.
         self.devices: tuple[str, ...] = ()
         #: Signals that came while it was being started.
@@ -153,12 +155,12 @@ class Process:
     @property
     def is_free(self) -> bool:
         """Whether a call can be sent to it to run at once."""
-        return not self.queue and self.has_slot
+        return not self.queue and self.has_slot and not self.is_ending
 
     @property
     def has_room_ahead(self) -> bool:
         """Whether one more call may be sent to it behind the one that runs."""
-        if not self.queue or self.ledger is None or self.is_slow or self.is_dead:
+        if not self.queue or self.ledger is None or self.is_slow or self.is_dead or self.is_ending:
             return False
         return self.queue[0].stopping is None and self.has_slot
 
@@ -190,6 +192,7 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
+        self.is_ending = self.is_ending or number in (signal.SIGTERM, signal.SIGKILL)
         if self.child is None:
             self._early.append(number)
             return

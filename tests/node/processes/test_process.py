@@ -149,3 +149,18 @@ async def test_a_message_that_the_supervisor_can_not_handle_is_its_own_matter(
     async with asyncio.timeout(LIMIT):
         assert await serving is not None  # it is reaped: nothing of it stays
     assert not any(isinstance(message, Event) for message in served.heard)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_process_that_was_told_to_end_gets_no_call_any_more(
+    forks: ForkServer, number: int
+) -> None:
+    served = Served(forks)
+    await served.start()
+    assert served.process.is_free
+    served.process.signal(signal.SIGINT)
+    assert served.process.is_free
+    served.process.signal(number)
+    assert not served.process.is_free, "it may be alive for a moment, and begin what it is given"
+    async with asyncio.timeout(LIMIT):
+        await served.process.serve(served.receive)
