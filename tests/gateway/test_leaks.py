@@ -34,7 +34,10 @@ def count():
     return {
         "descriptors": len(os.listdir("/proc/self/fd")),
         # Not those of the loop's pool: it keeps up to a few of them, and starts them when it needs.
-        "threads": sum("Executor" not in each.name for each in threading.enumerate()),
+        "threads": sum(
+            not each.name.startswith(("asyncio_", "ThreadPoolExecutor"))
+            for each in threading.enumerate()
+        ),
         "tasks": len(asyncio.all_tasks(server._loop)),
         "peers": len(links._peers),
         "calls": len(links.calls),
