@@ -24,8 +24,10 @@ from contextlib import suppress
 
 import msgspec
 
+from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.node.forking import SIZE, Kind, Said, Start
 from easyremote.node.ledger import memory_file_of
+from easyremote.options import seed_words
 
 __all__ = ["Child", "ForkServer"]
 
@@ -33,6 +35,8 @@ __all__ = ["Child", "ForkServer"]
 START_TIMEOUT = 60.0
 #: Seconds that a fork server has to end, after which it is killed.
 END_TIMEOUT = 2.0
+#: Errors that say something of the system, not of the fork server.
+_TOO_MUCH = (errno.EMFILE, errno.ETOOMANYREFS, errno.ENOMEM, errno.ENOBUFS)
 
 _log = logging.getLogger("easyremote.node")
 
@@ -44,8 +48,6 @@ class Child:
     ----------
     pid
         Its process id.
-    exit_code
-        Once it has ended; negative: the signal that ended it.
     """
 
     def __init__(self, pid: int, server: _Running) -> None:
@@ -59,7 +61,7 @@ class Child:
             self._server.send(Said(Kind.SIGNAL, self.pid, number))
 
     async def wait(self) -> int:
-        """Wait until it has ended; its exit code."""
+        """Wait until it has ended; its exit code, negative: the signal that ended it."""
         return await asyncio.shield(self._ended)
 
     def ended(self, exit_code: int) -> None:
@@ -87,16 +89,17 @@ class ForkServer:
         descriptors
             What it gets; they may be closed afterwards.
         environment
-            Its whole environment.
+            Variables beside those of the node.
 
         Raises
         ------
         OSError, RuntimeError
             The system has no process, memory or descriptor left for it.
         """
+        variables = {**_environment(), **environment}
         start = Start(
             list(arguments),
-            [(os.fsencode(name), os.fsencode(value)) for name, value in environment.items()],
+            [(os.fsencode(name), os.fsencode(value)) for name, value in variables.items()],
             _folder(),
         )
         file = memory_file_of(msgspec.msgpack.encode(start))
@@ -163,20 +166,29 @@ class _Running:
         """
         waiting: asyncio.Future[Child] = self._loop.create_future()
         self._waiting.append(waiting)
-        self.send(Said(Kind.START, len(descriptors)), descriptors)
+        try:
+            self.send(Said(Kind.START, len(descriptors)), descriptors)
+        except OSError:
+            self._waiting.pop()
+            raise
         return await waiting
 
     def send(self, said: Said, descriptors: Sequence[int] = ()) -> None:
-        """Send a message. A fork server that has stopped reading is ended."""
+        """Send a message. A fork server that has stopped reading is ended.
+
+        Raises
+        ------
+        OSError
+            The system can't take so many descriptors now; the fork server goes on.
+        """
         if self.is_dead:
             self._fail_waiting()
             return
         try:
             sent = socket.send_fds(self._socket, [said.packed()], descriptors)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ETOOMANYREFS, errno.ENOMEM, errno.ENOBUFS):
-                self._waiting.pop().set_exception(error)
-                return
+            if descriptors and error.errno in _TOO_MUCH:
+                raise
             sent = 0
         if sent != SIZE:
             self.kill()
@@ -259,6 +271,7 @@ async def _started() -> _Running:
             [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
+            env=_environment(),  # the system shows this one of the forked processes, too
             start_new_session=True,
         )
     except BaseException:
@@ -267,6 +280,12 @@ async def _started() -> _Running:
     finally:
         theirs.close()
     return _Running(popen, ours)
+
+
+def _environment() -> dict[str, str]:
+    """What code that is shipped here may see of the node's environment: not its key."""
+    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE)
+    return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def _folder() -> bytes:

@@ -18,11 +18,9 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.errors import EasyRemoteError
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
-from easyremote.options import seed_words
 from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.held import HeldCall, Outcome
 from easyremote.protocol.link import Link
@@ -219,8 +217,7 @@ class Process:
             if self._functions:
                 descriptors.append(memory_file_of(self._functions))
                 given.callback(os.close, descriptors[-1])
-            environment = {**_environment(), **self._environment}
-            self.child = await forks.start(self._arguments, descriptors, environment)
+            self.child = await forks.start(self._arguments, descriptors, self._environment)
             if_it_fails.pop_all()
         self._socket, self.ledger = ours, ledger
         for number in self._early:
@@ -248,9 +245,3 @@ class Process:
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.child.wait()
-
-
-def _environment() -> dict[str, str]:
-    """What code that is shipped here may see of the node's environment: not its key."""
-    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE)
-    return {name: value for name, value in os.environ.items() if name not in hidden}

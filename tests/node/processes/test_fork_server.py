@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from easyremote.config import KEY_VARIABLE
 from easyremote.node.ledger import memory_file
 from easyremote.node.processes import fork_server as module
 from easyremote.node.processes.fork_server import Child, ForkServer
@@ -46,7 +47,7 @@ async def started(forks: ForkServer) -> Started:
     ours, theirs = socket.socketpair()
     ledger = memory_file()
     try:
-        child = await forks.start([], [theirs.fileno(), ledger], os.environ)
+        child = await forks.start([], [theirs.fileno(), ledger], {})
     finally:
         theirs.close()
         os.close(ledger)
@@ -80,6 +81,19 @@ async def test_all_processes_have_one_parent_which_is_a_child_of_the_node(
         while os.getpgid(one.child.pid) != one.child.pid:  # a moment after it was started
             await asyncio.sleep(0.001)
     assert [await one.end(), await other.end()] == [-signal.SIGKILL] * 2
+
+
+@linux
+async def test_the_system_shows_no_key_of_the_node_to_its_processes(
+    forks: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "er_node_secret")
+    one = await started(forks)
+    for process in (one.seen, parent_of(one)):
+        shown = Path(f"/proc/{process.pid}/environ").read_bytes()
+        assert b"PATH=" in shown
+        assert b"er_node_secret" not in shown
+    await one.end()
 
 
 async def test_a_process_whose_link_closes_ends_and_the_node_hears_how(forks: ForkServer) -> None:
