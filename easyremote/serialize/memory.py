@@ -65,6 +65,8 @@ class Memories:
         #: The arrays on the memory of another one, by id, each with the one on which it travelled;
         #: None for a memory of its own.
         self._parts: dict[int, tuple[Any, Any]] = {}
+        #: Whether an array was added here: a copy begins without.
+        self._has_more = False
 
     def copy(self) -> Memories:
         made = Memories()
@@ -73,6 +75,7 @@ class Memories:
 
     def add(self, array: Any) -> None:
         """Note an array that travels."""
+        self._has_more = True
         self._whole[id(array)] = array
         if is_array(array.base):
             if array.base.nbytes == array.nbytes and _is_contiguous(array):
@@ -84,7 +87,9 @@ class Memories:
 
         That one came after them; or it is not among what travels, and they overlap.
         """
-        torn = {}
+        torn: dict[int, Any] = {}
+        if not self._has_more:  # as in most variables
+            return torn
         alone: dict[int, list[Any]] = {}
         for key, (array, before) in self._parts.items():
             whole = self.whole(array)
