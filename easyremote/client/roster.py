@@ -14,6 +14,7 @@ from easyremote.client.connection import CONNECT_LIMIT
 from easyremote.client.job import RemoteJob
 from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
+from easyremote.client.targets import minor_version
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CHANGES, NODES
 from easyremote.protocol.snapshot import FunctionInfo, GatewaySnapshot, NodeInfo
@@ -55,11 +56,7 @@ class Roster:
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """A node's Python version; None where it is not known."""
         pythons = (node.python for node in self.nodes() if node.node_id == node_id)
-        try:
-            major, minor = next(pythons, "").split(".")[:2]
-            return int(major), int(minor)
-        except ValueError:
-            return None
+        return minor_version(next(pythons, ""))
 
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""

@@ -286,6 +286,17 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     closed: Name = ""
 
 
+class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What is said of a detached call.
+
+    seconds: how long its outcome is kept after its end, for ``$collect``.
+    retry: when the gateway tries it again if it fails; nil for what its function says.
+    """
+
+    seconds: Seconds
+    retry: Retry | None = None
+
+
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     """From a client: run this. Sending a ``call_id`` again is harmless in every phase.
 
@@ -305,6 +316,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
+    keep: makes it a detached call: the gateway answers when its disk has it; nil for other calls.
     notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
     """
 
@@ -325,6 +337,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: Priority = 0
     trace: Trace = ""
     on_node_loss: Name = ""
+    keep: Keep | None = None
     notify: Address = ""
 
 
@@ -609,7 +622,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
-        and not submit.priority
+        and not (submit.priority or submit.keep)
     )
     if surely_fits:
         return None
