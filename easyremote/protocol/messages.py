@@ -227,7 +227,8 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
     """The sender stops. From a gateway: dial again. From a node: give it no new work.
 
     A client answers the gateway's GOING AWAY with its own, and submits nothing after that. The
-    gateway hands back what the client submitted before.
+    gateway hands back what the client submitted before. The gateway answers a node's in the same
+    way, and the node hands back what it was sent before.
 
     reason: why, for people.
     """
