@@ -20,6 +20,7 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.notify import read_notify
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
 from easyremote.options.retries import WAIT, parse_node_loss
@@ -47,8 +48,7 @@ class Client(RemoteExecutor):
 
     Examples
     --------
-    >>> client = Client("my-vps:8080")                  # doctest: +SKIP
-    >>> client.execute("add", 1, 2)                     # doctest: +SKIP
+    >>> Client("my-vps:8080").execute("add", 1, 2)      # doctest: +SKIP
     3
     """
 
@@ -85,6 +85,7 @@ class Client(RemoteExecutor):
         needs: Needs | None = None,
         priority: int = 0,
         on_node_loss: str = WAIT,
+        notify: str | None = None,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
 
@@ -101,14 +102,14 @@ class Client(RemoteExecutor):
             Calls of a higher one go first, whoever's they are; as of `remote`.
         on_node_loss
             What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
+        notify
+            Who is told when one is over: an address or a name; None for nobody. As of `remote`.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
-        >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
@@ -116,9 +117,10 @@ class Client(RemoteExecutor):
             node_id=node_id,
             timeout=timeout if timeout is not None else self._timeout or None,
             options={
-                "needs": held,
+                "needs": read_needs(needs) if needs is not None else None,
                 "priority": read_priority(priority, "priority"),
                 "on_node_loss": parse_node_loss(on_node_loss),
+                "notify": "" if notify is None else read_notify(notify, "notify"),
             },
         )
 

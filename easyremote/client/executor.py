@@ -205,10 +205,7 @@ class RemoteExecutor(Executor):
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """The node's Python version; None where it is not known, or several will do."""
-        if not node_id:
-            return None
-        pythons = (node.python for node in self._roster.nodes() if node.node_id == node_id)
-        return _minor(next(pythons, ""))
+        return self._roster.python_of(node_id) if node_id else None
 
     # -- Executor ----------------------------------------------------------------------------------
 
@@ -332,6 +329,7 @@ class RemoteExecutor(Executor):
         needs: Requirements | None = None,
         priority: int = 0,
         on_node_loss: str = "",
+        notify: str = "",
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -358,6 +356,8 @@ class RemoteExecutor(Executor):
             Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
         on_node_loss
             ``fail`` or ``retry``, as of `Client.on`; empty to wait.
+        notify
+            The address that is told of its end; empty for nobody.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -373,6 +373,7 @@ class RemoteExecutor(Executor):
             needs=needs,
             priority=priority,
             on_node_loss=on_node_loss,
+            notify=notify,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
@@ -389,11 +390,3 @@ def _hold(hold: float | None, *, is_stream: bool) -> float:
     if hold is None and is_stream:
         return STREAM_HOLD
     return KEEP if hold == KEEP else in_seconds(hold, "hold")
-
-
-def _minor(version: str) -> tuple[int, int] | None:
-    try:
-        major, minor = version.split(".")[:2]
-        return int(major), int(minor)
-    except ValueError:
-        return None

@@ -14,7 +14,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -37,6 +37,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
+from easyremote.gateway.notify.poster import Poster
 from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.recovery import Holders
@@ -74,7 +75,7 @@ GOODBYE_TIMEOUT = 2.0
 class Links:
     """All connections of one gateway, and what they share."""
 
-    def __init__(self, keys: KeyStore) -> None:
+    def __init__(self, keys: KeyStore, *, notify_hosts: Sequence[str] = ()) -> None:
         self.keys = keys
         patience = 0.0 if keys.is_new else RETURN
         self.nodes = Nodes(time.monotonic(), before=keys.holders, patience=patience)
@@ -82,6 +83,7 @@ class Links:
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
+        self.poster = Poster(self.calls.notices, notify_hosts)
         self.feed = GatewayFeed(self.calls)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
         self.feed.usage_asked = self._usage_asked
@@ -191,7 +193,8 @@ class Links:
                 await asyncio.gather(*clients)
 
     def close(self) -> None:
-        """Write what was used, after the last connection."""
+        """Write what was used, after the last connection, and send nothing any more."""
+        self.poster.close()
         try:
             self.usage.close()
         except UsageError as error:

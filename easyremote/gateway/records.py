@@ -268,6 +268,7 @@ class GatewayCall:
     origin: str = ""
     balancing: str = ""
     on_node_loss: str = ""
+    notify: str = field(default="", repr=False)
     needs: Requirements | None = None
     priority: int = 0
     #: Once it waits: its place in the line of its key, its number or that of the attempt before.

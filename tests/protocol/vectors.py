@@ -46,6 +46,9 @@ MORE: dict[str, Message] = {
     "a large number": Ping(2**64 - 1),
     "all defaults": Ping(),
     "nothing to resume": Resume(()),
+    "submit with a notification": Submit(
+        3, bytes(16), "", "$cell", Payload(), notify="ntfys://ntfy.sh/my-topic"
+    ),
     "text beyond ASCII": Submit(1, bytes(16), "nœud", "größe", Payload("json", 2, b"{}")),
 }
 
