@@ -211,6 +211,7 @@ class Server:
         links = Links(keys, notify_hosts=self._notify_hosts)
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
+        await links.detached.open()
         runner = web.AppRunner(
             app,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -234,6 +235,7 @@ class Server:
             listener.close()
             api.close()
             await runner.cleanup()
+            await links.detached.close()
             links.close()
             keys.close()
 

@@ -48,6 +48,10 @@ class Confirmations:
         self._waiting[number] = call_id
         self._missing.pop(number, None)
 
+    def withdraw(self, number: int) -> None:
+        """Do not confirm this outcome yet: it is here, and not safe."""
+        self._waiting.pop(number, None)
+
     def miss(self, number: int, call_id: bytes) -> None:
         """This call has ended here; its outcome still comes, and is to be confirmed then."""
         if number not in self._waiting:
