@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -34,10 +34,12 @@ from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.rules import WhenBusy
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,
@@ -100,6 +102,8 @@ class ServedNode:
         The registered functions that run in processes. What comes to it is looked at by `offer`.
     meter
         Measures the machine.
+    spool
+        Keeps durable calls on the disk.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class ServedNode:
         online: threading.Event,
         pooled: Mapping[str, Pooled],
         meter: ResourceMeter,
+        spool: NodeSpool,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -127,10 +132,13 @@ class ServedNode:
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
         self._meter = meter
-        self._sessions = Sessions(node_id, policy)
+        self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
+        self._spool = spool
+        loop = asyncio.get_running_loop()
+        spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
         #: The functions of which it was told that they hold more than they need.
@@ -142,6 +150,7 @@ class ServedNode:
         self._machine = await asyncio.to_thread(self._meter.machine)
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
+        await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
             self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
@@ -177,6 +186,7 @@ class ServedNode:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sessions.processes.close()
             self._runner.close()
+            await asyncio.to_thread(self._spool.close)
 
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
@@ -190,6 +200,7 @@ class ServedNode:
             if time.monotonic() > deadline or self.link is None:
                 return
             await asyncio.sleep(0.05)
+        await self._spool.settled()
         await asyncio.sleep(0.05)  # the last outcomes leave
 
     # -- the connection's owner --------------------------------------------------------------------
@@ -216,6 +227,14 @@ class ServedNode:
         self._online.set()
         _log.info("%s is online at %s", self._node_id, self._settings.gateway)
 
+    def _revive(self, spooled: Sequence[Spooled]) -> None:
+        """Hold what a process before this one has spooled, and say that there is a journal."""
+        for each in spooled:
+            is_relayed = each.begun.function in (OF_NODES | self._pooled.keys())
+            calls = self._relayed if is_relayed else self._registered
+            calls.revive(each.call_id, each.begun.fence, each.begun.function, each.outcome)
+        self.offer()
+
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
         policy, rules = self._policy, self._rules.rules
@@ -235,6 +254,7 @@ class ServedNode:
             session_idle=policy.session_idle,
             processes=processes,
             closed=self._rules.closed,
+            journal=self._spool.identity,
         )
         specs = [self._with_peak(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
