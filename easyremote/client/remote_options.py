@@ -13,8 +13,14 @@ from easyremote.options.reading import Reader, flag, priority, read, seconds, te
 from easyremote.options.requirements import Requirements, read_needs
 from easyremote.options.retries import Retry, parse_node_loss, parse_retry
 from easyremote.options.strategies import ONE_NODE, parse_strategy
+from easyremote.times import in_seconds, read_seconds
 
-__all__ = ["CallOptions", "RemoteOptions"]
+__all__ = ["KEEP", "CallOptions", "RemoteOptions", "read_hold"]
+
+#: As ``hold``: the call goes on until it is over, whoever is gone.
+KEEP = -1.0
+#: Seconds that a shipped generator goes on without its client: it holds a process that waits.
+STREAM_HOLD = 30.0
 
 
 class CallOptions(TypedDict, total=False):
@@ -47,11 +53,20 @@ class RemoteOptions:
     ship: bool | None = None
     needs: Requirements | None = None
     priority: int = 0
+    #: Seconds; None for a day.
+    keep: float | None = None
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Self:
         """Read the options that somebody gave to ``remote``; raises as `reading.read`."""
         return cls(**read("remote", given, _READERS))
+
+
+def read_hold(hold: float | None, *, is_stream: bool) -> float:
+    """Read how many seconds a call goes on without its client, as it travels."""
+    if hold is None and is_stream:
+        return STREAM_HOLD
+    return KEEP if hold == KEEP else in_seconds(hold, "hold")
 
 
 def _strategy(value: object, what: str) -> str:
@@ -73,4 +88,5 @@ _READERS: dict[str, Reader] = {
     "ship": flag,
     "needs": read_needs,
     "priority": priority,
+    "keep": read_seconds,
 }

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from easyremote.errors import InternalError, ProtocolError
+from easyremote.errors import EasyRemoteError, InternalError, ProtocolError
 from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.intake import Intake
@@ -131,6 +131,16 @@ class Hub:
     def key_is_over(self, key_id: str, now: float) -> None:
         """A key was revoked, or has expired: refuse its calls that wait. What runs goes on."""
         self._intake.key_is_over(key_id, now)
+
+    # -- detached calls ----------------------------------------------------------------------------
+
+    def keep_with(self, detach: Callable[[ClientLink, Submit, float], None]) -> None:
+        """Have detached calls taken on by ``detach``."""
+        self._intake.detach = detach
+
+    def refusal(self, client: ClientLink, message: Submit, now: float) -> EasyRemoteError | None:
+        """Why a call that is not in the table can't be accepted; None if it can."""
+        return self._intake.refusal(client, message, now)
 
     # -- nodes -------------------------------------------------------------------------------------
 

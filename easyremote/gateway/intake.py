@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.permissions import Action, may
@@ -12,6 +14,7 @@ from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
+from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -37,6 +40,8 @@ class Intake:
         self._max_payload = max_payload
         #: The gateway stops: it accepts no more calls.
         self.is_leaving = False
+        #: Takes detached calls; see ``durable/``.
+        self.detach: Callable[[ClientLink, Submit, float], None] = self._no_detached_calls
 
     def client_left(self, client: ClientLink, now: float) -> None:
         """The connection is gone: start the hold timers of the client's calls."""
@@ -102,6 +107,8 @@ class Intake:
         if self.is_leaving:
             client.link.drop(message.payload)
             client.link.send(HandBack((message.call,)))
+        elif message.keep is not None:
+            self.detach(client, message, now)
         elif call is not None:
             self._submitted_again(call, client, message)
         elif message.call_id in self._table.tombstones:
@@ -152,6 +159,17 @@ class Intake:
             self._dispatcher.dispatch(call, node, now)
         else:
             self._wait(call, message, now)
+
+    def refusal(self, client: ClientLink, message: Submit, now: float) -> EasyRemoteError | None:
+        """Why a call that is not in the table can't be accepted; None if it can."""
+        key_id, target = client.principal.key_id, (message.node, message.function, client.access)
+        call = GatewayCall(0, message.call_id, key_id, target, is_code=is_builtin(message.function))
+        call.needs, call.priority = message.needs, message.priority
+        return self._refusal(call, client, message, now)
+
+    def _no_detached_calls(self, client: ClientLink, message: Submit, now: float) -> None:
+        no_disk = UsageError("This gateway takes no detached calls. Call it plainly.")
+        self._turn_away(client, message, no_disk)
 
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         if not call.owner:  # adopted from a node

@@ -30,6 +30,7 @@ from easyremote.errors import (
     VersionMismatch,
 )
 from easyremote.gateway.callers import Principal
+from easyremote.gateway.durable.door import DetachedDoor
 from easyremote.gateway.feed import Answer, GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
@@ -82,7 +83,8 @@ class Links:
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
-        self.feed = GatewayFeed(self.calls)
+        self.detached = DetachedDoor(self.calls, keys, keys.path.with_name("journal"))
+        self.feed = GatewayFeed(self.calls, self.detached)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
         self.feed.usage_asked = self._usage_asked
         #: The answers about usage that are being made.
@@ -141,7 +143,9 @@ class Links:
 
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
-        self.calls.handle_timeout(time.monotonic())
+        now = time.monotonic()
+        self.calls.handle_timeout(now)
+        self.detached.handle_timeout(now)
 
     async def look_at_keys(self) -> None:
         """Read what has changed in the keys, and write what is new of nodes."""
@@ -184,6 +188,7 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
+        self.detached.leave()
         self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
@@ -216,6 +221,7 @@ class Links:
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
+        self.detached.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
     def supersede(self, node: Node, hello: Hello) -> None:

@@ -207,6 +207,7 @@ class Server:
         links = Links(keys)
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
+        await links.detached.open()
         runner = web.AppRunner(
             app,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
@@ -230,6 +231,7 @@ class Server:
             listener.close()
             api.close()
             await runner.cleanup()
+            await links.detached.close()
             links.close()
             keys.close()
 

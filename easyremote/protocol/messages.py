@@ -283,6 +283,17 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     journal: Annotated[bytes, Meta(max_length=16)] = b""
 
 
+class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What is said of a detached call.
+
+    seconds: how long its outcome is kept after its end, for ``$collect``.
+    retry: when the gateway tries it again if it fails; nil for what its function says.
+    """
+
+    seconds: Seconds
+    retry: Retry | None = None
+
+
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     """From a client: run this. Sending a ``call_id`` again is harmless in every phase.
 
@@ -302,6 +313,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
+    keep: what makes it a detached call: the gateway writes it to its disk, says so by an empty
+    outcome, and is its client from then on; nil for any other call.
     """
 
     call: int
@@ -321,6 +334,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: Priority = 0
     trace: Trace = ""
     on_node_loss: Name = ""
+    keep: Keep | None = None
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -604,7 +618,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
-        and not submit.priority
+        and not (submit.priority or submit.keep)
     )
     if surely_fits:
         return None
