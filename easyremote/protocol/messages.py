@@ -272,6 +272,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
     closed: why its owner lets nothing new start there now; empty where something may.
+    journal: the id of its journal. A durable call that is not named in RESUME never began there.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -285,6 +286,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
     closed: Name = ""
+    journal: Annotated[bytes, Meta(max_length=16)] = b""
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -358,6 +360,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: as in SUBMIT.
     trace: as in SUBMIT.
     needs: as in SUBMIT.
+    durable: whether the node writes to its disk that it begins, and how it ends, before it says so.
     """
 
     call: int
@@ -373,6 +376,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: Name = ""
     trace: Trace = ""
     needs: Requirements | None = None
+    durable: bool = False
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
