@@ -290,7 +290,9 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What is said of a detached call.
+    """What is said of a detached call: the gateway writes it to its disk, and is its client then.
+
+    It is answered with a FINISHED without a value when the disk has it, with an error where not.
 
     seconds: how long its outcome is kept after its end, for ``$collect``.
     retry: when the gateway tries it again if it fails; nil for what its function says.
@@ -320,8 +322,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
     notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
-    keep: what makes it a detached call: the gateway writes it to its disk, says so by an empty
-    outcome, and is its client from then on; nil for any other call.
+    keep: what is said of a detached call; nil for any other. It is answered when it is on the disk.
     """
 
     call: int
