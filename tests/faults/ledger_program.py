@@ -20,7 +20,7 @@ def note(ledger, number):
 
 
 @node.register
-def work(ledger, number, seconds):
+def work(ledger, number, seconds, ballast=b""):
     """Note that it runs, before anything else."""
     note(ledger, number)
     time.sleep(seconds)

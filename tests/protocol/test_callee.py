@@ -124,6 +124,9 @@ def test_a_call_is_started_with_its_arguments_and_finishes_once() -> None:
     running.callee.finish(held, failure("lost", "no"))
     assert running.sent() == [Started(1), finished()]
     assert held.state is CallState.FINISHED
+    running.callee.receive(Delivered((1,)))
+    assert held.call_id in running.callee, "it is still known: nobody starts it again"
+    assert b"another" not in running.callee
 
 
 def test_a_call_is_started_when_its_arguments_are_whole() -> None:

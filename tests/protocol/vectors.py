@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from easyremote.options.retries import Retry
 from easyremote.protocol.frames import (
     CHUNK_SIZE,
     MAX_HELLO,
@@ -25,6 +26,7 @@ from easyremote.protocol.frames import (
 from easyremote.protocol.messages import (
     Cancel,
     Finished,
+    Keep,
     Message,
     Payload,
     Ping,
@@ -32,7 +34,7 @@ from easyremote.protocol.messages import (
     Submit,
     encode,
 )
-from easyremote.protocol.wire_document import EXAMPLES, document, state_diagram
+from easyremote.protocol.wire_document import EXAMPLES, detached_diagram, document, state_diagram
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 README = Path(__file__).parents[2] / "easyremote/protocol/README.md"
@@ -42,10 +44,16 @@ MORE: dict[str, Message] = {
     "submit of a stream, again": Submit(
         2, bytes(16), "", "$call", Payload("pickle5", 100_000, b"", 4), "s", age=1.5
     ),
+    "submit of a detached call": Submit(
+        3, bytes(16), "", "add", Payload("pickle5", 1, b"x"), keep=Keep(86400.0, Retry(3))
+    ),
     "an error": Finished(3, Payload("msgpack", 1, b"\x90"), "raised", False),
     "a large number": Ping(2**64 - 1),
     "all defaults": Ping(),
     "nothing to resume": Resume(()),
+    "submit with a notification": Submit(
+        3, bytes(16), "", "$cell", Payload(), notify="ntfys://ntfy.sh/my-topic"
+    ),
     "text beyond ASCII": Submit(1, bytes(16), "nœud", "größe", Payload("json", 2, b"{}")),
 }
 
@@ -148,9 +156,11 @@ def files() -> dict[str, str]:
 
 
 def readme() -> str:
-    """The README with the diagram of this version."""
-    before, rest = README.read_text().split("```mermaid\n")
-    return f"{before}```mermaid\n{state_diagram()}\n```{rest.split('```', 1)[1]}"
+    """The README with the diagrams of this version."""
+    text, *rest = README.read_text().split("```mermaid\n")
+    for diagram, each in zip((state_diagram(), detached_diagram()), rest, strict=True):
+        text += f"```mermaid\n{diagram}\n```{each.split('```', 1)[1]}"
+    return text
 
 
 if __name__ == "__main__":
