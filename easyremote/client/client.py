@@ -100,18 +100,15 @@ class Client(RemoteExecutor):
         needs
             What each needs of the machine, and holds, as ``"gpu_memory=16GB,cpu=2"`` or as a dict;
             None for what the function was registered with.
-        priority
-            Calls of a higher one go first, whoever's they are; as of `remote`.
-        on_node_loss
-            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
-        notify
-            Who is told when one is over: an address or a name; None for nobody. As of `remote`.
+        priority, on_node_loss, notify
+            Which go first; what a lost node means; who is told of their end. As of `remote`.
         keep
             How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
+        >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
         """
         return RemoteExecutor(
             self._connection,
@@ -248,7 +245,8 @@ class Client(RemoteExecutor):
 
     def watch(self) -> RemoteStream[dict[str, Any]]:
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
-        return cast(RemoteStream[dict[str, Any]], self.ask(WATCH, stream=True))  # it is one
+        stream = self.ask(WATCH, stream=True)
+        return cast(RemoteStream[dict[str, Any]], stream)  # a stream was asked for
 
     def pause(self, node_id: str) -> NodeInfo:
         """Let nothing new start on a node of yours; what runs there goes on.
@@ -302,8 +300,9 @@ class Client(RemoteExecutor):
         call_id, kill
             The call's, whole; whether to end its process at once, and with it its session.
         """
-        stopped = self.ask(KILL if kill else CANCEL, session=call_id, timeout=CONNECT_LIMIT)
-        return bool(stopped.result())
+        function = KILL if kill else CANCEL
+        stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()
+        return stopped
 
 
 class _Found(NamedTuple):

@@ -8,13 +8,13 @@ answers, so this list is never older than an answer.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from easyremote.client.connection import CONNECT_LIMIT
 from easyremote.client.job import RemoteJob
 from easyremote.client.outcome import checked
 from easyremote.client.stream import RemoteStream
-from easyremote.client.targets import minor_version
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.builtins import CHANGES, NODES
 from easyremote.protocol.snapshot import FunctionInfo, GatewaySnapshot, NodeInfo
@@ -36,6 +36,8 @@ class Roster:
         #: told, so the gateway is asked anew.
         self._connection = 0
         self._lock = threading.Lock()
+        #: Called on the I/O thread whenever the nodes may have changed; it has to return at once.
+        self.changed: Callable[[], None] = lambda: None
 
     def nodes(self) -> list[NodeInfo]:
         """The nodes that the gateway knows; their loads as they were when they came."""
@@ -56,7 +58,11 @@ class Roster:
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """A node's Python version; None where it is not known."""
         pythons = (node.python for node in self.nodes() if node.node_id == node_id)
-        return minor_version(next(pythons, ""))
+        try:
+            major, minor = next(pythons, "").split(".")[:2]
+            return int(major), int(minor)
+        except ValueError:
+            return None
 
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""
@@ -76,6 +82,7 @@ class Roster:
         # The stream comes first, then the nodes: between the two nothing is missed.
         started = self._executor.ask(CHANGES, stream=True)
         changes = cast(RemoteStream[dict[str, Any]], started)  # a stream was asked for
+        changes.tell(lambda: self.changed())
         connection = self._executor.connection
         self._nodes = {node.node_id: node for node in self.ask_for_nodes()}
         self._changes, self._connection = changes, connection

@@ -82,7 +82,8 @@ class Links:
         self.nodes = Nodes(time.monotonic(), before=keys.holders, patience=patience)
         self.holders = Holders(keys, self.nodes)
         self.instance = os.urandom(16)
-        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=secrets.randbits(FIRST_BITS))
+        first = secrets.randbits(FIRST_BITS)
+        self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.poster = Poster(self.calls.notices, notify_hosts)
         self.detached = DetachedDoor(self.calls, keys, keys.path.with_name("journal"))
         self.feed = GatewayFeed(self.calls, self.detached)
@@ -144,9 +145,8 @@ class Links:
 
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
-        now = time.monotonic()
-        self.calls.handle_timeout(now)
-        self.detached.handle_timeout(now)
+        self.calls.handle_timeout(time.monotonic())
+        self.detached.handle_timeout(time.monotonic())
 
     async def look_at_keys(self) -> None:
         """Read what has changed in the keys, and write what is new of nodes."""
@@ -223,7 +223,6 @@ class Links:
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
-        self.detached.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
     def supersede(self, node: Node, hello: Hello) -> None:
@@ -321,7 +320,8 @@ class _Peer:
     def _node_joins(self, hello: Hello, principal: Principal, now: float) -> None:
         links = self._links
         self._welcome(now)
-        if (known := links.nodes.get(hello.name)) is not None:
+        known = links.nodes.get(hello.name)
+        if known is not None:
             links.supersede(known, hello)
         self._role = links.nodes.welcome(hello, self.link, now)
         self._role.owner = principal.name

@@ -14,16 +14,18 @@ import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Self, Unpack
 
-from easyremote.config import find_settings
+from easyremote.config import find_settings, home
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.in_force import RulesInForce
+from easyremote.node.leaving import DRAIN_TIMEOUT
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
-from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.node.served import ServedNode
+from easyremote.node.spool import NodeSpool
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
@@ -163,7 +165,7 @@ class ComputeNode(Registrar):
         """Finish what runs, tell the gateway, and stop. Safe to repeat."""
         loop, served, thread = self._loop, self._served, self._thread
         if loop is not None and served is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(served.stopping.set)
+            loop.call_soon_threadsafe(served.leaving.ask)
         if thread is not None and thread is not threading.current_thread():
             thread.join(DRAIN_TIMEOUT)
             self._thread = None
@@ -204,22 +206,24 @@ class ComputeNode(Registrar):
     async def _serve(self, *, with_signals: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._meter = meter = await asyncio.to_thread(ResourceMeter)
+        spool = NodeSpool(home() / "nodes", self.node_id, self.settings.key("node").key_id)
         served = ServedNode(
             self.settings,
             self.node_id,
             self.functions,
-            Runner(self.functions, self._policy.slots, self.node_id),
+            Runner(self.functions, self._policy.slots, self.node_id, spool),
             self._policy,
             self._rules,
             self._online,
             self._pooled,
             meter,
+            spool,
         )
         await asyncio.to_thread(self._pack)
         self._served = served
         if with_signals:
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(number, served.stopping.set)
+                self._loop.add_signal_handler(number, served.leaving.ask)
         try:
             await served.run()
         finally:

@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
+from easyremote.node.leaving import LOOK, Leaving
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
@@ -34,10 +35,12 @@ from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.rules import WhenBusy
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,
@@ -62,8 +65,6 @@ from easyremote.transport.dial import stay_connected
 if TYPE_CHECKING:  # what runs registered functions may unpickle; this module never does
     from easyremote.node.registered.runner import Runner
 
-#: What runs at the time of SIGTERM has so many seconds to finish.
-DRAIN_TIMEOUT = 60.0
 #: Seconds between two measurements, while somebody looks.
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
@@ -100,6 +101,8 @@ class ServedNode:
         The registered functions that run in processes. What comes to it is looked at by `offer`.
     meter
         Measures the machine.
+    spool
+        Keeps durable calls on the disk.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class ServedNode:
         online: threading.Event,
         pooled: Mapping[str, Pooled],
         meter: ResourceMeter,
+        spool: NodeSpool,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -122,15 +126,18 @@ class ServedNode:
         self._online, self._pooled = online, pooled
         self._instance = os.urandom(16)
         self.link: Link | None = None
-        self.stopping = asyncio.Event()
         self._watched = asyncio.Event()
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
         self._meter = meter
-        self._sessions = Sessions(node_id, policy)
+        self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
+        self.leaving = Leaving(self._registered, self._relayed)
+        self._spool = spool
+        loop = asyncio.get_running_loop()
+        spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
         #: The functions of which it was told that they hold more than they need.
@@ -142,12 +149,13 @@ class ServedNode:
         self._machine = await asyncio.to_thread(self._meter.machine)
         await self._look_at_rules()
         await asyncio.to_thread(_remove_leftovers)
+        await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
             self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
-            asyncio.create_task(self.stopping.wait()),
+            asyncio.create_task(self.leaving.asked()),
             asyncio.create_task(
                 run_every(METER_INTERVAL, self._measure, "Measuring the machine", _log)
             ),
@@ -177,20 +185,16 @@ class ServedNode:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sessions.processes.close()
             self._runner.close()
+            await asyncio.to_thread(self._spool.close)
 
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
-        if self.link is not None:
-            self.link.send(GoingAway("the node stops"))
+        self.leaving.begin(self.link)
         self._runner.hand_back()
         self._sessions.hand_back()
-        _log.info("Stopping: what runs has %.0f s to finish", DRAIN_TIMEOUT)
-        deadline = time.monotonic() + DRAIN_TIMEOUT
-        while self._registered.unfinished or self._relayed.unfinished:
-            if time.monotonic() > deadline or self.link is None:
-                return
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.05)  # the last outcomes leave
+        await self.leaving.finish(lambda: self.link is not None)
+        await self._spool.settled()
+        await asyncio.sleep(LOOK)  # what the spool let go of leaves
 
     # -- the connection's owner --------------------------------------------------------------------
 
@@ -208,6 +212,7 @@ class ServedNode:
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.link = link
         self.offer()
+        self.leaving.opened(link)
         self._named = self._registered.attach(link), self._relayed.attach(link)
         both: list[HeldCall] = [*self._named[0], *self._named[1]]
         link.send(
@@ -215,6 +220,14 @@ class ServedNode:
         )
         self._online.set()
         _log.info("%s is online at %s", self._node_id, self._settings.gateway)
+
+    def _revive(self, spooled: Sequence[Spooled]) -> None:
+        """Hold what a process before this one has spooled, and say that there is a journal."""
+        for each in spooled:
+            is_relayed = each.begun.function in (OF_NODES | self._pooled.keys())
+            calls = self._relayed if is_relayed else self._registered
+            calls.revive(each.call_id, each.begun.fence, each.begun.function, each.outcome)
+        self.offer()
 
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
@@ -235,6 +248,7 @@ class ServedNode:
             session_idle=policy.session_idle,
             processes=processes,
             closed=self._rules.closed,
+            journal=self._spool.identity,
         )
         specs = [self._with_peak(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
@@ -276,21 +290,31 @@ class ServedNode:
                 self._relayed.resumed(relayed, message.calls[len(registered) :])
             case NotOffered():
                 self._log_withheld(message.functions)
-            case Dispatch() if message.function in self._sessions.processes.pooled:
-                function = self._functions.get(message.function)
-                limit = function.spec.timeout if function is not None else 0.0
-                if limit:
-                    message.run_timeout = min(message.run_timeout or limit, limit)
-                if function is not None:
-                    message.needs = function.spec.requirements
-                self._relayed.receive(message)
+            case GoingAway():
+                self.leaving.agreed()
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
-            case Dispatch() if is_builtin(message.function) and not self._policy.allow_code:
-                self._relayed.refuse(message, self._no_code())
+            case Dispatch():
+                self._dispatch(message)
             case _:
                 for calls in self._holders(message):
                     calls.receive(message)
+
+    def _dispatch(self, message: Dispatch) -> None:
+        if self.leaving.refuses(message, self.link):
+            return
+        function = self._functions.get(message.function)
+        if message.function in self._sessions.processes.pooled:
+            if function is not None:
+                if limit := function.spec.timeout:
+                    message.run_timeout = min(message.run_timeout or limit, limit)
+                message.needs = function.spec.requirements
+            self._relayed.receive(message)
+        elif is_builtin(message.function) and not self._policy.allow_code:
+            self._relayed.refuse(message, self._no_code())
+        else:
+            for calls in self._holders(message):
+                calls.receive(message)
 
     def _holders(self, message: Message) -> tuple[Callee | RelayedCalls, ...]:
         """Who holds the call that a message is about; each ignores what is not its own."""

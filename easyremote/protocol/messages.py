@@ -232,7 +232,8 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
     """The sender stops. From a gateway: dial again. From a node: give it no new work.
 
     A client answers the gateway's GOING AWAY with its own, and submits nothing after that. The
-    gateway hands back what the client submitted before.
+    gateway hands back what the client submitted before. The gateway answers a node's in the same
+    way, and the node hands back what it was sent before.
 
     reason: why, for people.
     """
@@ -271,6 +272,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
     closed: why its owner lets nothing new start there now; empty where something may.
+    journal: the id of its journal. A durable call that is not named in RESUME never began there.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -284,10 +286,13 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
     closed: Name = ""
+    journal: Annotated[bytes, Meta(max_length=16)] = b""
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What is said of a detached call.
+    """What is said of a detached call: the gateway writes it to its disk, and is its client then.
+
+    It is answered with a FINISHED without a value when the disk has it, with an error where not.
 
     seconds: how long its outcome is kept after its end, for ``$collect``.
     retry: when the gateway tries it again if it fails; nil for what its function says.
@@ -316,8 +321,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
-    keep: makes it a detached call: the gateway answers when its disk has it; nil for other calls.
     notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
+    keep: what is said of a detached call; nil for any other. It is answered when it is on the disk.
     """
 
     call: int
@@ -337,8 +342,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: Priority = 0
     trace: Trace = ""
     on_node_loss: Name = ""
-    keep: Keep | None = None
     notify: Address = ""
+    keep: Keep | None = None
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -356,6 +361,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: as in SUBMIT.
     trace: as in SUBMIT.
     needs: as in SUBMIT.
+    durable: whether the node writes to its disk that it begins, and how it ends, before it says so.
     """
 
     call: int
@@ -371,6 +377,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: Name = ""
     trace: Trace = ""
     needs: Requirements | None = None
+    durable: bool = False
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
