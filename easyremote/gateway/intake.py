@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.permissions import Action, may, may_lend, not_yours
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
+from easyremote.protocol.builtins import RULES
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -195,9 +196,14 @@ class Intake:
                 f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
                 "the data on the node (in a session, or a file there), or send it in parts."
             )
+        named = self._nodes.get(message.node)
+        if message.function == RULES:  # for the node's owner, so that the node has to be known
+            if named is None:
+                return self._nodes.no_such_node(message.node)
+            if not may_lend(client.principal, named):
+                return not_yours(client.principal, named)
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        named = self._nodes.get(message.node)
         if message.on_node_loss == FAIL and named is not None and named.link is None:
             return self._nodes.offline(named, now)
         error = self._nodes.refusal(call.target, now)

@@ -40,6 +40,7 @@ from easyremote.gateway.nodes import RETURN, Nodes
 from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.recovery import Holders
+from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.gateway.usage.book import UsageBook
 from easyremote.gateway.usage.store import UsageStore
 from easyremote.identity import Kind
@@ -74,7 +75,7 @@ GOODBYE_TIMEOUT = 2.0
 class Links:
     """All connections of one gateway, and what they share."""
 
-    def __init__(self, keys: KeyStore) -> None:
+    def __init__(self, keys: KeyStore, *, ask_idle_after: float = ASK_IDLE_AFTER) -> None:
         self.keys = keys
         patience = 0.0 if keys.is_new else RETURN
         self.nodes = Nodes(time.monotonic(), before=keys.holders, patience=patience)
@@ -82,6 +83,7 @@ class Links:
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
+        self.calls.table.queues.ask_idle_after = ask_idle_after
         self.feed = GatewayFeed(self.calls)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
         self.feed.usage_asked = self._usage_asked

@@ -26,8 +26,10 @@ from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import LOCAL_USER
+from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
+from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _log = logging.getLogger("easyremote.gateway")
@@ -58,6 +60,9 @@ class Server:
     allow_hosts
         Host names, besides loopback and ``host``, under which people reach this gateway; with a
         port where a proxy in front has another one than that of its scheme.
+    ask_idle_after
+        Seconds for which a session was idle before its owner is asked for the GPU memory that it
+        holds and somebody waits for.
     home
         The directory of its keys; None for the user's data directory.
 
@@ -76,6 +81,7 @@ class Server:
         tls: tuple[str, str] | None = None,
         behind_proxy: bool = False,
         allow_hosts: Iterable[str] = (),
+        ask_idle_after: float = ASK_IDLE_AFTER,
         home: Path | None = None,
     ) -> None:
         if not (config.is_loopback(host) or tls or behind_proxy):
@@ -86,6 +92,8 @@ class Server:
         self._host, self._port = host, port
         self._tls = tls
         self._door = Door.of(host, allow_hosts, tls=tls is not None, behind_proxy=behind_proxy)
+        check_seconds(ask_idle_after, "ask_idle_after")
+        self._ask_idle_after = ask_idle_after
         self._home = home
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
@@ -204,7 +212,7 @@ class Server:
                 self._loop.add_signal_handler(number, self._stopping.set)
         home = self._home or config.home()
         keys = KeyStore(home / "gateway.sqlite3")
-        links = Links(keys)
+        links = Links(keys, ask_idle_after=self._ask_idle_after)
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
         runner = web.AppRunner(

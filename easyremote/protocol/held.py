@@ -95,6 +95,8 @@ class HeldCall:
     trace: str = ""
     #: What it needs of the machine, where its caller said so.
     needs: Requirements | None = None
+    #: The GPUs that its session gets with it, by UUID; none where it has them already.
+    gpus: tuple[str, ...] = ()
     #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
     state: CallState = CallState.DISPATCHED
     #: Whether the arguments are whole: the call has a place, or runs.
@@ -300,6 +302,7 @@ class HeldCalls(ABC, Generic[C]):
             message.origin,
             message.trace,
             message.needs,
+            message.gpus,
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding

@@ -97,6 +97,7 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$drain": lambda client: client.drain("n"),
     "$resume": lambda client: client.resume("n"),
     "$usage": lambda client: client.usage(),
+    "$rules": lambda client: client.rules("n"),
     "$unknown": lambda client: client.call("$unknown").result(LIMIT),
     "in plain values": lambda client: client.call_plain("add", {"a": 1}).result(LIMIT),
 }

@@ -10,23 +10,21 @@ import functools
 import math
 import re
 import shlex
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
 from easyremote.client.executor import KEEP
 from easyremote.client.targets import ANY, NODE_VARIABLE, parse_where
 from easyremote.errors import UsageError
+from easyremote.options.reading import priority
 from easyremote.options.requirements import Requirements, parse_needs
 from easyremote.options.spelling import did_you_mean
 from easyremote.times import is_time
 from easyremote_jupyter.magics.requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split", "split_words"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split_words"]
 
 Outputs = dict[str, str] | Literal["auto", "none", "*"]
-
-_WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
 
 #: Seconds that a cell in the foreground goes on when its kernel is gone.
 DISCONNECT_LIMIT = 120.0
@@ -67,6 +65,7 @@ class Options:
     timeout: float | None = None
     queue_timeout: float | None = None
     needs: Requirements | None = None
+    priority: int = 0
     #: The name of the background job, "" for a job without a name; None for a foreground cell.
     background: str | None = None
     #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
@@ -154,6 +153,13 @@ def seconds(text: str) -> float:
     if not read or not is_time(read):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return read
+
+
+def _priority(text: str) -> int:
+    try:
+        return priority(int(text) if text.lstrip("-").isdecimal() else text, "it")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(error.message.rstrip(".")) from None
 
 
 def _hold(text: str) -> float:
@@ -275,6 +281,13 @@ def _add_conduct(parser: _Parser) -> None:
         help="how long it may wait for its turn on the node",
     )
     add(
+        "--priority",
+        type=_priority,
+        metavar="N",
+        help="cells of a higher priority go first, whoever's they are; above 0 only for keys that "
+        "may",
+    )
+    add(
         "--bg",
         dest="background",
         nargs="?",
@@ -358,42 +371,3 @@ def split_words(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise UsageError(f"{line.strip()}: {error}") from None
-
-
-def _option_pattern() -> re.Pattern[str]:
-    """One option at the start of a line, with its value."""
-    flags: list[str] = []
-    valued: list[str] = []
-    for action in PARSER._actions:
-        (flags if action.nargs == 0 else valued).extend(map(re.escape, action.option_strings))
-    value = r"(?:\s+|=)(?:'[^']*'|\"[^\"]*\"|\S+)"
-    return re.compile(rf"\s*(?:(?:{'|'.join(flags)})(?=\s|$)|(?:{'|'.join(valued)}){value})\s*")
-
-
-_OPTION = _option_pattern()
-
-
-def split(line: str, nodes: Collection[str]) -> tuple[str, str]:
-    """Split ``[TARGET] [options] EXPRESSION``; the first word is a target only if it is known.
-
-    Raises
-    ------
-    UsageError
-        There is no expression.
-    """
-    position, has_node = 0, False
-    while True:
-        match = _OPTION.match(line, position)
-        if match is None and not has_node:
-            match = _WORD.match(line, position)
-            # `$name` is no Python, so it is a target, which is expanded later.
-            has_node = match is not None and (
-                match[1].startswith("$") or match[1].partition("/")[0] in nodes
-            )
-            match = match if has_node else None
-        if match is None:
-            break
-        position = match.end()
-    if not line[position:].strip():
-        raise UsageError("%remote needs an expression, as in: y = %remote gpu-node f(x)")
-    return line[:position], line[position:]

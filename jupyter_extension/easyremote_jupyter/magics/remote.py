@@ -39,8 +39,9 @@ from easyremote_jupyter.here.imports import bind as bind_imports
 from easyremote_jupyter.jobs import CellJob, Jobs
 from easyremote_jupyter.magics.cells import dedented, is_empty, refuse_nested
 from easyremote_jupyter.magics.dry_run import show_plan
+from easyremote_jupyter.magics.expressions import split
 from easyremote_jupyter.magics.missing import missing_file_hint, missing_module_hint
-from easyremote_jupyter.magics.options import HELP, Options, parse, split
+from easyremote_jupyter.magics.options import HELP, Options, parse
 from easyremote_jupyter.magics.requirements import of_script
 from easyremote_jupyter.output.background import Panel
 from easyremote_jupyter.output.display import (
@@ -183,6 +184,7 @@ The variables that it reads are sent along; those that it assigns come back.
     ) -> tuple[dict[str, Any], Value | None]:
         space, node_id = self.shell.user_ns, place.session.node_id
         request = self._request(options, code, found, needs)
+        place.newest = self._widgets.message()
         output = Output(
             self.shell,
             progress=options.progress,
@@ -284,6 +286,7 @@ The variables that it reads are sent along; those that it assigns come back.
         found = self._names(code)
         needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)
+        place.newest = self._widgets.message()
         space, came = self.shell.user_ns, list[dict[str, Any]]()
         cell = CellJob(options.background or "", place.session.node_id)
         title = f"In[{request['count']}]"

@@ -8,7 +8,8 @@ import pytest
 
 from easyremote.errors import UsageError
 from easyremote.options.requirements import Requirements
-from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse, split
+from easyremote_jupyter.magics.expressions import split
+from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse
 from tests.processes import LABEXTENSION
 
 
@@ -38,6 +39,8 @@ from tests.processes import LABEXTENSION
             "gpu --needs gpu_memory=16GB,gpu=1",
             Options(node="gpu", needs=Requirements(gpu=1, gpu_memory=16 * 10**9)),
         ),
+        ("--priority 2", Options(priority=2)),
+        ("--priority -1 gpu", Options(node="gpu", priority=-1)),
         ("--no-raise-error", Options(raise_error=False)),
         ("--dry-run", Options(dry_run=True)),
         ("gpu --bg", Options(node="gpu", background="")),
@@ -66,6 +69,11 @@ def test_lines_that_are_understood(line: str, options: Options) -> None:
         ("-t inf", "-t/--timeout: 'inf' is no number of seconds above 0."),
         ("-t 1e300", "-t/--timeout: '1e300' is no number of seconds above 0."),
         ("--needs gpu_memory=16", "--needs: gpu_memory is a size above 0 with its unit"),
+        (
+            "--priority 11",
+            "--priority: it is a whole number from -10 to 10, not 11; 0 is the usual",
+        ),
+        ("--priority high", "--priority: it is a whole number from -10 to 10, not 'high'"),
         ("--queue-timeout nan", "--queue-timeout: 'nan' is no number of seconds above 0."),
         ("--queue-timeout -5", "--queue-timeout: '-5' is no number of seconds above 0."),
         ("--on-disconnect cancel:nan", "--on-disconnect: 'nan' is no number of seconds above 0."),
