@@ -36,6 +36,14 @@ from easyremote.identity import read_private
     help="Whoever keeps GPU memory in a session that has been idle for so long is asked for it "
     "when somebody waits for it, in the panel and in the notebook.",
 )
+@click.option(
+    "--notify-host",
+    "notify_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host of a private network, or this machine, that notifications may go to: a name, an "
+    "address, or a network as 10.0.0.0/8.",
+)
 @with_logging
 def gateway(
     host: str,
@@ -45,6 +53,7 @@ def gateway(
     behind_proxy: bool,
     allow_host: tuple[str, ...],
     ask_idle_after: float,
+    notify_hosts: tuple[str, ...],
 ) -> None:
     """Run a gateway until Ctrl-C.
 
@@ -67,6 +76,7 @@ def gateway(
         behind_proxy=behind_proxy,
         allow_hosts=allow_host,
         ask_idle_after=ask_idle_after,
+        notify_hosts=notify_hosts,
     )
     with _until_ctrl_c(server):
         server.start_background()

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast, get_args
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
+from easyremote.client.detached.detaching import DAY
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.owners.lending import OwnersExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.notify import read_notify
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
 from easyremote.options.retries import WAIT, parse_node_loss
@@ -48,8 +50,7 @@ class Client(OwnersExecutor):
 
     Examples
     --------
-    >>> client = Client("my-vps:8080")                  # doctest: +SKIP
-    >>> client.execute("add", 1, 2)                     # doctest: +SKIP
+    >>> Client("my-vps:8080").execute("add", 1, 2)      # doctest: +SKIP
     3
     """
 
@@ -86,6 +87,8 @@ class Client(OwnersExecutor):
         needs: Needs | None = None,
         priority: int = 0,
         on_node_loss: str = WAIT,
+        notify: str | None = None,
+        keep: float | str = DAY,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
 
@@ -96,20 +99,22 @@ class Client(OwnersExecutor):
         timeout
             Seconds in which each has to be over; None for the Client's own.
         needs
-            What each needs of the machine, and holds while it runs, as ``"gpu_memory=16GB,cpu=2"``
-            or ``{"gpu_memory": "16GB", "cpu": 2}``; None for what the function was registered with.
+            What each needs of the machine, and holds, as ``"gpu_memory=16GB,cpu=2"`` or as a dict;
+            None for what the function was registered with.
         priority
             Calls of a higher one go first, whoever's they are; as of `remote`.
         on_node_loss
             What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
+        notify
+            Who is told when one is over: an address or a name; None for nobody. As of `remote`.
+        keep
+            How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
-        >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
@@ -117,10 +122,12 @@ class Client(OwnersExecutor):
             node_id=node_id,
             timeout=timeout if timeout is not None else self._timeout or None,
             options={
-                "needs": held,
+                "needs": read_needs(needs) if needs is not None else None,
                 "priority": read_priority(priority, "priority"),
                 "on_node_loss": parse_node_loss(on_node_loss),
+                "notify": "" if notify is None else read_notify(notify, "notify"),
             },
+            keep=read_seconds(keep, "keep"),
         )
 
     # -- connection --------------------------------------------------------------------------------
@@ -260,10 +267,8 @@ class Client(OwnersExecutor):
 
         Parameters
         ----------
-        call_id
-            The call's, whole.
-        kill
-            Also the process that it runs in, at once, and with it its session.
+        call_id, kill
+            The call's, whole; whether to end its process at once, and with it its session.
         """
         function = KILL if kill else CANCEL
         stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()

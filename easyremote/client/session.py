@@ -85,6 +85,7 @@ class Session:
         origin: str = "",
         needs: Requirements | None = None,
         priority: int = 0,
+        notify: str = "",
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell in the session.
 
@@ -103,6 +104,8 @@ class Session:
             What it holds of the machine while it runs; it waits until that is free.
         priority
             Calls of a higher one go first, whoever's they are.
+        notify
+            The address that is told of its end.
         """
         return self.client.start(
             CELL,
@@ -115,6 +118,7 @@ class Session:
             origin=origin,
             needs=needs,
             priority=priority,
+            notify=notify,
         )
 
     def submit_comm(

@@ -26,6 +26,35 @@ PieceData = Annotated[bytes, msgspec.Meta(max_length=PIECE_LIMIT)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 
 
+# -- the gateway -----------------------------------------------------------------------------------
+
+
+class DetachedCall(msgspec.Struct, frozen=True):
+    """A detached call of the caller's.
+
+    ``state``: as of any call while it waits or runs; ``kept`` when its outcome can be collected.
+    ``since``: when it was accepted, and ``keep_until``: until when its outcome is kept, by the
+    gateway's clock, in seconds since 1970; none before its end. ``code``: of its error, empty for a
+    value. ``size``: of its outcome in bytes.
+    """
+
+    call_id: str
+    function: str
+    node_id: str | None
+    state: str
+    since: Moment
+    keep_until: Moment | None = None
+    code: str = ""
+    size: int = 0
+    origin: str = ""
+
+
+class DetachedCalls(msgspec.Struct, frozen=True):
+    """Detached calls, the oldest first."""
+
+    calls: tuple[DetachedCall, ...]
+
+
 # -- the supervisor of a node ----------------------------------------------------------------------
 
 

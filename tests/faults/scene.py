@@ -36,21 +36,24 @@ class Scene:
         self.clients: list[Client] = []
         self._histories = 0
 
-    def client(self) -> Client:
-        self.clients.append(self.gateway.client())
+    def client(self, address: str = "") -> Client:
+        """A client of the gateway, or of what passes on to it at this address."""
+        key = self.gateway.keys["client"]
+        self.clients.append(Client(address or self.gateway.address, key))
         return self.clients[-1]
 
     def history(self, attempts: int = 1) -> History:
         self._histories += 1
         return History(self.home / f"ledger-{self._histories}", attempts)
 
-    def start_nodes(self, *node_ids: str) -> None:
-        """Start nodes, and wait until all are online."""
+    def start_nodes(self, *node_ids: str, address: str = "") -> None:
+        """Start nodes, and wait until all are online; they dial this address."""
+        at = ["--gateway", address, "--api-key", self.gateway.keys["node"]] if address else []
         for node_id in node_ids:
             command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id, "--no-code"]
             with (self.home / f"{node_id}.log").open("ab") as log:
                 self.nodes[node_id] = subprocess.Popen(
-                    [*command, str(PROGRAM)],
+                    [*command, *at, str(PROGRAM)],
                     env=self.gateway.environment(),
                     stdout=log,
                     stderr=log,

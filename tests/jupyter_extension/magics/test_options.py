@@ -8,8 +8,7 @@ import pytest
 
 from easyremote.errors import UsageError
 from easyremote.options.requirements import Requirements
-from easyremote_jupyter.magics.expressions import split
-from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse
+from easyremote_jupyter.magics.options import HELP, PARSER, Options, parse, split
 from tests.processes import LABEXTENSION
 
 
