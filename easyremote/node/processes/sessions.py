@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from easyremote.errors import EasyRemoteError
 from easyremote.node.folders import remove_folders
@@ -77,8 +77,8 @@ class Sessions:
         self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
-        #: The builtins whose calls wait in no queue.
-        self._at_once = {
+        #: The builtins whose calls wait in no queue, and who answers them.
+        self.at_once: dict[str, Callable[[RelayedCall], None]] = {
             END: self._end_session,
             RESTART: self._end_session,
             HAVE: self._blobs.have,
@@ -98,7 +98,7 @@ class Sessions:
         if row is not None and call.encoding != row.encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
-        elif (at_once := self._at_once.get(call.function)) is not None:
+        elif (at_once := self.at_once.get(call.function)) is not None:
             at_once(call)
         elif self.gpus.concerns(call):
             self.gpus.ask(call)
