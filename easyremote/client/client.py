@@ -101,12 +101,8 @@ class Client(OwnersExecutor):
         needs
             What each needs of the machine, and holds, as ``"gpu_memory=16GB,cpu=2"`` or as a dict;
             None for what the function was registered with.
-        priority
-            Calls of a higher one go first, whoever's they are; as of `remote`.
-        on_node_loss
-            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
-        notify
-            Who is told when one is over: an address or a name; None for nobody. As of `remote`.
+        priority, on_node_loss, notify
+            Which go first; what a lost node means; who is told of their end. As of `remote`.
         keep
             How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``.
 

@@ -148,13 +148,7 @@ class RemoteFunction(_Remote[P, R]):
         return self._start(args, kwargs)
 
     def detach(self, /, *args: P.args, **kwargs: P.kwargs) -> DetachedJob[R]:
-        """Start a call that goes on whoever is gone; see `Client.detach`.
-
-        Examples
-        --------
-        >>> train.detach(data).call_id                 # doctest: +SKIP
-        '6f1c...'
-        """
+        """Start a call that goes on whoever is gone; see `Client.detach`."""
         return self._target.detach(self.__wrapped__, args, kwargs)
 
     async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -85,7 +85,6 @@ class Links:
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
         self.poster = Poster(self.calls.notices, notify_hosts)
-        self.feed = GatewayFeed(self.calls)
         self.detached = DetachedDoor(self.calls, keys, keys.path.with_name("journal"))
         self.feed = GatewayFeed(self.calls, self.detached)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
@@ -146,9 +145,8 @@ class Links:
 
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
-        now = time.monotonic()
-        self.calls.handle_timeout(now)
-        self.detached.handle_timeout(now)
+        self.calls.handle_timeout(time.monotonic())
+        self.detached.handle_timeout(time.monotonic())
 
     async def look_at_keys(self) -> None:
         """Read what has changed in the keys, and write what is new of nodes."""
@@ -225,7 +223,6 @@ class Links:
 
     def _leave(self, client: ClientLink) -> None:
         self.feed.client_left(client)
-        self.detached.client_left(client)
         self.calls.client_left(client, time.monotonic())
 
     def supersede(self, node: Node, hello: Hello) -> None:

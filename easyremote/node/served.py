@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -26,7 +26,7 @@ from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
-from easyremote.node.leaving import Leaving
+from easyremote.node.leaving import LOOK, Leaving
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.lending import Lending
 from easyremote.node.processes.pools import Pooled
@@ -34,10 +34,12 @@ from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, RULES, is_builtin
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,
@@ -98,6 +100,8 @@ class ServedNode:
         The registered functions that run in processes. What comes to it is looked at by `offer`.
     meter
         Measures the machine.
+    spool
+        Keeps durable calls on the disk.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class ServedNode:
         online: threading.Event,
         pooled: Mapping[str, Pooled],
         meter: ResourceMeter,
+        spool: NodeSpool,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -124,12 +129,15 @@ class ServedNode:
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
         self._meter = meter
-        self._sessions = Sessions(node_id, policy)
+        self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         self._lending = Lending(node_id, rules, self._sessions, self.offer)
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         self.leaving = Leaving(self._registered, self._relayed)
+        self._spool = spool
+        loop = asyncio.get_running_loop()
+        spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
         #: The functions of which it was told that they hold more than they need.
@@ -141,6 +149,7 @@ class ServedNode:
         self._machine = await asyncio.to_thread(self._meter.machine)
         await self._lending.look()
         await asyncio.to_thread(_remove_leftovers)
+        await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
             self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
@@ -176,6 +185,7 @@ class ServedNode:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sessions.processes.close()
             self._runner.close()
+            await asyncio.to_thread(self._spool.close)
 
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
@@ -183,6 +193,8 @@ class ServedNode:
         self._runner.hand_back()
         self._sessions.hand_back()
         await self.leaving.finish(lambda: self.link is not None)
+        await self._spool.settled()
+        await asyncio.sleep(LOOK)  # what the spool let go of leaves
 
     # -- the connection's owner --------------------------------------------------------------------
 
@@ -209,6 +221,14 @@ class ServedNode:
         self._online.set()
         _log.info("%s is online at %s", self._node_id, self._settings.gateway)
 
+    def _revive(self, spooled: Sequence[Spooled]) -> None:
+        """Hold what a process before this one has spooled, and say that there is a journal."""
+        for each in spooled:
+            is_relayed = each.begun.function in (OF_NODES | self._pooled.keys())
+            calls = self._relayed if is_relayed else self._registered
+            calls.revive(each.call_id, each.begun.fence, each.begun.function, each.outcome)
+        self.offer()
+
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
         policy, rules = self._policy, self._rules.rules
@@ -228,6 +248,7 @@ class ServedNode:
             session_idle=policy.session_idle,
             processes=processes,
             closed=self._rules.closed,
+            journal=self._spool.identity,
             stands_still=self._rules.stands_still,
         )
         specs = [self._seen(function) for function in self._functions]

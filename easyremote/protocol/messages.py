@@ -274,6 +274,7 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
     closed: why its owner lets nothing new start there now; empty where something may.
+    journal: the id of its journal. A durable call that is not named in RESUME never began there.
     stands_still: whether what runs in processes there stands still until something may start.
     """
 
@@ -288,11 +289,14 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
     closed: Name = ""
+    journal: Annotated[bytes, Meta(max_length=16)] = b""
     stands_still: bool = False
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What is said of a detached call.
+    """What is said of a detached call: the gateway writes it to its disk, and is its client then.
+
+    It is answered with a FINISHED without a value when the disk has it, with an error where not.
 
     seconds: how long its outcome is kept after its end, for ``$collect``.
     retry: when the gateway tries it again if it fails; nil for what its function says.
@@ -322,8 +326,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
     notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
-    keep: what makes it a detached call: the gateway writes it to its disk, says so by an empty
-    outcome, and is its client from then on; nil for any other call.
+    keep: what is said of a detached call; nil for any other. It is answered when it is on the disk.
     """
 
     call: int
@@ -362,6 +365,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: as in SUBMIT.
     trace: as in SUBMIT.
     needs: as in SUBMIT.
+    durable: whether the node writes to its disk that it begins, and how it ends, before it says so.
     gpus: the GPUs that a session gets with this call, by UUID; from a node to its process only.
     """
 
@@ -378,6 +382,7 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: Name = ""
     trace: Trace = ""
     needs: Requirements | None = None
+    durable: bool = False
     gpus: Names = ()
 
 

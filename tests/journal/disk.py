@@ -22,7 +22,10 @@ SECTOR = 512
 
 @dataclass(frozen=True)
 class Entry:
-    """What happened: ``write``, ``truncate``, ``sync`` or ``delete`` of a file; or a test's own."""
+    """What happened: ``write``, ``truncate``, ``sync`` or ``delete`` of a file, ``folder synced``.
+
+    A test may add its own.
+    """
 
     what: str
     name: str = ""
@@ -62,15 +65,23 @@ class Disk:
         for entry in self.log[:length]:
             if entry.what in ("write", "truncate", "delete"):
                 loose.setdefault(entry.name, []).append(entry)
-            elif entry.what == "sync":
-                for each in loose.pop(entry.name, []):
+            for name in _now_synced(entry, loose):
+                for each in loose.pop(name):
                     _do(synced, each)
-        for name in loose:
-            for each in loose[name]:
-                for part in _sectors(each):
-                    if chance.random() < 0.5:
-                        _do(synced, part)
+        for each in (each for entries in loose.values() for each in entries):
+            for part in _sectors(each):
+                if chance.random() < 0.5:
+                    _do(synced, part)
         return synced
+
+
+def _now_synced(entry: Entry, loose: dict[str, list[Entry]]) -> list[str]:
+    """The files of which all operations so far are on the disk after this one."""
+    if entry.what == "sync":
+        return [entry.name] if entry.name in loose else []
+    if entry.what == "folder synced":
+        return [name for name, entries in loose.items() if entries[-1].what == "delete"]
+    return []
 
 
 def full() -> apsw.Error:

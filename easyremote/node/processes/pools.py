@@ -98,7 +98,7 @@ class Pool:
     def ahead(self, call: RelayedCall) -> Process | None:
         """The process that may get a call ahead, behind quick ones; None where it has to wait."""
         is_quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        if not is_quick or len(call.arguments) > INLINE_LIMIT:
+        if not is_quick or len(call.arguments) > INLINE_LIMIT or call.is_durable:
             return None
         with_room = (process for process in self.processes if process.has_room_ahead)
         return min(with_room, key=lambda process: len(process.queue), default=None)

@@ -22,7 +22,8 @@ from easyremote.errors import EasyRemoteError
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
-from easyremote.protocol.held import HeldCall, Outcome
+from easyremote.protocol.held import Outcome
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
@@ -162,7 +163,13 @@ class Process:
         """Whether one more call may be sent to it behind the one that runs."""
         if not self.queue or self.ledger is None or self.is_slow or self.is_dead or self.is_ending:
             return False
-        return self.queue[0].stopping is None and self.has_slot
+        first = self.queue[0]  # a durable one may not be sent yet
+        return first.inner != 0 and first.stopping is None and self.has_slot
+
+    def note_use(self, call: RelayedCall) -> None:
+        """Start its idle time anew, unless the call only looks at it."""
+        if call.is_use:
+            self.last_used = time.monotonic()
 
     @property
     def is_paused(self) -> bool:
