@@ -64,6 +64,7 @@ class Dispatcher:
                 origin=call.origin,
                 trace=submit.trace,
                 needs=call.needs,
+                durable=call.client is not None and call.client.is_own,
             )
         )
         if call.deadline:

@@ -67,18 +67,6 @@ class Returns:
             else:
                 self._table.arm(call)
 
-    def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has the node's id: the calls of the old process are lost."""
-        self._table.for_each(
-            list(node.calls.values()), lambda call: self._lose(call, node, now), now
-        )
-
-    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
-        if call.state is not CallState.SUSPECT:
-            self._table.advance(call, CallEvent.NODE_LOST, now)
-        why = f"Node {node.node_id!r} was restarted while it ran"
-        self._table.give_up(call, why, now=now)
-
     # -- what a node says of itself ----------------------------------------------------------------
 
     def going_away(self, node: Node, message: GoingAway, now: float) -> None:

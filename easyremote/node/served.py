@@ -37,9 +37,9 @@ from easyremote.node.rules import WhenBusy
 from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, is_builtin
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
-from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,

@@ -28,8 +28,8 @@ from easyremote.errors import CallLost, EasyRemoteError, StorageFailed, to_wire
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import INLINE, Payloads
 from easyremote.logs import about
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome, failure
-from easyremote.protocol.held_call import HeldCall
 
 __all__ = ["NodeSpool", "Spooled"]
 

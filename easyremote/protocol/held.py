@@ -28,9 +28,8 @@ from typing import Generic, TypeVar
 
 from easyremote.errors import ProtocolError
 from easyremote.packing import pack
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, HeldCall, Spool, advance
 from easyremote.protocol.failures import pack_error
-from easyremote.protocol.held_call import NO_SPOOL, HeldCall, Spool
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Attach,
