@@ -25,6 +25,14 @@ from easyremote.identity import read_private
 )
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of it does TLS.")
 @click.option("--allow-host", multiple=True, help="A host name by which it is reached.")
+@click.option(
+    "--notify-host",
+    "notify_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host of a private network, or this machine, that notifications may go to: a name, an "
+    "address, or a network as 10.0.0.0/8.",
+)
 @with_logging
 def gateway(
     host: str,
@@ -33,6 +41,7 @@ def gateway(
     tls_key: str | None,
     behind_proxy: bool,
     allow_host: tuple[str, ...],
+    notify_hosts: tuple[str, ...],
 ) -> None:
     """Run a gateway until Ctrl-C.
 
@@ -49,7 +58,13 @@ def gateway(
         raise click.UsageError("--tls-cert and --tls-key go together.")
     tls = (tls_cert, tls_key) if tls_cert and tls_key else None
     is_first = not config.local_file().exists()
-    server = Server(host, port, tls=tls, behind_proxy=behind_proxy, allow_hosts=allow_host)
+    server = Server(
+        *(host, port),
+        tls=tls,
+        behind_proxy=behind_proxy,
+        allow_hosts=allow_host,
+        notify_hosts=notify_hosts,
+    )
     with _until_ctrl_c(server):
         server.start_background()
         _say_where(server, with_keys=is_first)

@@ -21,6 +21,7 @@ from easyremote.client.executor import RemoteExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.notify import read_notify
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
 from easyremote.options.retries import WAIT, parse_node_loss
@@ -48,8 +49,7 @@ class Client(RemoteExecutor):
 
     Examples
     --------
-    >>> client = Client("my-vps:8080")                  # doctest: +SKIP
-    >>> client.execute("add", 1, 2)                     # doctest: +SKIP
+    >>> Client("my-vps:8080").execute("add", 1, 2)      # doctest: +SKIP
     3
     """
 
@@ -86,6 +86,7 @@ class Client(RemoteExecutor):
         needs: Needs | None = None,
         priority: int = 0,
         on_node_loss: str = WAIT,
+        notify: str | None = None,
         keep: float | str = DAY,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
@@ -99,10 +100,8 @@ class Client(RemoteExecutor):
         needs
             What each needs of the machine, and holds, as ``"gpu_memory=16GB,cpu=2"`` or as a dict;
             None for what the function was registered with.
-        priority
-            Calls of a higher one go first, whoever's they are; as of `remote`.
-        on_node_loss
-            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
+        priority, on_node_loss, notify
+            Which go first; what a lost node means; who is told of their end. As of `remote`.
         keep
             How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``.
 
@@ -111,7 +110,6 @@ class Client(RemoteExecutor):
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
         """
-        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
@@ -119,9 +117,10 @@ class Client(RemoteExecutor):
             node_id=node_id,
             timeout=timeout if timeout is not None else self._timeout or None,
             options={
-                "needs": held,
+                "needs": read_needs(needs) if needs is not None else None,
                 "priority": read_priority(priority, "priority"),
                 "on_node_loss": parse_node_loss(on_node_loss),
+                "notify": "" if notify is None else read_notify(notify, "notify"),
             },
             keep=read_seconds(keep, "keep"),
         )

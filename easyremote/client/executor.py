@@ -24,7 +24,7 @@ from easyremote.client.remote_options import KEEP, CallOptions, read_hold
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
-from easyremote.client.targets import check_names, minor_version, that_can_give
+from easyremote.client.targets import check_names, that_can_give
 from easyremote.errors import Closed
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import RETRY, Retry
@@ -209,10 +209,7 @@ class RemoteExecutor(Detaching):
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """The node's Python version; None where it is not known, or several will do."""
-        if not node_id:
-            return None
-        pythons = (node.python for node in self._roster.nodes() if node.node_id == node_id)
-        return minor_version(next(pythons, ""))
+        return self._roster.python_of(node_id) if node_id else None
 
     # -- Executor ----------------------------------------------------------------------------------
 
@@ -336,6 +333,7 @@ class RemoteExecutor(Detaching):
         needs: Requirements | None = None,
         priority: int = 0,
         on_node_loss: str = "",
+        notify: str = "",
         keep: float | None = None,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
@@ -363,6 +361,8 @@ class RemoteExecutor(Detaching):
             Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
         on_node_loss
             ``fail`` or ``retry``, as of `Client.on`; empty to wait.
+        notify
+            The address that is told of its end; empty for nobody.
         keep
             Seconds that the outcome of a detached call is kept: the answer is nothing, as soon as
             the gateway's disk has it.
@@ -381,6 +381,7 @@ class RemoteExecutor(Detaching):
             needs=needs,
             priority=priority,
             on_node_loss=on_node_loss,
+            notify=notify,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob

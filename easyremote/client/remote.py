@@ -79,6 +79,7 @@ class Target:
             "needs": options.needs,
             "priority": options.priority,
             "on_node_loss": options.on_node_loss,
+            "notify": options.notify,
         }
 
 
@@ -147,13 +148,7 @@ class RemoteFunction(_Remote[P, R]):
         return self._start(args, kwargs)
 
     def detach(self, /, *args: P.args, **kwargs: P.kwargs) -> DetachedJob[R]:
-        """Start a call that goes on whoever is gone; see `Client.detach`.
-
-        Examples
-        --------
-        >>> train.detach(data).call_id                 # doctest: +SKIP
-        '6f1c...'
-        """
+        """Start a call that goes on whoever is gone; see `Client.detach`."""
         return self._target.detach(self.__wrapped__, args, kwargs)
 
     async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -286,6 +281,7 @@ def remote(
     load_balancing: bool | str | Mapping[str, str] | None = None,
     retry_policy: str | RetryPolicy | None = None,
     on_node_loss: str | None = None,
+    notify: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
     needs: Needs | None = None,
@@ -323,6 +319,10 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
         node to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
         too. ``"retry"``: it is tried again at once, on another node where it may, so it may run
         twice.
+    notify
+        Who is told, in one line, when a call is over, also after this program has ended: an address
+        as ``ntfys://ntfy.sh/my-topic``, or the name of one (``"me"``: ``easyremote notify me``
+        saves it). The gateway sends it. With a retry policy each attempt is told of.
     stream
         Whether the registered function is a generator; None: it is one if the body is.
     ship

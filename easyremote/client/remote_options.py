@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
+from easyremote.options.notify import read_notify
 from easyremote.options.reading import Reader, flag, priority, read, seconds, text
 from easyremote.options.requirements import Requirements, read_needs
 from easyremote.options.retries import Retry, parse_node_loss, parse_retry
@@ -34,6 +35,7 @@ class CallOptions(TypedDict, total=False):
     needs: Requirements | None
     priority: int
     on_node_loss: str
+    notify: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class RemoteOptions:
     load_balancing: str = ""
     retry_policy: Retry | None = None
     on_node_loss: str = ""
+    notify: str = ""
     stream: bool | None = None
     async_func: bool | None = None
     ship: bool | None = None
@@ -83,6 +86,7 @@ _READERS: dict[str, Reader] = {
     "load_balancing": _strategy,
     "retry_policy": lambda value, _: parse_retry(value),
     "on_node_loss": parse_node_loss,
+    "notify": read_notify,
     "stream": flag,
     "async_func": flag,
     "ship": flag,

@@ -52,6 +52,15 @@ class Roster:
                 raise
             return list(self._nodes.values())
 
+    def python_of(self, node_id: str) -> tuple[int, int] | None:
+        """A node's Python version; None where it is not known."""
+        pythons = (node.python for node in self.nodes() if node.node_id == node_id)
+        try:
+            major, minor = next(pythons, "").split(".")[:2]
+            return int(major), int(minor)
+        except ValueError:
+            return None
+
     def ask_for_nodes(self) -> list[NodeInfo]:
         """Ask the gateway for its nodes."""
         return list(self.ask().nodes)

@@ -84,6 +84,7 @@ class Session:
         hold: float | None = None,
         origin: str = "",
         needs: Requirements | None = None,
+        notify: str = "",
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell in the session.
 
@@ -100,6 +101,8 @@ class Session:
             Where the cell comes from, by which people find it again.
         needs
             What it holds of the machine while it runs; it waits until that is free.
+        notify
+            The address that is told of its end.
         """
         return self._client.start(
             CELL,
@@ -111,6 +114,7 @@ class Session:
             hold=hold,
             origin=origin,
             needs=needs,
+            notify=notify,
         )
 
     def submit_comm(

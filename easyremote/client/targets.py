@@ -27,7 +27,6 @@ __all__ = [
     "conditions_of",
     "find_any",
     "find_node",
-    "minor_version",
     "parse_where",
 ]
 
@@ -263,12 +262,3 @@ def check_names(function: str, node_id: str) -> None:
 def _check_name(name: str, what: str) -> None:
     if len(name) > NAME_LIMIT or not name.isprintable():
         raise UsageError(f"{name[:40]!r} can't be {what}.")
-
-
-def minor_version(version: str) -> tuple[int, int] | None:
-    """The first two numbers of a Python's version; None where it is not known."""
-    try:
-        major, minor = version.split(".")[:2]
-        return int(major), int(minor)
-    except ValueError:
-        return None

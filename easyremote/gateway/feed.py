@@ -267,6 +267,8 @@ class GatewayFeed:
         self._remove([(id(watcher.client), watcher.number)])
 
     def client_left(self, client: ClientLink) -> None:
+        if self._door is not None:
+            self._door.client_left(client)
         known = self._watchers | self._followers
         self._remove([key for key, each in known.items() if each.client is client])
 

@@ -18,6 +18,7 @@ from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.intake import Intake
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.notify.notices import Notices
 from easyremote.gateway.recent import ENDINGS, Recent
 from easyremote.gateway.records import ClientLink, GatewayCall, Node
 from easyremote.gateway.recovery import Recovery
@@ -70,13 +71,17 @@ class Hub:
         self.table = table = CallTable(nodes, first=first)
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
+        self.notices = Notices(self.recent.notified)
+        table.listen(self.notices.note, ENDINGS)
         self.tally = Tally()
         table.listen(self.tally.note, ENDINGS)
         tell_spans(table)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
         self._recovery = recovery = Recovery(table, dispatcher)
-        self._intake = intake = Intake(table, dispatcher, recovery, max_payload=max_payload)
+        self._intake = intake = Intake(
+            *(table, dispatcher, recovery, self.notices), max_payload=max_payload
+        )
         self._returns = returns = Returns(table, dispatcher)
         #: Messages that are not in these tables are ignored.
         self._of_clients: dict[type, Handler] = {

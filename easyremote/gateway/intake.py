@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
+from easyremote.gateway.notify.notices import Notices
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
@@ -33,10 +34,16 @@ class Intake:
     """Accepts calls of clients."""
 
     def __init__(
-        self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, *, max_payload: int
+        self,
+        table: CallTable,
+        dispatcher: Dispatcher,
+        recovery: Recovery,
+        notices: Notices,
+        *,
+        max_payload: int,
     ) -> None:
         self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
-        self._nodes = table.nodes
+        self._nodes, self._notices = table.nodes, notices
         self._max_payload = max_payload
         #: The gateway stops: it accepts no more calls.
         self.is_leaving = False
@@ -135,6 +142,7 @@ class Intake:
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.notify = message.notify
         call.balancing, call.needs = message.balancing, message.needs
         if message.priority:
             call.priority = message.priority
@@ -177,7 +185,7 @@ class Intake:
             call.belongs_to(client.principal.key_id, target)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
-            call.on_node_loss = message.on_node_loss
+            call.on_node_loss, call.notify = message.on_node_loss, message.notify
         if may(client.principal, Action.CLAIM, call):
             client.link.drop(message.payload)
             call.bind(client, message.call)
@@ -213,6 +221,11 @@ class Intake:
                 f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
                 "the data on the node (in a session, or a file there), or send it in parts."
             )
+        if message.notify and not message.age:
+            refused = self._notices.refusal(message.notify)
+            if refused is not None:
+                call.notify = ""
+                return refused
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
         named = self._nodes.get(message.node)

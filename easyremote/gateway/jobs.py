@@ -75,4 +75,5 @@ def _ended(call: EndedCall, now: float) -> EndedJobInfo:
         seconds=call.seconds,
         ago=now - call.ended,
         origin=call.origin,
+        notified=call.notified,
     )

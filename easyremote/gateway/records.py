@@ -1,7 +1,6 @@
 """What the gateway keeps of a client's connection, of a node and of a call: three plain records.
 
-They point at one another, so they live in one module. ``table.py`` changes calls, ``nodes.py`` and
-``scheduling/`` look after nodes and queues.
+They point at one another, so they live in one module. ``table.py`` and ``nodes.py`` change them.
 """
 
 from __future__ import annotations
@@ -269,6 +268,7 @@ class GatewayCall:
     origin: str = ""
     balancing: str = ""
     on_node_loss: str = ""
+    notify: str = field(default="", repr=False)
     needs: Requirements | None = None
     priority: int = 0
     #: Once it waits: its place in the line of its key, its number or that of the attempt before.

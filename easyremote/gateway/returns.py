@@ -70,8 +70,10 @@ class Returns:
     # -- what a node says of itself ----------------------------------------------------------------
 
     def going_away(self, node: Node, message: GoingAway, now: float) -> None:
-        """The node takes no new calls."""
+        """The node takes no new calls, and hears that it gets none."""
         node.draining = True
+        if node.link is not None:
+            node.link.send(GoingAway())
 
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""

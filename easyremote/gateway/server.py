@@ -58,6 +58,9 @@ class Server:
     allow_hosts
         Host names, besides loopback and ``host``, under which people reach this gateway; with a
         port where a proxy in front has another one than that of its scheme.
+    notify_hosts
+        Hosts in private networks, or on this machine, to which notifications may go: names,
+        addresses or networks. They go to every address of the public internet.
     home
         The directory of its keys; None for the user's data directory.
 
@@ -76,6 +79,7 @@ class Server:
         tls: tuple[str, str] | None = None,
         behind_proxy: bool = False,
         allow_hosts: Iterable[str] = (),
+        notify_hosts: Iterable[str] = (),
         home: Path | None = None,
     ) -> None:
         if not (config.is_loopback(host) or tls or behind_proxy):
@@ -86,7 +90,7 @@ class Server:
         self._host, self._port = host, port
         self._tls = tls
         self._door = Door.of(host, allow_hosts, tls=tls is not None, behind_proxy=behind_proxy)
-        self._home = home
+        self._home, self._notify_hosts = home, tuple(notify_hosts)
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -204,7 +208,7 @@ class Server:
                 self._loop.add_signal_handler(number, self._stopping.set)
         home = self._home or config.home()
         keys = KeyStore(home / "gateway.sqlite3")
-        links = Links(keys)
+        links = Links(keys, notify_hosts=self._notify_hosts)
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
         await links.detached.open()

@@ -18,12 +18,13 @@ from easyremote.config import find_settings, home
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.in_force import RulesInForce
+from easyremote.node.leaving import DRAIN_TIMEOUT
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
-from easyremote.node.served import DRAIN_TIMEOUT, ServedNode
+from easyremote.node.served import ServedNode
 from easyremote.node.spool import NodeSpool
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
@@ -164,7 +165,7 @@ class ComputeNode(Registrar):
         """Finish what runs, tell the gateway, and stop. Safe to repeat."""
         loop, served, thread = self._loop, self._served, self._thread
         if loop is not None and served is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(served.stopping.set)
+            loop.call_soon_threadsafe(served.leaving.ask)
         if thread is not None and thread is not threading.current_thread():
             thread.join(DRAIN_TIMEOUT)
             self._thread = None
@@ -222,7 +223,7 @@ class ComputeNode(Registrar):
         self._served = served
         if with_signals:
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._loop.add_signal_handler(number, served.stopping.set)
+                self._loop.add_signal_handler(number, served.leaving.ask)
         try:
             await served.run()
         finally:

@@ -27,6 +27,7 @@ from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
+from easyremote.node.leaving import LOOK, Leaving
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
@@ -64,8 +65,6 @@ from easyremote.transport.dial import stay_connected
 if TYPE_CHECKING:  # what runs registered functions may unpickle; this module never does
     from easyremote.node.registered.runner import Runner
 
-#: What runs at the time of SIGTERM has so many seconds to finish.
-DRAIN_TIMEOUT = 60.0
 #: Seconds between two measurements, while somebody looks.
 METER_INTERVAL = 1.0
 #: Seconds between two looks for processes that nobody uses.
@@ -127,7 +126,6 @@ class ServedNode:
         self._online, self._pooled = online, pooled
         self._instance = os.urandom(16)
         self.link: Link | None = None
-        self.stopping = asyncio.Event()
         self._watched = asyncio.Event()
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
@@ -136,6 +134,7 @@ class ServedNode:
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
+        self.leaving = Leaving(self._registered, self._relayed)
         self._spool = spool
         loop = asyncio.get_running_loop()
         spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
@@ -156,7 +155,7 @@ class ServedNode:
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
             asyncio.create_task(stay_connected(self._settings, self)),
-            asyncio.create_task(self.stopping.wait()),
+            asyncio.create_task(self.leaving.asked()),
             asyncio.create_task(
                 run_every(METER_INTERVAL, self._measure, "Measuring the machine", _log)
             ),
@@ -190,28 +189,18 @@ class ServedNode:
 
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
-        if self.link is not None:
-            self.link.send(GoingAway("the node stops"))
+        self.leaving.begin(self.link)
         self._runner.hand_back()
         self._sessions.hand_back()
-        _log.info("Stopping: what runs has %.0f s to finish", DRAIN_TIMEOUT)
-        deadline = time.monotonic() + DRAIN_TIMEOUT
-        while self._registered.unfinished or self._relayed.unfinished:
-            if time.monotonic() > deadline or self.link is None:
-                return
-            await asyncio.sleep(0.05)
+        await self.leaving.finish(lambda: self.link is not None)
         await self._spool.settled()
-        await asyncio.sleep(0.05)  # the last outcomes leave
+        await asyncio.sleep(LOOK)  # what the spool let go of leaves
 
     # -- the connection's owner --------------------------------------------------------------------
 
     def hello(self) -> Hello:
         return Hello(
-            PROTOCOL,
-            "node",
-            str(self._settings.key("node")),
-            self._node_id,
-            self._instance,
+            *(PROTOCOL, "node", str(self._settings.key("node")), self._node_id, self._instance),
             time.monotonic() - _STARTED,
             {"easyremote": easyremote.__version__, "python": platform.python_version()},
         )
@@ -219,6 +208,7 @@ class ServedNode:
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.link = link
         self.offer()
+        self.leaving.opened(link)
         self._named = self._registered.attach(link), self._relayed.attach(link)
         both: list[HeldCall] = [*self._named[0], *self._named[1]]
         link.send(
@@ -296,21 +286,31 @@ class ServedNode:
                 self._relayed.resumed(relayed, message.calls[len(registered) :])
             case NotOffered():
                 self._log_withheld(message.functions)
-            case Dispatch() if message.function in self._sessions.processes.pooled:
-                function = self._functions.get(message.function)
-                limit = function.spec.timeout if function is not None else 0.0
-                if limit:
-                    message.run_timeout = min(message.run_timeout or limit, limit)
-                if function is not None:
-                    message.needs = function.spec.requirements
-                self._relayed.receive(message)
+            case GoingAway():
+                self.leaving.agreed()
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
-            case Dispatch() if is_builtin(message.function) and not self._policy.allow_code:
-                self._relayed.refuse(message, self._no_code())
+            case Dispatch():
+                self._dispatch(message)
             case _:
                 for calls in self._holders(message):
                     calls.receive(message)
+
+    def _dispatch(self, message: Dispatch) -> None:
+        if self.leaving.refuses(message, self.link):
+            return
+        function = self._functions.get(message.function)
+        if message.function in self._sessions.processes.pooled:
+            if function is not None:
+                if limit := function.spec.timeout:
+                    message.run_timeout = min(message.run_timeout or limit, limit)
+                message.needs = function.spec.requirements
+            self._relayed.receive(message)
+        elif is_builtin(message.function) and not self._policy.allow_code:
+            self._relayed.refuse(message, self._no_code())
+        else:
+            for calls in self._holders(message):
+                calls.receive(message)
 
     def _holders(self, message: Message) -> tuple[Callee | RelayedCalls, ...]:
         """Who holds the call that a message is about; each ignores what is not its own."""

@@ -28,13 +28,13 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
-from easyremote.protocol.answers import Answers, OutstandingCall, Sink, told_of
+from easyremote.protocol.answers import Answers, OutstandingCall, Sink, addresses_of, told_of
 from easyremote.protocol.builtins import OF_GATEWAY
+from easyremote.protocol.confirmations import Confirmations
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
-    Delivered,
     Event,
     Finished,
     GoingAway,
@@ -56,10 +56,6 @@ from easyremote.protocol.streams import Buffer
 GRACE = 5.0
 #: Calls survive a broken connection for so many seconds; the gateway holds their results as long.
 RECONNECT_LIMIT = 600.0
-#: DELIVERED is sent with the next call, or alone after so many seconds: in a row of calls this
-#: spares a message at every hop. So many outcomes are confirmed at once.
-DELIVER_AFTER = 0.1
-DELIVER_AT_ONCE = 64
 #: An outcome can come before the last events of its call, and its stream can break off with the
 #: node's connection. After so many seconds nothing will come: the gateway gives it up after 60 s.
 LATE_AFTER = 90.0
@@ -75,11 +71,11 @@ class Caller:
         self._last = 0
         self._link: Link | None = None
         self._deadlines: list[tuple[float, int]] = []
-        #: Calls whose outcomes arrived and are not confirmed yet; when DELIVERED is due.
-        self._delivered: list[int] = []
-        self._deliver_by = 0.0
+        self._arrived = Confirmations()
         self._resuming: tuple[int, ...] = ()
         self._lost_link: float | None = None
+        #: When the connection before said something last.
+        self._heard = 0.0
         #: Calls that wait to be sent, in order: the gateway takes only so many at a time.
         self._unsent: deque[OutstandingCall] = deque()
         #: How many are sent and not over.
@@ -142,8 +138,8 @@ class Caller:
         if call is None:
             return
         if type(message) is Finished:
-            self._delivered.append(call.call)
-            self._deliver_by = 0.0
+            self._arrived.add(call.call, call.call_id)
+            self._arrived.due = 0.0
         elif self._link is not None:
             self._link.send(Cancel(call.call))  # nobody wants its outcome any more
         what = f"{call.submit.function}()"
@@ -158,24 +154,23 @@ class Caller:
         """A connection is open: resume what was sent, send the rest, ``max_calls`` at a time."""
         self._link, self._max_calls = link, max_calls
         self._lost_link, self._is_leaving = None, False
-        self._delivered.clear()
-        self._deliver_by = 0.0
         # Questions to the gateway first, then the oldest calls: also those that were handed back.
         in_order = sorted(self._unsent, key=lambda c: (c.submit.function not in OF_GATEWAY, c.call))
         self._unsent = deque(in_order)
         known = [call for call in self._calls.values() if call.sent is not None]
-        self._resuming = tuple(call.call for call in known)
-        if known:
-            ids = tuple(call.call_id for call in known)
-            started = tuple(call.has_started for call in known)
-            link.send(Resume(ids, self._resuming, started=started))
+        unsure = self._arrived.unsure(self._heard)
+        self._resuming = (*(call.call for call in known), *unsure)
+        if self._resuming:
+            ids = (*(call.call_id for call in known), *unsure.values())
+            started = (*(call.has_started for call in known), *(True for _ in unsure))
+            link.send(Resume(ids, self._resuming, (), started, addresses_of(known)))
         self._send_more(now)
 
     def detach(self, link: Link, now: float) -> None:
         """The connection broke. The calls stay; payloads that were on their way are void."""
         if self._link is link:
             self._link = None
-            self._lost_link = now
+            self._lost_link, self._heard = now, link.last_received
 
     def receive(self, message: Message, now: float) -> None:
         """Handle a message of the gateway.
@@ -216,15 +211,13 @@ class Caller:
         """Send calls that waited for room, and DELIVERED if it is due. Call it after each batch."""
         if self._unsent:
             self._send_more(now)
-        if self._delivered and (now >= self._deliver_by or len(self._delivered) >= DELIVER_AT_ONCE):
+        if self._arrived.is_due(now):
             self.deliver()
 
     def deliver(self) -> None:
         """Confirm the outcomes that arrived: until then their nodes hold them."""
-        if self._delivered and self._link is not None:
-            self._link.send(Delivered(tuple(self._delivered)))
-            self._delivered.clear()
-            self._deliver_by = 0.0
+        if self._link is not None:
+            self._arrived.send(self._link)
 
     def seen(self, call: OutstandingCall, seq: int) -> None:
         """The sink has consumed the events up to ``seq``: its node may make more."""
@@ -239,15 +232,15 @@ class Caller:
         while self._deadlines and self._deadlines[0][1] not in self._calls:
             heapq.heappop(self._deadlines)
         limits = [self._deadlines[0][0]] if self._deadlines else []
-        if self._delivered and self._link is not None:
-            limits.append(self._deliver_by)
+        if self._arrived and self._link is not None:
+            limits.append(self._arrived.due)
         if self._lost_link is not None and self._calls:
             limits.append(self._lost_link + RECONNECT_LIMIT)
         return min(limits, default=None)
 
     def handle_timeout(self, now: float) -> None:
         """End the calls whose time is up, and send DELIVERED if it is due."""
-        if now >= self._deliver_by:
+        if now >= self._arrived.due:
             self.deliver()
         while self._deadlines and self._deadlines[0][0] <= now:
             call = self._calls.get(heapq.heappop(self._deadlines)[1])
@@ -284,9 +277,12 @@ class Caller:
             raise ProtocolError("RESUMED has another number of calls than RESUME")
         for number, known in zip(self._resuming, message.calls, strict=False):
             call = self._calls.get(number)
-            if call is None:
-                continue
-            if known:
+            if call is None:  # it has ended here
+                if known and self._link is not None:
+                    self._link.send(Cancel(number))
+                else:
+                    self._arrived.unknown(number)
+            elif known:
                 if call.late_at:
                     self._wait_for_rest(call, now)
                 self._cancel_again(call)
@@ -324,19 +320,18 @@ class Caller:
         self._send_more(now)
 
     def _outcome_comes(self, link: Link, message: Finished, now: float) -> None:
-        if not self._delivered:
-            self._deliver_by = now + DELIVER_AFTER
+        self._arrived.begin(now)
         call = self._calls.get(message.call)
         if call is None:  # the first outcome won; this one is a repetition
-            self._delivered.append(message.call)
+            self._arrived.add(message.call, b"")
             link.drop(message.payload)
         else:
             self._answers.take(link, call, message)
 
     def _finished(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
-        self._delivered.append(call.call)
+        self._arrived.add(call.call, call.call_id)
         if message.payload.stream:
-            self._deliver_by = 0.0  # the node holds much memory for it
+            self._arrived.due = 0.0  # the node holds much memory for it
         if message.code:
             self._fails(call, message, body)
         else:
@@ -388,6 +383,8 @@ class Caller:
     def _end(self, call: OutstandingCall, error: EasyRemoteError) -> None:
         code, text, details = to_wire(error)
         may_have_run = call.may_have_run or (call.sent is not None and error.may_have_run)
+        if call.sent is not None:
+            self._arrived.miss(call.call, call.call_id)
         details = {**details, "may_have_run": may_have_run}
         self._finish(call, code, "msgpack", pack_error(code, text, **details))
 

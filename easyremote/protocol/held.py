@@ -99,6 +99,10 @@ class HeldCalls(ABC, Generic[C]):
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def __contains__(self, call_id: bytes) -> bool:
+        """Whether the call is here, or was."""
+        return call_id in self._by_id or call_id in self._tombstones
+
     @property
     def unfinished(self) -> list[C]:
         """The calls that have no outcome yet."""

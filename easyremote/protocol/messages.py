@@ -51,6 +51,9 @@ MANY_CALLS: Final = 2**15
 #: How many functions a node may offer, and how many entries another list may have.
 MANY_FUNCTIONS: Final = 10_000
 MANY_ENTRIES: Final = 1000
+#: Characters of the address of a notification; and how many of them one RESUME may hold.
+ADDRESS_LIMIT: Final = 2000
+MANY_ADDRESSES: Final = 50
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(max_length=NAME_LIMIT)]
@@ -70,6 +73,8 @@ Numbers = Annotated[tuple[int, ...], Meta(max_length=MANY_CALLS)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY_ENTRIES)]
 #: A ``traceparent`` of W3C Trace Context, version 00.
 Trace = Annotated[str, Meta(max_length=55)]
+#: Of a notification, as the library apprise reads it.
+Address = Annotated[str, Meta(max_length=ADDRESS_LIMIT)]
 Versions = Annotated[dict[Name, Name], Meta(max_length=MANY_ENTRIES)]
 
 
@@ -227,7 +232,8 @@ class GoingAway(msgspec.Struct, array_like=True, tag=4, gc=False):
     """The sender stops. From a gateway: dial again. From a node: give it no new work.
 
     A client answers the gateway's GOING AWAY with its own, and submits nothing after that. The
-    gateway hands back what the client submitted before.
+    gateway hands back what the client submitted before. The gateway answers a node's in the same
+    way, and the node hands back what it was sent before.
 
     reason: why, for people.
     """
@@ -284,7 +290,9 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """What is said of a detached call.
+    """What is said of a detached call: the gateway writes it to its disk, and is its client then.
+
+    It is answered with a FINISHED without a value when the disk has it, with an error where not.
 
     seconds: how long its outcome is kept after its end, for ``$collect``.
     retry: when the gateway tries it again if it fails; nil for what its function says.
@@ -313,8 +321,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
-    keep: what makes it a detached call: the gateway writes it to its disk, says so by an empty
-    outcome, and is its client from then on; nil for any other call.
+    notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
+    keep: what is said of a detached call; nil for any other. It is answered when it is on the disk.
     """
 
     call: int
@@ -334,6 +342,7 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: Priority = 0
     trace: Trace = ""
     on_node_loss: Name = ""
+    notify: Address = ""
     keep: Keep | None = None
 
 
@@ -472,12 +481,14 @@ class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
     numbers: from a client: its own number of each call.
     fences: from a node: the fence of each call.
     started: from a client: whether it knows that the call has started.
+    notify: from a client: the address that is told of a call's end, by its number; as in SUBMIT.
     """
 
     call_ids: Annotated[tuple[Id, ...], Meta(max_length=MANY_CALLS)]
     numbers: Numbers = ()
     fences: Annotated[tuple[Count, ...], Meta(max_length=MANY_CALLS)] = ()
     started: Annotated[tuple[bool, ...], Meta(max_length=MANY_CALLS)] = ()
+    notify: Annotated[dict[int, Address], Meta(max_length=MANY_ADDRESSES)] = {}
 
 
 class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):

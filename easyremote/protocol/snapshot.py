@@ -105,7 +105,8 @@ class EndedJobInfo(msgspec.Struct, frozen=True):
     """A call that is over.
 
     ``code`` of its error, empty where there was none. ``seconds`` that it ran, ``ago`` in seconds
-    since it ended.
+    since it ended. ``notified``: what became of its notification, for people; empty where it has
+    none, or that is on its way.
     """
 
     call_id: str
@@ -115,6 +116,7 @@ class EndedJobInfo(msgspec.Struct, frozen=True):
     seconds: float
     ago: float
     origin: str = ""
+    notified: str = ""
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):

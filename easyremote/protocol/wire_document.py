@@ -144,16 +144,18 @@ pipe carries the same records, split anywhere. Numbers in a record's head are li
 | 4 | length of what follows | length of what follows |
 | 1 | kind: {control} | kind: {chunk} |
 | 4 | - | number of the stream |
-| rest | a message, in msgpack | the next bytes of the stream |
+| 8 | - | which byte of the stream comes first, counted from 0 |
+| rest | a message, in msgpack | bytes of the stream |
 
 A chunk record, `hello` on stream 3:
 
     {example}
 
 A message with a payload whose `stream` is not 0 announces that stream. The sender numbers its
-streams from 1, rising. The chunks of a stream follow behind the message, in order. A record above
-its limit, a record that is no message, and a stream that is announced twice end the connection.
-A payload above the gateway's `max_payload` ends its call only.
+streams from 1, rising. The chunks of a stream follow behind the message, in order. A chunk that has
+come before is dropped. A record above its limit, a record that is no message, a chunk that leaves
+bytes out, and a stream that is announced twice end the connection. A payload above the gateway's
+`max_payload` ends its call only.
 
 ## Limits
 

@@ -20,6 +20,7 @@ def load_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.file_magics import FileMagics
     from easyremote_jupyter.magics.job_magics import JobMagics
     from easyremote_jupyter.magics.remote import RemoteMagics
+    from easyremote_jupyter.magics.restart_magic import RestartMagics
     from easyremote_jupyter.magics.variable_magics import VariableMagics
     from easyremote_jupyter.output.tracebacks import install
     from easyremote_jupyter.places.places import Places
@@ -28,7 +29,9 @@ def load_ipython_extension(ipython: Any) -> None:
     unload_ipython_extension(ipython)
     install(ipython)
     places, jobs, widgets = Places(ipython.user_ns), Jobs(), Widgets(ipython)
-    ipython.register_magics(RemoteMagics(ipython, places, jobs, widgets))
+    remote = RemoteMagics(ipython, places, jobs, widgets)
+    ipython.register_magics(remote)
+    ipython.register_magics(RestartMagics(ipython, places, widgets, remote.run_again))
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
     ipython.events.register("post_run_cell", places.prune)

@@ -13,7 +13,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
-from easyremote.node.served import DRAIN_TIMEOUT
+from easyremote.node.leaving import DRAIN_TIMEOUT
 from tests.processes import LIMIT, Gateway, end, wait_until
 
 ROUNDS = 50

@@ -18,6 +18,7 @@ import click
 
 from easyremote.errors import CallLost
 from easyremote.options.retries import RETRY, WAIT
+from tests.faults.cells import two_owners_print
 from tests.faults.history import History
 from tests.faults.scene import Scene, open_scene
 from tests.faults.test_gateway_killed import kill_in_flight
@@ -62,6 +63,11 @@ def node_stopped(scene: Scene) -> History:
     return history
 
 
+def cells_of_two_owners(scene: Scene) -> History:
+    """Two owners' cells print through 200 kills of the gateway: each sees its own lines only."""
+    return two_owners_print(scene, 200, pause=0.01)
+
+
 def _kill_nodes(scene: Scene, choice: str, attempts: int) -> History:
     history = scene.history(attempts)
     client = scene.client().on(on_node_loss=choice)
@@ -82,6 +88,7 @@ TESTS: tuple[Callable[[Scene], History], ...] = (
     nodes_killed,
     nodes_killed_with_retries,
     node_stopped,
+    cells_of_two_owners,
 )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests import processes
+from tests.labextension.conftest import STARTS_MS
 from tests.labextension.test_panel import FOLLOWS_MS, open_panel, picture
 
 pytestmark = pytest.mark.timeout(120)
@@ -121,6 +122,38 @@ def test_a_button_of_the_row_inserts_a_cell_for_the_node(
     row.get_by_role("button", name="Insert a cell for attic-10").click()
     expect(notebook).to_have_count(4)  # the magics are loaded once
     expect(notebook.nth(2)).to_be_focused()
+
+
+def test_who_goes_to_another_tab_while_the_kernel_starts_stays_there(
+    page: Page, panel: Locator, launcher: Locator
+) -> None:
+    held: list[Route] = []
+
+    def hold_start(route: Route) -> None:
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/sessions?*", hold_start)
+    launcher.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    cells = page.locator(f"{NOTEBOOK} .jp-CodeCell")
+    expect(cells).to_have_count(1)
+    row = rows(panel).filter(has_text="attic-10")
+    row.hover()
+    row.get_by_role("button", name="Insert a cell for attic-10").click()
+    expect(cells).to_have_count(3)
+    left = page.locator(NOTEBOOK).get_attribute("id")
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_role("menuitem", name="New Launcher").click()
+    expect(page.locator(".jp-Launcher")).to_be_visible()
+    for route in held:
+        route.continue_()
+    page.unroute("**/api/sessions?*", hold_start)
+    # The cell that loads the magics has run there.
+    loader = page.locator(f"#{left} .jp-CodeCell").first
+    expect(loader.locator(".jp-InputPrompt")).to_have_text("[1]:", timeout=STARTS_MS)
+    expect(page.locator(".jp-Launcher")).to_be_visible()
 
 
 def test_the_menu_of_a_row_inserts_a_cell_too(

@@ -93,8 +93,8 @@ class Running:
         self.callee.receive(dispatch(number, payload, fence))
         return next(held for held in self.callee.unfinished if held.call == number)
 
-    def chunk(self, data: bytes) -> None:
-        for _ in self.link.receive_data(chunk_header(4, len(data)) + data, 0.0):
+    def chunk(self, data: bytes, position: int = 0) -> None:
+        for _ in self.link.receive_data(chunk_header(4, len(data), position) + data, 0.0):
             pass
 
     def reset(self) -> None:
@@ -126,6 +126,9 @@ def test_a_call_is_started_with_its_arguments_and_finishes_once() -> None:
     running.callee.finish(held, failure("lost", "no"))
     assert running.sent() == [Started(1), finished()]
     assert held.state is CallState.FINISHED
+    running.callee.receive(Delivered((1,)))
+    assert held.call_id in running.callee, "it is still known: nobody starts it again"
+    assert b"another" not in running.callee
 
 
 def test_a_call_is_started_when_its_arguments_are_whole() -> None:
@@ -134,7 +137,7 @@ def test_a_call_is_started_when_its_arguments_are_whole() -> None:
     running.chunk(LARGE[:100])
     assert running.runner.started == []
     assert not held.has_arguments
-    running.chunk(LARGE[100:])
+    running.chunk(LARGE[100:], 100)
     assert running.runner.started == [(held, LARGE)]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import CallLost, CallTimeout
+from easyremote.gateway.records import MAX_CALLS, TAKEN
 from easyremote.protocol.answers import OutstandingCall
-from easyremote.protocol.caller import (
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, Caller
+from easyremote.protocol.confirmations import (
     DELIVER_AFTER,
     DELIVER_AT_ONCE,
-    GRACE,
-    RECONNECT_LIMIT,
-    Caller,
+    UNSURE,
+    UNSURE_SECONDS,
 )
 from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.frames import chunk_header
@@ -158,7 +159,7 @@ def test_a_second_outcome_is_acknowledged_and_dropped() -> None:
     call = asking.submit()
     asking.sent()
     assert asking.tell(Finished(1, VALUE), Finished(1, VALUE)) == []
-    assert asking.acknowledged() == [Delivered((1, 1))]
+    assert asking.acknowledged() == [Delivered((1,))]
     assert asking.tell(Finished(1, Payload("pickle5", len(LARGE), b"", 4))) == [StreamStop(4)]
     assert asking.acknowledged() == [Delivered((1,))]
     assert waiting(call).outcomes == [("", b"abc")]
@@ -313,6 +314,71 @@ def test_a_new_connection_resumes_what_was_sent_and_sends_what_was_not() -> None
     assert numbers(more) == [3]
 
 
+def test_an_outcome_whose_confirmation_may_be_lost_is_confirmed_again() -> None:
+    """Else its node would keep it for minutes."""
+    asking = Asking()
+    for _ in range(3):
+        asking.submit()
+    asking.tell(Finished(1, VALUE))
+    assert asking.acknowledged() == [Delivered((1,))]  # it may not have arrived
+    asking.tell(Finished(2, VALUE))  # and here there was no time for one
+    resume, *_ = asking.connect()
+    ids = tuple(number.to_bytes(16, "big") for number in (2, 0, 1))
+    assert resume == Resume(ids, (3, 1, 2), (), (False, True, True))
+    asking.tell(Resumed((3, 1, 0)), Finished(1, VALUE))  # the gateway does not know the last one
+    assert asking.acknowledged() == [Delivered((1,))]
+
+
+def test_a_call_that_ended_here_while_there_was_no_connection_is_stopped_and_confirmed() -> None:
+    asking = Asking()
+    for _ in range(2):
+        asking.submit(timeout=1.0)
+    asking.cut()
+    asking.now += 1.0 + GRACE
+    asking.caller.handle_timeout(asking.now)
+    assert len(asking.caller) == 0
+    (resume,) = asking.connect()
+    assert isinstance(resume, Resume)
+    assert resume.numbers == (1, 2)
+    assert asking.tell(Resumed((1, 0))) == [Cancel(1)]
+    asking.tell(Finished(1, VALUE))
+    assert asking.acknowledged() == [Delivered((1,))]
+    asking.link.last_received += UNSURE_SECONDS + 1.0
+    assert asking.connect() == []
+
+
+def test_of_many_calls_that_ended_here_the_last_ones_are_named() -> None:
+    asking = Asking(max_calls=UNSURE + 2)
+    for _ in range(UNSURE + 2):
+        asking.submit(timeout=1.0)
+    asking.cut()
+    asking.now += 1.0 + GRACE
+    asking.caller.handle_timeout(asking.now)
+    (resume,) = asking.connect()
+    assert isinstance(resume, Resume)
+    assert resume.numbers == tuple(range(3, UNSURE + 3))
+
+
+def test_a_confirmation_that_must_have_arrived_is_not_in_doubt() -> None:
+    asking = Asking()
+    asking.submit()
+    asking.tell(Finished(1, VALUE))
+    asking.acknowledged()
+    asking.link.last_received += UNSURE_SECONDS + 1.0
+    assert asking.connect() == []
+
+
+def test_no_more_are_in_doubt_than_the_gateway_takes_beyond_its_limit() -> None:
+    asking = Asking(max_calls=2 * UNSURE)
+    for number in range(1, 2 * UNSURE + 1):
+        asking.submit()
+        asking.tell(Finished(number, VALUE))
+    (resume,) = asking.connect()
+    assert isinstance(resume, Resume)
+    assert resume.numbers == tuple(range(UNSURE + 1, 2 * UNSURE + 1))
+    assert UNSURE <= TAKEN - MAX_CALLS
+
+
 def test_the_end_of_an_older_connection_changes_nothing() -> None:
     asking = Asking()
     older = asking.link
@@ -341,12 +407,12 @@ def test_what_the_gateway_does_not_know_and_had_started_is_lost() -> None:
     assert error_of(started) == error_of(finished) == ("lost", True)
 
 
-def test_an_answer_about_a_call_that_has_ended_since_is_ignored() -> None:
+def test_a_call_that_has_ended_here_since_is_stopped() -> None:
     asking = Asking()
     call = asking.submit(timeout=1.0)
     asking.connect()
     asking.caller.fail_all(CallLost("gone"))
-    assert asking.tell(Resumed((1,))) == []
+    assert asking.tell(Resumed((1,))) == [Cancel(1)]
     assert error_of(call) == ("lost", True)
 
 
@@ -481,7 +547,7 @@ def test_nothing_is_acknowledged_without_a_connection() -> None:
     assert asking.caller.next_timeout() is None
     assert asking.acknowledged() == []
     assert waiting(call).outcomes == [("", b"abc")]
-    assert asking.connect() == []
+    assert asking.connect() == [Resume((bytes(16),), (1,), (), (True,))]
 
 
 def test_an_error_survives_packing() -> None:
@@ -506,3 +572,12 @@ def test_calls_that_a_leaving_gateway_hands_back_one_by_one_keep_their_order() -
     asking.tell(GoingAway("it stops"), *(HandBack((call,)) for call in calls[:3]))
     asking.submit(function="$explain")
     assert numbers(asking.connect()) == [5, *calls], "the question is the gateway's own"
+
+
+def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
+    """Whoever keeps outcomes on a disk confirms them when they are there."""
+    asking = Asking()
+    asking.submit()
+    asking.caller._arrived.add(1, b"i" * 16)
+    asking.caller._arrived.withdraw(1)
+    assert asking.acknowledged() == []

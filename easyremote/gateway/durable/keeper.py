@@ -196,7 +196,7 @@ class Keeper:
         self._forget_later(call, time.monotonic() + call.keep.seconds)
         self._tell(call, ending)
         if call.attempt is not None:
-            self._clients[call.owner].confirm(call.attempt.call)
+            self._clients[call.owner].confirm(call.attempt)
             call.attempt = None
 
     def _fail(self, call: Detached, error: EasyRemoteError, *, may_have_run: bool) -> None:

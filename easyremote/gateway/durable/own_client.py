@@ -39,9 +39,9 @@ class KeepingCaller(RetryingCaller):
         super().__init__(lambda: os.urandom(16), _chance)
         self._try_again = try_again
 
-    def confirm(self, number: int) -> None:
+    def confirm(self, attempt: OutstandingCall) -> None:
         """The disk has the outcome of this call: its node may forget it."""
-        self._delivered.append(number)
+        self._arrived.add(attempt.call, attempt.call_id)
 
     def go_on(self, call: OutstandingCall, due: float) -> None:
         """The disk knows of the next attempt: begin it when it is due."""
@@ -51,8 +51,7 @@ class KeepingCaller(RetryingCaller):
         self._try_again(call, due)
 
     def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
-        if self._delivered and self._delivered[-1] == call.call:
-            self._delivered.pop()
+        self._arrived.withhold(call.call)
         super()._finish(call, code, encoding, body)
 
 
@@ -101,9 +100,9 @@ class OwnClient:
         if due is not None and due <= now:
             self.core.handle_timeout(now)
 
-    def confirm(self, number: int) -> None:
+    def confirm(self, attempt: OutstandingCall) -> None:
         """As of `KeepingCaller`."""
-        self.core.confirm(number)
+        self.core.confirm(attempt)
         self.core.deliver()
 
     def _said(self, message: Message, now: float) -> None:

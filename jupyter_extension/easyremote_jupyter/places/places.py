@@ -12,7 +12,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,17 +30,27 @@ from easyremote.client.targets import (
     find_node,
     parse_where,
 )
-from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
+from easyremote.errors import (
+    CallLost,
+    CannotShip,
+    EasyRemoteError,
+    OutOfMemory,
+    RemoteError,
+    WorkerCrashed,
+)
 from easyremote.options.requirements import Requirements
 from easyremote.serialize.functions import home
 from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
-from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
+from easyremote_jupyter.magics.options import Options
+from easyremote_jupyter.magics.readers import DISCONNECT_LIMIT
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
 from easyremote_jupyter.places.beside import Beside
 from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.lost import command, only_there, with_losses
+from easyremote_jupyter.places.ran import Ran
 from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
 
@@ -62,6 +72,8 @@ class Place:
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
+    #: The cells of this notebook that made it what it is.
+    ran: Ran = field(default_factory=Ran)
 
     def run(
         self,
@@ -86,6 +98,10 @@ class Place:
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
+            except (WorkerCrashed, OutOfMemory, CallLost) as error:
+                held.graph = told.after
+                lost = only_there(self.there, space)
+                raise with_losses(error, self.session, lost, has_cells=bool(self.ran)) from None
             except EasyRemoteError as error:
                 if error.may_have_run:
                     held.graph = told.after
@@ -116,12 +132,13 @@ class Place:
         told = ""
         if self.process not in (None, process):
             refs = {name for name, value in space.items() if isinstance(value, RemoteRef)}
-            lost = sorted((self.there - space.keys()) | (self.there & refs))
+            lost = only_there(self.there, space)
             again = sorted((self.there & variables.keys()) - refs)
             parts = [
                 f"The session on {self.session.node_id} is new.",
                 *([f"Lost there: {', '.join(lost)}."] if lost else ()),
                 *([f"Sent again: {', '.join(again)}."] if again else ()),
+                *([f"{command(self.session)} makes it anew."] if lost and self.ran else ()),
             ]
             told = " ".join(parts)
             self.there.clear()
@@ -169,6 +186,7 @@ class Place:
             hold=options.hold or kept,
             origin=request["origin"],
             needs=options.needs,
+            notify=options.notify,
         )
         return job, told
 
@@ -209,6 +227,18 @@ class Place:
         except EasyRemoteError:
             return None
         return answer if "packed" in answer else None
+
+    def note(self, key: str, options: Options, code: str) -> None:
+        """Note a cell that has run here; ``key`` names it in its notebook."""
+        name = "" if self.session.name == own_name() else self.session.name
+        here = replace(options, node=self.session.node_id, session=name, where="")
+        self.ran.note(key, here, code)
+
+    def begin_anew(self) -> None:
+        """The session was ended on purpose: forget what it had, and say nothing of that."""
+        self.held.forget()
+        self.process = None
+        self.there.clear()
 
     def end(self) -> None:
         """End a session of ``--fresh``. Where its node is out of reach, it ends with the node."""

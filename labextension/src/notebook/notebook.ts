@@ -4,6 +4,7 @@
  */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
+import { SemanticCommand } from '@jupyterlab/apputils';
 import { ICodeCell } from '@jupyterlab/nbformat';
 import { Kernel } from '@jupyterlab/services';
 import { CommandRegistry } from '@lumino/commands';
@@ -180,7 +181,10 @@ export function insertLoader(
   runWhenReady(panel, commands);
 }
 
-/** Run the active cell as soon as there is a kernel; what is active then stays so. */
+/**
+ * Run the active cell as soon as there is a kernel. What is active then stays so:
+ * the cell, and the tab that the user may have gone to meanwhile.
+ */
 function runWhenReady(panel: INotebookPanel, commands: CommandRegistry): void {
   const { content, context } = panel;
   const cell = content.activeCell;
@@ -191,7 +195,10 @@ function runWhenReady(panel: INotebookPanel, commands: CommandRegistry): void {
     }
     const { activeCellIndex, mode } = content;
     content.activeCellIndex = place;
-    void commands.execute('notebook:run-cell');
+    void commands.execute('notebook:run-cell', {
+      [SemanticCommand.WIDGET]: panel.id,
+      activate: false
+    });
     content.activeCellIndex = activeCellIndex;
     content.mode = mode;
   });
