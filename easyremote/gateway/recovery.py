@@ -21,7 +21,7 @@ from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
-from easyremote.gateway.returns import tell_clients
+from easyremote.gateway.returns import is_detached, tell_clients
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
@@ -111,8 +111,7 @@ class Recovery:
         A detached call is not: the node's journal knows how it stands, and RESUME tells.
         """
         self._journals.setdefault(node, node.said.journal)
-        calls = list(node.calls.values())
-        lost = [call for call in calls if call.client is None or not call.client.is_own]
+        lost = [call for call in node.calls.values() if not is_detached(call)]
         self._table.for_each(lost, lambda call: self._lose(call, node, now), now)
 
     def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
@@ -263,7 +262,9 @@ class Holders:
     def look(self, now: float) -> None:
         """Drop the nodes that hold nothing any more of which somebody may ask."""
         for node_id in [each for each, until in self._away.items() if until <= now]:
-            del self._away[node_id]
             node = self._nodes.get(node_id)
+            if node is not None and node.link is None and node.calls:
+                continue  # it is still waited for
+            del self._away[node_id]
             if node is None or node.link is None:
                 self._keys.holders.discard(node_id)

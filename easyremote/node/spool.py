@@ -244,6 +244,9 @@ class NodeSpool:
                 cell = put(owner, outcome.parts)
             else:
                 cell = await asyncio.to_thread(put, owner, outcome.parts)
+                if held.call_id not in self._begun:  # nobody wants it any more
+                    self._payloads.remove(cell)
+                    return
                 self._files[held.call_id] = cell
             written = self._journal.write(
                 _END, (time.time(), how, cell, held.call_id), durable=True

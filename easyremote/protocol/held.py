@@ -202,7 +202,7 @@ class HeldCalls(ABC, Generic[C]):
         held = self._kind(0, call_id, fence, function, "", "", 0.0, 0.0, 0.0, "")
         held.state, held.outcome, held.has_arguments = CallState.FINISHED, outcome, True
         held.is_durable = held.is_kept = True
-        self._by_id[call_id] = held
+        self._by_id.setdefault(call_id, held)
 
     def refuse(self, message: Dispatch, outcome: Outcome) -> None:
         """Answer a DISPATCH that is not taken; nothing is kept of it."""

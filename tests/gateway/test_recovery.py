@@ -9,7 +9,7 @@ import pytest
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.keys import KeyStore
-from easyremote.gateway.records import LOST_AFTER
+from easyremote.gateway.records import KEPT, LOST_AFTER
 from easyremote.gateway.recovery import EMPTY, HELD, Holders
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
@@ -419,6 +419,39 @@ def test_the_journal_of_the_process_that_had_the_call_counts_if_the_next_one_nev
     silent.leave()
     comes_back(desk, JOURNAL)
     assert client.only(HandBack) == HandBack((1,))
+
+
+def test_a_detached_call_waits_for_a_node_that_is_away_for_long() -> None:
+    desk, client, dispatch = detached()
+    desk.pass_time(20 * LOST_AFTER)
+    assert client.heard(Finished) == []
+    node = comes_back(desk, JOURNAL, [(dispatch.call_id, dispatch.fence)])
+    node.finish(dispatch)
+    assert client.only(Finished).code == ""
+
+
+def test_a_detached_call_is_lost_when_its_node_is_away_for_a_day_or_when_it_is_cancelled() -> None:
+    desk, client, _ = detached()
+    desk.pass_time(KEPT)
+    assert "out of reach for 86400 s" in client.error()[1]
+    desk, client, _ = detached()
+    client.say(Cancel(1))
+    desk.pass_time(LOST_AFTER)
+    assert client.error()[0] == "lost"
+
+
+def test_a_node_that_is_waited_for_counts_as_one_that_may_hold_calls(tmp_path: Path) -> None:
+    desk, _, _ = detached()
+    keys = KeyStore(tmp_path / "keys.sqlite3")
+    holders = Holders(keys, desk.nodes)
+    holders.come("n")
+    holders.left("n", desk.now)
+    holders.look(desk.now + HELD)
+    assert keys.holders == {"n"}
+    desk.pass_time(KEPT)  # now its call is lost
+    holders.look(desk.now + HELD)
+    assert keys.holders == set()
+    keys.close()
 
 
 def test_an_attached_call_is_lost_when_its_node_is_restarted_whatever_its_journal() -> None:
