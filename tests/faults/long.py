@@ -22,6 +22,7 @@ from tests.faults.cells import two_owners_print
 from tests.faults.history import History
 from tests.faults.scene import Scene, open_scene
 from tests.faults.test_gateway_killed import kill_in_flight
+from tests.journal.power import power_cut
 from tests.processes import wait_until
 
 #: Calls that are given a node's kills, and how often a node is killed under them.
@@ -89,6 +90,7 @@ TESTS: tuple[Callable[[Scene], History], ...] = (
     nodes_killed_with_retries,
     node_stopped,
     cells_of_two_owners,
+    power_cut,
 )
 
 

@@ -22,8 +22,8 @@ from easyremote.errors import EasyRemoteError
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome
-from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
