@@ -13,7 +13,7 @@ import pytest
 from tests.faults.network.proxy import Proxy, Toxics
 from tests.processes import wait_until
 
-BODY = random.Random(7).randbytes(200_000)
+BODY = random.Random(7).randbytes(60_000)
 
 
 class Echo:
@@ -89,8 +89,8 @@ def there_and_back(sock: socket.socket, body: bytes) -> float:
     [
         (Toxics(), 0.0),
         (Toxics(latency=0.1, jitter=0.1), 0.1),
-        (Toxics(rate=1_000_000), 0.15),
-        (Toxics(slice=500, slice_delay=0.001), 0.05),
+        (Toxics(rate=500_000), 0.1),
+        (Toxics(slice=200, slice_delay=0.001), 0.05),
         (Toxics(loss=0.2), 0.2),
     ],
 )
