@@ -31,7 +31,7 @@ MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
 #: Characters that are shown of such a log, and how many of them stand before the mistake.
 EXCERPT, BEFORE = 3000, 200
 #: What a scene's folder may gain: what was asked for, and what was said.
-KEPT = re.compile(r"ledger|\.log$|keys\.db|local\.json")
+KEPT = re.compile(r"ledger|\.log$|\.db|\.sqlite3|local\.json")
 
 
 class Guard:
