@@ -20,6 +20,7 @@ from easyremote.errors import CallLost
 from easyremote.options.retries import RETRY, WAIT
 from tests.faults.cells import two_owners_print
 from tests.faults.history import History
+from tests.faults.network.long import LONG as NETWORK
 from tests.faults.scene import Scene, open_scene
 from tests.faults.test_gateway_killed import kill_in_flight
 from tests.journal.power import power_cut
@@ -91,6 +92,7 @@ TESTS: tuple[Callable[[Scene], History], ...] = (
     node_stopped,
     cells_of_two_owners,
     power_cut,
+    *NETWORK,
 )
 
 

@@ -581,5 +581,5 @@ def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
     asking = Asking()
     asking.submit()
     asking.caller._arrived.add(1, b"i" * 16)
-    asking.caller._arrived.withdraw(1)
+    asking.caller._arrived.withhold(1)
     assert asking.acknowledged() == []
