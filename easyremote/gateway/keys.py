@@ -86,6 +86,8 @@ class KeyStore:
         path.touch(mode=0o600)
         self.path = path
         self._records: dict[str, KeyRecord] = {}
+        #: What `has_changed` saw last: the records, and which of them were valid.
+        self._seen: tuple[dict[str, KeyRecord], set[str]] = ({}, set())
         self._owners: dict[str, str] = {}
         #: Owners that are not in the file yet.
         self._claims: dict[str, str] = {}
@@ -225,6 +227,12 @@ class KeyStore:
     def is_over(self, key_id: str) -> bool:
         """Whether it is a key that was good, and was revoked or has expired."""
         return key_id in self._records and not self.is_valid(key_id)
+
+    def has_changed(self) -> bool:
+        """Whether a key or an owner may be another one than at the last call, or a key expired."""
+        now, before = time.time(), self._seen
+        self._seen = self._records, {k for k, each in self._records.items() if each.is_valid(now)}
+        return before[0] is not self._records or before[1] != self._seen[1]
 
     # -- node ids ----------------------------------------------------------------------------------
 

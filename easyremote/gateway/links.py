@@ -156,6 +156,8 @@ class Links:
         for key_id in self.calls.table.queues.waiting.keys():
             if self.keys.is_over(key_id):
                 self.calls.key_is_over(key_id, time.monotonic())
+        if not self.keys.has_changed():
+            return
         for peer in list(self._peers):
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))

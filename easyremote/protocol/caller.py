@@ -369,7 +369,10 @@ class Caller:
             self._end(call, CallTimeout(text))
             return
         self.cancel(call)
-        text = f"{function}() was not over after {limit:g} s. Its node was told to stop it."
+        told = "Its node was told to stop it."
+        if self._link is None:
+            told = "The gateway is out of reach; it is told to stop it when it is back."
+        text = f"{function}() was not over after {limit:g} s. {told}"
         self._end(call, CallTimeout(text, node_silent=True))
 
     def _give_up(self) -> None:

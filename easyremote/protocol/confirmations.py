@@ -30,7 +30,7 @@ class Confirmations:
         #: Those that are not confirmed yet: their calls' numbers and ids; when DELIVERED is due.
         self._waiting: dict[int, bytes] = {}
         self.due = 0.0
-        #: Calls that have ended here, and whose outcome has not come.
+        #: Calls that have ended here, and whose outcome has not come, or comes once more.
         self._missing: dict[int, bytes] = {}
         #: Those that were confirmed last: when, and their calls' numbers and ids.
         self._sent: deque[tuple[float, int, bytes]] = deque(maxlen=UNSURE)
@@ -44,9 +44,9 @@ class Confirmations:
             self.due = now + DELIVER_AFTER
 
     def add(self, number: int, call_id: bytes) -> None:
-        """The outcome of this call is here; an empty id for one that came before."""
-        self._waiting[number] = call_id
-        self._missing.pop(number, None)
+        """The outcome of this call is here; the id is empty where the call has ended before."""
+        missed = self._missing.pop(number, b"")
+        self._waiting[number] = call_id or missed
 
     def miss(self, number: int, call_id: bytes) -> None:
         """This call has ended here; its outcome still comes, and is to be confirmed then."""
@@ -75,14 +75,14 @@ class Confirmations:
     def unsure(self, heard: float) -> dict[int, bytes]:
         """What the gateway may not know, by number; ``heard`` is when it spoke last.
 
-        The caller names it in RESUME.
+        The caller names it in RESUME, and the outcomes come once more.
         """
         unsure = {
             number: call_id for at, number, call_id in self._sent if at >= heard - UNSURE_SECONDS
         }
         unsure |= self._waiting | self._missing
+        self._missing = dict([each for each in unsure.items() if each[1]][-UNSURE:])
         self._sent.clear()
         self._waiting.clear()
         self.due = 0.0
-        last = [each for each in unsure.items() if each[1]][-UNSURE:]
-        return dict(last)
+        return self._missing

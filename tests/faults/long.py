@@ -1,7 +1,8 @@
 """``python -m tests.faults.long``: the faults of this folder, longer and more often.
 
-It prints one line for each test, with its seed; ``--seed`` replays a run. It ends with 1 if a
-promise was broken.
+It prints one line for each test, with its seed and the line that replays it. It ends with 1 if a
+promise was broken. Each test makes what it needs in a folder of its own, and gives back what was
+not as promised.
 """
 
 from __future__ import annotations
@@ -10,102 +11,47 @@ import secrets
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from easyremote.errors import CallLost
-from easyremote.options.retries import RETRY, WAIT
-from tests.faults.history import History
-from tests.faults.scene import Scene, open_scene
-from tests.faults.test_gateway_killed import kill_in_flight
-from tests.processes import wait_until
+from tests.faults import long_process
 
-#: Calls that are given a node's kills, and how often a node is killed under them.
-CALLS, KILLS = 2000, 12
+#: A test: it gets a folder and a seed, and says what was broken.
+Test = Callable[[Path, int], list[str]]
 
-
-def gateway_killed(scene: Scene) -> History:
-    """The gateway is killed three times with 10,000 calls in flight, half without a node's name."""
-    history = kill_in_flight(scene, 10_000, 3)
-    assert history.errors == {}, Counter(map(str, history.errors.values()))
-    return history
-
-
-def nodes_killed(scene: Scene) -> History:
-    """A node is killed twelve times under 2,000 calls: a value, or lost and perhaps executed."""
-    history = _kill_nodes(scene, WAIT, attempts=1)
-    assert set(map(type, history.errors.values())) <= {CallLost}
-    return history
-
-
-def nodes_killed_with_retries(scene: Scene) -> History:
-    """The same with on_node_loss="retry": all values, each call executed three times at most."""
-    history = _kill_nodes(scene, RETRY, attempts=3)
-    assert history.errors == {}, Counter(map(str, history.errors.values()))
-    return history
-
-
-def node_stopped(scene: Scene) -> History:
-    """One of two nodes is stopped for good: 1,000 later calls run on the other."""
-    scene.stop_node("one")
-    with scene.gateway.client() as asked:
-        wait_until(lambda: any(node.closed for node in asked.list_nodes()))
-    history = scene.history()
-    client = scene.client()
-    for _ in range(1000):
-        history.call(client, 0.005)
-    history.finish()
-    assert history.errors == {}, Counter(map(str, history.errors.values()))
-    return history
-
-
-def _kill_nodes(scene: Scene, choice: str, attempts: int) -> History:
-    history = scene.history(attempts)
-    client = scene.client().on(on_node_loss=choice)
-    for _ in range(CALLS):
-        history.call(client, 0.02)
-    for kill in range(KILLS):
-        part = (kill + scene.chance.random()) / (KILLS + 1)
-        wait_until(lambda part=part: len(history.ran()) >= part * CALLS)
-        node_id = scene.chance.choice(["one", "two"])
-        scene.kill_node(node_id)
-        scene.start_nodes(node_id)
-    history.finish()
-    return history
-
-
-TESTS: tuple[Callable[[Scene], History], ...] = (
-    gateway_killed,
-    nodes_killed,
-    nodes_killed_with_retries,
-    node_stopped,
-)
+#: The tests, by part: one line for each module that has some.
+PARTS: dict[str, tuple[Test, ...]] = {
+    "process": long_process.LONG,
+}
 
 
 @click.command()
 @click.option("--seed", type=int, default=0, help="Of a run that is to be replayed.")
-def main(seed: int) -> None:
+@click.option("--only", default="", help="A part, or the name of one test.")
+def main(seed: int, only: str) -> None:
     seed = seed or secrets.randbits(32)
-    print(f"python -m tests.faults.long --seed {seed}")
+    chosen = [
+        test for part, tests in PARTS.items() for test in tests if only in ("", part, test.__name__)
+    ]
+    if not chosen:
+        raise click.UsageError(f"There is no part and no test {only!r}.")
     broken = 0
-    for test in TESTS:
-        with tempfile.TemporaryDirectory() as home, open_scene(Path(home) / "home", seed) as scene:
-            scene.start_nodes("one", "two")
-            begun = time.monotonic()
+    for test in chosen:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
             try:
-                history = test(scene)
-                told = history.broken()
-                lost = len(history.errors)
+                told = test(Path(folder) / "home", seed)
             except AssertionError as error:
-                told, lost = [str(error)], 0
-            broken += bool(told)
-            print(
-                f"{test.__name__:28} {time.monotonic() - begun:6.1f} s, {lost:3} lost, "
-                f"{'; '.join(told[:5]) or 'no promise broken'}"
-            )
+                told = [f"{error}" or repr(error)]
+        broken += bool(told)
+        print(
+            f"{test.__name__:28} {time.monotonic() - begun:6.1f} s, "
+            f"{'; '.join(told[:5]) or 'no promise broken'}"
+            f"   (python -m tests.faults.long --only {test.__name__} --seed {seed})",
+            flush=True,
+        )
     sys.exit(bool(broken))
 
 

@@ -31,6 +31,8 @@ from easyremote.transport.pipe import PipeChannel
 
 #: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
+#: Seconds in which what a process said before it ended is read, where its link stays open.
+LAST_WORDS = 0.2
 
 _log = logging.getLogger("easyremote.node")
 
@@ -227,16 +229,28 @@ class Process:
     async def serve(self, receive: Callable[[Process, Message], None]) -> int:
         """Serve the link of the process that was started until it has ended; its exit code."""
         assert self._socket is not None, "start() comes first"
+        watch: asyncio.Task[None] | None = None
         try:
             channel = await PipeChannel.open(self._socket)
-            await Connection(self.link, channel, lambda message, now: receive(self, message)).run()
+            connection = Connection(self.link, channel, lambda message, now: receive(self, message))
+            watch = asyncio.create_task(self._end_with_it(connection))
+            await connection.run()
         except EasyRemoteError as error:
             _log.warning("The process of %s broke the protocol: %s", self.title, error)
         except Exception:
             _log.exception("The link to the process of %s broke down.", self.title)
         finally:
+            if watch is not None:
+                watch.cancel()
             exit_code = await self._reap()
         return exit_code
+
+    async def _end_with_it(self, connection: Connection) -> None:
+        """End the link when the process has ended: processes that it has forked keep it open."""
+        assert self.child is not None, "it was started"
+        await self.child.wait()
+        await asyncio.sleep(LAST_WORDS)
+        connection.end("its process has ended")
 
     async def _reap(self) -> int:
         assert self.child is not None, "it was started"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -375,8 +376,9 @@ class Sessions:
             if call.inner and call.state is CallState.DISPATCHED and self.calls.take_back(call)
         ]
         process.queue.clear()
+        starved = exit_code == -signal.SIGKILL and self.memory.kernel.look()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code)
+            outcome = self._stopping.crash(call, exit_code, out_of_memory=starved)
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)

@@ -126,17 +126,24 @@ class Stopping:
             process.queue[0].stopping = why
         process.signal(signal.SIGKILL)
 
-    def crash(self, call: RelayedCall, exit_code: int) -> Outcome:
-        """The outcome of a call whose process died."""
+    def crash(self, call: RelayedCall, exit_code: int, *, out_of_memory: bool = False) -> Outcome:
+        """The outcome of a call whose process died; the kernel may have ended it to get memory."""
+        may_have_run = not call.is_function or call.has_begun
+        if out_of_memory:
+            return failure(
+                "out-of-memory",
+                f"{self._node_id!r} had no memory left, and its system killed the process that ran "
+                "it. Have it use less, or run it where there is more memory.",
+                may_have_run=may_have_run,
+            )
         how = f"exit code {exit_code}"
         if exit_code < 0:
             how = f"signal {signal.Signals(-exit_code).name}"
         lost = " The variables of its session are lost." if call.function == CELL else ""
-        hint = " (out of memory?)" if exit_code == -signal.SIGKILL else ""
         return failure(
             "crashed",
-            f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
-            may_have_run=not call.is_function or call.has_begun,
+            f"The process that ran it on {self._node_id!r} died: {how}.{lost}",
+            may_have_run=may_have_run,
             exit_code=exit_code,
         )
 

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 
 import msgspec
 
@@ -160,6 +161,10 @@ class _Forks:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._children.discard(pid)
+                # What it has started goes with it. No new process gets the id of a group that is
+                # not empty.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
                 self._send(Said(Kind.ENDED, pid, os.waitstatus_to_exitcode(status)))
 
     def _send(self, said: Said) -> None:
