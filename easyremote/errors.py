@@ -11,6 +11,9 @@
     ├── NotFound                   no such node or function
     ├── NodeOffline                the node is known, but not connected
     ├── Busy                       a limit is reached; try again later
+    ├── StorageFailed              a disk can't be written or read
+    │   ├── StorageFull            the disk is full
+    │   └── StorageDamaged         what was stored is no longer what it was
     ├── CallError                  a call that was accepted ended without a value
     │   ├── RemoteError            the function (or cell) raised
     │   ├── CannotReturn           it ran, but its result can't be sent
@@ -55,6 +58,9 @@ __all__ = [
     "PoisonCall",
     "ProtocolError",
     "RemoteError",
+    "StorageDamaged",
+    "StorageFailed",
+    "StorageFull",
     "UsageError",
     "VersionMismatch",
     "WorkerCrashed",
@@ -65,6 +71,7 @@ __all__ = [
 _FIELDS: Mapping[str, tuple[type, ...]] = {
     "exception": (),  # of `easyremote.raised`: never an attribute
     "exit_code": (int, type(None)),
+    "is_final": (bool,),
     "may_have_run": (bool,),
     "remote_traceback": (str,),
     "retry_after": (int, float),
@@ -171,6 +178,29 @@ class Busy(EasyRemoteError):
 
     code = "busy"
     retry_after: float = 1.0
+
+
+class StorageFailed(EasyRemoteError):
+    """A disk can't be written or read: something was not stored.
+
+    If ``is_final``, the process stores nothing more until it is started again.
+    """
+
+    code = "storage"
+    is_final: bool = False
+
+
+class StorageFull(StorageFailed):
+    """The disk is full; try again after ``retry_after`` seconds, when there is room."""
+
+    code = "storage-full"
+    retry_after: float = 60.0
+
+
+class StorageDamaged(StorageFailed):
+    """What was stored is no longer what it was; it is not delivered."""
+
+    code = "storage-damaged"
 
 
 class CallError(EasyRemoteError):

@@ -299,9 +299,9 @@ def end(process: subprocess.Popen[str]) -> None:
         process.stdout.close()
 
 
-def start_gateway(home: Path, port: int = 0) -> Gateway:
+def start_gateway(home: Path, port: int = 0, *options: str) -> Gateway:
     process = subprocess.Popen(
-        [sys.executable, "-m", "easyremote", "gateway", "--port", str(port)],
+        [sys.executable, "-m", "easyremote", "gateway", "--port", str(port), *options],
         env={**environment(home), "PYTHONUNBUFFERED": "1"},
         text=True,
         stdout=subprocess.PIPE,

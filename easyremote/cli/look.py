@@ -1,4 +1,4 @@
-"""``easyremote nodes``, ``functions``, ``jobs``, ``call`` and ``login``."""
+"""``easyremote nodes``, ``functions``, ``jobs``, ``call``, ``login`` and ``notify``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from easyremote.cli.tables import print_table
 from easyremote.client.client import Client, connect
 from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
+from easyremote.options.notify import ME, save_target
 from easyremote.protocol.snapshot import JobInfo
 
 _NEXT = {
@@ -57,8 +58,8 @@ def functions() -> None:
     rows = []
     for each in known:
         marks = ["public"] * each.public + ["generator"] * each.streams
-        rows.append((each.node_id, each.name + each.signature, ", ".join(marks)))
-    print_table(("NODE", "FUNCTION", ""), rows)
+        rows.append((each.node_id, each.name + each.signature, ", ".join(marks), each.needs))
+    print_table(("NODE", "FUNCTION", "", "NEEDS"), rows)
 
 
 @click.command()
@@ -82,7 +83,8 @@ JOB_HEADS = ("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY")
 def job_row(job: JobInfo) -> tuple[str, ...]:
     """A job as a row below `JOB_HEADS`."""
     lasts = f"{job.seconds:.0f} s"
-    return job.call_id[:8], job.function, job.node_id or "any", job.state, lasts, job.why
+    state = "stands still" if job.state == "running" and job.why else job.state
+    return job.call_id[:8], job.function, job.node_id or "any", state, lasts, job.why
 
 
 @click.command()
@@ -152,3 +154,29 @@ def login(address: str, text: str | None) -> None:
         Client(address, str(key)).connect().close()
     path = config.save_login(address, key)
     click.echo(f"Saved in {path}. This {key.kind} key is used from now on. {_NEXT[key.kind]}")
+
+
+@click.command()
+@click.argument("name", default=ME)
+@click.option("--remove", is_flag=True, help="Forget the address of this name.")
+def notify(name: str, remove: bool) -> None:
+    """Remember where you are told that a call is over, for this user.
+
+    The command asks for the address: a URL as the library apprise reads it. In a notebook, --notify
+    NAME then means it. The gateway sends one line: the function, the node, the outcome, how long
+    it took.
+
+    \b
+    Addresses look like this:
+      ntfys://ntfy.sh/my-topic
+      jsons://my-server/path
+      mailtos://user:password@gmail.com
+
+    \b
+    Examples:
+      easyremote notify                   for --notify me
+      easyremote notify team
+      easyremote notify team --remove
+    """
+    save_target(name, None if remove else click.prompt("Address", hide_input=True).strip())
+    click.echo(f"Forgotten: {name}." if remove else f"Saved. Try: %%remote --notify {name}")

@@ -12,18 +12,21 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast, get_args
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
+from easyremote.client.detached.detaching import DAY
 from easyremote.client.executor import RemoteExecutor
+from easyremote.client.owners.lending import OwnersExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
+from easyremote.options.notify import read_notify
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
 from easyremote.options.retries import WAIT, parse_node_loss
-from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
+from easyremote.protocol.builtins import CANCEL, KILL, PING, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
@@ -33,7 +36,7 @@ from easyremote.times import read_seconds
 __all__ = ["Client", "connect"]
 
 
-class Client(RemoteExecutor):
+class Client(OwnersExecutor):
     """A connection to a gateway; also a `concurrent.futures.Executor`.
 
     Parameters
@@ -47,8 +50,7 @@ class Client(RemoteExecutor):
 
     Examples
     --------
-    >>> client = Client("my-vps:8080")                  # doctest: +SKIP
-    >>> client.execute("add", 1, 2)                     # doctest: +SKIP
+    >>> Client("my-vps:8080").execute("add", 1, 2)      # doctest: +SKIP
     3
     """
 
@@ -85,6 +87,8 @@ class Client(RemoteExecutor):
         needs: Needs | None = None,
         priority: int = 0,
         on_node_loss: str = WAIT,
+        notify: str | None = None,
+        keep: float | str = DAY,
     ) -> RemoteExecutor:
         """The same client with options for its calls.
 
@@ -95,20 +99,18 @@ class Client(RemoteExecutor):
         timeout
             Seconds in which each has to be over; None for the Client's own.
         needs
-            What each needs of the machine, and holds while it runs, as ``"gpu_memory=16GB,cpu=2"``
-            or ``{"gpu_memory": "16GB", "cpu": 2}``; None for what the function was registered with.
-        priority
-            Calls of a higher one go first, whoever's they are; as of `remote`.
-        on_node_loss
-            What becomes of one whose node is gone: ``wait``, ``fail``, ``retry``; as of `remote`.
+            What each needs of the machine, and holds, as ``"gpu_memory=16GB,cpu=2"`` or as a dict;
+            None for what the function was registered with.
+        priority, on_node_loss, notify
+            Which go first; what a lost node means; who is told of their end. As of `remote`.
+        keep
+            How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``.
 
         Examples
         --------
         >>> client.on("gpu-node", timeout=30).execute("train", data)    # doctest: +SKIP
         >>> client.on(needs="gpu_memory=16GB").submit(train, data)      # doctest: +SKIP
-        >>> list(client.on("gpu-node").map(load, paths))                # doctest: +SKIP
         """
-        held = read_needs(needs) if needs is not None else None
         return RemoteExecutor(
             self._connection,
             roster=self._roster,
@@ -116,10 +118,12 @@ class Client(RemoteExecutor):
             node_id=node_id,
             timeout=timeout if timeout is not None else self._timeout or None,
             options={
-                "needs": held,
+                "needs": read_needs(needs) if needs is not None else None,
                 "priority": read_priority(priority, "priority"),
                 "on_node_loss": parse_node_loss(on_node_loss),
+                "notify": "" if notify is None else read_notify(notify, "notify"),
             },
+            keep=read_seconds(keep, "keep"),
         )
 
     # -- connection --------------------------------------------------------------------------------
@@ -193,6 +197,15 @@ class Client(RemoteExecutor):
         """
         return self._roster.nodes()
 
+    def when_nodes_change(self, tell: Callable[[], None]) -> None:
+        """Have a function called whenever what `known_nodes` gives may have changed.
+
+        It is told of changes once `known_nodes` was asked, and once more when the connection is
+        lost; who asks again after that is told of changes again. It is called on the thread of the
+        network, so it has to return at once. There is one such function: a new one replaces it.
+        """
+        self._roster.changed = tell
+
     def list_functions(self) -> list[FunctionInfo]:
         """The functions of all nodes online."""
         return self._roster.ask_for_functions()
@@ -245,59 +258,13 @@ class Client(RemoteExecutor):
         stream = self.ask(WATCH, stream=True)
         return cast(RemoteStream[dict[str, Any]], stream)  # a stream was asked for
 
-    def pause(self, node_id: str) -> NodeInfo:
-        """Let nothing new start on a node of yours; what runs there goes on.
-
-        Calls wait, and are told why. The gateway remembers it until `resume`, also while the node
-        is away, but not over a restart of its own.
-
-        Parameters
-        ----------
-        node_id
-            The node. Its key has the same name as yours, or you are the user who started the
-            gateway, on that machine.
-
-        Returns
-        -------
-        NodeInfo
-            The node as it is now: ``closed`` says why nothing starts, ``running`` what goes on.
-
-        Raises
-        ------
-        NotAuthorized, NotFound
-            The node is not yours; there is no such node.
-
-        Examples
-        --------
-        >>> Client().pause("gpu-node").closed   # doctest: +SKIP
-        'its owner has paused it'
-        """
-        return self._lend(PAUSE, node_id)
-
-    def drain(self, node_id: str) -> NodeInfo:
-        """As `pause`; but calls that name the node are refused, those that wait for it too.
-
-        Calls for any node go to others. The node can be stopped when ``running`` is 0.
-        """
-        return self._lend(DRAIN, node_id)
-
-    def resume(self, node_id: str) -> NodeInfo:
-        """Lend a node again that was paused or drained."""
-        return self._lend(RESUME, node_id)
-
-    def _lend(self, function: str, node_id: str) -> NodeInfo:
-        node: NodeInfo = self.ask(function, node_id=node_id, timeout=CONNECT_LIMIT).result()
-        return node
-
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
         """Stop a call of the same key, wherever it was started; False where it is over.
 
         Parameters
         ----------
-        call_id
-            The call's, whole.
-        kill
-            Also the process that it runs in, at once, and with it its session.
+        call_id, kill
+            The call's, whole; whether to end its process at once, and with it its session.
         """
         function = KILL if kill else CANCEL
         stopped: bool = self.ask(function, session=call_id, timeout=CONNECT_LIMIT).result()

@@ -11,15 +11,16 @@ import asyncio
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
-from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 import msgspec
 
-from easyremote.client.connection import GatewayConnection, new_call_id
+from easyremote.client.connection import GatewayConnection, Line, new_call_id
+from easyremote.client.detached.detaching import DAY, Detaching
+from easyremote.client.detached.job import Acceptance
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
-from easyremote.client.remote_options import CallOptions
+from easyremote.client.remote_options import KEEP, CallOptions, read_hold
 from easyremote.client.roster import Roster
 from easyremote.client.shipping import Shipments, send_files
 from easyremote.client.stream import RemoteStream
@@ -29,7 +30,7 @@ from easyremote.options.requirements import Requirements
 from easyremote.options.retries import RETRY, Retry
 from easyremote.packing import pack
 from easyremote.protocol.builtins import CALL
-from easyremote.protocol.messages import INLINE_LIMIT, Payload, Submit
+from easyremote.protocol.messages import INLINE_LIMIT, Keep, Payload, Submit
 from easyremote.protocol.streams import Buffer
 from easyremote.serialize.blobs import BLOB_MIN
 from easyremote.serialize.values import Dumped, dump_call
@@ -40,13 +41,8 @@ __all__ = ["KEEP", "RemoteExecutor"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: As ``hold``: the call goes on until it is over, whoever is gone.
-KEEP = -1.0
-#: Seconds that a shipped generator goes on without its client: it holds a process that waits.
-STREAM_HOLD = 30.0
 
-
-class RemoteExecutor(Executor):
+class RemoteExecutor(Detaching):
     """A `concurrent.futures.Executor` whose work runs on nodes; made by `Client.on`."""
 
     def __init__(
@@ -58,6 +54,7 @@ class RemoteExecutor(Executor):
         node_id: str = "",
         timeout: float | None = None,
         options: CallOptions | None = None,
+        keep: float = DAY,
     ) -> None:
         self._connection = connection
         self._roster = roster if roster is not None else Roster(self)
@@ -67,6 +64,8 @@ class RemoteExecutor(Executor):
         self._timeout = in_seconds(timeout, "timeout")
         #: Of each function that it calls, or sends.
         self._options = options if options is not None else CallOptions()
+        #: Seconds that the outcome of a detached call is kept.
+        self.keep = keep
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
         self._is_shut = False
@@ -79,6 +78,11 @@ class RemoteExecutor(Executor):
     def connection(self) -> int:
         """Which connection it is, by number; 0 where there is none at this moment."""
         return self._connection.number
+
+    @property
+    def line(self) -> Line:
+        """The connection that calls go by; raises as `GatewayConnection.line`."""
+        return self._connection.line()
 
     # -- registered functions ----------------------------------------------------------------------
 
@@ -205,10 +209,7 @@ class RemoteExecutor(Executor):
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
         """The node's Python version; None where it is not known, or several will do."""
-        if not node_id:
-            return None
-        pythons = (node.python for node in self._roster.nodes() if node.node_id == node_id)
-        return _minor(next(pythons, ""))
+        return self._roster.python_of(node_id) if node_id else None
 
     # -- Executor ----------------------------------------------------------------------------------
 
@@ -332,6 +333,8 @@ class RemoteExecutor(Executor):
         needs: Requirements | None = None,
         priority: int = 0,
         on_node_loss: str = "",
+        notify: str = "",
+        keep: float | None = None,
     ) -> RemoteJob[Any]:
         """Submit a call whose arguments are a payload already: every call passes here.
 
@@ -358,6 +361,11 @@ class RemoteExecutor(Executor):
             Calls of a higher one go first, whoever's they are; above 0 only for keys that may.
         on_node_loss
             ``fail`` or ``retry``, as of `Client.on`; empty to wait.
+        notify
+            The address that is told of its end; empty for nobody.
+        keep
+            Seconds that the outcome of a detached call is kept: the answer is nothing, as soon as
+            the gateway's disk has it.
         """
         node_id = node_id or self._node_id
         check_names(function, node_id)
@@ -367,33 +375,23 @@ class RemoteExecutor(Executor):
             timeout=in_seconds(timeout, "timeout") or self._timeout,
             queue_timeout=in_seconds(queue_timeout, "queue_timeout"),
             run_timeout=in_seconds(run_timeout, "timeout"),
-            hold=_hold(hold, is_stream=stream and function == CALL),
+            hold=read_hold(hold, is_stream=stream and function == CALL),
             origin=origin,
             balancing=balancing,
             needs=needs,
             priority=priority,
             on_node_loss=on_node_loss,
+            notify=notify,
         )
         line = self._connection.line()
         kind: type[RemoteJob[Any]] = RemoteStream if stream else RemoteJob
+        kind = kind if keep is None else Acceptance
         job = kind(line, function, call_id, encoding)
         job.node_id = node_id
         is_copied = snapshot and dumped.size > INLINE_LIMIT
         parts: Sequence[Buffer] = [*map(bytes, dumped.parts)] if is_copied else dumped.parts
         retry = retry or (Retry() if on_node_loss == RETRY else None)
+        if keep is not None:
+            submit.keep, retry = Keep(keep, retry), None
         line.submit(job.sink, submit, parts, dumped.size, None if stream else retry)
         return job
-
-
-def _hold(hold: float | None, *, is_stream: bool) -> float:
-    if hold is None and is_stream:
-        return STREAM_HOLD
-    return KEEP if hold == KEEP else in_seconds(hold, "hold")
-
-
-def _minor(version: str) -> tuple[int, int] | None:
-    try:
-        major, minor = version.split(".")[:2]
-        return int(major), int(minor)
-    except ValueError:
-        return None

@@ -17,9 +17,11 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from easyremote.client.client import Client, connect
+from easyremote.client.detached.detaching import GENERATES
+from easyremote.client.detached.job import DetachedJob
 from easyremote.client.job import RemoteJob
 from easyremote.client.mapping import map_calls
 from easyremote.client.remote_options import RemoteOptions
@@ -56,22 +58,29 @@ class Target:
         *,
         snapshot: bool = True,
     ) -> RemoteJob[Any]:
-        client, options = self.client(), self.options
+        client, more = self.client(), {"stream": self.streams, "snapshot": snapshot}
         begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
-        return begin(
-            function if self.is_shipped else self.name,
-            args,
-            kwargs,
-            node_id=self.node_id,
-            timeout=options.timeout,
-            stream=self.streams,
-            snapshot=snapshot,
-            retry=options.retry_policy,
-            balancing=options.load_balancing,
-            needs=options.needs,
-            priority=options.priority,
-            on_node_loss=options.on_node_loss,
-        )
+        what = function if self.is_shipped else self.name
+        return begin(what, args, kwargs, **self._of_call(), **more)
+
+    def detach(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> DetachedJob[Any]:
+        what, keep = function if self.is_shipped else self.name, self.options.keep
+        return self.client().detach_call(what, args, kwargs, keep=keep, **self._of_call())
+
+    def _of_call(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "node_id": self.node_id,
+            "timeout": options.timeout,
+            "retry": options.retry_policy,
+            "balancing": options.load_balancing,
+            "needs": options.needs,
+            "priority": options.priority,
+            "on_node_loss": options.on_node_loss,
+            "notify": options.notify,
+        }
 
 
 class _Remote(Generic[P, R]):
@@ -138,6 +147,10 @@ class RemoteFunction(_Remote[P, R]):
         """
         return self._start(args, kwargs)
 
+    def detach(self, /, *args: P.args, **kwargs: P.kwargs) -> DetachedJob[R]:
+        """Start a call that goes on whoever is gone; see `Client.detach`."""
+        return self._target.detach(self.__wrapped__, args, kwargs)
+
     async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it from async code."""
         value: R = await self._start_async(args, kwargs)
@@ -167,6 +180,10 @@ class RemoteAsyncFunction(_Remote[P, Coroutine[Any, Any, R]]):
         """As `RemoteFunction.submit`."""
         return self._start(args, kwargs)
 
+    def detach(self, /, *args: P.args, **kwargs: P.kwargs) -> DetachedJob[R]:
+        """As `RemoteFunction.detach`; it waits for the gateway's disk."""
+        return self._target.detach(self.__wrapped__, args, kwargs)
+
     async def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """The same as the plain call."""
         return await self(*args, **kwargs)
@@ -188,6 +205,10 @@ class RemoteGenerator(_Remote[P, R], Generic[P, R, T]):
     def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> RemoteStream[T]:
         """The same as the plain call, which does not wait either."""
         return self(*args, **kwargs)
+
+    def detach(self, /, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
+        """Not possible: nobody would take the items."""
+        raise UsageError(GENERATES.format(f"{self._target.name}()"))
 
     def aio(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         """The items, for ``async for``."""
@@ -260,10 +281,12 @@ def remote(
     load_balancing: bool | str | Mapping[str, str] | None = None,
     retry_policy: str | RetryPolicy | None = None,
     on_node_loss: str | None = None,
+    notify: str | None = None,
     stream: bool | None = None,
     ship: bool | None = None,
     needs: Needs | None = None,
     priority: int | None = None,
+    keep: float | str | None = None,
 ) -> _Decorator: ...
 
 
@@ -296,6 +319,10 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
         node to come back with it. ``"fail"``: it ends at once, and one that waits for that node,
         too. ``"retry"``: it is tried again at once, on another node where it may, so it may run
         twice.
+    notify
+        Who is told, in one line, when a call is over, also after this program has ended: an address
+        as ``ntfys://ntfy.sh/my-topic``, or the name of one (``"me"``: ``easyremote notify me``
+        saves it). The gateway sends it. With a retry policy each attempt is told of.
     stream
         Whether the registered function is a generator; None: it is one if the body is.
     ship
@@ -308,6 +335,9 @@ def remote(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     priority
         Calls of a higher one go first, whoever's they are; above 0 only for keys that may
         (``easyremote key create --may-prioritise``).
+    keep
+        How long the outcome of a detached call is kept after its end: seconds, or ``"7d"``. None:
+        a day.
 
     Raises
     ------

@@ -18,6 +18,7 @@ from easyremote.gateway.http.access import Door, guard
 from easyremote.gateway.http.api import Api
 from easyremote.gateway.http.metrics import Metrics
 from easyremote.gateway.links import TICK, Links
+from easyremote.gateway.notify import poster
 from easyremote.gateway.usage import book as usage
 
 _log = logging.getLogger("easyremote.gateway")
@@ -47,6 +48,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
         run_every(TICK, links.look_at_keys, "The look at the file of keys", _log),
         run_every(TICK, links.look_at_rights, "The look at the rights of connections", _log),
         run_every(usage.INTERVAL, links.usage.write, "The file of what was used", _log),
+        run_every(poster.INTERVAL, links.poster.look, "The sending of notifications", _log),
         run_every(INTERVAL, links.feed.send_snapshots, "The feed", _log),
     ]
     tasks = [asyncio.create_task(work) for work in works]

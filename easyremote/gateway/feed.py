@@ -4,8 +4,9 @@ These are calls like all others, to functions of the gateway: ``$ping`` answers 
 ``$nodes`` answers once; ``$watch`` goes on, an event a second, until it is cancelled, and so does
 ``$changes``, an event for each node that comes, goes, or says anew what it offers; ``$cancel`` and
 ``$kill`` stop another call of the same key, which their ``session`` names, and ``$explain`` says
-how it stands. ``$usage`` tells what was used. ``$pause``, ``$drain`` and ``$resume`` are for the
-owner of a node. Nodes measure themselves only while somebody watches.
+how it stands. ``$usage`` tells what was used. ``$collect``, ``$release`` and ``$detached`` are for
+detached calls (``durable/door.py``), ``$pause``, ``$drain`` and ``$resume`` for the owner of a
+node. Nodes measure themselves only while somebody watches.
 ``tests/gateway/test_feed.py`` proves it.
 """
 
@@ -17,10 +18,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 import easyremote
-from easyremote.errors import Busy, EasyRemoteError, NotAuthorized, ProtocolError
+from easyremote.errors import Busy, EasyRemoteError, NotFound, ProtocolError
+from easyremote.gateway.durable.door import DetachedDoor, id_of
+from easyremote.gateway.durable.records import Detached
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.permissions import Action, is_local_user, may, may_lend
+from easyremote.gateway.permissions import Action, is_local_user, may, may_lend, not_yours
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
@@ -31,6 +34,8 @@ from easyremote.protocol.builtins import (
     CANCEL,
     CELL,
     CHANGES,
+    COLLECT,
+    DETACHED,
     DRAIN,
     EXPLAIN,
     KILL,
@@ -38,6 +43,7 @@ from easyremote.protocol.builtins import (
     OF_GATEWAY,
     PAUSE,
     PING,
+    RELEASE,
     RESUME,
     USAGE,
     WATCH,
@@ -101,8 +107,8 @@ class _Watcher:
 class GatewayFeed:
     """Answers questions about the gateway, and keeps watchers informed."""
 
-    def __init__(self, calls: Hub) -> None:
-        self._calls, self._nodes = calls, calls.nodes
+    def __init__(self, calls: Hub, door: DetachedDoor | None = None) -> None:
+        self._calls, self._nodes, self._door = calls, calls.nodes, door
         self._watchers: dict[tuple[int, int], _Watcher] = {}
         #: Those that want changes only.
         self._followers: dict[tuple[int, int], _Watcher] = {}
@@ -135,6 +141,8 @@ class GatewayFeed:
             self._answer(client, message, self._explain(client, message))
         elif message.function == USAGE:
             self._ask_for_usage(client, message)
+        elif message.function in (COLLECT, RELEASE, DETACHED):
+            self._ask_for_detached(client, message)
         elif message.function in _LENDING:
             self._lend(client, message)
         elif message.function in (WATCH, CHANGES):
@@ -178,18 +186,35 @@ class GatewayFeed:
 
     def _stop(self, client: ClientLink, message: Submit) -> bool:
         """Stop a call of the same key; False where there is none that has not ended."""
-        call = self._calls.table.by_id.get(_call_id(message.session))
+        kill = message.function == KILL
+        detached = self._detached(client, message)
+        if self._door is not None and detached is not None:
+            return self._door.stop(detached, kill=kill)
+        call = self._calls.table.by_id.get(id_of(message.session))
         if call is None or call.is_over or not may(client.principal, Action.STOP, call):
             return False
-        self._calls.cancel(call, kill=message.function == KILL, now=time.monotonic())
+        self._calls.cancel(call, kill=kill, now=time.monotonic())
         return True
 
     def _explain(self, client: ClientLink, message: Submit) -> str:
         """How a call of the same key stands; empty where it is not known here."""
-        call = self._calls.table.by_id.get(_call_id(message.session))
+        detached = self._detached(client, message)
+        call_id = detached.attempt_id if detached is not None else id_of(message.session)
+        call = self._calls.table.by_id.get(call_id)
         if call is None or not may(client.principal, Action.SEE, call):
             return ""
         return explain(self._calls.table.queues, call, time.monotonic())
+
+    def _detached(self, client: ClientLink, message: Submit) -> Detached | None:
+        """The detached call of the client's that a question names."""
+        return self._door.find(client.principal, message.session) if self._door else None
+
+    def _ask_for_detached(self, client: ClientLink, message: Submit) -> None:
+        if self._door is not None:
+            self._door.asked(client, message)
+        else:
+            error = NotFound("This gateway keeps no detached calls.")
+            client.link.send(failed(message.call, error, may_have_run=False))
 
     def _ask_for_usage(self, client: ClientLink, message: Submit) -> None:
         def answer(given: Sequence[UsageRow] | EasyRemoteError) -> None:
@@ -217,11 +242,7 @@ class GatewayFeed:
         if node is None:
             error = self._nodes.no_such_node(message.node)
         elif not may_lend(client.principal, node):
-            error = NotAuthorized(
-                f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and "
-                f"yours is called {client.principal.name!r}. Whoever has a client key of the "
-                "node's name may do this, or who started the gateway, on that machine."
-            )
+            error = not_yours(client.principal, node)
         else:
             self._calls.lend(node, _LENDING[message.function], now)
             self._answer(client, message, _describe_node(node, now))
@@ -242,6 +263,8 @@ class GatewayFeed:
         self._remove([(id(watcher.client), watcher.number)])
 
     def client_left(self, client: ClientLink) -> None:
+        if self._door is not None:
+            self._door.client_left(client)
         known = self._watchers | self._followers
         self._remove([key for key, each in known.items() if each.client is client])
 
@@ -300,13 +323,6 @@ class GatewayFeed:
             *jobs,
             functions,
         )
-
-
-def _call_id(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""
 
 
 def _describe_function(node: Node, function: Function) -> FunctionInfo:

@@ -13,11 +13,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from easyremote.errors import InternalError, ProtocolError
+from easyremote.errors import EasyRemoteError, InternalError, ProtocolError
 from easyremote.gateway.deadlines import Deadlines
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.intake import Intake
 from easyremote.gateway.nodes import Nodes
+from easyremote.gateway.notify.notices import Notices
 from easyremote.gateway.recent import ENDINGS, Recent
 from easyremote.gateway.records import ClientLink, GatewayCall, Node
 from easyremote.gateway.recovery import Recovery
@@ -70,13 +71,17 @@ class Hub:
         self.table = table = CallTable(nodes, first=first)
         self.recent = Recent()
         table.listen(self.recent.note, ENDINGS)
+        self.notices = Notices(self.recent.notified)
+        table.listen(self.notices.note, ENDINGS)
         self.tally = Tally()
         table.listen(self.tally.note, ENDINGS)
         tell_spans(table)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
         recovery = Recovery(table, dispatcher)
-        self._intake = intake = Intake(table, dispatcher, recovery, max_payload=max_payload)
+        self._intake = intake = Intake(
+            *(table, dispatcher, recovery, self.notices), max_payload=max_payload
+        )
         self._returns = returns = Returns(table, dispatcher)
         #: Messages that are not in these tables are ignored.
         self._of_clients: dict[type, Handler] = {
@@ -131,6 +136,16 @@ class Hub:
     def key_is_over(self, key_id: str, now: float) -> None:
         """A key was revoked, or has expired: refuse its calls that wait. What runs goes on."""
         self._intake.key_is_over(key_id, now)
+
+    # -- detached calls ----------------------------------------------------------------------------
+
+    def keep_with(self, detach: Callable[[ClientLink, Submit, float], None]) -> None:
+        """Have detached calls taken on by ``detach``."""
+        self._intake.detach = detach
+
+    def refusal(self, client: ClientLink, message: Submit, now: float) -> EasyRemoteError | None:
+        """Why a call that is not in the table can't be accepted; None if it can."""
+        return self._intake.refusal(client, message, now)
 
     # -- nodes -------------------------------------------------------------------------------------
 

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.notify.notices import Notices
+from easyremote.gateway.permissions import Action, may, may_lend, not_yours
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
+from easyremote.protocol.builtins import RULES, is_builtin
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -30,13 +34,21 @@ class Intake:
     """Accepts calls of clients."""
 
     def __init__(
-        self, table: CallTable, dispatcher: Dispatcher, recovery: Recovery, *, max_payload: int
+        self,
+        table: CallTable,
+        dispatcher: Dispatcher,
+        recovery: Recovery,
+        notices: Notices,
+        *,
+        max_payload: int,
     ) -> None:
         self._table, self._dispatcher, self._recovery = table, dispatcher, recovery
-        self._nodes = table.nodes
+        self._nodes, self._notices = table.nodes, notices
         self._max_payload = max_payload
         #: The gateway stops: it accepts no more calls.
         self.is_leaving = False
+        #: Takes detached calls; see ``durable/``.
+        self.detach: Callable[[ClientLink, Submit, float], None] = self._no_detached_calls
 
     def client_left(self, client: ClientLink, now: float) -> None:
         """The connection is gone: start the hold timers of the client's calls."""
@@ -102,6 +114,8 @@ class Intake:
         if self.is_leaving:
             client.link.drop(message.payload)
             client.link.send(HandBack((message.call,)))
+        elif message.keep is not None:
+            self.detach(client, message, now)
         elif call is not None:
             self._submitted_again(call, client, message)
         elif message.call_id in self._table.tombstones:
@@ -128,6 +142,7 @@ class Intake:
         call.submit, call.arguments, call.sent = message, arguments, sent
         call.hold = message.hold
         call.session, call.origin = message.session, message.origin[:ORIGIN_LIMIT]
+        call.notify = message.notify
         call.balancing, call.needs = message.balancing, message.needs
         if message.priority:
             call.priority = message.priority
@@ -153,13 +168,24 @@ class Intake:
         else:
             self._wait(call, message, now)
 
+    def refusal(self, client: ClientLink, message: Submit, now: float) -> EasyRemoteError | None:
+        """Why a call that is not in the table can't be accepted; None if it can."""
+        key_id, target = client.principal.key_id, (message.node, message.function, client.access)
+        call = GatewayCall(0, message.call_id, key_id, target, is_code=is_builtin(message.function))
+        call.needs, call.priority = message.needs, message.priority
+        return self._refusal(call, client, message, now)
+
+    def _no_detached_calls(self, client: ClientLink, message: Submit, now: float) -> None:
+        no_disk = UsageError("This gateway takes no detached calls. Call it plainly.")
+        self._turn_away(client, message, no_disk)
+
     def _submitted_again(self, call: GatewayCall, client: ClientLink, message: Submit) -> None:
         if not call.owner:  # adopted from a node
             target = (message.node, message.function, client.access)
             call.belongs_to(client.principal.key_id, target)
             call.hold, call.session = message.hold, message.session
             call.origin = message.origin[:ORIGIN_LIMIT]
-            call.on_node_loss = message.on_node_loss
+            call.on_node_loss, call.notify = message.on_node_loss, message.notify
         if may(client.principal, Action.CLAIM, call):
             client.link.drop(message.payload)
             call.bind(client, message.call)
@@ -174,10 +200,10 @@ class Intake:
         client.link.drop(message.payload)
         client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
 
-    def _refusal(
-        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    def _not_allowed(
+        self, call: GatewayCall, client: ClientLink, message: Submit
     ) -> EasyRemoteError | None:
-        """Why a call can't be accepted; None if it can."""
+        """Why its caller may not make a call; None if he may."""
         if not may(client.principal, Action.START, call):
             if call.priority > 0:
                 return NotAuthorized(
@@ -189,15 +215,35 @@ class Intake:
                 f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
                 "may: easyremote key create"
             )
+        if message.function == RULES:  # for the node's owner, so that the node has to be known
+            node = self._nodes.get(message.node)
+            if node is None:
+                return self._nodes.no_such_node(message.node)
+            if not may_lend(client.principal, node):
+                return not_yours(client.principal, node)
+        return None
+
+    def _refusal(
+        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    ) -> EasyRemoteError | None:
+        """Why a call can't be accepted; None if it can."""
+        not_allowed = self._not_allowed(call, client, message)
+        if not_allowed is not None:
+            return not_allowed
         if message.payload.size > self._max_payload:
             return UsageError(
                 f"The arguments of {call.title} are {message.payload.size / 1e9:.1f} GB; "
                 f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
                 "the data on the node (in a session, or a file there), or send it in parts."
             )
+        named = self._nodes.get(message.node)
+        if message.notify and not message.age:
+            refused = self._notices.refusal(message.notify)
+            if refused is not None:
+                call.notify = ""
+                return refused
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        named = self._nodes.get(message.node)
         if message.on_node_loss == FAIL and named is not None and named.link is None:
             return self._nodes.offline(named, now)
         error = self._nodes.refusal(call.target, now)

@@ -224,6 +224,10 @@ class KeyStore:
         record = self._records.get(key_id)
         return record is not None and record.is_valid(time.time())
 
+    def record_of(self, key_id: str) -> KeyRecord | None:
+        """The record of a key; None where it is not valid any more."""
+        return self._records[key_id] if self.is_valid(key_id) else None
+
     def is_over(self, key_id: str) -> bool:
         """Whether it is a key that was good, and was revoked or has expired."""
         return key_id in self._records and not self.is_valid(key_id)

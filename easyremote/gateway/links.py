@@ -14,7 +14,7 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -30,6 +30,7 @@ from easyremote.errors import (
     VersionMismatch,
 )
 from easyremote.gateway.callers import Principal
+from easyremote.gateway.durable.door import DetachedDoor
 from easyremote.gateway.feed import Answer, GatewayFeed
 from easyremote.gateway.http.access import ADDRESS
 from easyremote.gateway.http.listener import Visitor
@@ -37,6 +38,7 @@ from easyremote.gateway.http.strangers import WINDOW, WrongKeys
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.keys import KeyRecord, KeyStore
 from easyremote.gateway.nodes import RETURN, Nodes
+from easyremote.gateway.notify.poster import Poster
 from easyremote.gateway.permissions import holder_of
 from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.recovery import Holders
@@ -74,7 +76,7 @@ GOODBYE_TIMEOUT = 2.0
 class Links:
     """All connections of one gateway, and what they share."""
 
-    def __init__(self, keys: KeyStore) -> None:
+    def __init__(self, keys: KeyStore, *, notify_hosts: Sequence[str] = ()) -> None:
         self.keys = keys
         patience = 0.0 if keys.is_new else RETURN
         self.nodes = Nodes(time.monotonic(), before=keys.holders, patience=patience)
@@ -82,7 +84,9 @@ class Links:
         self.instance = os.urandom(16)
         first = secrets.randbits(FIRST_BITS)
         self.calls = Hub(self.nodes, max_payload=MAX_PAYLOAD, first=first)
-        self.feed = GatewayFeed(self.calls)
+        self.poster = Poster(self.calls.notices, notify_hosts)
+        self.detached = DetachedDoor(self.calls, keys, keys.path.with_name("journal"))
+        self.feed = GatewayFeed(self.calls, self.detached)
         self.usage = UsageBook(self.calls.tally, UsageStore(keys.path))
         self.feed.usage_asked = self._usage_asked
         #: The answers about usage that are being made.
@@ -142,6 +146,7 @@ class Links:
     def look_at_timers(self) -> None:
         """Do what is due for calls."""
         self.calls.handle_timeout(time.monotonic())
+        self.detached.handle_timeout(time.monotonic())
 
     async def look_at_keys(self) -> None:
         """Read what has changed in the keys, and write what is new of nodes."""
@@ -186,6 +191,7 @@ class Links:
         """
         for peer in list(self._peers):
             peer.say_goodbye()
+        self.detached.leave()
         self.calls.leave(time.monotonic())
         clients = [peer.gone.wait() for peer in self._peers if peer.is_client]
         with contextlib.suppress(TimeoutError):  # it did not answer: its calls are settled later
@@ -193,7 +199,8 @@ class Links:
                 await asyncio.gather(*clients)
 
     def close(self) -> None:
-        """Write what was used, after the last connection."""
+        """Write what was used, after the last connection, and send nothing any more."""
+        self.poster.close()
         try:
             self.usage.close()
         except UsageError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from easyremote.errors import NotAuthorized
 from easyremote.gateway.callers import Principal
 from easyremote.gateway.keys import KeyRecord
 from easyremote.gateway.records import GatewayCall, Node
@@ -76,13 +77,24 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
         if call.priority > 0 and PRIORITISE not in principal.scopes:
             return False
         return (CODE if call.is_code else FUNCTIONS) in principal.scopes
+    if action is Action.CLAIM and call.client is not None and call.client.is_own:
+        return False  # a detached call: its outcome is asked for by its id
     return call.owner == principal.key_id
 
 
 def may_lend(principal: Principal, node: Node) -> bool:
-    """Whether somebody may pause, drain and resume a node.
+    """Whether somebody may pause, drain and resume a node, and see and change its owner's rules.
 
     Its owner may: whose client key has the same name as the node's key (keys without a name belong
     to nobody), and whoever started the gateway, on that machine.
     """
     return is_local_user(principal) or (bool(node.owner) and principal.name == node.owner)
+
+
+def not_yours(principal: Principal, node: Node) -> NotAuthorized:
+    """The error of somebody who may not do what `may_lend` is about."""
+    return NotAuthorized(
+        f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and yours "
+        f"is called {principal.name!r}. Whoever has a client key of the node's name may do this, "
+        "or who started the gateway, on that machine."
+    )

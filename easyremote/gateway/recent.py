@@ -8,7 +8,7 @@ registered functions come by the thousand, and only those that took their time a
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from easyremote.gateway.records import GatewayCall
 from easyremote.protocol.builtins import CALL, CELL
@@ -33,6 +33,8 @@ class EndedCall:
     #: How many seconds it ran, and when it ended on the gateway's clock.
     seconds: float
     ended: float
+    #: What became of its notification; empty where it has none, or that is on its way.
+    notified: str = ""
 
 
 #: The events that end a call.
@@ -69,6 +71,12 @@ class Recent:
         )
         if len(ended) > LENGTH:
             ended.popitem(last=False)
+
+    def notified(self, owner: str, call_id: bytes, how: str) -> None:
+        """Note what became of the notification of a call, if the call is kept."""
+        ended = self._ended.get(owner, OrderedDict())
+        if call_id in ended:
+            ended[call_id] = replace(ended[call_id], notified=how)
 
     def of(self, owner: str) -> list[EndedCall]:
         """An owner's, the newest first."""

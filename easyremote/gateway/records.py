@@ -1,7 +1,6 @@
 """What the gateway keeps of a client's connection, of a node and of a call: three plain records.
 
-They point at one another, so they live in one module. What happens to them is decided elsewhere:
-``table.py`` changes calls, ``nodes.py`` and ``scheduling/`` look after nodes and queues.
+They point at one another, so they live in one module. ``table.py`` and ``nodes.py`` change them.
 """
 
 from __future__ import annotations
@@ -36,9 +35,8 @@ QUICK = 0.005
 AHEAD = 256
 #: Seconds that a generator waits, with its slot, for a client who is gone.
 STREAM_HOLD = 30.0
-#: Seconds that the outcome of a call which went on without its client is kept for it.
+#: Seconds that the outcome of a call that went on without its client is kept.
 KEPT = 24 * 3600.0
-#: To look a member of an Enum up takes time, and this one is on the way of every call.
 _LINK = Access.LINK
 
 
@@ -57,6 +55,8 @@ class ClientLink:
     resumed: float = 0.0
     #: Whether a newer connection of the client's process has taken over: nothing is heard here.
     is_replaced: bool = False
+    #: Whether it is the gateway itself: nobody takes its calls over.
+    is_own: bool = False
 
     @property
     def is_full(self) -> bool:
@@ -268,6 +268,7 @@ class GatewayCall:
     origin: str = ""
     balancing: str = ""
     on_node_loss: str = ""
+    notify: str = field(default="", repr=False)
     needs: Requirements | None = None
     priority: int = 0
     #: Once it waits: its place in the line of its key, its number or that of the attempt before.

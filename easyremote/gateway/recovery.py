@@ -92,6 +92,11 @@ class Recovery:
                 self._table.for_each([call], take_back, now)
         numbers = tuple(number if number in client.calls else 0 for number in message.numbers)
         client.link.send(Resumed(numbers))
+        for number, address in message.notify.items():
+            call = client.calls.get(number)
+            # Of a call that it knows by SUBMIT the gateway knows this, or it has been done.
+            if call is not None and not call.function and not call.is_over:
+                call.notify = address
         client.resumed = client.resumed or now  # a repeated RESUME does not change it
         self._table.for_each(known, GatewayCall.say_again, now)
         if not self._silent:

@@ -8,14 +8,23 @@ Pure. ``tests/protocol/test_caller.py`` and ``test_bad_answers.py`` prove it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from easyremote.errors import ProtocolError
 from easyremote.options.retries import Retry
 from easyremote.protocol.link import Link
-from easyremote.protocol.messages import Event, Finished, Message, NodeAway, Seen, Submit
+from easyremote.protocol.messages import (
+    MANY_ADDRESSES,
+    Event,
+    Finished,
+    Message,
+    NodeAway,
+    Seen,
+    Submit,
+)
 from easyremote.protocol.seal import Part, Seal
 from easyremote.protocol.streams import Assembly, Buffer, TooLarge
 
@@ -102,8 +111,16 @@ class OutstandingCall:
         self.sink.finish(code, encoding, body)
 
 
+def addresses_of(calls: Iterable[OutstandingCall]) -> dict[int, str]:
+    """Who is told that these calls are over, by number; no more than RESUME can hold."""
+    addresses = ((call.call, call.submit.notify) for call in calls if call.submit.notify)
+    return dict(islice(addresses, MANY_ADDRESSES))
+
+
 def told_of(message: NodeAway) -> str:
-    """What a caller is told of a node that is gone; empty when it is back."""
+    """What a caller is told of a node that is gone, or halts its call; empty when it goes on."""
+    if message.stands_still:
+        return f": stands still on {message.node}: {message.stands_still}"
     if not message.seconds:
         return ""
     return (

@@ -118,9 +118,12 @@ class RetryingCaller(Caller):
         self._last += 1
         call.begin_again(self._last, self._new_id())
         self._calls[call.call] = call
-        heapq.heappush(self._attempts, (due, call.call))
         if call.deadline:
             heapq.heappush(self._deadlines, (call.deadline, call.call))
+        self._wait_until(call, due)
+
+    def _wait_until(self, call: OutstandingCall, due: float) -> None:
+        heapq.heappush(self._attempts, (due, call.call))
 
 
 def _of_all_attempts(call: OutstandingCall, body: Buffer) -> Buffer:

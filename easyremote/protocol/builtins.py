@@ -60,14 +60,16 @@ class Builtin:
     @property
     def encoding(self) -> str:
         """The one encoding in which its arguments and its answer may come."""
-        return "pickle5" if self.takes is UserPickle else "msgpack"
+        return "pickle5" if self.answers is UserPickle else "msgpack"
 
 
 CALL: Final = "$call"
 CANCEL: Final = "$cancel"
 CELL: Final = "$cell"
 CHANGES: Final = "$changes"
+COLLECT: Final = "$collect"
 COMM: Final = "$comm"
+DETACHED: Final = "$detached"
 DRAIN: Final = "$drain"
 END: Final = "$end"
 EXPLAIN: Final = "$explain"
@@ -80,8 +82,10 @@ NODES: Final = "$nodes"
 OUTPUT: Final = "$output"
 PAUSE: Final = "$pause"
 PING: Final = "$ping"
+RELEASE: Final = "$release"
 RESTART: Final = "$restart"
 RESUME: Final = "$resume"
+RULES: Final = "$rules"
 SEND: Final = "$send"
 SESSION: Final = "$session"
 SESSIONS: Final = "$sessions"
@@ -122,6 +126,26 @@ BUILTINS: Final[dict[str, Builtin]] = {
                 "How the call whose id is in ``session`` stands.",
             ),
             answers=str,
+        ),
+        Builtin(
+            *(
+                COLLECT,
+                Answerer.GATEWAY,
+                "The outcome of the detached call whose id is in ``session``, when it is there.",
+            ),
+            answers=UserPickle,
+        ),
+        Builtin(
+            *(RELEASE, Answerer.GATEWAY, "Forgets that outcome; false where the call is not over."),
+            answers=bool,
+        ),
+        Builtin(
+            *(
+                DETACHED,
+                Answerer.GATEWAY,
+                "The caller's detached calls; only that one, if ``session`` names one.",
+            ),
+            answers=requests.DetachedCalls,
         ),
         Builtin(
             *(USAGE, Answerer.GATEWAY, "What was used, by key, node or function."),
@@ -169,6 +193,11 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(
             *(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
             answers=requests.SessionsAnswer,
+        ),
+        Builtin(
+            *(RULES, Answerer.SUPERVISOR, "The owner's rules of the node, told and changed."),
+            takes=requests.RulesRequest,
+            answers=requests.RulesAnswer,
         ),
         Builtin(END, Answerer.SUPERVISOR, "Ends a session's process.", answers=bool),
         Builtin(

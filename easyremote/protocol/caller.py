@@ -28,7 +28,7 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
-from easyremote.protocol.answers import Answers, OutstandingCall, Sink, told_of
+from easyremote.protocol.answers import Answers, OutstandingCall, Sink, addresses_of, told_of
 from easyremote.protocol.builtins import OF_GATEWAY
 from easyremote.protocol.confirmations import Confirmations
 from easyremote.protocol.failures import pack_error
@@ -163,7 +163,7 @@ class Caller:
         if self._resuming:
             ids = (*(call.call_id for call in known), *unsure.values())
             started = (*(call.has_started for call in known), *(True for _ in unsure))
-            link.send(Resume(ids, self._resuming, started=started))
+            link.send(Resume(ids, self._resuming, (), started, addresses_of(known)))
         self._send_more(now)
 
     def detach(self, link: Link, now: float) -> None:

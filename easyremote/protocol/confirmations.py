@@ -48,6 +48,10 @@ class Confirmations:
         missed = self._missing.pop(number, b"")
         self._waiting[number] = call_id or missed
 
+    def withhold(self, number: int) -> None:
+        """The outcome of this call is here, and not safe yet: `add` says when it is."""
+        self._waiting.pop(number, None)
+
     def miss(self, number: int, call_id: bytes) -> None:
         """This call has ended here; its outcome still comes, and is to be confirmed then."""
         if number not in self._waiting:

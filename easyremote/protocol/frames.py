@@ -1,9 +1,10 @@
 """Bytes to records and back.
 
 A record is ``length`` (4 bytes, little endian, of what follows), ``kind`` (1 byte), ``body``.
-Kind 0: a control message (``messages.py``). Kind 1: a chunk of a stream: its id (4 bytes), bytes.
-A WebSocket message holds whole records, a pipe splits them anywhere; the decoder takes both. Every
-length is checked against its limit before a byte of the body is kept.
+Kind 0: a control message (``messages.py``). Kind 1: a chunk of a stream: the stream's number
+(4 bytes), where in the stream the chunk begins (8 bytes), bytes. A WebSocket message holds whole
+records, a pipe splits them anywhere; the decoder takes both. Every length is checked against its
+limit before a byte of the body is kept.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ MAX_HELLO: Final = 4 * 1024
 MAX_MESSAGE: Final = MAX_CONTROL + 2 * CHUNK_SIZE
 
 CONTROL_HEADER: Final = struct.Struct("<IB")
-CHUNK_HEADER: Final = struct.Struct("<IBI")
+CHUNK_HEADER: Final = struct.Struct("<IBIQ")
 _CHUNK_EXTRA: Final = CHUNK_HEADER.size - 4
 
 
 class Chunk:
     """A piece of a stream: a view of the received bytes, not a copy."""
 
-    __slots__ = ("data", "stream")
+    __slots__ = ("data", "position", "stream")
 
-    def __init__(self, stream: int, data: memoryview) -> None:
+    def __init__(self, stream: int, position: int, data: memoryview) -> None:
         self.stream = stream
+        self.position = position
         self.data = data
 
 
@@ -57,9 +59,9 @@ def control_record(body: bytes) -> bytes:
     return CONTROL_HEADER.pack(len(body) + 1, CONTROL) + body
 
 
-def chunk_header(stream: int, size: int) -> bytes:
-    """The head of a chunk of ``size`` bytes."""
-    return CHUNK_HEADER.pack(size + _CHUNK_EXTRA, CHUNK, stream)
+def chunk_header(stream: int, size: int, position: int = 0) -> bytes:
+    """The head of a chunk of ``size`` bytes, which begins at this byte of its stream."""
+    return CHUNK_HEADER.pack(size + _CHUNK_EXTRA, CHUNK, stream, position)
 
 
 class FrameDecoder:
@@ -98,8 +100,8 @@ class FrameDecoder:
             if kind == CONTROL:
                 yield self._message(view[start + 5 : stop])
             else:
-                stream = int.from_bytes(view[start + 5 : start + 9], "little")
-                yield Chunk(stream, view[start + 9 : stop])
+                _, _, stream, position = CHUNK_HEADER.unpack_from(view, start)
+                yield Chunk(stream, position, view[start + CHUNK_HEADER.size : stop])
             start = stop
         if start < end:
             self._rest += view[start:]

@@ -199,8 +199,8 @@ class Link:
         if self._control:
             data = self._control_to_send()
         elif (taken := self._streams.next_chunk()) is not None:
-            stream, chunk = taken
-            data = b"".join((chunk_header(stream, len(chunk)), chunk))
+            stream, position, chunk = taken
+            data = b"".join((chunk_header(stream, len(chunk), position), chunk))
         else:
             return None
         self.bytes_sent += len(data)
@@ -254,7 +254,7 @@ class Link:
     def _receive_chunk(self, chunk: Chunk) -> None:
         if self.state is not LinkState.OPEN:
             raise ProtocolError("data before HELLO")
-        self._streams.received(chunk.stream, chunk.data)
+        self._streams.received(chunk.stream, chunk.position, chunk.data)
 
     def _handle(self, message: Message) -> None:
         match message:

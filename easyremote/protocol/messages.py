@@ -51,6 +51,9 @@ MANY_CALLS: Final = 2**15
 #: How many functions a node may offer, and how many entries another list may have.
 MANY_FUNCTIONS: Final = 10_000
 MANY_ENTRIES: Final = 1000
+#: Characters of the address of a notification; and how many of them one RESUME may hold.
+ADDRESS_LIMIT: Final = 2000
+MANY_ADDRESSES: Final = 50
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Name = Annotated[str, Meta(max_length=NAME_LIMIT)]
@@ -70,6 +73,8 @@ Numbers = Annotated[tuple[int, ...], Meta(max_length=MANY_CALLS)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=MANY_ENTRIES)]
 #: A ``traceparent`` of W3C Trace Context, version 00.
 Trace = Annotated[str, Meta(max_length=55)]
+#: Of a notification, as the library apprise reads it.
+Address = Annotated[str, Meta(max_length=ADDRESS_LIMIT)]
 Versions = Annotated[dict[Name, Name], Meta(max_length=MANY_ENTRIES)]
 
 
@@ -107,6 +112,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     retry: when a call of it that failed is tried again; nil for never.
     balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
     gpu_peak: bytes of a GPU that its calls were seen to hold, where that is more than it needs.
+    in_process: whether its calls run in processes of their own.
     """
 
     name: Name
@@ -125,6 +131,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     retry: Retry | None = None
     balancing: Name = ""
     gpu_peak: Count = 0
+    in_process: bool = False
 
 
 class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -267,6 +274,8 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
     closed: why its owner lets nothing new start there now; empty where something may.
+    journal: the id of its journal. A durable call that is not named in RESUME never began there.
+    stands_still: whether what runs in processes there stands still until something may start.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -280,6 +289,21 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
     closed: Name = ""
+    journal: Annotated[bytes, Meta(max_length=16)] = b""
+    stands_still: bool = False
+
+
+class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """What is said of a detached call: the gateway writes it to its disk, and is its client then.
+
+    It is answered with a FINISHED without a value when the disk has it, with an error where not.
+
+    seconds: how long its outcome is kept after its end, for ``$collect``.
+    retry: when the gateway tries it again if it fails; nil for what its function says.
+    """
+
+    seconds: Seconds
+    retry: Retry | None = None
 
 
 class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
@@ -301,6 +325,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: calls of a higher one go first, whoever's they are; above 0 only for keys that may.
     trace: its ``traceparent`` (W3C Trace Context); empty where its caller traces nothing.
     on_node_loss: ``fail`` or ``retry``: it ends at once when its node is gone; empty: it waits.
+    notify: the address that is told of its end; empty for none. It is a secret: no list shows it.
+    keep: what is said of a detached call; nil for any other. It is answered when it is on the disk.
     """
 
     call: int
@@ -320,6 +346,8 @@ class Submit(msgspec.Struct, array_like=True, tag=8, gc=False):
     priority: Priority = 0
     trace: Trace = ""
     on_node_loss: Name = ""
+    notify: Address = ""
+    keep: Keep | None = None
 
 
 class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
@@ -337,6 +365,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: as in SUBMIT.
     trace: as in SUBMIT.
     needs: as in SUBMIT.
+    durable: whether the node writes to its disk that it begins, and how it ends, before it says so.
+    gpus: the GPUs that a session gets with this call, by UUID; from a node to its process only.
     """
 
     call: int
@@ -352,6 +382,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: Name = ""
     trace: Trace = ""
     needs: Requirements | None = None
+    durable: bool = False
+    gpus: Names = ()
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -455,12 +487,14 @@ class Resume(msgspec.Struct, array_like=True, tag=19, gc=False):
     numbers: from a client: its own number of each call.
     fences: from a node: the fence of each call.
     started: from a client: whether it knows that the call has started.
+    notify: from a client: the address that is told of a call's end, by its number; as in SUBMIT.
     """
 
     call_ids: Annotated[tuple[Id, ...], Meta(max_length=MANY_CALLS)]
     numbers: Numbers = ()
     fences: Annotated[tuple[Count, ...], Meta(max_length=MANY_CALLS)] = ()
     started: Annotated[tuple[bool, ...], Meta(max_length=MANY_CALLS)] = ()
+    notify: Annotated[dict[int, Address], Meta(max_length=MANY_ADDRESSES)] = {}
 
 
 class Resumed(msgspec.Struct, array_like=True, tag=20, gc=False):
@@ -529,15 +563,17 @@ class NotOffered(msgspec.Struct, array_like=True, tag=25, gc=False):
 
 
 class NodeAway(msgspec.Struct, array_like=True, tag=26, gc=False):
-    """From the gateway to a client: the node of these calls is gone, or is back.
+    """From the gateway to a client: the node of these calls is gone, or is back, or halts them.
 
     node: its id.
     seconds: how long it is waited for; 0 when it is back.
+    stands_still: why these calls stand still there; empty where they go on.
     """
 
     calls: Numbers
     node: Name
     seconds: Seconds = 0.0
+    stands_still: Name = ""
 
 
 Message = (
@@ -601,7 +637,7 @@ def why_not_sent(submit: Submit) -> str | None:
         and len(submit.call_id) == 16
         and not (submit.timeout or submit.queue_timeout or submit.run_timeout or submit.hold)
         and submit.needs is None
-        and not submit.priority
+        and not (submit.priority or submit.keep)
     )
     if surely_fits:
         return None

@@ -26,6 +26,35 @@ PieceData = Annotated[bytes, msgspec.Meta(max_length=PIECE_LIMIT)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 
 
+# -- the gateway -----------------------------------------------------------------------------------
+
+
+class DetachedCall(msgspec.Struct, frozen=True):
+    """A detached call of the caller's.
+
+    ``state``: as of any call while it waits or runs; ``kept`` when its outcome can be collected.
+    ``since``: when it was accepted, and ``keep_until``: until when its outcome is kept, by the
+    gateway's clock, in seconds since 1970; none before its end. ``code``: of its error, empty for a
+    value. ``size``: of its outcome in bytes.
+    """
+
+    call_id: str
+    function: str
+    node_id: str | None
+    state: str
+    since: Moment
+    keep_until: Moment | None = None
+    code: str = ""
+    size: int = 0
+    origin: str = ""
+
+
+class DetachedCalls(msgspec.Struct, frozen=True):
+    """Detached calls, the oldest first."""
+
+    calls: tuple[DetachedCall, ...]
+
+
 # -- the supervisor of a node ----------------------------------------------------------------------
 
 
@@ -64,6 +93,37 @@ class SessionsAnswer(msgspec.Struct, frozen=True):
     """The sessions of the caller's on a node."""
 
     sessions: tuple[SessionInfo, ...]
+
+
+#: A rule of a node's owner, as people write it.
+RuleWords = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class RulesRequest(msgspec.Struct, frozen=True):
+    """The rules of a node's owner: change some, and tell all.
+
+    ``changes``, by name: how the rule is from now on, as people write it; None lifts it. The
+    gateway passes it on for the owner of the node only.
+    """
+
+    changes: dict[RuleWords, RuleWords | bool | None] = {}
+
+
+class RulesAnswer(msgspec.Struct, frozen=True):
+    """The owner's rules that are in force on a node.
+
+    ``rules``, by name: as people write them; what is not there is not limited. ``file``: where they
+    are kept; empty where they hold until the node ends. ``at_start``: those that the node was
+    started with; they are in force again when it is started the same way. ``closed``: why nothing
+    new starts by these rules now. ``refused``, by name: what is wrong with a change; then none
+    was made.
+    """
+
+    rules: dict[str, str]
+    file: str = ""
+    at_start: dict[str, str] = {}
+    closed: str = ""
+    refused: dict[str, str] = {}
 
 
 # -- the process of another call -------------------------------------------------------------------

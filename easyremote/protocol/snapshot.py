@@ -88,7 +88,7 @@ class JobInfo(msgspec.Struct, frozen=True):
 
     ``function``: its name; ``cell`` and the like for what EasyRemote itself is asked. ``seconds``
     since it was sent or began. ``origin``: the place that it came from. ``place``: in its queue,
-    from 1. ``why``: why it waits, in one sentence; empty where it does not.
+    from 1. ``why``: why it waits, or stands still, in one sentence; empty where it goes on.
     """
 
     call_id: str
@@ -105,7 +105,8 @@ class EndedJobInfo(msgspec.Struct, frozen=True):
     """A call that is over.
 
     ``code`` of its error, empty where there was none. ``seconds`` that it ran, ``ago`` in seconds
-    since it ended.
+    since it ended. ``notified``: what became of its notification, for people; empty where it has
+    none, or that is on its way.
     """
 
     call_id: str
@@ -115,6 +116,7 @@ class EndedJobInfo(msgspec.Struct, frozen=True):
     seconds: float
     ago: float
     origin: str = ""
+    notified: str = ""
 
 
 class GatewayInfo(msgspec.Struct, frozen=True):

@@ -86,12 +86,14 @@ class Pieces:
 class Outgoing:
     """The sending end of one stream."""
 
-    __slots__ = ("credit", "on_credit", "on_stop", "pieces", "ready", "unsent")
+    __slots__ = ("credit", "on_credit", "on_stop", "pieces", "ready", "sent", "unsent")
 
     def __init__(self, size: int, pieces: Pieces) -> None:
         self.pieces = pieces
         #: Bytes that are not sent yet, whether they are here or not; the stream is done at 0.
         self.unsent = size
+        #: Bytes that are sent: where the next chunk begins.
+        self.sent = 0
         self.credit = INITIAL_WINDOW
         #: Whether the stream is in the link's round.
         self.ready = False
@@ -106,11 +108,16 @@ class Outgoing:
         piece = self.pieces.take(min(limit, self.credit))
         self.credit -= len(piece)
         self.unsent -= len(piece)
+        self.sent += len(piece)
         return piece
 
 
 class Incoming(Protocol):
     """The receiving end of one stream."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come."""
 
     def receive(self, chunk: memoryview) -> bool:
         """Take a chunk; True if the stream is complete now."""
@@ -167,6 +174,11 @@ class Assembly:
     def progress(self) -> tuple[int, int]:
         """How many bytes have come, and how many it are in all."""
         return self._at, len(self._room)
+
+    @property
+    def received(self) -> int:
+        """How many bytes have come."""
+        return self._at
 
     def receive(self, chunk: memoryview) -> bool:
         end = self._at + len(chunk)
@@ -319,10 +331,17 @@ class StreamTable:
         self._last_announced = max(self._last_announced, number)
         return is_new
 
-    def received(self, number: int, data: memoryview) -> None:
+    def received(self, number: int, position: int, data: memoryview) -> None:
         stream = self.incoming.get(number)
-        # The peer may have sent chunks of a stream before it heard that it was stopped.
-        if stream is not None and stream.receive(data):
+        # The peer may have sent chunks of a stream before it heard that it was stopped. A chunk
+        # that came before would make a wrong value of the right bytes, and so would a gap.
+        if stream is None or position < stream.received:
+            return
+        if position > stream.received:
+            raise ProtocolError(
+                f"byte {position} of stream {number} came where byte {stream.received} is the next"
+            )
+        if stream.receive(data):
             self.incoming.pop(number, None)
 
     def was_reset(self, number: int) -> None:
@@ -346,20 +365,20 @@ class StreamTable:
     def sendable(self) -> bool:
         return bool(self._round)
 
-    def next_chunk(self) -> tuple[int, memoryview] | None:
-        """The next chunk to send, the streams taking turns."""
+    def next_chunk(self) -> tuple[int, int, memoryview] | None:
+        """The next chunk to send, and where in its stream it begins; the streams take turns."""
         while self._round:
             number = self._round.popleft()
             stream = self.outgoing.get(number)
             if stream is None:
                 continue
             stream.ready = False
-            chunk = stream.take(CHUNK_SIZE)
+            position, chunk = stream.sent, stream.take(CHUNK_SIZE)
             if stream.unsent == 0:
                 del self.outgoing[number]
             else:
                 self._enlist(number, stream)
-            return number, chunk
+            return number, position, chunk
         return None
 
     def _enlist(self, number: int, stream: Outgoing) -> None:

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from types import ModuleType, NoneType, UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from easyremote import events
 from easyremote.options.requirements import Requirements
 from easyremote.options.retries import Retry
-from easyremote.protocol import frames, link, messages, requests, snapshot, streams, usage
+from easyremote.protocol import detached, frames, link, messages, requests, snapshot, streams, usage
 from easyremote.protocol.builtins import BUILTINS, UserPickle
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
+from easyremote.protocol.detached import DetachedState
 from easyremote.protocol.messages import (
     Attach,
     Cancel,
@@ -37,6 +39,7 @@ from easyremote.protocol.messages import (
     GpuHolder,
     HandBack,
     Hello,
+    Keep,
     Message,
     NodeAway,
     NotOffered,
@@ -57,6 +60,9 @@ from easyremote.protocol.messages import (
     Welcome,
     Withheld,
 )
+
+S = TypeVar("S", bound=Enum)
+E = TypeVar("E", bound=Enum)
 
 _ID = bytes(range(16))
 _VERSIONS = {"easyremote": "1.0.0", "python": "3.11.9"}
@@ -107,6 +113,7 @@ EXAMPLES: tuple[Message, ...] = (
     Refused("not-authorized", "The key was revoked."),
     NotOffered((Withheld("train", "it belongs to 'a100'"),)),
     NodeAway((7, 8), "a100", 60.0),
+    NodeAway((7,), "desk", stands_still="its owner works on it"),
 )
 
 _LIMITS = (
@@ -138,16 +145,18 @@ pipe carries the same records, split anywhere. Numbers in a record's head are li
 | 4 | length of what follows | length of what follows |
 | 1 | kind: {control} | kind: {chunk} |
 | 4 | - | number of the stream |
-| rest | a message, in msgpack | the next bytes of the stream |
+| 8 | - | which byte of the stream comes first, counted from 0 |
+| rest | a message, in msgpack | bytes of the stream |
 
 A chunk record, `hello` on stream 3:
 
     {example}
 
 A message with a payload whose `stream` is not 0 announces that stream. The sender numbers its
-streams from 1, rising. The chunks of a stream follow behind the message, in order. A record above
-its limit, a record that is no message, and a stream that is announced twice end the connection.
-A payload above the gateway's `max_payload` ends its call only.
+streams from 1, rising. The chunks of a stream follow behind the message, in order. A chunk that has
+come before is dropped. A record above its limit, a record that is no message, a chunk that leaves
+bytes out, and a stream that is announced twice end the connection. A payload above the gateway's
+`max_payload` ends its call only.
 
 ## Limits
 
@@ -179,7 +188,7 @@ def document() -> str:
         limits="\n".join(f"| {what} | {limit} |" for what, limit in _LIMITS),
     )
     structs: list[type[msgspec.Struct]] = [Payload, Function, Requirements, Retry, Withheld, Gpu]
-    structs.append(GpuHolder)
+    structs += [GpuHolder, Keep]
     kinds: tuple[type[msgspec.Struct], ...] = get_args(Message)
     lines = "\n".join(
         [
@@ -210,15 +219,25 @@ def document() -> str:
 
 def state_diagram() -> str:
     """The states of a call as a Mermaid diagram, drawn from the table of transitions."""
+    return _diagram(TRANSITIONS, CallState.QUEUED, [each for each in CallState if each in TERMINAL])
+
+
+def detached_diagram() -> str:
+    """The same of a detached call at its gateway."""
+    over = [each for each in DetachedState if each in detached.OVER]
+    return _diagram(detached.TRANSITIONS, DetachedState.ARRIVING, over)
+
+
+def _diagram(transitions: Mapping[tuple[S, E], S], first: S, over: Sequence[S]) -> str:
     # One arrow for each pair of states; the events that lead from one to the other share it.
     arrows: dict[tuple[str, str], list[str]] = {}
-    for (state, event), after in TRANSITIONS.items():
+    for (state, event), after in transitions.items():
         word = event.name.lower().replace("_", " ")
         arrows.setdefault((state.value, after.value), []).append(word)
-    lines = ["stateDiagram-v2", f"    [*] --> {CallState.QUEUED.value}"]
+    lines = ["stateDiagram-v2", f"    [*] --> {first.value}"]
     for (state_name, after_name), words in arrows.items():
         lines.append(f"    {state_name} --> {after_name}: {', '.join(words)}")
-    lines += [f"    {state.value} --> [*]" for state in CallState if state in TERMINAL]
+    lines += [f"    {state.value} --> [*]" for state in over]
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from easyremote.client.client import Client
+from easyremote.client.detached.job import DetachedJob
 from easyremote.client.files.sending import FilePeer
 from easyremote.client.job import RemoteJob
 from easyremote.client.outcome import accepted_encodings
@@ -69,6 +70,11 @@ def unanswered(client: Client) -> RemoteJob[object]:
     return RemoteJob(client._connection.line(), "f", b"i" * 16, "pickle5")
 
 
+def detached(client: Client) -> DetachedJob[object]:
+    """A job that asks for the outcome of a detached call."""
+    return DetachedJob(client, client.line, "ab" * 16, "f", "")
+
+
 QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$nodes": lambda client: client.list_nodes(),
     "$nodes for functions": lambda client: client.list_functions(),
@@ -97,6 +103,11 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$drain": lambda client: client.drain("n"),
     "$resume": lambda client: client.resume("n"),
     "$usage": lambda client: client.usage(),
+    "$rules": lambda client: client.rules("n"),
+    "$detached": lambda client: client.outstanding(),
+    "$detached, one": lambda client: client.attach("ab" * 16),
+    "$release": lambda client: detached(client).release(),
+    "accepted": lambda client: client.detach("add", 1, 2),
     "$unknown": lambda client: client.call("$unknown").result(LIMIT),
     "in plain values": lambda client: client.call_plain("add", {"a": 1}).result(LIMIT),
 }

@@ -1,12 +1,17 @@
 """What a program asked for, what came of it, what ran: and what of that breaks a promise.
 
 The ledger is the truth of what ran: a file to which each execution appends its call's number
-(``ledger_program.py``). `History.broken` holds it to what the program saw.
+(``ledger_program.py``). `History.broken` holds it to what the program saw. Seven things break a
+promise: a call is lost without a word, runs twice, runs though nobody asked for it, has a wrong
+value, hangs, has a gap in its stream, or says that it did not run though it did.
 ``tests/faults/test_history.py`` proves it with faults that are made up.
 """
 
 from __future__ import annotations
 
+import reprlib
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import wait
@@ -14,17 +19,43 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from easyremote.client.client import Client
+from easyremote.client.executor import RemoteExecutor
 from easyremote.errors import EasyRemoteError
-from tests.faults.ledger_program import answer
+from tests.faults.ledger_program import answer, cargo, item
 
 #: Seconds after which a call that is not over counts as hung.
 HUNG = 100.0
 
 
+class Reading:
+    """Reads a stream in a thread of its own, up to its end."""
+
+    def __init__(self, stream: Iterable[Any]) -> None:
+        self.items: list[Any] = []
+        self.error: BaseException | None = None
+        self._stream = stream
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            for each in self._stream:
+                self.items.append(each)
+        except BaseException as error:
+            self.error = error
+
+    def is_over(self, limit: float) -> bool:
+        """Whether it has come to its end within so many seconds."""
+        self._thread.join(limit)
+        return not self._thread.is_alive()
+
+
 @dataclass
 class Ending:
-    """How a call ended: with a value, or with an error; neither where it did not end."""
+    """How a call ended: with a value, or with an error; neither where it did not end.
+
+    The value of a stream is the list of its items, also where an error came after them.
+    """
 
     value: object = None
     error: BaseException | None = None
@@ -39,20 +70,39 @@ class History:
     #: How often each call may run.
     attempts: int = 1
     jobs: dict[int, Any] = field(default_factory=dict)
+    #: What those have to return that return something else than `answer`.
+    wanted: dict[int, Any] = field(default_factory=dict)
     endings: dict[int, Ending] = field(default_factory=dict)
 
-    def call(self, client: Client, seconds: float, **options: Any) -> int:
+    def call(self, client: RemoteExecutor, seconds: float, **options: Any) -> int:
         """Start one more call; its number."""
         number = len(self.jobs)
         arguments = (str(self.ledger), number, seconds)
         self.jobs[number] = client.call("work", arguments, **options)
         return number
 
+    def carry(self, client: RemoteExecutor, size: int, **options: Any) -> int:
+        """Start a call that takes so many bytes there and brings them back."""
+        number = len(self.jobs)
+        body = cargo(number, size)
+        self.wanted[number] = body[::-1]
+        self.jobs[number] = client.call("carry", (str(self.ledger), number, body), **options)
+        return number
+
+    def stream(self, client: RemoteExecutor, count: int, **options: Any) -> int:
+        """Start a stream of so many items, which are read as they come."""
+        number = len(self.jobs)
+        self.wanted[number] = [item(number, index) for index in range(count)]
+        arguments = (str(self.ledger), number, count)
+        self.jobs[number] = Reading(client.call("items", arguments, stream=True, **options))
+        return number
+
     def finish(self, limit: float = HUNG) -> None:
         """Wait for the end of all calls, and note how each ended."""
-        wait(self.jobs.values(), limit)
+        deadline = time.monotonic() + limit
+        wait([job for job in self.jobs.values() if not isinstance(job, Reading)], limit)
         for number, job in self.jobs.items():
-            self.endings[number] = _ending(job) if job.done() else Ending(is_over=False)
+            self.endings[number] = _ending(job, max(deadline - time.monotonic(), 0.0))
 
     def ran(self) -> Counter[int]:
         """How often each call ran."""
@@ -70,8 +120,12 @@ class History:
         """Every promise that was not kept, for people."""
         ran = self.ran()
         told = [*self._phantoms(ran)]
-        for number, ending in self.endings.items():
-            told += [f"call {number} {what}" for what in self._of_call(ending, number, ran[number])]
+        for number in self.jobs:
+            ending = self.endings.get(number)
+            faults = ["is lost: nobody knows how it ended"]
+            if ending is not None:
+                faults = [*self._of_call(ending, number, ran[number])]
+            told += [f"call {number} {fault}" for fault in faults]
         return told
 
     def _phantoms(self, ran: Iterable[int]) -> list[str]:
@@ -86,18 +140,33 @@ class History:
             yield f"ran {ran} times"
         if not ending.is_over:
             yield "hangs"
-        elif ending.error is None:
-            if ending.value != answer(number):
-                yield f"has the wrong value {ending.value!r}"
-            if not ran:
-                yield "has a value, and did not run"
-        elif isinstance(ending.error, EasyRemoteError):
-            if ran and not ending.error.may_have_run:
-                yield f"ran, and its error says that it did not: {ending.error}"
-        else:
+        elif ending.error is not None and not isinstance(ending.error, EasyRemoteError):
             yield f"ended with {ending.error!r}"
+        elif isinstance(self.jobs[number], Reading):
+            yield from self._of_stream(ending, self.wanted[number])
+        elif ending.error is None and ending.value != self.wanted.get(number, answer(number)):
+            yield f"has the wrong value {reprlib.repr(ending.value)}"
+        if ending.is_over and ending.error is None and not ran:
+            yield "has a value, and did not run"
+        if isinstance(ending.error, EasyRemoteError) and ran and not ending.error.may_have_run:
+            yield f"ran, and its error says that it did not: {ending.error}"
+
+    @staticmethod
+    def _of_stream(ending: Ending, wanted: list[Any]) -> Iterable[str]:
+        got = ending.value
+        assert isinstance(got, list)
+        for index, each in enumerate(got):
+            if each != (wanted[index] if index < len(wanted) else None):
+                yield f"has a gap in its stream: {reprlib.repr(each)} came as item {index}"
+                return
+        if ending.error is None and len(got) < len(wanted):
+            yield f"ended in silence after {len(got)} of {len(wanted)} items"
 
 
-def _ending(job: Any) -> Ending:
+def _ending(job: Any, limit: float) -> Ending:
+    if isinstance(job, Reading):
+        return Ending(job.items, job.error) if job.is_over(limit) else Ending(is_over=False)
+    if not job.done():
+        return Ending(is_over=False)
     error = job.exception()
     return Ending(error=error) if error is not None else Ending(job.result())

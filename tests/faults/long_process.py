@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 
 from easyremote.errors import CallLost
 from easyremote.options.retries import RETRY, WAIT
 from tests.faults.history import History
-from tests.faults.scene import Scene, open_scene
+from tests.faults.scene import Scene
 from tests.faults.sweep import cases, open_stage
 from tests.faults.test_gateway_killed import kill_in_flight
 from tests.faults.test_gateway_stopped import roll
@@ -23,89 +20,65 @@ CALLS, KILLS = 2000, 12
 NOTICED = 1.0
 
 
-def on_scene(play: Callable[[Scene], History], folder: Path, seed: int) -> list[str]:
-    """Have something happen to a gateway and two nodes; what was broken."""
-    with open_scene(folder, seed) as scene:
-        scene.start_nodes("one", "two")
-        return play(scene).broken()
-
-
-def gateway_killed(folder: Path, seed: int) -> list[str]:
+def gateway_killed(scene: Scene) -> History:
     """The gateway is killed three times with 10,000 calls in flight, half without a node's name."""
-
-    def play(scene: Scene) -> History:
-        history = kill_in_flight(scene, 10_000, 3)
-        _check_no_errors(history)
-        return history
-
-    return on_scene(play, folder, seed)
+    history = kill_in_flight(scene, 10_000, 3)
+    _check_no_errors(history)
+    return history
 
 
-def nodes_killed(folder: Path, seed: int) -> list[str]:
+def nodes_killed(scene: Scene) -> History:
     """A node is killed twelve times under 2,000 calls: a value, or lost and perhaps executed."""
-
-    def play(scene: Scene) -> History:
-        history = _kill_nodes(scene, WAIT, attempts=1)
-        assert set(map(type, history.errors.values())) <= {CallLost}
-        return history
-
-    return on_scene(play, folder, seed)
+    history = _kill_nodes(scene, WAIT, attempts=1)
+    assert set(map(type, history.errors.values())) <= {CallLost}
+    return history
 
 
-def nodes_killed_with_retries(folder: Path, seed: int) -> list[str]:
+def nodes_killed_with_retries(scene: Scene) -> History:
     """The same with on_node_loss="retry": all values, each call executed three times at most."""
-
-    def play(scene: Scene) -> History:
-        history = _kill_nodes(scene, RETRY, attempts=3)
-        _check_no_errors(history)
-        return history
-
-    return on_scene(play, folder, seed)
+    history = _kill_nodes(scene, RETRY, attempts=3)
+    _check_no_errors(history)
+    return history
 
 
-def node_stopped(folder: Path, seed: int) -> list[str]:
+def node_stopped(scene: Scene) -> History:
     """One of two nodes is stopped for good: 1,000 later calls run on the other."""
-
-    def play(scene: Scene) -> History:
-        scene.stop_node("one")
-        with scene.gateway.client() as asked:
-            wait_until(lambda: any(node.closed for node in asked.list_nodes()))
-        history, client = scene.history(), scene.client()
-        for _ in range(1000):
-            history.call(client, 0.005)
-        history.finish()
-        _check_no_errors(history)
-        return history
-
-    return on_scene(play, folder, seed)
+    scene.stop_node("one")
+    with scene.gateway.client() as asked:
+        wait_until(lambda: any(node.closed for node in asked.list_nodes()))
+    history, client = scene.history(), scene.client()
+    for _ in range(1000):
+        history.call(client, 0.005)
+    history.finish()
+    _check_no_errors(history)
+    return history
 
 
-def gateway_stopped(folder: Path, seed: int) -> list[str]:
+def gateway_stopped(scene: Scene) -> History:
     """The gateway is stopped in good order and started ten times under 200 calls a second."""
-
-    def play(scene: Scene) -> History:
-        history = roll(scene, 10)
-        _check_no_errors(history)
-        return history
-
-    return on_scene(play, folder, seed)
+    history = roll(scene, 10)
+    _check_no_errors(history)
+    return history
 
 
-def cancels(folder: Path, seed: int) -> list[str]:
-    """5,000 calls are cancelled at random instants."""
-    with open_stage(folder, seed) as stage:
-        return [told for _ in range(10) for told in stage.cancel(500)]
+def cancels(scene: Scene) -> History:
+    """5,000 calls are cancelled at random instants, on processes of their own."""
+    with open_stage(scene.home / "stage", scene.seed) as stage:
+        told = [broken for _ in range(10) for broken in stage.cancel(500)]
+    assert told == [], told
+    return scene.history()
 
 
-def sweep(folder: Path, seed: int) -> list[str]:
-    """Every edge, role and policy."""
+def sweep(scene: Scene) -> History:
+    """Every edge, role and policy, on processes of their own."""
     every = list(cases())
-    random.Random(seed).shuffle(every)
+    scene.chance.shuffle(every)
     told = []
-    with open_stage(folder, seed) as stage:
+    with open_stage(scene.home / "stage", scene.seed) as stage:
         for case in every:
             told += [f"{case}: {broken}" for broken in stage.play(case)]
-    return told
+    assert told == [], told
+    return scene.history()
 
 
 def _kill_nodes(scene: Scene, choice: str, attempts: int) -> History:

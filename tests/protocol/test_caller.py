@@ -576,3 +576,12 @@ def test_calls_that_a_leaving_gateway_hands_back_one_by_one_keep_their_order() -
     asking.tell(GoingAway("it stops"), *(HandBack((call,)) for call in calls[:3]))
     asking.submit(function="$explain")
     assert numbers(asking.connect()) == [5, *calls], "the question is the gateway's own"
+
+
+def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
+    """Whoever keeps outcomes on a disk confirms them when they are there."""
+    asking = Asking()
+    asking.submit()
+    asking.caller._arrived.add(1, b"i" * 16)
+    asking.caller._arrived.withdraw(1)
+    assert asking.acknowledged() == []

@@ -21,15 +21,17 @@ from easyremote.protocol.messages import Cancel, GoingAway, Message, Ping, encod
 
 RECORDS = (
     control_record(encode(Ping(7)))
-    + chunk_header(3, 5)
+    + chunk_header(3, 5, 70_000)
     + b"hello"
     + control_record(encode(Cancel(9, kill=True)))
 )
 
 
-def read(decoder: FrameDecoder, data: bytes) -> list[Message | tuple[int, bytes]]:
+def read(decoder: FrameDecoder, data: bytes) -> list[Message | tuple[int, int, bytes]]:
     return [
-        (record.stream, bytes(record.data)) if isinstance(record, Chunk) else record
+        (record.stream, record.position, bytes(record.data))
+        if isinstance(record, Chunk)
+        else record
         for record in decoder.receive_data(data)
     ]
 
@@ -38,13 +40,13 @@ def read(decoder: FrameDecoder, data: bytes) -> list[Message | tuple[int, bytes]
 def test_records_split_at_any_byte_are_the_same(at: int) -> None:
     decoder = FrameDecoder()
     got = read(decoder, RECORDS[:at]) + read(decoder, RECORDS[at:])
-    assert got == [Ping(7), (3, b"hello"), Cancel(9, kill=True)]
+    assert got == [Ping(7), (3, 70_000, b"hello"), Cancel(9, kill=True)]
 
 
 def test_records_byte_by_byte_are_the_same() -> None:
     decoder = FrameDecoder()
     got = [each for byte in RECORDS for each in read(decoder, bytes([byte]))]
-    assert got == [Ping(7), (3, b"hello"), Cancel(9, kill=True)]
+    assert got == [Ping(7), (3, 70_000, b"hello"), Cancel(9, kill=True)]
 
 
 class CountingHeader:
@@ -83,7 +85,7 @@ def test_a_record_in_many_pieces_is_not_joined_anew_for_each_piece(
         (b"\x00\x00\x00\x00\x00", "control record of 0"),
         (b"\xff\xff\xff\xff\x00", "control record"),
         (b"\x03\x00\x00\x00\x01", "chunk record of 3"),
-        ((CHUNK_SIZE + 6).to_bytes(4, "little") + b"\x01", "chunk record"),
+        ((CHUNK_SIZE + 14).to_bytes(4, "little") + b"\x01", "chunk record"),
         (b"\x02\x00\x00\x00\x00\xc1", "not a message"),
         (control_record(b"\x91\xcc\xff"), "not a message"),
     ],

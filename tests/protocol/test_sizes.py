@@ -13,7 +13,9 @@ from msgspec import inspect
 from easyremote.errors import ProtocolError
 from easyremote.protocol.frames import MAX_CONTROL, FrameDecoder, control_record
 from easyremote.protocol.messages import (
+    ADDRESS_LIMIT,
     INLINE_LIMIT,
+    MANY_ADDRESSES,
     MANY_CALLS,
     MANY_FUNCTIONS,
     NAME_LIMIT,
@@ -187,7 +189,11 @@ def test_the_largest_resume_and_register_fit_into_a_record() -> None:
     numbers = (2**32,) * MANY_CALLS
     for resume in (
         Resume(ids, fences=numbers),
-        Resume(ids, numbers, started=(True,) * MANY_CALLS),
+        Resume(
+            *(ids, numbers),
+            started=(True,) * MANY_CALLS,
+            notify=dict.fromkeys(range(2**32, 2**32 + MANY_ADDRESSES), "x" * ADDRESS_LIMIT),
+        ),
     ):
         body = encode(resume)
         assert len(body) < MAX_CONTROL

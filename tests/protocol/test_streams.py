@@ -31,7 +31,7 @@ class Reader:
     def __init__(self, size: int) -> None:
         self.link = open_link()
         self.bodies: list[bytes] = []
-        self.resets = 0
+        self.resets = self._sent = 0
         self.link.collect(
             Payload("pickle5", size, b"", 1),
             lambda body: self.bodies.append(bytes(body)),
@@ -42,7 +42,11 @@ class Reader:
         self.resets += 1
 
     def send(self, chunk: bytes) -> None:
-        list(self.link.receive_data(chunk_header(1, len(chunk)) + chunk, 0.0))
+        self.send_at(self._sent, chunk)
+        self._sent += len(chunk)
+
+    def send_at(self, position: int, chunk: bytes) -> None:
+        list(self.link.receive_data(chunk_header(1, len(chunk), position) + chunk, 0.0))
 
     def send_all(self, data: bytes) -> None:
         for start in range(0, len(data), CHUNK_SIZE):
@@ -254,10 +258,39 @@ def test_a_relay_never_holds_more_than_its_receiver_welcomed() -> None:
 
 def test_a_sender_that_ignores_the_relays_credit_is_refused() -> None:
     between = Between(len(PIECE))
-    data = chunk_header(1, CHUNK_SIZE) + bytes(CHUNK_SIZE)
-    list(between.source.receive_data(data, 0.0))
+    data = bytes(CHUNK_SIZE)
+    list(between.source.receive_data(chunk_header(1, CHUNK_SIZE) + data, 0.0))
+    more = chunk_header(1, CHUNK_SIZE, CHUNK_SIZE) + data
     with pytest.raises(ProtocolError, match="stream 1 has more bytes than were granted"):
-        list(between.source.receive_data(data, 0.0))
+        list(between.source.receive_data(more, 0.0))
+
+
+def test_a_chunk_that_has_come_before_changes_nothing() -> None:
+    """Else the right number of bytes would make a wrong value."""
+    reader = Reader(300_000)
+    for start in range(0, 300_000, 50_000):
+        for _ in range(2):
+            reader.send_at(start, PIECE[start : start + 50_000])
+    reader.send_at(250_000, PIECE[250_000:300_000])
+    assert reader.bodies == [PIECE[:300_000]]
+
+
+def test_a_relay_passes_a_repeated_chunk_on_once() -> None:
+    between, reader = Between(100_000), Reader(100_000)
+    between.relay.forward(between.target)
+    record = between.sender.data_to_send()
+    assert record is not None
+    for _ in range(2):
+        list(between.source.receive_data(record, 0.0))
+    between.exchange(reader.link)
+    assert reader.bodies == [PIECE[:100_000]]
+
+
+def test_a_gap_in_a_stream_is_refused() -> None:
+    reader = Reader(300_000)
+    reader.send_at(0, PIECE[:50_000])
+    with pytest.raises(ProtocolError, match="byte 60000 of stream 1 came where byte 50000 is"):
+        reader.send_at(60_000, PIECE[:50_000])
 
 
 def test_a_stream_longer_than_its_relay_expects_is_refused() -> None:
@@ -380,7 +413,7 @@ def test_chunks_of_one_byte_cost_little_more_than_their_bytes() -> None:
     relay = link.relay(payload)
     assert relay is not None
     whole = PIECE[:size]
-    records = [chunk_header(1, 1) + whole[at : at + 1] for at in range(size)]
+    records = [chunk_header(1, 1, at) + whole[at : at + 1] for at in range(size)]
     tracemalloc.start()
     try:
         list(link.receive_data(b"".join(records), 0.0))
@@ -404,7 +437,7 @@ def test_chunks_of_every_size_stay_in_order() -> None:
     at = 0
     while at < len(whole):
         piece = whole[at : at + next(sizes)]
-        list(between.source.receive_data(chunk_header(1, len(piece)) + piece, 0.0))
+        list(between.source.receive_data(chunk_header(1, len(piece), at) + piece, 0.0))
         at += len(piece)
     between.relay.forward(between.target)
     got = b""

@@ -8,11 +8,18 @@ from typing import get_args
 import msgspec
 import pytest
 
+from easyremote.protocol import detached
 from easyremote.protocol.builtins import BUILTINS, Builtin
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, CallState
 from easyremote.protocol.frames import FrameDecoder
-from easyremote.protocol.messages import Function, Gpu, Message, Payload
-from easyremote.protocol.wire_document import EXAMPLES, document, meanings, state_diagram
+from easyremote.protocol.messages import Function, Gpu, Keep, Message, Payload
+from easyremote.protocol.wire_document import (
+    EXAMPLES,
+    detached_diagram,
+    document,
+    meanings,
+    state_diagram,
+)
 from tests.protocol.vectors import FOLDER, README, readme
 
 KINDS = get_args(Message)
@@ -29,7 +36,9 @@ def test_the_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == document() + "\n"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, Payload, Function, Gpu], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*KINDS, Payload, Function, Gpu, Keep], ids=lambda kind: kind.__name__
+)
 def test_every_message_and_each_of_its_fields_is_described(kind: type[Message]) -> None:
     assert kind.__doc__, "a message says what it is for"
     told = meanings(kind)
@@ -50,6 +59,13 @@ def test_the_diagram_has_every_transition_of_the_table() -> None:
     assert {line.split()[0] for line in lines if line.endswith("--> [*]")} == {
         state.value for state in TERMINAL
     }
+
+
+def test_the_diagram_of_detached_calls_has_every_transition() -> None:
+    lines = detached_diagram().splitlines()
+    for (state, event), after in detached.TRANSITIONS.items():
+        (arrow,) = [line for line in lines if f"{state.value} --> {after.value}:" in line]
+        assert event.name.lower().replace("_", " ") in arrow.split(": ")[1].split(", ")
 
 
 def test_the_readme_draws_the_table_and_says_what_each_state_means() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from easyremote.options.retries import Retry
 from easyremote.protocol.frames import (
     CHUNK_SIZE,
     MAX_HELLO,
@@ -25,6 +26,7 @@ from easyremote.protocol.frames import (
 from easyremote.protocol.messages import (
     Cancel,
     Finished,
+    Keep,
     Message,
     Payload,
     Ping,
@@ -32,7 +34,7 @@ from easyremote.protocol.messages import (
     Submit,
     encode,
 )
-from easyremote.protocol.wire_document import EXAMPLES, document, state_diagram
+from easyremote.protocol.wire_document import EXAMPLES, detached_diagram, document, state_diagram
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 README = Path(__file__).parents[2] / "easyremote/protocol/README.md"
@@ -42,10 +44,16 @@ MORE: dict[str, Message] = {
     "submit of a stream, again": Submit(
         2, bytes(16), "", "$call", Payload("pickle5", 100_000, b"", 4), "s", age=1.5
     ),
+    "submit of a detached call": Submit(
+        3, bytes(16), "", "add", Payload("pickle5", 1, b"x"), keep=Keep(86400.0, Retry(3))
+    ),
     "an error": Finished(3, Payload("msgpack", 1, b"\x90"), "raised", False),
     "a large number": Ping(2**64 - 1),
     "all defaults": Ping(),
     "nothing to resume": Resume(()),
+    "submit with a notification": Submit(
+        3, bytes(16), "", "$cell", Payload(), notify="ntfys://ntfy.sh/my-topic"
+    ),
     "text beyond ASCII": Submit(1, bytes(16), "nœud", "größe", Payload("json", 2, b"{}")),
 }
 
@@ -69,6 +77,7 @@ def frames() -> Iterator[dict[str, Any]]:
     hello = chunk_header(3, 5) + b"hello"
     yield arriving("a chunk", hello)
     yield arriving("a chunk of one byte, of the last stream", chunk_header(2**32 - 1, 1) + b"\0")
+    yield arriving("a chunk from the midst of a stream", chunk_header(3, 1, 5) + b"!")
     yield arriving("records together", ping + hello + cancel)
     yield arriving("the start of a record waits for its rest", ping + hello[:-1])
     yield arriving("a message without its trailing defaults", control_record(b"\x91\x05"))
@@ -86,9 +95,10 @@ def refused() -> Iterator[dict[str, str]]:
     before = control_record(bytes(MAX_HELLO)).hex()
     yield refusal("too long before HELLO is answered", before, "a control record of 4097 bytes")
     yield refusal("a chunk record without its stream", "0300000001", "a chunk record of 3 bytes")
-    yield refusal("a chunk of no bytes", "050000000103000000", "a chunk record of 5 bytes")
+    nothing = chunk_header(3, 0).hex()
+    yield refusal("a chunk of no bytes", nothing, "a chunk record of 13 bytes")
     long = chunk_header(1, CHUNK_SIZE + 1).hex()
-    yield refusal("a chunk that is too long", long, f"a chunk record of {CHUNK_SIZE + 6} bytes")
+    yield refusal("a chunk that is too long", long, f"a chunk record of {CHUNK_SIZE + 14} bytes")
     yield refusal("no msgpack", "0200000000" + "c1", "not a message")
     yield refusal("no array", "0200000000" + "05", "not a message")
     yield refusal("an unknown tag", "0400000000" + "91ccff", "not a message")
@@ -105,7 +115,7 @@ def arriving(name: str, data: bytes) -> dict[str, Any]:
 def read(data: bytes) -> list[dict[str, Any]]:
     """The records in these bytes, as JSON has them."""
     return [
-        {"stream": record.stream, "data": bytes(record.data).hex()}
+        {"stream": record.stream, "position": record.position, "data": bytes(record.data).hex()}
         if isinstance(record, Chunk)
         else {"message": type(record).__name__, "fields": plain(record)}
         for record in FrameDecoder().receive_data(data)
@@ -146,9 +156,11 @@ def files() -> dict[str, str]:
 
 
 def readme() -> str:
-    """The README with the diagram of this version."""
-    before, rest = README.read_text().split("```mermaid\n")
-    return f"{before}```mermaid\n{state_diagram()}\n```{rest.split('```', 1)[1]}"
+    """The README with the diagrams of this version."""
+    text, *rest = README.read_text().split("```mermaid\n")
+    for diagram, each in zip((state_diagram(), detached_diagram()), rest, strict=True):
+        text += f"```mermaid\n{diagram}\n```{each.split('```', 1)[1]}"
+    return text
 
 
 if __name__ == "__main__":

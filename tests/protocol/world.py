@@ -18,7 +18,8 @@ from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import Caller
 from easyremote.protocol.failures import unpack_error
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,

@@ -27,7 +27,7 @@ import msgspec
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.node.forking import SIZE, Kind, Said, Start
 from easyremote.node.ledger import memory_file_of
-from easyremote.options import seed_words
+from easyremote.options import notify, seed_words
 
 __all__ = ["Child", "ForkServer"]
 
@@ -283,9 +283,9 @@ async def _started() -> _Running:
 
 
 def _environment() -> dict[str, str]:
-    """What code that is shipped here may see of the node's environment: not its key."""
-    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE)
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    """What code that is shipped here may see of the node's environment: not its owner's secrets."""
+    hidden = (KEY_VARIABLE, GATEWAY_VARIABLE, seed_words.GATEWAY_VARIABLE, notify.VARIABLE)
+    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
 def _folder() -> bytes:

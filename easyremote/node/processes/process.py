@@ -22,7 +22,8 @@ from easyremote.errors import EasyRemoteError
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
-from easyremote.protocol.held import HeldCall, Outcome
+from easyremote.protocol.held import Outcome
+from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
@@ -131,6 +132,8 @@ class Process:
         self.is_ending = False
         #: The GPUs that it sees, by UUID; none where it sees all of them.
         self.devices: tuple[str, ...] = ()
+        #: The most memory that a call of it has asked for, in bytes.
+        self.promised = 0
         #: Signals that came while it was being started.
         self._early: list[int] = []
         self._socket: socket.socket | None = None
@@ -162,7 +165,13 @@ class Process:
         """Whether one more call may be sent to it behind the one that runs."""
         if not self.queue or self.ledger is None or self.is_slow or self.is_dead or self.is_ending:
             return False
-        return self.queue[0].stopping is None and self.has_slot
+        first = self.queue[0]  # a durable one may not be sent yet
+        return first.inner != 0 and first.stopping is None and self.has_slot
+
+    def note_use(self, call: RelayedCall) -> None:
+        """Start its idle time anew, unless the call only looks at it."""
+        if call.is_use:
+            self.last_used = time.monotonic()
 
     @property
     def is_paused(self) -> bool:
@@ -182,11 +191,16 @@ class Process:
             self.signal(signal.SIGCONT)
 
     @property
+    def runs_registered(self) -> bool:
+        """Whether it runs a registered function, and no code that is sent here."""
+        return bool(self._functions)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
             return f"session {self.session!r}"
-        if self._functions:
+        if self.runs_registered:
             return self.owner
         return "shipped functions"
 

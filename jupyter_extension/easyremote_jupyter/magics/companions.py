@@ -14,9 +14,6 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 
 import easyremote
 from easyremote.client.diagnosis import diagnose
-from easyremote.client.files.fetching import listed
-from easyremote.client.session import Session
-from easyremote.errors import EasyRemoteError
 from easyremote.options.spelling import did_you_mean
 from easyremote_jupyter.jobs import Jobs
 from easyremote_jupyter.magics.options import Options, parse
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Companions"]
 
-#: Seconds that a session has to list its files before it is ended.
-LIST_LIMIT = 3.0
 _COLOURS = {"ok": "\x1b[32m", "note": "\x1b[33m", "wrong": "\x1b[31m"}
 
 
@@ -112,27 +107,6 @@ class Companions(Magics):
         raise UsageError("%%local has to be the first line of its cell, with nothing after it.")
 
     @line_magic
-    def remote_restart(self, line: str) -> None:
-        """End a session: ``%remote_restart [TARGET]``. Its variables and files are lost.
-
-        A cell that runs in it is stopped. The next cell starts a new session, and says which
-        variables are sent again. Without TARGET it ends the session that ``%%remote`` would use.
-        """
-        with one_line_errors():
-            place = self._places.find(parse(line))
-            outputs = _outputs(place.session)
-            was_there = place.session.end()
-            self._widgets.close(place.process)
-        if was_there:
-            lost = f", and its outputs/ with it ({outputs})" if outputs else ""
-            _say(
-                f"The session on {place.session.node_id} has ended{lost}; the next cell starts it "
-                "anew."
-            )
-        else:
-            _say(f"There was no session on {place.session.node_id} yet.")
-
-    @line_magic
     def remote_doctor(self, line: str) -> None:
         """Find what is wrong between this kernel and a node: ``%remote_doctor [NODE]``."""
         for found in diagnose(line.strip() or None):
@@ -180,16 +154,6 @@ class Companions(Magics):
         where = f" --where '{attached.where}'" if attached.where else ""
         what = "Plain cells, and %%remote cells" if self._places.is_auto else "%%remote cells"
         return f"{what} without a target run on {target}{where}."
-
-
-def _outputs(session: Session) -> str:
-    """The files in a session's outputs, in words; empty where the session doesn't answer."""
-    try:
-        names = [file.name for file in listed(session.files, LIST_LIMIT) if not file.is_sent]
-    except (EasyRemoteError, TimeoutError):
-        return ""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _choice(magic: str, line: str, options: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
 from easyremote.events import Display, Event, InputRequest, Value
 from easyremote.protocol.requests import CallStatus
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
-from easyremote_jupyter.magics.options import seconds, split_words
+from easyremote_jupyter.magics.options import split_words
+from easyremote_jupyter.magics.readers import seconds
 from easyremote_jupyter.output.display import Output, show_notice
 from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.output.watch import watch
@@ -174,6 +175,8 @@ class JobMagics(Magics):
                 break
             time.sleep(_POLL)
         self._tell(node_id, call_id, answer)
+        if answer.state not in ("running", "queued") and (how := _notified(call_id)):
+            show_notice(f"Its notification: {how}.")
 
     def _tell(self, node_id: str, call_id: str, answer: CallStatus) -> None:
         """Say what the output does not show: that the job goes on, or its error."""
@@ -191,6 +194,13 @@ class JobMagics(Magics):
             else:
                 lines = [f"{type(error).__name__}: {error}"]
             sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _notified(call_id: str) -> str:
+    """What became of the notification of a job that is over; empty where that is not known."""
+    ended = _snapshot().get("ended", ())
+    found = (job.get("notified", "") for job in ended if job["call_id"].startswith(call_id))
+    return str(next(found, ""))
 
 
 def _snapshot() -> dict[str, Any]:

@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import argparse
 import functools
-import math
 import re
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn
+from typing import NoReturn
 
-from easyremote.client.executor import KEEP
 from easyremote.client.targets import ANY, NODE_VARIABLE, parse_where
 from easyremote.errors import UsageError
 from easyremote.options.requirements import Requirements, parse_needs
 from easyremote.options.spelling import did_you_mean
-from easyremote.times import is_time
+from easyremote_jupyter.magics.readers import (
+    PULL,
+    Outputs,
+    files,
+    hold,
+    inputs,
+    outputs,
+    priority,
+    pull,
+    seconds,
+)
 from easyremote_jupyter.magics.requirements import parse_with
 
-__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "seconds", "split", "split_words"]
-
-Outputs = dict[str, str] | Literal["auto", "none", "*"]
+__all__ = ["HELP", "PARSER", "Options", "parse", "parse_target", "split", "split_words"]
 
 _WORD = re.compile(r"\s*(\$?[\w./-]+)\s+")
-
-#: Seconds that a cell in the foreground goes on when its kernel is gone.
-DISCONNECT_LIMIT = 120.0
 
 EXAMPLES = """\
 examples:
@@ -39,6 +42,7 @@ examples:
   %%remote --fresh -i seed --no-auto-in  in a new session, with nothing but `seed`
   %%remote -o mine=theirs -t 60          `theirs` there is `mine` here; for a minute at most
   %%remote gpu-node --bg fit             go on at once; `fit` is the job
+  %%remote gpu-node --bg --notify me     and tell me when it is over
   %%remote --file data/train.csv         with a file, which is data/train.csv there as well
   y = %remote gpu-node f(x)              one expression, and its value
 """
@@ -60,13 +64,14 @@ class Options:
     #: The variables that come back: their names there, and their names here.
     outputs: Outputs = "auto"
     #: Bytes of one value, and of all values of a cell, that come back without being named.
-    pull: tuple[float, float] = (16e6, 64e6)
+    pull: tuple[float, float] = PULL
     #: Paths of files that are sent into the session's folder.
     files: list[str] = field(default_factory=list)
     force_push: bool = False
     timeout: float | None = None
     queue_timeout: float | None = None
     needs: Requirements | None = None
+    priority: int = 0
     #: The name of the background job, "" for a job without a name; None for a foreground cell.
     background: str | None = None
     #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
@@ -79,6 +84,8 @@ class Options:
     modules: bool = True
     #: Whether files that the cell names are sent, and those that it writes come back.
     beside: bool = True
+    #: Who is told of its end: an address, or the name of one; "" for nobody.
+    notify: str = ""
     quiet: bool = False
     progress: str = "auto"
     raise_error: bool = True
@@ -110,60 +117,6 @@ class _Parser(argparse.ArgumentParser):
             return f"{word}: a cell has one target; the other words are options."
         known = [each for each in self._option_string_actions if each.startswith("--")]
         return f"There is no option {word}.{did_you_mean(word, known)}"
-
-
-def _name(text: str) -> str:
-    if not text.strip().isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
-    return text.strip()
-
-
-def _inputs(text: str) -> list[str]:
-    return [_name(name) for name in text.split(",") if name.strip()]
-
-
-def _files(text: str) -> list[str]:
-    return [path.strip() for path in text.split(",") if path.strip()]
-
-
-def _outputs(text: str) -> Outputs:
-    if text == "*":
-        return "*"
-    pairs = [item.partition("=") for item in text.split(",") if item.strip()]
-    # In `-o here=there` the name here comes first, as in an assignment.
-    return {_name(there or here): _name(here) for here, _, there in pairs}
-
-
-def _pull(text: str) -> tuple[float, float]:
-    words = {"auto": Options().pull, "always": (math.inf, math.inf), "never": (0.0, 0.0)}
-    if text in words:
-        return words[text]
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text, re.IGNORECASE)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not auto, always, never or a size as 100M")
-    size = float(match[1]) * 1000.0 ** " KMGT".index(match[2].upper() or " ")
-    return size, max(size, Options().pull[1])
-
-
-def seconds(text: str) -> float:
-    """A time as typed: the ``type`` of an option of argparse."""
-    try:
-        read = float(text)
-    except ValueError:
-        read = 0.0
-    if not read or not is_time(read):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return read
-
-
-def _hold(text: str) -> float:
-    """Seconds that a job goes on without its client; `KEEP` for ``keep``."""
-    what, _, limit = text.partition(":")
-    if text == "keep":
-        return KEEP
-    if what == "cancel":
-        return seconds(limit) if limit else DISCONNECT_LIMIT
-    raise argparse.ArgumentTypeError(f"{text!r} is neither keep nor cancel nor cancel:SECONDS")
 
 
 def _parser() -> _Parser:
@@ -213,7 +166,7 @@ def _add_variables(parser: _Parser) -> None:
         "--in",
         dest="inputs",
         action="extend",
-        type=_inputs,
+        type=inputs,
         metavar="A,B",
         help="send these variables, too, beside those that the cell reads",
     )
@@ -222,14 +175,14 @@ def _add_variables(parser: _Parser) -> None:
         "-o",
         "--out",
         dest="outputs",
-        type=_outputs,
+        type=outputs,
         metavar="A,B",
         help="bring back these variables, however large ('a=b': b there is a here; '*': all new "
         "variables) (default: those that the cell assigns, if they are small)",
     )
     add(
         "--pull",
-        type=_pull,
+        type=pull,
         metavar="auto|always|never|SIZE",
         help="the largest value that comes back without being named, as in 100M; larger ones stay "
         "there as a RemoteRef (auto: 16 MB a value, 64 MB a cell)",
@@ -238,7 +191,7 @@ def _add_variables(parser: _Parser) -> None:
         "--file",
         dest="files",
         action="extend",
-        type=_files,
+        type=files,
         metavar="A,B",
         help="files to send; the cell finds them under the same paths",
     )
@@ -275,6 +228,13 @@ def _add_conduct(parser: _Parser) -> None:
         help="how long it may wait for its turn on the node",
     )
     add(
+        "--priority",
+        type=priority,
+        metavar="N",
+        help="cells of a higher priority go first, whoever's they are; above 0 only for keys that "
+        "may",
+    )
+    add(
         "--bg",
         dest="background",
         nargs="?",
@@ -285,10 +245,16 @@ def _add_conduct(parser: _Parser) -> None:
     add(
         "--on-disconnect",
         dest="hold",
-        type=_hold,
+        type=hold,
         metavar="keep|cancel[:S]",
         help="what becomes of it S seconds after this kernel is gone (default: cancel:120; in the "
         "background: keep)",
+    )
+    add(
+        "--notify",
+        metavar="WHO",
+        help="who is told when it is over, also while this notebook is closed: 'me' (save the "
+        "address with 'easyremote notify'), or an address, as ntfys://ntfy.sh/my-topic",
     )
     add("--no-stdin", dest="stdin", action="store_false", help="input() fails instead of asking")
     add("-q", "--quiet", action="store_true", help="show only displays, the value and errors")

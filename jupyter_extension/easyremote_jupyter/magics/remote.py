@@ -9,7 +9,7 @@ kernels.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,9 +27,9 @@ from IPython.utils.text import DollarFormatter
 
 import easyremote
 from easyremote.client.files.sending import named_files
-from easyremote.client.refs import size_text
 from easyremote.errors import CallTimeout, EasyRemoteError, RemoteError
 from easyremote.events import Value
+from easyremote.options.notify import read_notify
 from easyremote.serialize.files import File
 from easyremote_jupyter.capture.closure import Shipment, closure, evaluated, named_submodules
 from easyremote_jupyter.capture.files import paths_in
@@ -49,6 +49,7 @@ from easyremote_jupyter.output.display import (
     keep_value,
     show_notice,
 )
+from easyremote_jupyter.output.staying import is_news, stays
 from easyremote_jupyter.output.tracebacks import one_line_errors, show_error
 from easyremote_jupyter.output.watch import Watcher
 from easyremote_jupyter.places.beside import named_beside
@@ -59,6 +60,8 @@ from easyremote_jupyter.places.seeds import states
 from easyremote_jupyter.widgets.widgets import Widgets
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+#: An address is a secret, which does not go to the node.
+_ADDRESS = re.compile(r"--notify(?:\s+|=)(?:'[^']*'|\"[^\"]*\"|\S+)")
 #: ``$name`` and ``{expression}`` in a line stand for values.
 _EXPANDED = re.compile("[${]")
 
@@ -83,13 +86,15 @@ class RemoteMagics(Magics):
         with one_line_errors():
             head, code = self._split(line) if cell is None else (line, cell)
             options = parse(self._expanded(head))
+            if options.notify:
+                options = replace(options, notify=read_notify(options.notify, "--notify"))
             refuse_nested(code, first_line=2)
         if cell is None:
             answer, _ = self._run(replace(options, outputs="none"), code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # With the magic's line, so that tracebacks have the line numbers of the notebook.
-            code = f"# %%remote {line}\n{cell}"
+            code = f"# %%remote {_ADDRESS.sub('--notify ...', line)}\n{cell}"
         return self.run_cell(options, code)
 
     @cell_magic
@@ -113,6 +118,7 @@ The variables that it reads are sent along; those that it assigns come back.
             if options.background is not None and not options.dry_run:
                 return self._start(options, code)
             answer, value = self._run(options, code)
+            self._note(self._places.find(options), options, code)
         except EasyRemoteError as error:
             if options.raise_error:
                 raise
@@ -124,6 +130,18 @@ The variables that it reads are sent along; those that it assigns come back.
         if value is not None and "value" in answer:
             keep_value(self.shell, answer["value"])
         return None
+
+    def run_again(self, options: Options, code: str) -> None:
+        """Run a cell that ran before in a session that is new now; raises what it raises."""
+        self._run(replace(options, background=None, notify=""), code)
+
+    def _note(self, place: Place, options: Options, code: str) -> None:
+        """Note a cell that has run, for ``%remote_restart --again``."""
+        if not (options.fresh or options.dry_run):
+            place.note(self._key(code), options, code)
+
+    def _key(self, code: str) -> str:
+        return origin(self.shell) or code
 
     # -- the line
 
@@ -183,6 +201,7 @@ The variables that it reads are sent along; those that it assigns come back.
     ) -> tuple[dict[str, Any], Value | None]:
         space, node_id = self.shell.user_ns, place.session.node_id
         request = self._request(options, code, found, needs)
+        place.newest = self._widgets.message()
         output = Output(
             self.shell,
             progress=options.progress,
@@ -284,7 +303,8 @@ The variables that it reads are sent along; those that it assigns come back.
         found = self._names(code)
         needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)
-        space, came = self.shell.user_ns, list[dict[str, Any]]()
+        place.newest = self._widgets.message()
+        space, came, key = self.shell.user_ns, list[dict[str, Any]](), self._key(code)
         cell = CellJob(options.background or "", place.session.node_id)
         title = f"In[{request['count']}]"
         say = partial(self._widgets.receive, place.session)
@@ -295,6 +315,8 @@ The variables that it reads are sent along; those that it assigns come back.
             with one_line_errors(cell.node_id, lambda error: _hint(error, space)), panel:
                 try:
                     came.append(self._answer(place, request, found, needs, options, panel, held))
+                    if not options.fresh:
+                        place.note(key, options, code)
                 except (RemoteError, CallTimeout) as error:
                     if error.may_have_run:
                         came.extend(filter(None, [place.collect(held)]))
@@ -351,33 +373,11 @@ The variables that it reads are sent along; those that it assigns come back.
             found.imports,
         )
         kept = {
-            name: what
-            for name, what in answer["kept"].items()
-            if _is_news(name, what, found.blocks)
+            name: what for name, what in answer["kept"].items() if is_news(name, what, found.blocks)
         }
         if kept and not options.quiet:
-            show_notice(_kept(kept, place.session.node_id))
+            show_notice(stays(kept, place.session.node_id))
         return answer
-
-
-def _is_news(name: str, what: dict[str, Any], blocks: Container[str]) -> bool:
-    """Whether to say that a value stays there.
-
-    A widget does, but it works here. A file that ``with`` has opened and closed is of no more use.
-    """
-    is_over = name in blocks and not what["size"]
-    return bool(name) and "is_widget" not in what and not is_over
-
-
-def _kept(kept: dict[str, dict[str, Any]], node_id: str) -> str:
-    """A line on the values that stayed on the node, and how to bring them."""
-    large = [name for name, what in kept.items() if what["size"]]
-    items = [
-        f"{name} ({what['type']}{', ' + size_text(what['size']) if what['size'] else ''})"
-        for name, what in kept.items()
-    ]
-    how = f"; {large[0]}.get() or -o {','.join(large)} brings it here" if large else ""
-    return f"Stays on {node_id}: {', '.join(items)}{how}"
 
 
 def _hint(error: RemoteError, space: dict[str, object]) -> str:

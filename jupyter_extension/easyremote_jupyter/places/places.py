@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -30,17 +31,28 @@ from easyremote.client.targets import (
     find_node,
     parse_where,
 )
-from easyremote.errors import CannotShip, EasyRemoteError, RemoteError
+from easyremote.errors import (
+    CallLost,
+    CannotShip,
+    EasyRemoteError,
+    OutOfMemory,
+    RemoteError,
+    WorkerCrashed,
+)
 from easyremote.options.requirements import Requirements
+from easyremote.protocol.snapshot import NodeInfo
 from easyremote.serialize.functions import home
 from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
-from easyremote_jupyter.magics.options import DISCONNECT_LIMIT, Options
+from easyremote_jupyter.magics.options import Options
+from easyremote_jupyter.magics.readers import DISCONNECT_LIMIT
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
 from easyremote_jupyter.places.beside import Beside
 from easyremote_jupyter.places.held import Held
+from easyremote_jupyter.places.lost import command, only_there, with_losses
+from easyremote_jupyter.places.ran import Ran
 from easyremote_jupyter.places.seeds import Seeds
 from easyremote_jupyter.places.shipping import load
 
@@ -50,7 +62,7 @@ __all__ = ["Place", "Places"]
 COLLECT_LIMIT = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
     """A session in which cells run, and the variables that it has."""
 
@@ -62,6 +74,12 @@ class Place:
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
+    #: The front end's message of the newest cell that ran in it; None in a terminal.
+    newest: Any = None
+    #: Until when nobody is asked for the GPU memory that it holds, on the monotonic clock.
+    quiet_until: float = 0.0
+    #: The cells of this notebook that made it what it is.
+    ran: Ran = field(default_factory=Ran)
 
     def run(
         self,
@@ -78,14 +96,18 @@ class Place:
         `held` is what it shares: this place's own, or one for itself where it runs beside others.
         """
         trusts_blobs = True
-        if question := self._question():
-            output.notice(question)
+        if question := self.question(easyremote.connect().known_nodes()):
+            output.notice(f"{question} {self.how_to_end}")
         while True:
             send = partial(self._submit, request, variables, optional, options)
             job, told = send(trusts_blobs, output, held)
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
+            except (WorkerCrashed, OutOfMemory, CallLost) as error:
+                held.graph = told.after
+                lost = only_there(self.there, space)
+                raise with_losses(error, self.session, lost, has_cells=bool(self.ran)) from None
             except EasyRemoteError as error:
                 if error.may_have_run:
                     held.graph = told.after
@@ -100,14 +122,19 @@ class Place:
             if trusts_blobs := "missing" not in answer:
                 held.forget()
 
-    def _question(self) -> str:
+    def question(self, nodes: Iterable[NodeInfo]) -> str:
         """What the gateway asks about this session since it has been idle; empty for nothing."""
         node_id, name = self.session.node_id, self.session.name
-        for node in easyremote.connect().known_nodes():
-            if node.node_id == node_id and name in node.asked:
-                target = node_id if name == own_name() else f"{node_id}/{name}"
-                return f"{node.asked[name]} %remote_restart {target} ends it."
-        return ""
+        if time.monotonic() < self.quiet_until:
+            return ""
+        return next((node.asked.get(name, "") for node in nodes if node.node_id == node_id), "")
+
+    @property
+    def how_to_end(self) -> str:
+        """What people write to end the session."""
+        node_id, name = self.session.node_id, self.session.name
+        target = node_id if name == own_name() else f"{node_id}/{name}"
+        return f"%remote_restart {target} ends it."
 
     def _note_process(
         self, process: str, variables: Mapping[str, object], space: Mapping[str, object]
@@ -116,12 +143,13 @@ class Place:
         told = ""
         if self.process not in (None, process):
             refs = {name for name, value in space.items() if isinstance(value, RemoteRef)}
-            lost = sorted((self.there - space.keys()) | (self.there & refs))
+            lost = only_there(self.there, space)
             again = sorted((self.there & variables.keys()) - refs)
             parts = [
                 f"The session on {self.session.node_id} is new.",
                 *([f"Lost there: {', '.join(lost)}."] if lost else ()),
                 *([f"Sent again: {', '.join(again)}."] if again else ()),
+                *([f"{command(self.session)} makes it anew."] if lost and self.ran else ()),
             ]
             told = " ".join(parts)
             self.there.clear()
@@ -169,6 +197,8 @@ class Place:
             hold=options.hold or kept,
             origin=request["origin"],
             needs=options.needs,
+            priority=options.priority,
+            notify=options.notify,
         )
         return job, told
 
@@ -209,6 +239,18 @@ class Place:
         except EasyRemoteError:
             return None
         return answer if "packed" in answer else None
+
+    def note(self, key: str, options: Options, code: str) -> None:
+        """Note a cell that has run here; ``key`` names it in its notebook."""
+        name = "" if self.session.name == own_name() else self.session.name
+        here = replace(options, node=self.session.node_id, session=name, where="")
+        self.ran.note(key, here, code)
+
+    def begin_anew(self) -> None:
+        """The session was ended on purpose: forget what it had, and say nothing of that."""
+        self.held.forget()
+        self.process = None
+        self.there.clear()
 
     def end(self) -> None:
         """End a session of ``--fresh``. Where its node is out of reach, it ends with the node."""
@@ -271,6 +313,10 @@ class Places:
             if where == (session.node_id, session.name, place.held.process):
                 return place
         return None
+
+    def used(self) -> list[Place]:
+        """The places that the notebook has used, without those of ``--fresh``."""
+        return list(self._places.values())
 
     def names(self) -> list[str]:
         """The named sessions that this notebook has used, as ``node/session``."""

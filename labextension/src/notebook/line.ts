@@ -18,6 +18,7 @@ export const VALUED = [
   '--timeout',
   '--queue-timeout',
   '--needs',
+  '--notify',
   '--bg',
   '--on-disconnect',
   '--progress'

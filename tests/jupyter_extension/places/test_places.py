@@ -117,7 +117,7 @@ def test_a_session_that_died_in_a_cell_is_told_of_with_the_next_one(kernel: Kern
     assert shown.reply["ename"] == "WorkerCrashed"
     shown = kernel.run("%%remote gpu-node/crashing\nsurvivor")
     assert shown.value == "1"
-    assert "Lost there: handle. Sent again: survivor." in shown.text("stderr")
+    assert "Lost there: handle (TextIOWrapper). Sent again: survivor." in shown.text("stderr")
 
 
 def test_a_node_that_dies_in_mid_cell_fails_it_and_the_next_cell_goes_on(

@@ -1,0 +1,204 @@
+"""`Store`: the detached calls of a gateway on its disk, as rows of a journal.
+
+Each write gives a future that is done when the disk has it. Large payloads are files, which are
+written and read in a thread. ``tests/gateway/durable/test_store.py`` proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from easyremote.gateway.durable.records import Detached, Ending
+from easyremote.journal.journal import Journal
+from easyremote.journal.payloads import INLINE, Payloads
+from easyremote.protocol.answers import OutstandingCall
+from easyremote.protocol.detached import DetachedState
+from easyremote.protocol.messages import Payload, Submit, decode, encode
+from easyremote.protocol.streams import Buffer
+
+#: The name of the journal's file, in its folder.
+JOURNAL = "detached.db"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    call_id BLOB PRIMARY KEY, owner TEXT NOT NULL, accepted REAL NOT NULL, deadline REAL NOT NULL,
+    submit BLOB NOT NULL, encoding TEXT NOT NULL, size INTEGER NOT NULL, arguments BLOB,
+    attempt BLOB NOT NULL, attempts INTEGER NOT NULL, crashes INTEGER NOT NULL,
+    may_have_run INTEGER NOT NULL, node TEXT NOT NULL,
+    keep_until REAL, code TEXT, outcome_encoding TEXT, outcome_size INTEGER, outcome BLOB
+);
+CREATE TABLE IF NOT EXISTS released (
+    call_id BLOB PRIMARY KEY, until REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+_LARGE = """
+SELECT call_id, coalesce(outcome, arguments) FROM calls
+WHERE CASE WHEN outcome IS NULL THEN size > ? ELSE outcome_size > ? END
+"""
+
+
+@dataclass(slots=True, frozen=True)
+class Attempts:
+    """Which attempt of a call is the present one, and what became of those before."""
+
+    call_id: bytes
+    count: int = 1
+    crashes: int = 0
+    may_have_run: bool = False
+
+    @classmethod
+    def of(cls, call: OutstandingCall) -> Attempts:
+        return cls(call.call_id, call.attempts, call.crashes, call.may_have_run)
+
+
+class Store:
+    """The journal of a gateway's detached calls.
+
+    Parameters
+    ----------
+    folder
+        Where its files are.
+
+    Raises
+    ------
+    UsageError, StorageFailed
+        As of `Journal.open`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal.open(folder, Path(JOURNAL).stem, _SCHEMA)
+        #: By call: what names the file of its arguments, or of its outcome, where that is large.
+        self._files: dict[bytes, bytes] = dict(self._journal.read(_LARGE, (INLINE, INLINE)))
+        self._payloads = Payloads(self._journal, self._files.values())
+
+    def close(self) -> None:
+        """Write what waits, and close the file."""
+        self._journal.close()
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def calls(self) -> Iterator[tuple[Detached, Attempts]]:
+        """All calls that are kept, the oldest first."""
+        for row in self._journal.read(
+            "SELECT owner, accepted, deadline, submit, encoding, size, attempt, attempts, crashes, "
+            "may_have_run, node, keep_until, code, outcome_encoding, outcome_size FROM calls "
+            "ORDER BY rowid"
+        ):
+            owner, accepted, deadline, submit, encoding, size = row[:6]
+            attempt, attempts, crashes, may_have_run = row[6:10]
+            node, keep_until, code, outcome_encoding, outcome_size = row[10:]
+            header = decode(submit)
+            assert isinstance(header, Submit), "the journal has what was sent"
+            call = Detached(header, owner, encoding, size, accepted, deadline, node_id=node)
+            call.state = DetachedState.ACCEPTED
+            if keep_until is not None:
+                call.state = DetachedState.KEPT
+                call.ending = Ending(code, outcome_encoding, outcome_size, keep_until)
+            yield call, Attempts(attempt, attempts, crashes, bool(may_have_run))
+
+    def released(self, now: float) -> dict[bytes, float]:
+        """The calls that were forgotten a while ago, and until when that is remembered."""
+        asked = "SELECT call_id, until FROM released WHERE until > ?"
+        return dict(self._journal.read(asked, (now,)))
+
+    async def arguments(self, call: Detached) -> bytes:
+        """The arguments of a call that is not over.
+
+        Raises
+        ------
+        StorageFailed
+            They can't be read, or are not what was written.
+        """
+        return await self._payload("arguments", call.call_id, call.size)
+
+    async def outcome(self, call: Detached) -> bytes:
+        """The outcome of a call; raises as `arguments`."""
+        size = call.ending.size if call.ending is not None else 0
+        return await self._payload("outcome", call.call_id, size)
+
+    async def _payload(self, column: str, call_id: bytes, size: int) -> bytes:
+        if size <= INLINE:
+            return self._read(column, call_id)
+        return await asyncio.to_thread(self._read, column, call_id)
+
+    def _read(self, column: str, call_id: bytes) -> bytes:
+        rows = self._journal.read(f"SELECT {column} FROM calls WHERE call_id = ?", (call_id,))
+        return self._payloads.get(call_id, rows[0][0])
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def add(self, call: Detached, arguments: Buffer) -> None:
+        """Write a new call; after this it is not lost.
+
+        Raises
+        ------
+        StorageFull, StorageFailed
+            It was not written.
+        """
+        cell = await self._put(call.call_id, arguments)
+        header = msgspec.structs.replace(call.submit, call=0, payload=Payload())
+        self._note_file(call.call_id, cell, call.size)
+        await self._write(
+            "INSERT INTO calls (call_id, owner, accepted, deadline, submit, encoding, size, "
+            "arguments, attempt, attempts, crashes, may_have_run, node) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '')",
+            *(call.call_id, call.owner, call.accepted, call.deadline, encode(header)),
+            *(call.encoding, call.size, cell, call.call_id),
+        )
+
+    async def attempt(self, call: Detached, attempt: Attempts) -> None:
+        """Write that another attempt begins; raises as `add`."""
+        await self._write(
+            "UPDATE calls SET attempt = ?, attempts = ?, crashes = ?, may_have_run = ? "
+            "WHERE call_id = ?",
+            *(attempt.call_id, attempt.count, attempt.crashes, attempt.may_have_run, call.call_id),
+        )
+
+    async def end(self, call: Detached, ending: Ending) -> None:
+        """Write the outcome; raises as `add`."""
+        cell = await self._put(call.call_id, ending.body)
+        await self._write(
+            "UPDATE calls SET arguments = NULL, node = ?, keep_until = ?, code = ?, "
+            "outcome_encoding = ?, outcome_size = ?, outcome = ? WHERE call_id = ?",
+            *(call.node_id, ending.keep_until, ending.code, ending.encoding, ending.size, cell),
+            call.call_id,
+        )
+        self._remove_file(call.call_id)
+        self._note_file(call.call_id, cell, ending.size)
+
+    async def release(self, call_id: bytes, until: float) -> None:
+        """Forget a call; its id is remembered for a while. Raises as `add`."""
+        written = self._journal.write(
+            [
+                ("DELETE FROM calls WHERE call_id = ?", (call_id,)),
+                ("INSERT OR REPLACE INTO released VALUES (?, ?)", (call_id, until)),
+                ("DELETE FROM released WHERE until <= ?", (time.time(),)),
+            ]
+        )
+        await asyncio.wrap_future(written)
+        self._remove_file(call_id)
+
+    def _note_file(self, call_id: bytes, cell: bytes, size: int) -> None:
+        if size > INLINE:
+            self._files[call_id] = cell
+
+    def _remove_file(self, call_id: bytes) -> None:
+        cell = self._files.pop(call_id, None)
+        if cell is not None:
+            self._payloads.remove(cell)
+
+    async def _put(self, call_id: bytes, payload: Buffer) -> bytes:
+        size = memoryview(payload).nbytes
+        if size <= INLINE:
+            return self._payloads.put(call_id, [payload], size)
+        return await asyncio.to_thread(self._payloads.put, call_id, [payload], size)
+
+    async def _write(self, statement: str, *parameters: str | bytes | float | None) -> None:
+        await asyncio.wrap_future(self._journal.write(statement, parameters, durable=True))

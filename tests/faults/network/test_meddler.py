@@ -1,0 +1,148 @@
+"""Records repeated, out of order between calls, and played again: one result each, run once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from easyremote.protocol.frames import chunk_header, control_record
+from easyremote.protocol.messages import (
+    Cancel,
+    Finished,
+    Payload,
+    Ping,
+    Seen,
+    Started,
+    Submit,
+    encode,
+)
+from tests.faults.history import History
+from tests.faults.network.meddler import Meddler, Way, records
+from tests.faults.network.network import Network
+from tests.faults.scene import Scene
+
+#: Bytes of a value that travels in several chunks, and needs credits.
+LARGE = 300_000
+
+
+@pytest.fixture
+def meddler(network: Network) -> Iterator[Meddler]:
+    with Meddler(network.scene.gateway.address, network.scene.chance.randrange(2**31)) as made:
+        yield made
+
+
+def meddled(scene: Scene, meddler: Meddler, calls: int) -> History:
+    """Work of all kinds, between a client and two nodes that all talk through the meddler."""
+    history, client = scene.history(), scene.client(meddler.address)
+    for number in range(calls):
+        node_id = ("three", "four")[number % 2]
+        history.call(client, 0.002, node_id=node_id)
+        if number % 10 == 0:
+            history.stream(client, 50, node_id=node_id)
+        if number % 100 == 0:
+            history.carry(client, LARGE, node_id=node_id)
+    history.finish()
+    return history
+
+
+def test_what_is_repeated_or_overtaken_has_one_result_and_runs_once(
+    network: Network, meddler: Meddler
+) -> None:
+    scene = network.scene
+    scene.start_nodes("three", "four", address=meddler.address)
+    history = meddled(scene, meddler, 200)
+    assert history.broken() == []
+    assert history.errors == {}
+    assert meddler.done["repeated"] > 100
+    assert meddler.done["overtaken"] > 100
+    for node_id in ("three", "four"):
+        scene.kill_node(node_id)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_old_session_that_is_played_again_is_refused(
+    network: Network, meddler: Meddler, is_restarted: bool
+) -> None:
+    """The gateway that heard it first knows that it is over; after a restart the node knows."""
+    meddler.repeats = meddler.overtakes = 0.0
+    scene = network.scene
+    history, client = scene.history(), scene.client(meddler.address)
+    for _ in range(20):
+        history.call(client, 0.0, node_id="one")
+    history.finish()
+    (said,) = meddler.sent
+    if is_restarted:
+        scene.kill_gateway()
+        scene.start_gateway()
+        network.wait_for_nodes()
+    told = meddler.replay(said)
+    with scene.gateway.client() as other:
+        other.call("answer", (1,), node_id="one").result()
+    history.call(client, 0.0, node_id="one")
+    history.finish()
+    assert history.broken() == []
+    assert history.errors == {}
+    outcomes = [each for each in told if isinstance(each, Finished)]
+    assert {(each.code, each.may_have_run) for each in outcomes} == {("lost", True)}
+    assert len(outcomes) == 20
+    assert not any(isinstance(each, Started) for each in told)
+
+
+# -- the meddler itself ----------------------------------------------------------------------------
+
+
+def record(message: object) -> bytes:
+    return control_record(encode(message))
+
+
+def pass_on(meddler: Meddler, *sent: bytes) -> list[bytes]:
+    """What a way makes of these records, up to the moment at which it has no patience left."""
+    way = Way(meddler)
+    got = [due for data in sent for each in records(data) for due in way.next(*each)]
+    return [*got, *way.due(everything=True)]
+
+
+STORY = [
+    record(Submit(1, b"1" * 16, "n", "f", Payload())),
+    record(Submit(2, b"2" * 16, "n", "f", Payload())),
+    *[record(Started(call)) for call in (1, 2)],
+    *[record(Seen(call, seq)) for seq in range(1, 20) for call in (1, 2)],
+    chunk_header(1, 3) + b"abc",
+    record(Ping(1)),
+    record(Cancel(1)),
+    record(Cancel(2)),
+]
+
+
+def test_it_finds_the_records_of_a_message() -> None:
+    assert [each for each, _ in records(b"".join(STORY))] == STORY
+
+
+def test_without_meddling_all_passes_as_it_came(meddler: Meddler) -> None:
+    meddler.repeats = meddler.overtakes = 0.0
+    assert pass_on(meddler, *STORY) == STORY
+
+
+def test_what_is_said_of_one_call_stays_in_order_and_what_settles_all_is_overtaken_by_nothing(
+    meddler: Meddler,
+) -> None:
+    meddler.repeats, meddler.overtakes = 0.0, 0.5
+    got = pass_on(meddler, *STORY)
+    assert sorted(got) == sorted(STORY)
+    assert got != STORY
+    for call in (1, 2):
+        said = [
+            each
+            for each in STORY
+            for _, message in records(each)
+            if getattr(message, "call", None) == call
+        ]
+        assert [each for each in got if each in said] == said
+    ping = got.index(record(Ping(1)))
+    assert {*got[ping + 1 :]} == {record(Cancel(1)), record(Cancel(2))}
+
+
+def test_repeats_add_copies_and_leave_nothing_out(meddler: Meddler) -> None:
+    meddler.repeats, meddler.overtakes = 1.0, 0.0
+    assert pass_on(meddler, *STORY) == [each for each in STORY for _ in range(2)]

@@ -1,0 +1,47 @@
+"""Cells survive the gateway's death: no line is lost, comes twice, or reaches another owner."""
+
+from __future__ import annotations
+
+from easyremote.client.session import Session
+from easyremote.events import Stream
+from tests.faults.cells import NODE, start_node, two_owners_print
+from tests.faults.scene import Scene
+from tests.processes import LIMIT, until_there, wait_until
+
+#: Lines that the cell prints; how many are here at each kill; where it waits for the last of them.
+LINES, AT, GATE_AT = 10_000, (500, 4000), 7000
+
+
+def test_every_line_of_a_cell_comes_once_and_in_order_though_the_gateway_is_killed_twice(
+    scene: Scene,
+) -> None:
+    start_node(scene)
+    gate = scene.home / "gate"
+    code = (
+        f"import pathlib, time\nfor n in range({LINES}):\n    print(n, flush=True)\n"
+        f"    if n % 20 == 0: time.sleep(0.01)\n    if n == {GATE_AT}:\n        {until_there(gate)}"
+    )
+    job = Session(scene.client(), NODE).submit_cell({"code": code, "count": 1})
+    seen: list[str] = []
+
+    def read(enough: int) -> None:
+        def has_enough() -> bool:
+            event = next(job.events(0.5))
+            if isinstance(event, Stream):
+                seen.append(event.text)
+            return "".join(seen).count("\n") >= enough
+
+        wait_until(has_enough)
+
+    for count in AT:
+        read(count)
+        scene.kill_gateway()
+        scene.start_gateway()
+    gate.touch()
+    job.result(LIMIT)
+    seen += [event.text for event in job.events(0.5) if isinstance(event, Stream)]
+    assert "".join(seen).split() == [str(n) for n in range(LINES)]
+
+
+def test_two_owners_cells_print_through_kills_of_the_gateway_each_to_its_own(scene: Scene) -> None:
+    two_owners_print(scene, 4)
