@@ -86,7 +86,6 @@ class KeyStore:
         path.touch(mode=0o600)
         self.path = path
         self._records: dict[str, KeyRecord] = {}
-        #: What `has_changed` saw last: the records, and which of them were valid.
         self._seen: tuple[dict[str, KeyRecord], set[str]] = ({}, set())
         self._owners: dict[str, str] = {}
         #: Owners that are not in the file yet.
@@ -221,8 +220,7 @@ class KeyStore:
         return record
 
     def is_valid(self, key_id: str) -> bool:
-        record = self._records.get(key_id)
-        return record is not None and record.is_valid(time.time())
+        return key_id in self._records and self._records[key_id].is_valid(time.time())
 
     def record_of(self, key_id: str) -> KeyRecord | None:
         """The record of a key; None where it is not valid any more."""

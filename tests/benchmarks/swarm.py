@@ -25,6 +25,7 @@ from itertools import count
 from typing import Any
 
 import click
+import psutil
 
 from easyremote.config import Settings, find_settings
 from easyremote.errors import EasyRemoteError
@@ -58,6 +59,8 @@ PROCESSES = 2
 #: Clients that ask without a pause while calls a second are counted, and for how long.
 ASKING = 20
 SECONDS = 5.0
+#: Seconds before that.
+WARM = 1.0
 #: Descriptors of one process.
 FILES = 20_000
 #: Links that one process opens at a time.
@@ -237,7 +240,7 @@ class Simulator:
             owner.is_asking = True
             for _ in range(16):
                 owner.ask()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(WARM)
         before, began = self._answers(), time.monotonic()
         await asyncio.sleep(SECONDS)
         rate = (self._answers() - before) / (time.monotonic() - began)
@@ -292,6 +295,10 @@ class Swarm:
             process.stdin.flush()
         return [float(json.loads(line(process))) for process in asked]
 
+    def cpu(self) -> float:
+        """Seconds of CPU that the gateway has used."""
+        return float(sum(psutil.Process(self.gateway).cpu_times()[:2]))
+
     def memory(self) -> float:
         """Bytes of the gateway."""
         return resident_mb(self.gateway) * 1e6
@@ -303,8 +310,11 @@ def measure() -> Iterator[tuple[str, str, str]]:
         swarm.tell("grow", ASKING, "clients")
         for nodes in STEPS:
             swarm.tell("grow", nodes, "nodes")
+            before = swarm.cpu()
             rate = sum(swarm.tell("rate", ASKING, "clients"))
+            each = (swarm.cpu() - before) / (rate * (SECONDS + WARM))
             yield f"{nodes:,} nodes: calls a second", f"{rate:,.0f}", ""
+            yield f"{nodes:,} nodes: the gateway's CPU for a call", f"{each * 1e6:.0f} us", ""
             yield f"{nodes:,} nodes: memory", f"{swarm.memory() / 1e6:.0f} MB", ""
     with ExitStack() as stack:
         swarm = Swarm(stack)

@@ -19,6 +19,11 @@ from tests.faults.sweep import Case, Stage, cases, open_stage
 ENOUGH = 40.0
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> None:
+    """The stage starts what was killed anew, and looks itself at what is left."""
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with open_stage(tmp_path_factory.mktemp("stage"), SEED) as stage:

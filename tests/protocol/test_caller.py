@@ -6,14 +6,14 @@ import pytest
 
 from easyremote.errors import CallLost, CallTimeout
 from easyremote.gateway.records import MAX_CALLS, TAKEN
-from easyremote.protocol.answers import OutstandingCall
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, Caller
-from easyremote.protocol.confirmations import (
+from easyremote.protocol.answers import (
     DELIVER_AFTER,
     DELIVER_AT_ONCE,
     UNSURE,
     UNSURE_SECONDS,
+    OutstandingCall,
 )
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, Caller
 from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.frames import chunk_header
 from easyremote.protocol.messages import (
@@ -583,5 +583,5 @@ def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
     asking = Asking()
     asking.submit()
     asking.caller._arrived.add(1, b"i" * 16)
-    asking.caller._arrived.withdraw(1)
+    asking.caller._arrived.withhold(1)
     assert asking.acknowledged() == []

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,11 +45,15 @@ class MemoryWatch:
 
     def __init__(self, processes: Processes, kill: Callable[[Process, Outcome], None]) -> None:
         self._processes, self._kill = processes, kill
-        self.kernel = KernelKills()
+        self._kernel = KernelKills()
+
+    def starved(self, exit_code: int) -> bool:
+        """Whether the kernel has ended a process that ended in this way, to get memory."""
+        return exit_code == -signal.SIGKILL and self._kernel.look()
 
     async def look(self) -> None:
         """Look at all processes that have a limit, and at what the kernel does."""
-        self.kernel.look()
+        self._kernel.look()
         limited = [
             (process, limit)
             for process in self._processes

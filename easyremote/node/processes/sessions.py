@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -384,9 +383,8 @@ class Sessions:
         ahead = [call for call in ahead if call.state is CallState.DISPATCHED]
         waiting += [call for call in ahead if self.calls.take_back(call)]
         process.queue.clear()
-        starved = exit_code == -signal.SIGKILL and self.memory.kernel.look()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code, out_of_memory=starved)
+            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)

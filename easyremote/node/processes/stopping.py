@@ -85,7 +85,7 @@ class Stopping:
             call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
             process.signal(signal.SIGKILL)
         else:
-            process.signal(signal.SIGINT)
+            process.interrupt(call)
 
     def _is_withdrawn(self, call: RelayedCall) -> bool:
         return call.is_function and self._keeper.withdraw(call)
@@ -101,7 +101,7 @@ class Stopping:
         if kill:
             process.signal(signal.SIGKILL)
         else:
-            process.signal(signal.SIGINT)
+            process.interrupt(call)
             self._escalate(call)
 
     def end(self, process: Process, why: str, then: Callable[[], None]) -> None:
@@ -126,10 +126,10 @@ class Stopping:
             process.queue[0].stopping = why
         process.signal(signal.SIGKILL)
 
-    def crash(self, call: RelayedCall, exit_code: int, *, out_of_memory: bool = False) -> Outcome:
+    def crash(self, call: RelayedCall, exit_code: int, *, starved: bool = False) -> Outcome:
         """The outcome of a call whose process died; the kernel may have ended it to get memory."""
         may_have_run = not call.is_function or call.has_begun
-        if out_of_memory:
+        if starved:
             return failure(
                 "out-of-memory",
                 f"{self._node_id!r} had no memory left, and its system killed the process that ran "
@@ -192,7 +192,8 @@ class Stopping:
             self._interrupt(call, why)
         else:
             call.stopping = why
-            self._signal(call, signal.SIGINT)
+            if call.process is not None and _is_met(call):
+                call.process.interrupt(call)
             self._escalate(call)
 
     def _escalate(self, call: RelayedCall) -> None:

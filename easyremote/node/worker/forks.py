@@ -20,7 +20,7 @@ from contextlib import suppress
 
 import msgspec
 
-from easyremote.node.forking import DESCRIPTORS_MAX, SIZE, Kind, Said, Start
+from easyremote.node.forking import DESCRIPTORS_MAX, INTERRUPT, SIZE, Kind, Said, Start
 
 __all__ = ["serve"]
 
@@ -52,7 +52,7 @@ def serve(sock: socket.socket) -> tuple[list[int], list[str]]:
     """
     _die_with_parent(os.getppid())
     # An interrupt of a new process waits until the process is ready for it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, INTERRUPT})
     for name in _IMPORTS:
         try:
             importlib.import_module(name)
@@ -149,7 +149,7 @@ class _Forks:
         if pid not in self._children:
             return  # it has ended
         try:
-            if number == signal.SIGINT:
+            if number == INTERRUPT:
                 os.kill(pid, number)
             else:
                 os.killpg(pid, number)
