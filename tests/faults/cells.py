@@ -47,8 +47,8 @@ class Printer:
             f"    time.sleep({pause})\n"
             "print('end', number)\n"
         )
-        session = Session(client, NODE, "s")
-        self.job: RemoteJob[Any] = session.submit_cell(_REQUEST | {"code": code})
+        self._session = Session(client, NODE, "s")
+        self.job: RemoteJob[Any] = self._session.submit_cell(_REQUEST | {"code": code})
         #: How many lines were seen, all of them right and in order.
         self.seen = 0
         self.end_line = ""
@@ -68,13 +68,14 @@ class Printer:
         wait_until(has_enough)
 
     def end(self) -> None:
-        """End the cell, and read the rest."""
+        """End the cell, read the rest, and end its session."""
         self._gate.touch()
         self.job.result(LIMIT)
         for event in self.job.events(0.5):
             if isinstance(event, Stream):
                 self._take(event.text)
         assert self.end_line == f"end {self.seen}", (self.end_line, self.seen)
+        self._session.end()
 
     def _take(self, text: str) -> None:
         *lines, self._rest = (self._rest + text).split("\n")
@@ -101,7 +102,7 @@ def start_node(scene: Scene) -> None:
         wait_until(lambda: any(node.node_id == NODE for node in client.list_nodes()))
 
 
-def two_owners_print(scene: Scene, kills: int, pause: float = 0.002) -> History:
+def two_owners_print(scene: Scene, folder: Path, kills: int, pause: float = 0.002) -> History:
     """Two owners' cells print on one node while the gateway is killed again and again.
 
     Raises
@@ -115,8 +116,9 @@ def two_owners_print(scene: Scene, kills: int, pause: float = 0.002) -> History:
         Client(scene.gateway.address, str(keys.create("client", name))) for name in ("ann", "bob")
     ]
     scene.clients += clients
+    keys.close()
     printers = [
-        Printer(client, name, scene.home, pause)
+        Printer(client, name, folder, pause)
         for client, name in zip(clients, ("ann", "bob"), strict=True)
     ]
     for printer in printers:

@@ -57,6 +57,9 @@ def test_long_jobs(execute: Execute) -> None:
     assert "0.97" in shown
     assert "ran longer than 1 s" in shown
     assert "[97, 101, 103, 107, 109]" in shown
+    assert "all night long" in shown
+    assert "{'score': 0.98}" in shown
+    assert "is made anew: 3 cells ran again" in shown
 
 
 def test_environments_and_files(execute: Execute, registry: None, tmp_path: Path) -> None:

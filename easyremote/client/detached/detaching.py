@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from easyremote.client.connection import Line
 from easyremote.client.detached.job import DetachedJob
 from easyremote.client.job import RemoteJob
+from easyremote.client.remote_options import CallOptions
 from easyremote.errors import CannotShip, UsageError
 from easyremote.protocol.builtins import CALL, DETACHED, job_name
 from easyremote.protocol.requests import DetachedCall, DetachedCalls
@@ -34,6 +35,8 @@ class Detaching(Executor):
 
     #: Seconds that the outcome of a detached call is kept.
     keep: float = DAY
+    #: Of each function that it calls, or sends.
+    _options: CallOptions
 
     @abstractmethod
     def start(self, *args: Any, **options: Any) -> RemoteJob[Any]:
@@ -91,7 +94,7 @@ class Detaching(Executor):
 
         >>> client.attach("6f1c...").result()                        # doctest: +SKIP
         """
-        return self.detach_call(fn, args, kwargs)
+        return self.detach_call(fn, args, kwargs, **self._options)
 
     def detach_call(
         self,

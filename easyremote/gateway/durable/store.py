@@ -164,10 +164,20 @@ class Store:
     async def end(self, call: Detached, ending: Ending) -> None:
         """Write the outcome; raises as `add`."""
         cell = await self._put(call.call_id, ending.body)
+        # Whom to tell of its end is a secret, and is not needed any more.
+        header = msgspec.structs.replace(call.submit, call=0, payload=Payload(), notify="")
         await self._write(
-            "UPDATE calls SET arguments = NULL, node = ?, keep_until = ?, code = ?, "
+            "UPDATE calls SET submit = ?, arguments = NULL, node = ?, keep_until = ?, code = ?, "
             "outcome_encoding = ?, outcome_size = ?, outcome = ? WHERE call_id = ?",
-            *(call.node_id, ending.keep_until, ending.code, ending.encoding, ending.size, cell),
+            *(
+                encode(header),
+                call.node_id,
+                ending.keep_until,
+                ending.code,
+                ending.encoding,
+                ending.size,
+                cell,
+            ),
             call.call_id,
         )
         self._remove_file(call.call_id)

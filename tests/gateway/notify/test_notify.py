@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,31 @@ async def test_the_process_that_sends_sees_no_secret_of_the_gateways_environment
     assert "PATH=" in seen.read_text()
     assert "secret-word" not in seen.read_text()
     assert os.environ["EASYREMOTE_API_KEY"] == "secret-word"
+
+
+def test_a_detached_call_is_told_of_though_its_client_and_the_gateway_were_killed(
+    tmp_path: Path, hook: Webhook
+) -> None:
+    options = ("--notify-host", "127.0.0.1")
+    first, gate, begun = (
+        start_gateway(tmp_path / "home", 0, *options),
+        tmp_path / "g",
+        tmp_path / "b",
+    )
+    node = first.start_node("gpu-node")
+    with first.client() as client:
+        job = client.on("gpu-node", notify=hook.address()).detach("wait_for", str(gate), str(begun))
+        wait_until(begun.exists)
+    first.process.send_signal(signal.SIGKILL)
+    end(first.process)
+    second = start_gateway(first.home, int(first.address.split(":")[1]), *options)
+    gate.touch()
+    (told,) = hook.wait()
+    assert told.startswith("wait_for() on gpu-node: done")
+    with second.client() as client:
+        assert client.attach(job.call_id).look().state == "kept"
+    end(node)
+    end(second.process)
+    with closing(sqlite3.connect(first.home / "journal" / "detached.db")) as journal:
+        ((header,),) = journal.execute("SELECT submit FROM calls").fetchall()
+    assert b"wait_for" in header and b"secret" not in header
