@@ -32,6 +32,8 @@ from easyremote.transport.pipe import PipeChannel
 
 #: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
+#: Seconds that a process may take to act on a signal while all others stand still.
+AWAKE = 5.0
 
 _log = logging.getLogger("easyremote.node")
 
@@ -132,6 +134,8 @@ class Process:
         self.devices: tuple[str, ...] = ()
         #: The most memory that a call of it has asked for, in bytes.
         self.promised = 0
+        #: Until when it may act on a signal.
+        self._awake_until = 0.0
         #: Signals that came while it was being started.
         self._early: list[int] = []
         self._socket: socket.socket | None = None
@@ -177,8 +181,9 @@ class Process:
         return self.link.is_excused
 
     def pause(self) -> None:
-        """Stop it where it is, once it has been started. Safe to repeat."""
-        if self.child is not None and not self.is_paused:
+        """Stop it where it is, once it has been started and acts on no signal. Safe to repeat."""
+        is_awake = time.monotonic() < self._awake_until
+        if self.child is not None and not self.is_paused and not is_awake:
             self.signal(signal.SIGSTOP)
             self.link.is_excused = True
 
@@ -209,6 +214,7 @@ class Process:
             self._early.append(number)
             return
         self.child.signal(number)
+        self._awake_until = time.monotonic() + AWAKE
         self.go_on()  # a process that is stopped takes no signal but SIGKILL
 
     async def start(self, forks: ForkServer) -> None:
