@@ -28,8 +28,10 @@ FILES = 4
 QUIET = 10.0
 #: What no log may hold: a mistake that somebody caught.
 MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
+#: Characters that are shown of such a log, and how many of them stand before the mistake.
+EXCERPT, BEFORE = 3000, 200
 #: What a scene's folder may gain: what was asked for, and what was said.
-KEPT = re.compile(r"ledger|\.log$|keys\.db|local\.json")
+KEPT = re.compile(r"ledger|\.log$|\.db|\.sqlite3|local\.json")
 
 
 class Guard:
@@ -102,7 +104,9 @@ class Guard:
         for path in scene.home.rglob("*.log"):
             with path.open(errors="replace") as log:
                 log.seek(self._logs.get(path, 0))
-                told += [f"{path.name}: {line.strip()}" for line in log if MISTAKE.search(line)]
+                said = log.read()
+            if found := MISTAKE.search(said):
+                told.append(f"{path.name}: {said[max(found.start() - BEFORE, 0) :][:EXCERPT]}")
         return told
 
 

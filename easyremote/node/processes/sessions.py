@@ -385,7 +385,7 @@ class Sessions:
         waiting += [call for call in ahead if self.calls.take_back(call)]
         process.queue.clear()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code)
+            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)
