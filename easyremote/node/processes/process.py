@@ -189,14 +189,14 @@ class Process:
         """Stop it where it is, once it has been started and acts on no signal. Safe to repeat."""
         is_awake = time.monotonic() < self._awake_until
         if self.child is not None and not self.is_paused and not is_awake:
-            self.signal(signal.SIGSTOP)
+            self.child.signal(signal.SIGSTOP)
             self.link.is_excused = True
 
     def go_on(self) -> None:
         """End a pause. Safe to repeat."""
-        if self.is_paused:
+        if self.child is not None and self.is_paused:
             self.link.is_excused = False
-            self.signal(signal.SIGCONT)
+            self.child.signal(signal.SIGCONT)
 
     @property
     def runs_registered(self) -> bool:
