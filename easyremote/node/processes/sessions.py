@@ -154,8 +154,7 @@ class Sessions:
     def clear(self, process: Process) -> None:
         """Take back what was sent ahead to a process and has not begun there; it waits again."""
         pool = self.processes.pool(process.owner)
-        behind = [call for call in list(process.queue)[1:] if call.inner]
-        back = [call for call in behind if self.calls.take_back(call)]
+        back = [c for c in list(process.queue)[1:] if c.inner and self.calls.take_back(c)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
             self.run_at(free, pool.waiting.popleft())
