@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.records import KEPT, LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.scheduling.explain import stands_still
 from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
 from easyremote.options.retries import FAIL
@@ -77,7 +78,10 @@ class Returns:
 
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""
+        stood_still = node.said.stands_still
         self._nodes.offer(node, message, now)
+        if stood_still or message.stands_still:
+            tell_clients(node, 0.0)
         for each in (node, *self._nodes.offered_again(now)):
             self._dispatcher.fill(each, now)
 
@@ -206,10 +210,14 @@ def patience(call: GatewayCall) -> float:
 
 
 def tell_clients(node: Node, seconds: float) -> None:
-    """Tell the clients of a node's calls that it is gone and waited for, or that it is back (0)."""
-    numbers: dict[ClientLink, list[int]] = {}
+    """Tell the clients of a node's calls that it is gone and waited for, or that it is there (0).
+
+    Of one that is there they are told which calls stand still.
+    """
+    numbers: dict[tuple[ClientLink, str], list[int]] = {}
     for call in node.calls.values():
         if call.client is not None:
-            numbers.setdefault(call.client, []).append(call.client_number)
-    for client, calls in numbers.items():
-        client.link.send(NodeAway(tuple(calls), node.node_id, seconds))
+            halted = "" if seconds else stands_still(call)
+            numbers.setdefault((call.client, halted), []).append(call.client_number)
+    for (client, halted), calls in numbers.items():
+        client.link.send(NodeAway(tuple(calls), node.node_id, seconds, halted))

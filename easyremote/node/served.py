@@ -14,7 +14,6 @@ import platform
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -29,15 +28,15 @@ from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.leaving import LOOK, Leaving
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
+from easyremote.node.processes.lending import Lending
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
-from easyremote.node.rules import WhenBusy
 from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
-from easyremote.protocol.builtins import OF_NODES, is_builtin
+from easyremote.protocol.builtins import OF_NODES, RULES, is_builtin
 from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
@@ -132,6 +131,7 @@ class ServedNode:
         self._meter = meter
         self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
+        self._lending = Lending(node_id, rules, self._sessions, self.offer)
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         self.leaving = Leaving(self._registered, self._relayed)
@@ -147,7 +147,7 @@ class ServedNode:
 
     async def run(self) -> None:
         self._machine = await asyncio.to_thread(self._meter.machine)
-        await self._look_at_rules()
+        await self._lending.look()
         await asyncio.to_thread(_remove_leftovers)
         await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
@@ -171,7 +171,7 @@ class ServedNode:
                 )
             ),
             asyncio.create_task(
-                run_every(RULES_INTERVAL, self._look_at_rules, "Looking at the rules", _log)
+                run_every(RULES_INTERVAL, self._lending.look, "Looking at the rules", _log)
             ),
         ]
         try:
@@ -245,19 +245,25 @@ class ServedNode:
             processes=processes,
             closed=self._rules.closed,
             journal=self._spool.identity,
+            stands_still=self._rules.stands_still,
         )
-        specs = [self._with_peak(function) for function in self._functions]
+        specs = [self._seen(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
         self._log_withheld(said.withheld)
         names = {each.name for each in said.withheld}
         offered = [spec for spec in specs if spec.name not in names]
-        if policy.allow_code:
-            offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
+        builtins = OF_NODES if policy.allow_code else (RULES,)
+        offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in builtins]
         said.functions = tuple(offered)
         self.link.send(said)
 
+    def _seen(self, function: RegisteredFunction) -> Function:
+        """What is said of a function: also how it runs here, and what it was seen to need."""
+        if function.spec.name in self._sessions.processes.pooled:
+            return structs.replace(self._with_peak(function), in_process=True)
+        return self._with_peak(function)
+
     def _with_peak(self, function: RegisteredFunction) -> Function:
-        """What is said of a function: also that it was seen to need more than it says."""
         spec, peak = function.spec, self._sessions.gpus.peaks.of(f"{function.pool}()")
         promised = spec.requirements.gpu_memory if spec.requirements is not None else 0
         if not promised or peak <= promised:
@@ -306,7 +312,7 @@ class ServedNode:
                     message.run_timeout = min(message.run_timeout or limit, limit)
                 message.needs = function.spec.requirements
             self._relayed.receive(message)
-        elif is_builtin(message.function) and not self._policy.allow_code:
+        elif self._is_forbidden(message.function):
             self._relayed.refuse(message, self._no_code())
         else:
             for calls in self._holders(message):
@@ -317,6 +323,10 @@ class ServedNode:
         if isinstance(message, Dispatch):
             return (self._relayed,) if message.function in OF_NODES else (self._registered,)
         return self._registered, self._relayed
+
+    def _is_forbidden(self, function: str) -> bool:
+        is_code = is_builtin(function) and function != RULES
+        return is_code and not self._policy.allow_code
 
     def _no_code(self) -> Outcome:
         # The gateway knows this, and sends no such call: a gateway that lies does.
@@ -355,28 +365,6 @@ class ServedNode:
     def _tell(self, reading: Resources) -> None:
         if self.link is not None and self._watched.is_set():
             self.link.send(reading)
-
-    async def _look_at_rules(self) -> None:
-        """Keep to the owner's rules, also where these have just been edited."""
-        rules = self._rules
-        before = rules.closed
-        if not rules.may_change:
-            return
-        has_changed = await asyncio.to_thread(rules.look, datetime.now())
-        when_busy = rules.rules.when_busy if rules.closed else WhenBusy.GO_ON
-        if when_busy is WhenBusy.STAND_STILL:
-            self._sessions.processes.pause()
-        else:
-            self._sessions.processes.go_on()
-        if when_busy is WhenBusy.BREAK_OFF:
-            self._sessions.make_way(rules.closed)
-        if not has_changed:
-            return
-        self.offer()
-        if rules.closed:
-            _log.info("%s takes nothing new: %s", self._node_id, rules.closed)
-        elif before:
-            _log.info("%s is lent again", self._node_id)
 
     def _tidy(self) -> None:
         self._sessions.processes.end_idle(time.monotonic())

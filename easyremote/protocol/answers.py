@@ -118,7 +118,9 @@ def addresses_of(calls: Iterable[OutstandingCall]) -> dict[int, str]:
 
 
 def told_of(message: NodeAway) -> str:
-    """What a caller is told of a node that is gone; empty when it is back."""
+    """What a caller is told of a node that is gone, or halts its call; empty when it goes on."""
+    if message.stands_still:
+        return f": stands still on {message.node}: {message.stands_still}"
     if not message.seconds:
         return ""
     return (

@@ -149,6 +149,8 @@ class HeldCall:
     trace: str = ""
     #: What it needs of the machine, where its caller said so.
     needs: Requirements | None = None
+    #: The GPUs that its session gets with it, by UUID; none where it has them already.
+    gpus: tuple[str, ...] = ()
     #: Whether its outcome is on the disk before it is said; and whether it is there.
     is_durable: bool = False
     is_kept: bool = False

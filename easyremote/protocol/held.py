@@ -260,7 +260,10 @@ class HeldCalls(ABC, Generic[C]):
         held = self._by_id[message.call_id] = self._kind(
             *(message.call, message.call_id, message.fence, message.function, message.session),
             *(message.owner, message.timeout, message.queue_timeout, message.run_timeout),
-            *(message.origin, message.trace, message.needs, message.durable),
+            *(message.origin, message.trace),
+            message.needs,
+            message.gpus,
+            message.durable,
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding

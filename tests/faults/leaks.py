@@ -30,6 +30,8 @@ QUIET = 10.0
 MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
 #: What a scene's folder may gain: what was asked for, and what was said.
 KEPT = re.compile(r"ledger|\.log$|keys\.db|local\.json")
+#: A journal of detached calls, which is opened with the first of them and stays open.
+JOURNAL = re.compile(r"/(nodes|journal)/[^/]*\.(db|db-wal|db-shm|lock)$")
 
 
 class Guard:
@@ -173,9 +175,12 @@ def _descriptors(pid: int) -> Counter[str]:
             target = os.readlink(folder / name)
         except OSError:
             continue  # it was closed meanwhile
+        if JOURNAL.search(target):
+            continue
         kinds["sockets" if target.startswith("socket:") else "files"] += 1
     return kinds
 
 
 def _files(scene: Scene) -> set[Path]:
-    return {path for path in scene.home.rglob("*") if path.is_file() and not KEPT.search(path.name)}
+    files = {path for path in scene.home.rglob("*") if path.is_file()}
+    return {path for path in files if not (KEPT.search(path.name) or JOURNAL.search(str(path)))}

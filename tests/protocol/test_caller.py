@@ -442,6 +442,8 @@ def test_a_call_says_that_its_node_is_gone_until_it_is_back_or_the_call_is_sent_
     gone = ": its node one is gone; waiting up to 60 s for its return"
     assert [call.away for call in calls] == [gone, gone, ""]
     asking.tell(HandBack((2,)))
+    asking.tell(NodeAway((1,), "one", 0.0, "it runs on battery"))
+    assert calls[0].away == ": stands still on one: it runs on battery"
     asking.tell(NodeAway((1,), "one"))
     assert [call.away for call in calls] == ["", "", ""]
 

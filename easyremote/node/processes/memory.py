@@ -25,7 +25,7 @@ _log = logging.getLogger("easyremote.node")
 
 
 class MemoryWatch:
-    """Kills the processes that use more memory than their functions were registered with.
+    """Kills the processes that use more memory than what they run has asked for.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class MemoryWatch:
         """Look at all processes that have a limit."""
         limited = [
             (process, limit)
-            for process in self._processes.registered()
+            for process in self._processes
             if (limit := self._processes.memory_limit(process)) and process.pid
         ]
         if not limited:
@@ -51,7 +51,7 @@ class MemoryWatch:
         used = await asyncio.to_thread(lambda: [memory_above(*each) for each in pids])
         for (process, limit), size in zip(limited, used, strict=True):
             if size and not process.is_dead:
-                self._kill(process, _too_much(process.title, size, limit))
+                self._kill(process, _too_much(process, size, limit))
 
 
 def memory_above(pid: int, limit: int) -> int:
@@ -80,12 +80,24 @@ def _each(family: list[psutil.Process], what: str) -> Iterator[int]:
             continue  # it has ended
 
 
-def _too_much(name: str, used: int, limit: int) -> Outcome:
+def _too_much(process: Process, used: int, limit: int) -> Outcome:
     """The outcome of a call whose process used too much."""
-    text = (
-        f"{name} used {show_size(used)} of memory and may use {show_size(limit)} "
-        "(resource_requirements=), so its process was killed, with all that it had started. "
-        "Register it with more memory, or have it use less."
-    )
+    much = f"used {show_size(used)} of memory and may use {show_size(limit)}"
+    if process.session:
+        text = (
+            f"The session of this cell {much}, the most that its cells asked for (--needs memory=, "
+            "or needs=), so its process was killed, and its variables are lost. Ask for more "
+            "memory, or have it use less."
+        )
+    elif process.runs_registered:
+        text = (
+            f"{process.title} {much} (resource_requirements=), so its process was killed, with all "
+            "that it had started. Register it with more memory, or have it use less."
+        )
+    else:
+        text = (
+            f"The process of this function {much} (needs=), so it was killed, with all that it had "
+            "started. Ask for more memory, or have it use less."
+        )
     _log.warning("%s", text)
     return failure("out-of-memory", text, used=used, limit=limit)

@@ -130,6 +130,8 @@ class Process:
         self.is_ending = False
         #: The GPUs that it sees, by UUID; none where it sees all of them.
         self.devices: tuple[str, ...] = ()
+        #: The most memory that a call of it has asked for, in bytes.
+        self.promised = 0
         #: Signals that came while it was being started.
         self._early: list[int] = []
         self._socket: socket.socket | None = None
@@ -187,11 +189,16 @@ class Process:
             self.signal(signal.SIGCONT)
 
     @property
+    def runs_registered(self) -> bool:
+        """Whether it runs a registered function, and no code that is sent here."""
+        return bool(self._functions)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
             return f"session {self.session!r}"
-        if self._functions:
+        if self.runs_registered:
             return self.owner
         return "shipped functions"
 

@@ -85,6 +85,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
                 owner=call.owner,
                 trace=call.trace,
                 needs=call.needs,
+                gpus=call.gpus,
             )
         )
 

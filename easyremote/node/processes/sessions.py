@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from easyremote.errors import EasyRemoteError
 from easyremote.node.folders import remove_folders
@@ -77,8 +77,8 @@ class Sessions:
         self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
-        #: The builtins whose calls wait in no queue.
-        self._at_once = {
+        #: The builtins whose calls wait in no queue, and who answers them.
+        self.at_once: dict[str, Callable[[RelayedCall], None]] = {
             END: self._end_session,
             RESTART: self._end_session,
             HAVE: self._blobs.have,
@@ -98,7 +98,7 @@ class Sessions:
         if row is not None and call.encoding != row.encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
-        elif (at_once := self._at_once.get(call.function)) is not None:
+        elif (at_once := self.at_once.get(call.function)) is not None:
             at_once(call)
         elif self.gpus.concerns(call):
             self.gpus.ask(call)
@@ -154,7 +154,8 @@ class Sessions:
     def clear(self, process: Process) -> None:
         """Take back what was sent ahead to a process and has not begun there; it waits again."""
         pool = self.processes.pool(process.owner)
-        back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
+        behind = [call for call in list(process.queue)[1:] if call.inner]
+        back = [call for call in behind if self.calls.take_back(call)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
             self.run_at(free, pool.waiting.popleft())

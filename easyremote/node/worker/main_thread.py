@@ -25,6 +25,7 @@ from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobMissing, BlobStore
 from easyremote.node.folders import NODE
 from easyremote.node.gpus.limit import GpuLimit
+from easyremote.node.gpus.visible import SEES_ALL, see_only
 from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
@@ -169,6 +170,8 @@ class MainThread:
             self._showing.carry(record)
         if held.function == CELL:
             self._tell_of_late_output()
+        if held.gpus and not see_only(held.gpus):
+            print(SEES_ALL, file=sys.stderr)  # noqa: T201 - it is for the cell's user
         try:
             self._take_interrupts()
             with self._span(held):
