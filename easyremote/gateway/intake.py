@@ -16,7 +16,7 @@ from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
 from easyremote.protocol.builtins import RULES, is_builtin
-from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -268,10 +268,10 @@ class Intake:
         numbers: dict[Link, list[int]] = {}
         for number in message.calls:
             call = client.calls.get(number)
-            if call is None or not call.is_over:
+            if call is None or not (call.is_over or call.state is CallState.SUSPECT):
                 continue
             try:
-                if call.state is CallState.FINISHED:
+                if call.state not in TERMINAL:
                     self._table.advance(call, CallEvent.DELIVERED, now)
                 if call.node is not None and call.node.link is not None:
                     numbers.setdefault(call.node.link, []).append(call.number)

@@ -104,6 +104,8 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (_S.SUSPECT, _E.NODE_RESUMED): _S.RUNNING,
     (_S.SUSPECT, _E.HANDED_BACK): _S.QUEUED,
     (_S.SUSPECT, _E.GIVEN_UP): _S.LOST,
+    # Its client has the outcome, which came before the node was lost.
+    (_S.SUSPECT, _E.DELIVERED): _S.DELIVERED,
     # The outcome is at the node, or on its way; the node goes on holding it until it is delivered.
     (_S.FINISHED, _E.FINISHED): _S.FINISHED,
     (_S.FINISHED, _E.STARTED): _S.FINISHED,

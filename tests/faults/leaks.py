@@ -28,8 +28,10 @@ FILES = 4
 QUIET = 10.0
 #: What no log may hold: a mistake that somebody caught.
 MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
+#: Characters that are shown of such a log, and how many of them stand before the mistake.
+EXCERPT, BEFORE = 3000, 200
 #: What a scene's folder may gain: what was asked for, and what was said.
-KEPT = re.compile(r"ledger|\.log$|keys\.db|local\.json")
+KEPT = re.compile(r"ledger|\.log$|\.db|\.lock$|\.sqlite3|local\.json")
 #: A journal of detached calls, which is opened with the first of them and stays open.
 JOURNAL = re.compile(r"/(nodes|journal)/[^/]*\.(db|db-wal|db-shm|lock)$")
 
@@ -104,7 +106,9 @@ class Guard:
         for path in scene.home.rglob("*.log"):
             with path.open(errors="replace") as log:
                 log.seek(self._logs.get(path, 0))
-                told += [f"{path.name}: {line.strip()}" for line in log if MISTAKE.search(line)]
+                said = log.read()
+            if found := MISTAKE.search(said):
+                told.append(f"{path.name}: {said[max(found.start() - BEFORE, 0) :][:EXCERPT]}")
         return told
 
 
@@ -182,5 +186,4 @@ def _descriptors(pid: int) -> Counter[str]:
 
 
 def _files(scene: Scene) -> set[Path]:
-    files = {path for path in scene.home.rglob("*") if path.is_file()}
-    return {path for path in files if not (KEPT.search(path.name) or JOURNAL.search(str(path)))}
+    return {path for path in scene.home.rglob("*") if path.is_file() and not KEPT.search(path.name)}

@@ -111,4 +111,4 @@ def test_what_a_process_of_the_scene_leaves_is_found(scene: Scene) -> None:
     (scene.home / "spool").unlink()
     assert any("the gateway has" in each and "sockets" in each for each in told), told
     assert f"{scene.home / 'spool'} is left" in told
-    assert "one.log: RuntimeWarning: coroutine 'f' was never awaited" in told
+    assert any("one.log: " in each and "'f' was never awaited" in each for each in told)

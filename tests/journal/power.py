@@ -217,3 +217,6 @@ def _watched(disk: Disk, folder: Path) -> Iterator[None]:
         patch.setattr(module, "sync", synced)
         patch.setattr(module, "sync_folder", named)
         yield
+
+
+LONG = (power_cut,)

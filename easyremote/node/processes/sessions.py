@@ -380,12 +380,13 @@ class Sessions:
         self.processes.remove(process)
         self.calls.hear_last(process)
         waiting = [call for call in process.queue if not call.inner]
-        ahead = [call for call in process.queue if call.inner]
-        ahead = [call for call in ahead if call.state is CallState.DISPATCHED]
+        ahead = [
+            each for each in process.queue if each.inner and each.state is CallState.DISPATCHED
+        ]
         waiting += [call for call in ahead if self.calls.take_back(call)]
         process.queue.clear()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code)
+            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)

@@ -76,9 +76,9 @@ def caller_stands_still(scene: Scene, seconds: float) -> History:
 @pytest.mark.parametrize("role", ["gateway", "node", "client"])
 def test_a_process_that_stands_still_loses_nothing(network: Network, role: str) -> None:
     if role == "client":
-        history = caller_stands_still(network.scene, 2.0)
+        history = caller_stands_still(network.scene, 1.0)
     else:
-        history = stand_still(network, role, 2.0)
+        history = stand_still(network, role, 1.0)
     assert history.broken() == []
     assert history.errors == {}
 

@@ -22,6 +22,7 @@ class FarNode:
 
     def __init__(self, home: Path, wire: Wire) -> None:
         self.home, self.wire = home, wire
+        home.mkdir(exist_ok=True)
         self._environment = {**environment(home), "PYTHONUNBUFFERED": "1"}
         # To listen beyond loopback it asks for TLS, or for a proxy that does it.
         beyond = ("--host", "0.0.0.0", "--behind-proxy", "--allow-host", wire.here)
@@ -91,7 +92,7 @@ def lossy(far: FarNode, loss: float, rounds: int) -> History:
 
 def test_a_tenth_of_the_packets_is_lost_and_nothing_else(far_node: FarNode) -> None:
     lost = far_node.wire.lost
-    history = lossy(far_node, 0.1, rounds=2)
+    history = lossy(far_node, 0.1, rounds=10)
     assert history.broken() == []
     assert history.errors == {}
     assert far_node.wire.lost > lost
