@@ -379,9 +379,8 @@ class Sessions:
         self.processes.remove(process)
         self.calls.hear_last(process)
         waiting = [call for call in process.queue if not call.inner]
-        ahead = [call for call in process.queue if call.inner]
-        ahead = [call for call in ahead if call.state is CallState.DISPATCHED]
-        waiting += [call for call in ahead if self.calls.take_back(call)]
+        sent = [call for call in process.queue if call.inner]
+        waiting += [c for c in sent if c.state is CallState.DISPATCHED and self.calls.take_back(c)]
         process.queue.clear()
         for call in list(process.calls.values()):
             outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
