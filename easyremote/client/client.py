@@ -200,10 +200,11 @@ class Client(OwnersExecutor):
     def when_nodes_change(self, tell: Callable[[], None]) -> None:
         """Have a function called whenever what `known_nodes` gives may have changed.
 
-        It is told of changes once `known_nodes` was asked, and once more when the connection is
-        lost; who asks again after that is told of changes again. It is called on the thread of the
-        network, so it has to return at once. There is one such function: a new one replaces it.
+        Changes are told once `known_nodes` was asked, and a new connection is told, too: who asks
+        again then hears of later changes. It is called on the thread of the network, so it has to
+        return at once. There is one such function: a new one replaces it.
         """
+        self._connection.line().told_opened = tell
         self._roster.changed = tell
 
     def list_functions(self) -> list[FunctionInfo]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.records import KEPT, LOST_AFTER, ClientLink, GatewayCall, Node
 from easyremote.gateway.scheduling.explain import stands_still
 from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
@@ -61,24 +61,12 @@ class Returns:
     def _suspect(self, call: GatewayCall, now: float) -> None:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
             self._table.advance(call, CallEvent.NODE_LOST, now)
-            call.suspect_until = now + LOST_AFTER
+            call.suspect_until = now + patience(call)
             if call.on_node_loss and call.node is not None:
                 why = f"Node {call.node.node_id!r} is gone"
                 self._table.give_up(call, why, now=now)
             else:
                 self._table.arm(call)
-
-    def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has the node's id: the calls of the old process are lost."""
-        self._table.for_each(
-            list(node.calls.values()), lambda call: self._lose(call, node, now), now
-        )
-
-    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
-        if call.state is not CallState.SUSPECT:
-            self._table.advance(call, CallEvent.NODE_LOST, now)
-        why = f"Node {node.node_id!r} was restarted while it ran"
-        self._table.give_up(call, why, now=now)
 
     # -- what a node says of itself ----------------------------------------------------------------
 
@@ -209,6 +197,16 @@ class Returns:
         assert node.link is not None, "messages come from an attached link"
         node.link.send(Delivered((message.call,)))
         self._dispatcher.fill(node, now)
+
+
+def is_detached(call: GatewayCall) -> bool:
+    """Whether the gateway itself is its client, so that its node has it in a journal."""
+    return call.client is not None and call.client.is_own
+
+
+def patience(call: GatewayCall) -> float:
+    """Seconds for which its node may be out of reach: one that comes back may have the outcome."""
+    return KEPT if is_detached(call) else LOST_AFTER
 
 
 def tell_clients(node: Node, seconds: float) -> None:

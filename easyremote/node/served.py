@@ -37,9 +37,9 @@ from easyremote.node.resources import ResourceMeter
 from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, RULES, is_builtin
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
-from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,
@@ -200,11 +200,7 @@ class ServedNode:
 
     def hello(self) -> Hello:
         return Hello(
-            PROTOCOL,
-            "node",
-            str(self._settings.key("node")),
-            self._node_id,
-            self._instance,
+            *(PROTOCOL, "node", str(self._settings.key("node")), self._node_id, self._instance),
             time.monotonic() - _STARTED,
             {"easyremote": easyremote.__version__, "python": platform.python_version()},
         )

@@ -28,8 +28,8 @@ from easyremote.errors import CallLost, EasyRemoteError, StorageFailed, to_wire
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import INLINE, Payloads
 from easyremote.logs import about
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome, failure
-from easyremote.protocol.held_call import HeldCall
 
 __all__ = ["NodeSpool", "Spooled"]
 
@@ -244,6 +244,9 @@ class NodeSpool:
                 cell = put(owner, outcome.parts)
             else:
                 cell = await asyncio.to_thread(put, owner, outcome.parts)
+                if held.call_id not in self._begun:  # nobody wants it any more
+                    self._payloads.remove(cell)
+                    return
                 self._files[held.call_id] = cell
             written = self._journal.write(
                 _END, (time.time(), how, cell, held.call_id), durable=True

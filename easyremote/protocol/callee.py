@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, HeldCall, Spool, advance
 from easyremote.protocol.held import HeldCalls
-from easyremote.protocol.held_call import NO_SPOOL, HeldCall, Spool
 from easyremote.protocol.messages import Event, HandBack, Started
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer

@@ -28,9 +28,8 @@ from typing import Generic, TypeVar
 
 from easyremote.errors import ProtocolError
 from easyremote.packing import pack
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, HeldCall, Spool, advance
 from easyremote.protocol.failures import pack_error
-from easyremote.protocol.held_call import NO_SPOOL, HeldCall, Spool
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Attach,
@@ -203,7 +202,7 @@ class HeldCalls(ABC, Generic[C]):
         held = self._kind(0, call_id, fence, function, "", "", 0.0, 0.0, 0.0, "")
         held.state, held.outcome, held.has_arguments = CallState.FINISHED, outcome, True
         held.is_durable = held.is_kept = True
-        self._by_id[call_id] = held
+        self._by_id.setdefault(call_id, held)
 
     def refuse(self, message: Dispatch, outcome: Outcome) -> None:
         """Answer a DISPATCH that is not taken; nothing is kept of it."""

@@ -31,7 +31,7 @@ class Scene:
     """
 
     def __init__(self, home: Path, seed: int) -> None:
-        self.home, self.chance = home, random.Random(seed)
+        self.home, self.seed, self.chance = home, seed, random.Random(seed)
         print(f"seed {seed}: EASYREMOTE_SEED={seed} replays it")
         self.gateway = start_gateway(home)
         self._keep_log()

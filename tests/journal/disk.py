@@ -55,12 +55,12 @@ class Disk:
         with self._lock:
             self.log.append(Entry(what, name, offset, data))
 
-    def after_power_cut(self, length: int, chance: Random) -> dict[str, bytes]:
+    def after_power_cut(self, length: int, chance: Random) -> dict[str, bytearray]:
         """The files that can be there if the power goes after so many entries of the log.
 
         What was synced is there. Of what was not, any sector may be there or not.
         """
-        synced: dict[str, bytes] = {}
+        synced: dict[str, bytearray] = {}
         loose: dict[str, list[Entry]] = {}
         for entry in self.log[:length]:
             if entry.what in ("write", "truncate", "delete"):
@@ -179,14 +179,13 @@ def _sectors(entry: Entry) -> Iterator[Entry]:
         yield Entry("write", entry.name, entry.offset + start, piece)
 
 
-def _do(files: dict[str, bytes], entry: Entry) -> None:
+def _do(files: dict[str, bytearray], entry: Entry) -> None:
     if entry.what == "delete":
         files.pop(entry.name, None)
         return
-    content = bytearray(files.get(entry.name, b""))
+    content = files.setdefault(entry.name, bytearray())
     if entry.what == "truncate":
         del content[entry.offset :]
     else:
         content.extend(bytes(max(0, entry.offset - len(content))))
         content[entry.offset : entry.offset + len(entry.data)] = entry.data
-    files[entry.name] = bytes(content)

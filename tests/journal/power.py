@@ -21,6 +21,8 @@ from easyremote.journal import journal as journals
 from easyremote.journal import payloads as module
 from easyremote.journal.journal import Journal, Statement
 from easyremote.journal.payloads import INLINE, Payloads
+from tests.faults.history import History
+from tests.faults.scene import Scene
 from tests.journal.disk import Disk
 from tests.processes import LIMIT
 
@@ -162,10 +164,19 @@ class Story:
             return []  # it was told
 
 
+def power_cut(scene: Scene) -> History:
+    """The power is cut at 1,000 points of ten journals' lives; for the long form of the faults."""
+    for part in range(10):
+        broken = power_cuts(scene.home / f"power-{part}", scene.chance.getrandbits(32), 100)
+        assert not broken, broken
+    return scene.history()
+
+
 def power_cuts(folder: Path, seed: int, points: int) -> list[str]:
     """Cut the power at so many points of one story; every promise that was not kept."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journals, "CHECKPOINT", CHECKPOINT)
+        folder.mkdir(exist_ok=True)
         story = Story(folder / "story", seed)
         story.run()
     chance = Random(seed)
@@ -206,3 +217,6 @@ def _watched(disk: Disk, folder: Path) -> Iterator[None]:
         patch.setattr(module, "sync", synced)
         patch.setattr(module, "sync_folder", named)
         yield
+
+
+LONG = (power_cut,)

@@ -124,7 +124,7 @@ def test_its_owner_changes_the_rules_while_the_node_runs(
         form.get_by_label("Share of the cores").fill("150%")
         hour = (datetime.now() + timedelta(hours=2)).hour
         form.get_by_label("Hours of the day").fill(f"{hour}-{(hour + 1) % 24}")
-        form.get_by_label("What runs then").select_option("stands still")
+        form.get_by_label("What runs when it is not lent").select_option("stands still")
         form.get_by_role("button", name="Save").click()
         expect(form.get_by_role("alert")).to_contain_text("max_cpu is a share of the cores")
         expect(form.get_by_role("status")).to_have_text("Nothing was changed.")

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from easyremote.errors import ProtocolError
-from easyremote.protocol.call import CallState
+from easyremote.protocol.call import CallState, HeldCall
 from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
@@ -18,7 +18,6 @@ from easyremote.protocol.callee import (
 from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.frames import chunk_header, control_record
 from easyremote.protocol.held import Outcome, failure, plain_outcome
-from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
     Attach,

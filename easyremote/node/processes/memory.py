@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import re
+import signal
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -19,7 +24,10 @@ from easyremote.node.processes.process import Process
 from easyremote.options.requirements import show_size
 from easyremote.protocol.held import Outcome, failure
 
-__all__ = ["MemoryWatch", "memory_above"]
+__all__ = ["KernelKills", "MemoryWatch", "memory_above"]
+
+#: A kill of the kernel's was just now for so many seconds; longer than it is between two looks.
+JUST_NOW = 2.0
 
 _log = logging.getLogger("easyremote.node")
 
@@ -37,9 +45,15 @@ class MemoryWatch:
 
     def __init__(self, processes: Processes, kill: Callable[[Process, Outcome], None]) -> None:
         self._processes, self._kill = processes, kill
+        self._kernel = KernelKills()
+
+    def starved(self, exit_code: int) -> bool:
+        """Whether the kernel has ended a process that ended in this way, to get memory."""
+        return exit_code == -signal.SIGKILL and self._kernel.look()
 
     async def look(self) -> None:
-        """Look at all processes that have a limit."""
+        """Look at all processes that have a limit, and at what the kernel does."""
+        self._kernel.look()
         limited = [
             (process, limit)
             for process in self._processes
@@ -52,6 +66,32 @@ class MemoryWatch:
         for (process, limit), size in zip(limited, used, strict=True):
             if size and not process.is_dead:
                 self._kill(process, _too_much(process, size, limit))
+
+
+class KernelKills:
+    """Tells whether the kernel has just killed a process because there was no memory left.
+
+    Linux counts such kills, and does not say whose they were.
+    """
+
+    def __init__(self) -> None:
+        self._count, self._last = _killed_by_kernel(), -math.inf
+
+    def look(self) -> bool:
+        """Whether there was one a moment ago; to be called again and again."""
+        count, now = _killed_by_kernel(), time.monotonic()
+        if count > self._count:
+            self._count, self._last = count, now
+        return now < self._last + JUST_NOW
+
+
+def _killed_by_kernel() -> int:
+    try:
+        counts = Path("/proc/vmstat").read_text()
+    except OSError:  # there is none on other systems
+        return 0
+    found = re.search(r"^oom_kill (\d+)$", counts, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def memory_above(pid: int, limit: int) -> int:

@@ -19,11 +19,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from easyremote.errors import EasyRemoteError
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome
-from easyremote.protocol.held_call import HeldCall
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
@@ -32,6 +33,8 @@ from easyremote.transport.pipe import PipeChannel
 
 #: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
+#: Seconds in which what a process said before it ended is read, where its link stays open.
+LAST_WORDS = 0.2
 
 _log = logging.getLogger("easyremote.node")
 
@@ -134,6 +137,8 @@ class Process:
         self.promised = 0
         #: Signals that came while it was being started.
         self._early: list[int] = []
+        #: Calls that were interrupted, and are not marked so in its ledger yet.
+        self._interrupted: list[int] = []
         self._socket: socket.socket | None = None
 
     @property
@@ -203,13 +208,25 @@ class Process:
         return "shipped functions"
 
     def signal(self, number: int) -> None:
-        """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
+        """Signal the process (INTERRUPT) or its group (the rest), as soon as it is there."""
         self.is_ending = self.is_ending or number in (signal.SIGTERM, signal.SIGKILL)
         if self.child is None:
             self._early.append(number)
             return
         self.child.signal(number)
         self.go_on()  # a process that is stopped takes no signal but SIGKILL
+
+    def interrupt(self, call: RelayedCall) -> None:
+        """Interrupt a call that it runs. An interrupt that comes late meets no other call."""
+        self._interrupted.append(call.inner)
+        self._mark_interrupted()
+        self.signal(INTERRUPT)
+
+    def _mark_interrupted(self) -> None:
+        if self.ledger is not None:
+            for number in self._interrupted:
+                self.ledger.interrupt(number)
+            self._interrupted.clear()
 
     async def start(self, forks: ForkServer) -> None:
         """Start the process.
@@ -234,6 +251,7 @@ class Process:
             self.child = await forks.start(self._arguments, descriptors, self._environment)
             if_it_fails.pop_all()
         self._socket, self.ledger = ours, ledger
+        self._mark_interrupted()
         for number in self._early:
             self.signal(number)
         self.link.open(time.monotonic())
@@ -241,16 +259,28 @@ class Process:
     async def serve(self, receive: Callable[[Process, Message], None]) -> int:
         """Serve the link of the process that was started until it has ended; its exit code."""
         assert self._socket is not None, "start() comes first"
+        watch: asyncio.Task[None] | None = None
         try:
             channel = await PipeChannel.open(self._socket)
-            await Connection(self.link, channel, lambda message, now: receive(self, message)).run()
+            connection = Connection(self.link, channel, lambda message, now: receive(self, message))
+            watch = asyncio.create_task(self._end_with_it(connection))
+            await connection.run()
         except EasyRemoteError as error:
             _log.warning("The process of %s broke the protocol: %s", self.title, error)
         except Exception:
             _log.exception("The link to the process of %s broke down.", self.title)
         finally:
+            if watch is not None:
+                watch.cancel()
             exit_code = await self._reap()
         return exit_code
+
+    async def _end_with_it(self, connection: Connection) -> None:
+        """End the link when the process has ended: processes that it has forked keep it open."""
+        assert self.child is not None, "it was started"
+        await self.child.wait()
+        await asyncio.sleep(LAST_WORDS)
+        connection.end("its process has ended")
 
     async def _reap(self) -> int:
         assert self.child is not None, "it was started"

@@ -17,9 +17,8 @@ import msgspec
 
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.protocol.builtins import BUILTINS, FILES, Answerer
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, Spool, advance
 from easyremote.protocol.held import HeldCalls, Outcome, failure
-from easyremote.protocol.held_call import NO_SPOOL, Spool
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     INLINE_LIMIT,

@@ -154,7 +154,8 @@ class Sessions:
     def clear(self, process: Process) -> None:
         """Take back what was sent ahead to a process and has not begun there; it waits again."""
         pool = self.processes.pool(process.owner)
-        back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
+        behind = [call for call in list(process.queue)[1:] if call.inner]
+        back = [call for call in behind if self.calls.take_back(call)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
             self.run_at(free, pool.waiting.popleft())
@@ -384,7 +385,7 @@ class Sessions:
         waiting += [call for call in ahead if self.calls.take_back(call)]
         process.queue.clear()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code)
+            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)

@@ -21,9 +21,9 @@ from easyremote.node.functions import Functions
 from easyremote.node.outcomes import error_outcome
 from easyremote.node.registered.calling import Run, Stopped, call, call_async, raise_in_thread
 from easyremote.node.spool import NodeSpool, refused
+from easyremote.protocol.call import NO_SPOOL
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
-from easyremote.protocol.held_call import NO_SPOOL
 from easyremote.protocol.streams import Buffer
 
 #: Seconds that a call may take to stop when it is told to.

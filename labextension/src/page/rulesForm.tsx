@@ -157,7 +157,7 @@ function fields(trans: TranslationBundle): IField[] {
     },
     {
       name: 'when_busy',
-      label: trans.__('What runs then'),
+      label: trans.__('What runs when it is not lent'),
       choices: [
         ['', trans.__('goes on')],
         ['pause', trans.__('stands still')],

@@ -191,3 +191,19 @@ def listening(join=False):
         assert kernel.run("listening()").value == "0"
     finally:
         kernel.close()
+
+
+def test_it_is_asked_also_after_the_gateway_was_started_again(
+    asking: Gateway, ann: Kernel, bob: Kernel
+) -> None:
+    ann.run(TAKE.replace("gpu-node", "gpu-node/again"))
+    end(asking.process)
+    port = int(asking.address.rpartition(":")[2])
+    again = start_gateway(asking.home, port, "--ask-idle-after", "0.5")
+    try:
+        bob.run(WAIT)
+        shown = ann.idle_until(shows(questions))
+        ann.press(button(shown, "Release"))
+        assert bob.run(f"print(waiting.result({LIMIT}))").text() == "42\n"
+    finally:
+        end(again.process)

@@ -125,8 +125,11 @@ def test_a_cell_may_use_what_its_session_asked_for_and_no_more(
     cell("kept = b'x' * 300_000_000", "600MB").result(LIMIT)
     cell("more = b'x' * 100_000_000", "200MB").result(LIMIT)  # variables stay: the most counts
     cell("del more").result(LIMIT)
+    greedy = cell(f"more = b'x' * 500_000_000\n{wait}", "200MB")
+    behind = cell("1")
     with pytest.raises(OutOfMemory) as told:
-        cell(f"more = b'x' * 500_000_000\n{wait}", "200MB").result(LIMIT)
+        greedy.result(LIMIT)
+    behind.result(LIMIT)  # it waited, and runs in a new process
     text = str(told.value)
     assert "and may use 600 MB, the most that its cells asked for (--needs memory=" in text
     assert "its variables are lost. Ask for more memory" in text
