@@ -363,7 +363,6 @@ class Sessions:
         """There is no process: its calls fail, and its name is free again."""
         process.is_dead = True
         self.processes.remove(process)
-        outcome = self._stopping.no_process(error)
         calls = [*process.queue, *(call for call in process.calls.values() if not call.has_turn)]
         pool = self.processes.pool(process.owner)
         if not process.session and not pool.processes:
@@ -371,7 +370,7 @@ class Sessions:
             pool.waiting.clear()
         process.queue.clear()
         for call in calls:
-            self.calls.lost(process, call, outcome)
+            self.calls.lost(process, call, self._stopping.no_process(error))
 
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its calls fail, what waited for it gets a new one."""
