@@ -1,7 +1,8 @@
 """`NodeSpool`: what a node keeps on its disk of durable calls, so that they survive its process.
 
 A durable call is in the journal before it begins, and its outcome is there before the gateway hears
-of it. Both are removed when the gateway says DELIVERED. So a later process of the node knows each
+of it. Both are removed when the gateway says DELIVERED, or in RESUMED that it does not know the
+call: nothing is removed because it is old, since a clock can be wrong. So a later process of the node knows each
 call that this one has begun: it brings back the outcome, or says that the call is lost and may have
 run. A call that is not in the journal has not begun. Attached calls cost no disk: the file is made
 with the first durable call. ``tests/node/test_spool.py`` proves it with killed processes.
@@ -34,9 +35,6 @@ from easyremote.protocol.held import Outcome, failure
 __all__ = ["NodeSpool", "Spooled"]
 
 _log = logging.getLogger("easyremote.node")
-
-#: Seconds for which a call that no gateway asked for again is kept.
-KEPT = 7 * 24 * 3600.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (id BLOB NOT NULL);
@@ -141,8 +139,6 @@ class NodeSpool:
         self.found(spooled)
 
     def _read(self, journal: Journal) -> list[Spooled]:
-        oldest = time.time() - KEPT
-        journal.write("DELETE FROM calls WHERE at < ?", (oldest,)).result()
         rows = journal.read("SELECT call_id, begun, ended, outcome FROM calls ORDER BY at")
         cells = [cell for *_, cell in rows if cell is not None]
         self._payloads = payloads = Payloads(journal, cells)

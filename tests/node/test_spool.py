@@ -112,14 +112,14 @@ class Nodes:
         (file,) = self.folder.glob(f"*{suffix}")
         return file
 
-    def rows(self) -> list[tuple[bytes, float, bytes | None]]:
-        """What the journal holds; the node does not run."""
+    def outcomes(self) -> list[bytes | None]:
+        """What the journal holds of each call; the node does not run."""
         with closing(sqlite3.connect(self.file(".db"))) as database:
-            return list(database.execute("SELECT call_id, at, outcome FROM calls"))
+            return [outcome for (outcome,) in database.execute("SELECT outcome FROM calls")]
 
     def check_empty(self) -> None:
         """No row, no file: the node does not run."""
-        assert self.rows() == []
+        assert self.outcomes() == []
         assert list(self.file(".payloads").iterdir()) == []
 
 
@@ -363,24 +363,6 @@ async def test_a_flipped_bit_gives_no_wrong_value_and_no_second_execution(
 
 
 @pytest.mark.asyncio
-async def test_what_nobody_asked_for_in_a_week_is_removed(nodes: Nodes) -> None:
-    node = await nodes.start()
-    await node.resumed()
-    old = node.dispatch(1, "work", nodes.arguments("work", 1, size=INLINE + 1))
-    young = node.dispatch(2, "work", nodes.arguments("work", 2, size=INLINE + 1))
-    await node.outcome(1)
-    await node.outcome(2)
-    nodes.kill()
-    with closing(sqlite3.connect(nodes.file(".db"))) as database:
-        week = 7 * 24 * 3600 + 1
-        database.execute("UPDATE calls SET at = at - ? WHERE call_id = ?", (week, old))
-        database.commit()
-    node = await nodes.start()
-    assert (await node.until(Resume)).call_ids == (young,)
-    assert len(list(nodes.file(".payloads").iterdir())) == 1
-
-
-@pytest.mark.asyncio
 async def test_a_journal_that_another_process_has_refuses_durable_calls_and_no_others(
     nodes: Nodes,
 ) -> None:
@@ -424,6 +406,6 @@ async def test_what_a_node_that_stops_hands_back_is_not_in_its_journal(
     for number in set(numbers) - set(handed_back):
         assert await node.outcome(number) == ("", bytes(3))
     assert await asyncio.to_thread(nodes.processes[-1].wait, LIMIT) == 0
-    outcomes = [outcome for *_, outcome in nodes.rows()]
+    outcomes = nodes.outcomes()
     assert len(outcomes) == slots
     assert None not in outcomes
