@@ -1,8 +1,8 @@
 """`NodeSpool`: what a node keeps on its disk of durable calls, so that they survive its process.
 
 A durable call is in the journal before it begins, and its outcome is there before the gateway hears
-of it. Both are removed when the gateway says DELIVERED, or in RESUMED that it does not know the
-call: nothing is removed because it is old, since a clock can be wrong. So a later process of the node knows each
+of it. Both are removed when the gateway says DELIVERED, or that it does not know the call; nothing
+is removed because it is old, since a clock can be wrong. So a later process of the node knows each
 call that this one has begun: it brings back the outcome, or says that the call is lost and may have
 run. A call that is not in the journal has not begun. Attached calls cost no disk: the file is made
 with the first durable call. ``tests/node/test_spool.py`` proves it with killed processes.
