@@ -7,11 +7,12 @@ node can be killed between two messages.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +22,9 @@ import pytest_asyncio
 from easyremote.errors import UsageError
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import INLINE
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.messages import Attach, Delivered, HandBack, Register, Resume
 from easyremote.serialize.calls import pack_call
 from easyremote.serialize.values import Dumped, dump, dump_call
@@ -409,3 +412,43 @@ async def test_what_a_node_that_stops_hands_back_is_not_in_its_journal(
     outcomes = nodes.outcomes()
     assert len(outcomes) == slots
     assert None not in outcomes
+
+
+# -- one process -----------------------------------------------------------------------------------
+
+
+def held_call() -> HeldCall:
+    return HeldCall(
+        *(1, os.urandom(16), 1, "work", "", "alice", 0.0, 0.0, 0.0, ""), is_durable=True
+    )
+
+
+def test_a_call_that_nobody_wants_while_it_begins_leaves_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, held = NodeSpool(tmp_path, "n", "k"), held_call()
+    write = spool._write_begin
+
+    def write_slowly(held: HeldCall) -> None:
+        write(held)
+        spool.forget(held)
+
+    monkeypatch.setattr(spool, "_write_begin", write_slowly)
+    spool.begin(held)
+    spool.close()
+    left: list[Sequence[Spooled]] = []
+    again = NodeSpool(tmp_path, "n", "k")
+    again.found = left.append
+    again.look()
+    again.close()
+    assert left == [[]]
+
+
+def test_each_node_and_each_gateway_has_a_journal_of_its_own(tmp_path: Path) -> None:
+    names = ["n", "m", "a/../b", ".." * 20, "ü" * 200]
+    spools = [NodeSpool(tmp_path, name, key) for name in names for key in ("k", "l")]
+    for spool in spools:
+        spool.begin(held_call())
+    assert len(list(tmp_path.glob("*.db"))) == len(spools)
+    for spool in spools:
+        spool.close()
