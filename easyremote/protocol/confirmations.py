@@ -48,8 +48,8 @@ class Confirmations:
         self._waiting[number] = call_id
         self._missing.pop(number, None)
 
-    def withhold(self, number: int) -> None:
-        """The outcome of this call is here, and not safe yet: `add` says when it is."""
+    def withdraw(self, number: int) -> None:
+        """Do not confirm this outcome yet: it is here, and not safe."""
         self._waiting.pop(number, None)
 
     def miss(self, number: int, call_id: bytes) -> None:

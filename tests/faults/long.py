@@ -19,6 +19,7 @@ import click
 from easyremote.errors import CallLost
 from easyremote.options.retries import RETRY, WAIT
 from tests.faults.cells import two_owners_print
+from tests.faults.detached import detach_and_lose_all
 from tests.faults.history import History
 from tests.faults.scene import Scene, open_scene
 from tests.faults.test_gateway_killed import kill_in_flight
@@ -68,6 +69,13 @@ def cells_of_two_owners(scene: Scene) -> History:
     return two_owners_print(scene, 200, pause=0.01)
 
 
+def detached(scene: Scene) -> History:
+    """Detached calls of 10 minutes: client killed, gateway killed twice, a node's link cut."""
+    history = detach_and_lose_all(scene, 8, 600.0)
+    assert history.errors == {}, Counter(map(str, history.errors.values()))
+    return history
+
+
 def _kill_nodes(scene: Scene, choice: str, attempts: int) -> History:
     history = scene.history(attempts)
     client = scene.client().on(on_node_loss=choice)
@@ -89,6 +97,7 @@ TESTS: tuple[Callable[[Scene], History], ...] = (
     nodes_killed_with_retries,
     node_stopped,
     cells_of_two_owners,
+    detached,
 )
 
 
