@@ -20,8 +20,9 @@
     │   ├── CallTimeout            it ran, or waited, longer than it was allowed to
     │   ├── CallCancelled          it was cancelled
     │   ├── CallLost               its node or the gateway went away
-    │   ├── OutOfMemory            its process used more memory than it was promised
+    │   ├── OutOfMemory            its process took more memory than it may, or than there was
     │   └── WorkerCrashed          the process that ran it died
+    │       └── PoisonCall         attempt after attempt, so that it is not tried again
     └── InternalError              a mistake in EasyRemote itself
 
 An error has a wire code (``code``), tells whether the call may have run (``may_have_run``), and
@@ -54,6 +55,7 @@ __all__ = [
     "NotAuthorized",
     "NotFound",
     "OutOfMemory",
+    "PoisonCall",
     "ProtocolError",
     "RemoteError",
     "StorageDamaged",
@@ -283,8 +285,14 @@ class WorkerCrashed(CallError):
     exit_code: int | None = None
 
 
+class PoisonCall(WorkerCrashed):
+    """The process that ran the call died, attempt after attempt: it is not tried again."""
+
+    code = "poison"
+
+
 class OutOfMemory(CallError):
-    """The process that ran the call used more memory than its function was registered with."""
+    """The process that ran the call took more memory than it may, or than there was."""
 
     code = "out-of-memory"
 

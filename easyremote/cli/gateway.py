@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from easyremote import config
-from easyremote.cli.options import with_logging
+from easyremote.cli.options import duration, with_logging
+from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.gateway.server import Server
 from easyremote.identity import read_private
 
@@ -25,6 +26,16 @@ from easyremote.identity import read_private
 )
 @click.option("--behind-proxy", is_flag=True, help="A proxy in front of it does TLS.")
 @click.option("--allow-host", multiple=True, help="A host name by which it is reached.")
+@click.option(
+    "--ask-idle-after",
+    type=float,
+    callback=duration(),
+    default=ASK_IDLE_AFTER,
+    show_default=True,
+    metavar="SECONDS",
+    help="Whoever keeps GPU memory in a session that has been idle for so long is asked for it "
+    "when somebody waits for it, in the panel and in the notebook.",
+)
 @click.option(
     "--notify-host",
     "notify_hosts",
@@ -41,6 +52,7 @@ def gateway(
     tls_key: str | None,
     behind_proxy: bool,
     allow_host: tuple[str, ...],
+    ask_idle_after: float,
     notify_hosts: tuple[str, ...],
 ) -> None:
     """Run a gateway until Ctrl-C.
@@ -63,6 +75,7 @@ def gateway(
         tls=tls,
         behind_proxy=behind_proxy,
         allow_hosts=allow_host,
+        ask_idle_after=ask_idle_after,
         notify_hosts=notify_hosts,
     )
     with _until_ctrl_c(server):

@@ -1,4 +1,4 @@
-"""``easyremote pause``, ``drain`` and ``resume``: what the owner of a node says of it."""
+"""``easyremote pause``, ``drain``, ``resume``, ``rules``: what the owner of a node says of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import time
 
 import click
 
+from easyremote.cli.options import RULES, with_rules
 from easyremote.client.client import connect
+from easyremote.protocol.requests import RulesAnswer
 from easyremote.protocol.snapshot import NodeInfo
 
 #: Seconds between two looks at what still runs on a node.
@@ -66,6 +68,54 @@ def resume(node_id: str) -> None:
     node = connect().resume(node_id)
     rest = f" Its own rules still say: {node.closed}." if node.closed else ""
     click.echo(f"{node_id} is lent again.{rest}")
+
+
+@click.command()
+@click.argument("node_id", metavar="NODE")
+@with_rules
+@click.option(
+    "--lift", multiple=True, type=click.Choice([*RULES, "all"]), help="End a rule, or all of them."
+)
+def rules(node_id: str, rules: dict[str, str | bool], lift: tuple[str, ...]) -> None:
+    """Show and change the rules of a node of yours, while it runs.
+
+    They have the words of `easyremote node`, and are in force at once. A node that was started
+    with a file of rules (--rules FILE) keeps them there; another one forgets them when it ends.
+    See `easyremote pause` for whose a node is.
+
+    \b
+    Examples:
+      easyremote rules desk
+      easyremote rules desk --hours 22-7 --max-cpu 50%
+      easyremote rules desk --lift hours
+    """
+    lifted = RULES if "all" in lift else lift
+    changes = {**{name.replace("-", "_"): None for name in lifted}, **rules}
+    answer = connect().set_rules(node_id, changes)
+    for name, words in answer.rules.items():
+        click.echo(f"{name.replace('_', '-'):16}{words}")
+    if not answer.rules:
+        click.echo(f"{node_id} is lent without a rule.")
+    if changes or answer.rules:
+        click.echo(_kept(answer))
+    if answer.closed:
+        click.echo(f"Nothing new starts there now: {answer.closed}.")
+
+
+def _kept(answer: RulesAnswer) -> str:
+    """Until when the rules hold."""
+    if not answer.file:
+        kept = "This holds until the node ends: it was started without a file of rules (--rules)."
+    else:
+        kept = f"This is kept in {answer.file}, on that machine."
+    again = [
+        f"--{name.replace('_', '-')} {words}"
+        for name, words in answer.at_start.items()
+        if answer.rules.get(name) != words
+    ]
+    if again:
+        kept += f" Started the same way again, it has {', '.join(again)}."
+    return kept
 
 
 def _running(node: NodeInfo) -> str:

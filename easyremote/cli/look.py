@@ -58,8 +58,8 @@ def functions() -> None:
     rows = []
     for each in known:
         marks = ["public"] * each.public + ["generator"] * each.streams
-        rows.append((each.node_id, each.name + each.signature, ", ".join(marks)))
-    print_table(("NODE", "FUNCTION", ""), rows)
+        rows.append((each.node_id, each.name + each.signature, ", ".join(marks), each.needs))
+    print_table(("NODE", "FUNCTION", "", "NEEDS"), rows)
 
 
 @click.command()
@@ -83,7 +83,8 @@ JOB_HEADS = ("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY")
 def job_row(job: JobInfo) -> tuple[str, ...]:
     """A job as a row below `JOB_HEADS`."""
     lasts = f"{job.seconds:.0f} s"
-    return job.call_id[:8], job.function, job.node_id or "any", job.state, lasts, job.why
+    state = "stands still" if job.state == "running" and job.why else job.state
+    return job.call_id[:8], job.function, job.node_id or "any", state, lasts, job.why
 
 
 @click.command()

@@ -11,7 +11,7 @@ from easyremote.cli.bench import bench
 from easyremote.cli.doctor import doctor
 from easyremote.cli.gateway import gateway, up
 from easyremote.cli.keys import key
-from easyremote.cli.lending import drain, pause, resume
+from easyremote.cli.lending import drain, pause, resume, rules
 from easyremote.cli.logs import logs
 from easyremote.cli.look import call, functions, jobs, login, nodes, notify
 from easyremote.cli.node import node
@@ -46,7 +46,7 @@ def cli() -> None:
 
 for command in (
     *(up, gateway, node, lab, demo, nodes, functions, jobs, call, key, login, doctor, bench),
-    *(pause, drain, resume, top, usage, logs, notify),
+    *(pause, drain, resume, rules, top, usage, logs, notify),
 ):
     cli.add_command(command)
 

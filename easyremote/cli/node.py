@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from easyremote.cli.options import duration, with_logging
+from easyremote.cli.options import duration, with_logging, with_rules
 from easyremote.errors import EasyRemoteError
 
 
@@ -31,26 +31,7 @@ from easyremote.errors import EasyRemoteError
     is_flag=True,
     help="Only registered functions run: no cells, no shipped code. Not a sandbox; see above.",
 )
-@click.option("--max-cpu", metavar="SHARE", help="The share of the cores that is lent, as 50%.")
-@click.option("--max-memory", metavar="SIZE", help="How much memory is lent, as 16GB.")
-@click.option(
-    "--only-when-idle",
-    is_flag=True,
-    default=None,
-    help="Nothing new starts while somebody works on this machine.",
-)
-@click.option(
-    "--hours",
-    metavar="FROM-TO",
-    help="Something new starts in these hours of local time only, as 22-7 or 22:30-7:00.",
-)
-@click.option("--on-battery", metavar="yes|no", help="Whether something new starts on battery.")
-@click.option(
-    "--when-busy",
-    metavar="go-on|pause|cancel",
-    help="What becomes of cells and shipped functions that run when nothing new may start any "
-    "more: they go on, stand still until something may start again, or are ended.",
-)
+@with_rules
 @click.option(
     "--rules",
     "rules_file",
@@ -68,7 +49,7 @@ def node(
     no_install: bool,
     no_code: bool,
     rules_file: str | None,
-    **rules: object,
+    rules: dict[str, str | bool],
 ) -> None:
     """Lend this machine until Ctrl-C.
 
@@ -88,7 +69,7 @@ def node(
     You stay the master of the machine: --max-cpu, --max-memory, --only-when-idle, --hours and
     --on-battery limit what is lent, and so do the same words in the file of --rules. Calls wait
     while nothing new starts, and people see why; what runs goes on. `easyremote pause` closes the
-    node at once.
+    node at once, and `easyremote rules` changes its rules while it runs.
 
     \b
     Examples:

@@ -48,3 +48,44 @@ def with_logging(command: Callable[..., None]) -> Callable[..., None]:
         command(*args, **kwargs)
 
     return logging
+
+
+#: The rules of a node's owner, as options; what their words mean is in ``node/rules.py``.
+_RULES = (
+    click.option("--max-cpu", metavar="SHARE", help="The share of the cores that is lent, as 50%."),
+    click.option("--max-memory", metavar="SIZE", help="How much memory is lent, as 16GB."),
+    click.option(
+        "--only-when-idle",
+        is_flag=True,
+        default=None,
+        help="Nothing new starts while somebody works on this machine.",
+    ),
+    click.option(
+        "--hours",
+        metavar="FROM-TO",
+        help="Something new starts in these hours of local time only, as 22-7 or 22:30-7:00.",
+    ),
+    click.option("--on-battery", metavar="yes|no", help="Whether something new starts on battery."),
+    click.option(
+        "--when-busy",
+        metavar="go-on|pause|cancel",
+        help="What becomes of cells and shipped functions that run when nothing new may start any "
+        "more: they go on, stand still until something may start again, or are ended.",
+    ),
+)
+#: Their names, as people write them.
+RULES = ("max-cpu", "max-memory", "only-when-idle", "hours", "on-battery", "when-busy")
+
+
+def with_rules(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the owner's rules; those that were given come as ``rules``."""
+
+    @functools.wraps(command)
+    def ruled(*args: object, **kwargs: object) -> None:
+        words = {name: kwargs.pop(name.replace("-", "_")) for name in RULES}
+        given = {name.replace("-", "_"): word for name, word in words.items() if word is not None}
+        command(*args, rules=given, **kwargs)
+
+    for option in reversed(_RULES):
+        option(ruled)
+    return ruled

@@ -12,12 +12,13 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast, get_args
 
 from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
 from easyremote.client.detached.detaching import DAY
 from easyremote.client.executor import RemoteExecutor
+from easyremote.client.owners.lending import OwnersExecutor
 from easyremote.client.stream import RemoteStream
 from easyremote.config import find_settings, named_settings
 from easyremote.errors import EasyRemoteError, UsageError
@@ -25,7 +26,7 @@ from easyremote.options.notify import read_notify
 from easyremote.options.reading import priority as read_priority
 from easyremote.options.requirements import Needs, read_needs
 from easyremote.options.retries import WAIT, parse_node_loss
-from easyremote.protocol.builtins import CANCEL, DRAIN, KILL, PAUSE, PING, RESUME, USAGE, WATCH
+from easyremote.protocol.builtins import CANCEL, KILL, PING, USAGE, WATCH
 from easyremote.protocol.snapshot import FunctionInfo as FunctionInfo
 from easyremote.protocol.snapshot import JobInfo as JobInfo
 from easyremote.protocol.snapshot import NodeInfo as NodeInfo
@@ -35,7 +36,7 @@ from easyremote.times import read_seconds
 __all__ = ["Client", "connect"]
 
 
-class Client(RemoteExecutor):
+class Client(OwnersExecutor):
     """A connection to a gateway; also a `concurrent.futures.Executor`.
 
     Parameters
@@ -196,6 +197,16 @@ class Client(RemoteExecutor):
         """
         return self._roster.nodes()
 
+    def when_nodes_change(self, tell: Callable[[], None]) -> None:
+        """Have a function called whenever what `known_nodes` gives may have changed.
+
+        Changes are told once `known_nodes` was asked, and a new connection is told, too: who asks
+        again then hears of later changes. It is called on the thread of the network, so it has to
+        return at once. There is one such function: a new one replaces it.
+        """
+        self._connection.line().told_opened = tell
+        self._roster.changed = tell
+
     def list_functions(self) -> list[FunctionInfo]:
         """The functions of all nodes online."""
         return self._roster.ask_for_functions()
@@ -247,50 +258,6 @@ class Client(RemoteExecutor):
         """Snapshots of nodes and of this key's jobs, one a second, until it is closed."""
         stream = self.ask(WATCH, stream=True)
         return cast(RemoteStream[dict[str, Any]], stream)  # a stream was asked for
-
-    def pause(self, node_id: str) -> NodeInfo:
-        """Let nothing new start on a node of yours; what runs there goes on.
-
-        Calls wait, and are told why. The gateway remembers it until `resume`, also while the node
-        is away, but not over a restart of its own.
-
-        Parameters
-        ----------
-        node_id
-            The node. Its key has the same name as yours, or you are the user who started the
-            gateway, on that machine.
-
-        Returns
-        -------
-        NodeInfo
-            The node as it is now: ``closed`` says why nothing starts, ``running`` what goes on.
-
-        Raises
-        ------
-        NotAuthorized, NotFound
-            The node is not yours; there is no such node.
-
-        Examples
-        --------
-        >>> Client().pause("gpu-node").closed   # doctest: +SKIP
-        'its owner has paused it'
-        """
-        return self._lend(PAUSE, node_id)
-
-    def drain(self, node_id: str) -> NodeInfo:
-        """As `pause`; but calls that name the node are refused, those that wait for it too.
-
-        Calls for any node go to others. The node can be stopped when ``running`` is 0.
-        """
-        return self._lend(DRAIN, node_id)
-
-    def resume(self, node_id: str) -> NodeInfo:
-        """Lend a node again that was paused or drained."""
-        return self._lend(RESUME, node_id)
-
-    def _lend(self, function: str, node_id: str) -> NodeInfo:
-        node: NodeInfo = self.ask(function, node_id=node_id, timeout=CONNECT_LIMIT).result()
-        return node
 
     def stop(self, call_id: str, *, kill: bool = False) -> bool:
         """Stop a call of the same key, wherever it was started; False where it is over.

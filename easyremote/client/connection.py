@@ -115,6 +115,8 @@ class Line:
         self.is_open = False
         #: How many connections there have been, and the bytes that passed on those that are over.
         self.opened_count = 0
+        #: Called on the I/O thread when there is a new link; it has to return at once.
+        self.told_opened: Callable[[], None] = lambda: None
         self._before = Traffic(0, 0)
         self._link: Link | None = None
         #: No connection will come any more.
@@ -258,6 +260,7 @@ class Line:
         self.error = None
         self._calls.attach(link, welcome.max_calls, now)
         self.ready.set()
+        self.told_opened()
 
     def receive(self, message: Message, now: float) -> None:
         self._calls.receive(message, now)

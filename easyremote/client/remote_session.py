@@ -12,7 +12,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -23,7 +23,8 @@ from easyremote.client.session import Session
 from easyremote.client.terminal.bars import shown_bars
 from easyremote.client.terminal.screen import Screen, has_terminal
 from easyremote.errors import EasyRemoteError, NotFound, UsageError
-from easyremote.options.requirements import Needs, Requirements, read_needs
+from easyremote.options.reading import priority as read_priority
+from easyremote.options.requirements import Needs, read_needs
 from easyremote.serialize.files import File
 from easyremote.times import check_seconds
 
@@ -69,6 +70,7 @@ class RemoteSession:
         out: None = ...,
         timeout: float | None = ...,
         needs: Needs | None = ...,
+        priority: int = ...,
         files: Sequence[StrPath] = ...,
         **variables: Any,
     ) -> Any: ...
@@ -81,6 +83,7 @@ class RemoteSession:
         out: Sequence[str],
         timeout: float | None = ...,
         needs: Needs | None = ...,
+        priority: int = ...,
         files: Sequence[StrPath] = ...,
         **variables: Any,
     ) -> dict[str, Any]: ...
@@ -92,6 +95,7 @@ class RemoteSession:
         out: Sequence[str] | None = None,
         timeout: float | None = None,
         needs: Needs | None = None,
+        priority: int = 0,
         files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
@@ -102,7 +106,8 @@ class RemoteSession:
         NotFound
             The session's process has ended since the last run, and its variables with it.
         """
-        return self._run(code, out, timeout, variables, files, needs, started=_nobody)
+        how = {"timeout": timeout, "needs": needs, "priority": priority}
+        return self._run(code, out, variables, files, how, started=_nobody)
 
     async def run_async(
         self,
@@ -111,13 +116,15 @@ class RemoteSession:
         out: Sequence[str] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
         needs: Needs | None = None,
+        priority: int = 0,
         files: Sequence[StrPath] = (),
         **variables: Any,
     ) -> Any:
         """`run` for async code; cancelling it stops the code on the node."""
         jobs: list[RemoteJob[Any]] = []
         try:
-            run = functools.partial(self._run, code, out, timeout, variables, files, needs)
+            how = {"timeout": timeout, "needs": needs, "priority": priority}
+            run = functools.partial(self._run, code, out, variables, files, how)
             return await asyncio.to_thread(run, started=jobs.append)
         except asyncio.CancelledError:
             for job in jobs:
@@ -128,7 +135,7 @@ class RemoteSession:
         return self.run("", out=[name])[name]
 
     def __setitem__(self, name: str, value: object) -> None:
-        self._run("", None, None, {name: value}, started=_nobody)
+        self._run("", None, {name: value}, started=_nobody)
 
     def files(self) -> list[RemoteFile]:
         """The files that were sent to the session, and those that it has in ``outputs/``.
@@ -199,18 +206,15 @@ class RemoteSession:
         self,
         code: str,
         out: Sequence[str] | None,
-        timeout: float | None,
         variables: dict[str, Any],
         files: Sequence[StrPath] = (),
-        needs: Needs | None = None,
+        options: Mapping[str, Any] | None = None,
         *,
         started: Callable[[RemoteJob[Any]], object],
     ) -> Any:
         if isinstance(out, str):
             raise UsageError(f"out is a list of names, not {out!r}: write out=[{out!r}].")
-        if timeout is not None:
-            check_seconds(timeout, "timeout")
-        held = read_needs(needs) if needs is not None else None
+        how = _read(**(options or {}))
         self._count += 1
         request = {
             "code": code,
@@ -219,7 +223,7 @@ class RemoteSession:
             "files": named_files(files),
             "no_input": "" if has_terminal() else "the program that runs it has no terminal",
         }
-        answer = self._submit(request, variables, timeout, held, started)
+        answer = self._submit(request, variables, how, started)
         self._process = answer["process"]
         values, troubles = self._engine.open(answer)
         for why in troubles.values():
@@ -230,14 +234,13 @@ class RemoteSession:
         self,
         request: dict[str, Any],
         variables: dict[str, Any],
-        timeout: float | None,
-        needs: Requirements | None,
+        how: Mapping[str, Any],
         started: Callable[[RemoteJob[Any]], object],
     ) -> dict[str, Any]:
         trusts_blobs = True
         while True:
             shipped = self._ship(variables, request["files"], trusts_blobs=trusts_blobs)
-            job = self._engine.submit_cell(request | shipped, timeout=timeout, needs=needs)
+            job = self._engine.submit_cell(request | shipped, **how)
             started(job)
             Screen(job).follow()
             answer: dict[str, Any] = job.result()
@@ -273,6 +276,16 @@ class RemoteSession:
         away = missing(self._engine.files, files)
         with shown_bars() as show:
             send(self._engine.files, away, show)
+
+
+def _read(
+    timeout: float | None = None, needs: Needs | None = None, priority: int = 0
+) -> dict[str, Any]:
+    """The options of a run, checked, as `Session.submit_cell` takes them."""
+    if timeout is not None:
+        check_seconds(timeout, "timeout")
+    held = read_needs(needs) if needs is not None else None
+    return {"timeout": timeout, "needs": held, "priority": read_priority(priority, "priority")}
 
 
 def _nobody(job: RemoteJob[Any]) -> None:

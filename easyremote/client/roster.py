@@ -8,6 +8,7 @@ answers, so this list is never older than an answer.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from easyremote.client.connection import CONNECT_LIMIT
@@ -35,6 +36,8 @@ class Roster:
         #: told, so the gateway is asked anew.
         self._connection = 0
         self._lock = threading.Lock()
+        #: Called on the I/O thread whenever the nodes may have changed; it has to return at once.
+        self.changed: Callable[[], None] = lambda: None
 
     def nodes(self) -> list[NodeInfo]:
         """The nodes that the gateway knows; their loads as they were when they came."""
@@ -79,6 +82,7 @@ class Roster:
         # The stream comes first, then the nodes: between the two nothing is missed.
         started = self._executor.ask(CHANGES, stream=True)
         changes = cast(RemoteStream[dict[str, Any]], started)  # a stream was asked for
+        changes.tell(lambda: self.changed())
         connection = self._executor.connection
         self._nodes = {node.node_id: node for node in self.ask_for_nodes()}
         self._changes, self._connection = changes, connection

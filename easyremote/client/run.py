@@ -37,6 +37,7 @@ def run(
     out: None = ...,
     timeout: float | None = ...,
     needs: Needs | None = ...,
+    priority: int = ...,
     files: Sequence[StrPath] = ...,
     **variables: Any,
 ) -> Any: ...
@@ -50,6 +51,7 @@ def run(
     out: Sequence[str],
     timeout: float | None = ...,
     needs: Needs | None = ...,
+    priority: int = ...,
     files: Sequence[StrPath] = ...,
     **variables: Any,
 ) -> dict[str, Any]: ...
@@ -62,6 +64,7 @@ def run(
     out: Sequence[str] | None = None,
     timeout: float | None = None,
     needs: Needs | None = None,
+    priority: int = 0,
     files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
@@ -84,6 +87,8 @@ def run(
     needs
         What it needs of the machine, and holds while it runs; it waits until that is free. As
         ``%%remote --needs``, or a dict: ``{"gpu_memory": "16GB", "cpu": 2}``.
+    priority
+        What has a higher one goes first, whoever's it is; above 0 only for keys that may.
     files
         Paths of files to send; the code finds them under the same paths.
     **variables
@@ -100,7 +105,8 @@ def run(
     RemoteError
         The code raised.
     UsageError
-        No node fits `on`, or more than one does; or `timeout` is no time, or `needs` is wrong.
+        No node fits `on`, or more than one does; or `timeout` is no time, or `needs` or
+        `priority` is wrong.
     NotFound
         The node can never give what is needed.
     CannotShip
@@ -116,7 +122,15 @@ def run(
     """
     held = None if needs is None else read_needs(needs)
     there = _own(connect(), on, held)
-    return there.run(code, out=out, timeout=timeout, needs=held, files=files, **variables)
+    return there.run(
+        code,
+        out=out,
+        timeout=timeout,
+        needs=held,
+        priority=priority,
+        files=files,
+        **variables,
+    )
 
 
 async def run_async(
@@ -126,6 +140,7 @@ async def run_async(
     out: Sequence[str] | None = None,
     timeout: float | None = None,  # noqa: ASYNC109 - the node keeps it
     needs: Needs | None = None,
+    priority: int = 0,
     files: Sequence[StrPath] = (),
     **variables: Any,
 ) -> Any:
@@ -139,7 +154,13 @@ async def run_async(
     held = None if needs is None else read_needs(needs)
     there = await asyncio.to_thread(lambda: _own(connect(), on, held))
     return await there.run_async(
-        code, out=out, timeout=timeout, needs=held, files=files, **variables
+        code,
+        out=out,
+        timeout=timeout,
+        needs=held,
+        priority=priority,
+        files=files,
+        **variables,
     )
 
 

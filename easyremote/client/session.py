@@ -69,7 +69,7 @@ class Session:
     """
 
     def __init__(self, client: Client, node_id: str, name: str | None = None) -> None:
-        self._client = client
+        self.client = client
         self.node_id = node_id
         self.name = name or own_name()
         #: Process and number of each value that no `RemoteRef` points to any more.
@@ -84,6 +84,7 @@ class Session:
         hold: float | None = None,
         origin: str = "",
         needs: Requirements | None = None,
+        priority: int = 0,
         notify: str = "",
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell in the session.
@@ -101,10 +102,12 @@ class Session:
             Where the cell comes from, by which people find it again.
         needs
             What it holds of the machine while it runs; it waits until that is free.
+        priority
+            Calls of a higher one go first, whoever's they are.
         notify
             The address that is told of its end.
         """
-        return self._client.start(
+        return self.client.start(
             CELL,
             dump(request),
             node_id=self.node_id,
@@ -114,6 +117,7 @@ class Session:
             hold=hold,
             origin=origin,
             needs=needs,
+            priority=priority,
             notify=notify,
         )
 
@@ -125,12 +129,12 @@ class Session:
         It waits until the running cell ends. Its effects are events of the job, as those of a cell.
         """
         message = WidgetMessage(event, process, parent)
-        return self._client.ask(COMM, message, node_id=self.node_id, session=self.name)
+        return self.client.ask(COMM, message, node_id=self.node_id, session=self.name)
 
     @property
     def files(self) -> FilePeer:
         """The session as the peer of `easyremote.client.files`."""
-        return FilePeer(self._client, self.node_id, self.name)
+        return FilePeer(self.client, self.node_id, self.name)
 
     # -- variables
 
@@ -143,7 +147,7 @@ class Session:
             A variable can't travel; the message names it.
         """
         with self.going_to(process):
-            return pack(variables, python=self._client.python_of(self.node_id))
+            return pack(variables, python=self.client.python_of(self.node_id))
 
     def look(self, graph: Graph, values: Mapping[str, object], process: str | None) -> Look:
         """What has changed in variables since the session's `process` heard of them."""
@@ -166,7 +170,7 @@ class Session:
             A variable can't travel; the message names it.
         """
         with self.going_to(process):
-            return graph.tell(look, names, gone, python=self._client.python_of(self.node_id))
+            return graph.tell(look, names, gone, python=self.client.python_of(self.node_id))
 
     def going_to(self, process: str | None) -> AbstractContextManager[None]:
         """Say that what is pickled in this block goes to the session's `process`."""
@@ -174,7 +178,7 @@ class Session:
 
     def known_blobs(self, hashes: Iterable[bytes]) -> set[bytes]:
         """The blobs among these that the node has already."""
-        return known_blobs(self._client, self.node_id, hashes)
+        return known_blobs(self.client, self.node_id, hashes)
 
     def ask(
         self,
@@ -195,7 +199,7 @@ class Session:
         """
         arguments = self.pack({"args": args}, process)
         send(self.files, missing(self.files, arguments.files), lambda state: None)
-        job: RemoteJob[dict[str, Any]] = self._client.start(
+        job: RemoteJob[dict[str, Any]] = self.client.start(
             SESSION,
             dump((operation, process, arguments.plain_wire())),
             node_id=self.node_id,
@@ -224,7 +228,7 @@ class Session:
         CallTimeout
             A cell still runs there, or the ``repr`` of a value does not end.
         """
-        job: RemoteJob[VariablesAnswer] = self._client.ask(
+        job: RemoteJob[VariablesAnswer] = self.client.ask(
             VARIABLES,
             request,
             node_id=self.node_id,
@@ -315,7 +319,7 @@ class Session:
         return self._replace(RESTART)
 
     def _replace(self, how: str) -> bool:
-        job: RemoteJob[bool] = self._client.ask(
+        job: RemoteJob[bool] = self.client.ask(
             how, node_id=self.node_id, session=self.name, timeout=END_LIMIT
         )
         return job.result()

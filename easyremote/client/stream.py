@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 from easyremote.client.connection import Line, Waiting
@@ -125,6 +125,13 @@ class RemoteStream(RemoteJob[None], Generic[T]):
                 return
             if not self._was_shown(item):
                 yield self._take(item)
+
+    def tell(self, something_came: Callable[[], None]) -> None:
+        """Have a function called on the I/O thread whenever an item, or the end, has come.
+
+        It has to return at once: no call of this process goes on meanwhile.
+        """
+        self._on_event = something_came
 
     def close(self) -> None:
         """Stop the generator on the node."""

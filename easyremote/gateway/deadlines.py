@@ -9,8 +9,9 @@ from functools import partial
 
 from easyremote.errors import CallTimeout
 from easyremote.gateway.dispatch import STALLED_AFTER, Dispatcher
-from easyremote.gateway.records import LOST_AFTER, GatewayCall
+from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK
+from easyremote.gateway.returns import patience
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
@@ -51,7 +52,7 @@ class Deadlines:
             self._arguments_stalled(call, call.arguments, now)
         elif call.state is CallState.SUSPECT:
             node_id = call.node.node_id if call.node is not None else "?"
-            why = f"Node {node_id!r} has been out of reach for {LOST_AFTER:.0f} s"
+            why = f"Node {node_id!r} has been out of reach for {patience(call):.0f} s"
             self._table.give_up(call, why, now=now)
         elif call.node is not None and call.node.link is not None:
             call.node.link.send(Cancel(call.number, kill=True))

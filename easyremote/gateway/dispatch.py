@@ -7,7 +7,7 @@ A call is dispatched at once where a node has room, else when one has. Pure;
 from __future__ import annotations
 
 from easyremote.errors import CallCancelled
-from easyremote.gateway.records import GatewayCall, Node
+from easyremote.gateway.records import LOST_AFTER, GatewayCall, Node
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import Cancel, Dispatch, Payload
@@ -64,6 +64,7 @@ class Dispatcher:
                 origin=call.origin,
                 trace=submit.trace,
                 needs=call.needs,
+                durable=call.client is not None and call.client.is_own,
             )
         )
         if call.deadline:
@@ -97,6 +98,8 @@ class Dispatcher:
         if call.state in (CallState.SUSPECT, CallState.EXPECTED):
             # It may be running: only its node can say that it is not.
             call.cancelling = kill or bool(call.cancelling)
+            call.suspect_until = min(call.suspect_until, now + LOST_AFTER)
+            self._table.arm(call)
         elif call.state is CallState.QUEUED:
             self.end_cancelled(call, now)
         elif call.node is not None and call.node.link is not None:

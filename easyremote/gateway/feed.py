@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 import easyremote
-from easyremote.errors import Busy, EasyRemoteError, NotAuthorized, NotFound, ProtocolError
+from easyremote.errors import Busy, EasyRemoteError, NotFound, ProtocolError
 from easyremote.gateway.durable.door import DetachedDoor, id_of
 from easyremote.gateway.durable.records import Detached
 from easyremote.gateway.hub import Hub
 from easyremote.gateway.jobs import is_work, jobs_of
-from easyremote.gateway.permissions import Action, is_local_user, may, may_lend
+from easyremote.gateway.permissions import Action, is_local_user, may, may_lend, not_yours
 from easyremote.gateway.records import ClientLink, Node
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.gateway.scheduling.lending import Lent
@@ -244,11 +244,7 @@ class GatewayFeed:
         if node is None:
             error = self._nodes.no_such_node(message.node)
         elif not may_lend(client.principal, node):
-            error = NotAuthorized(
-                f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and "
-                f"yours is called {client.principal.name!r}. Whoever has a client key of the "
-                "node's name may do this, or who started the gateway, on that machine."
-            )
+            error = not_yours(client.principal, node)
         else:
             self._calls.lend(node, _LENDING[message.function], now)
             self._answer(client, message, _describe_node(node, now))

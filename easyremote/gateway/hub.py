@@ -78,7 +78,7 @@ class Hub:
         tell_spans(table)
         self._dispatcher = dispatcher = Dispatcher(table)
         self._deadlines = Deadlines(table, dispatcher)
-        recovery = Recovery(table, dispatcher)
+        self._recovery = recovery = Recovery(table, dispatcher)
         self._intake = intake = Intake(
             *(table, dispatcher, recovery, self.notices), max_payload=max_payload
         )
@@ -173,7 +173,7 @@ class Hub:
 
     def node_restarted(self, node: Node, now: float) -> None:
         """A new process has a node's id: the calls of the old process are lost."""
-        self._returns.node_restarted(node, now)
+        self._recovery.node_restarted(node, now)
 
     def lend(self, node: Node, lent: Lent, now: float) -> None:
         """The owner of a node pauses, drains or resumes it."""

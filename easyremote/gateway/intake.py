@@ -10,13 +10,13 @@ from collections.abc import Callable
 from easyremote.errors import Busy, CallLost, EasyRemoteError, NotAuthorized, UsageError
 from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.notify.notices import Notices
-from easyremote.gateway.permissions import Action, may
+from easyremote.gateway.permissions import Action, may, may_lend, not_yours
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
-from easyremote.protocol.builtins import is_builtin
-from easyremote.protocol.call import CallEvent, CallState
+from easyremote.protocol.builtins import RULES, is_builtin
+from easyremote.protocol.call import TERMINAL, CallEvent, CallState
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,
@@ -200,10 +200,10 @@ class Intake:
         client.link.drop(message.payload)
         client.link.send(failed(message.call, error, may_have_run=error.may_have_run))
 
-    def _refusal(
-        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    def _not_allowed(
+        self, call: GatewayCall, client: ClientLink, message: Submit
     ) -> EasyRemoteError | None:
-        """Why a call can't be accepted; None if it can."""
+        """Why its caller may not make a call; None if he may."""
         if not may(client.principal, Action.START, call):
             if call.priority > 0:
                 return NotAuthorized(
@@ -215,12 +215,28 @@ class Intake:
                 f"The key {client.principal.key_id} may not run {call.title}. Ask for a key that "
                 "may: easyremote key create"
             )
+        if message.function == RULES:  # for the node's owner, so that the node has to be known
+            node = self._nodes.get(message.node)
+            if node is None:
+                return self._nodes.no_such_node(message.node)
+            if not may_lend(client.principal, node):
+                return not_yours(client.principal, node)
+        return None
+
+    def _refusal(
+        self, call: GatewayCall, client: ClientLink, message: Submit, now: float
+    ) -> EasyRemoteError | None:
+        """Why a call can't be accepted; None if it can."""
+        not_allowed = self._not_allowed(call, client, message)
+        if not_allowed is not None:
+            return not_allowed
         if message.payload.size > self._max_payload:
             return UsageError(
                 f"The arguments of {call.title} are {message.payload.size / 1e9:.1f} GB; "
                 f"this gateway carries at most {self._max_payload / 1e9:.1f} GB in one call. Keep "
                 "the data on the node (in a session, or a file there), or send it in parts."
             )
+        named = self._nodes.get(message.node)
         if message.notify and not message.age:
             refused = self._notices.refusal(message.notify)
             if refused is not None:
@@ -228,7 +244,6 @@ class Intake:
                 return refused
         if message.age and self._recovery.is_new(now):
             return None  # it may run on a node that is on its way back to us
-        named = self._nodes.get(message.node)
         if message.on_node_loss == FAIL and named is not None and named.link is None:
             return self._nodes.offline(named, now)
         error = self._nodes.refusal(call.target, now)
@@ -253,10 +268,10 @@ class Intake:
         numbers: dict[Link, list[int]] = {}
         for number in message.calls:
             call = client.calls.get(number)
-            if call is None or not call.is_over:
+            if call is None or not (call.is_over or call.state is CallState.SUSPECT):
                 continue
             try:
-                if call.state is CallState.FINISHED:
+                if call.state not in TERMINAL:
                     self._table.advance(call, CallEvent.DELIVERED, now)
                 if call.node is not None and call.node.link is not None:
                     numbers.setdefault(call.node.link, []).append(call.number)

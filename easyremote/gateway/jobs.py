@@ -10,7 +10,7 @@ from easyremote.gateway.callers import Principal
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.recent import EndedCall, Recent
 from easyremote.gateway.records import GatewayCall
-from easyremote.gateway.scheduling.explain import Standing, standings
+from easyremote.gateway.scheduling.explain import Standing, standings, stands_still
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.builtins import BUILTINS, is_builtin
 from easyremote.protocol.call import WAITING, CallState
@@ -62,7 +62,7 @@ def _described(call: GatewayCall, standing: Standing, now: float) -> JobInfo:
         seconds=now - (call.began or call.created),
         origin=call.origin,
         place=standing.place,
-        why="" if call.state is CallState.RUNNING else standing.why,
+        why=standing.why if call.state is not CallState.RUNNING or stands_still(call) else "",
     )
 
 

@@ -86,6 +86,7 @@ class KeyStore:
         path.touch(mode=0o600)
         self.path = path
         self._records: dict[str, KeyRecord] = {}
+        self._seen: tuple[dict[str, KeyRecord], set[str]] = ({}, set())
         self._owners: dict[str, str] = {}
         #: Owners that are not in the file yet.
         self._claims: dict[str, str] = {}
@@ -219,8 +220,7 @@ class KeyStore:
         return record
 
     def is_valid(self, key_id: str) -> bool:
-        record = self._records.get(key_id)
-        return record is not None and record.is_valid(time.time())
+        return key_id in self._records and self._records[key_id].is_valid(time.time())
 
     def record_of(self, key_id: str) -> KeyRecord | None:
         """The record of a key; None where it is not valid any more."""
@@ -229,6 +229,12 @@ class KeyStore:
     def is_over(self, key_id: str) -> bool:
         """Whether it is a key that was good, and was revoked or has expired."""
         return key_id in self._records and not self.is_valid(key_id)
+
+    def has_changed(self) -> bool:
+        """Whether a key or an owner may be another one than at the last call, or a key expired."""
+        now, before = time.time(), self._seen
+        self._seen = self._records, {k for k, each in self._records.items() if each.is_valid(now)}
+        return before[0] is not self._records or before[1] != self._seen[1]
 
     # -- node ids ----------------------------------------------------------------------------------
 

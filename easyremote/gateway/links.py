@@ -161,7 +161,7 @@ class Links:
         for key_id in self.calls.table.queues.waiting.keys():
             if self.keys.is_over(key_id):
                 self.calls.key_is_over(key_id, time.monotonic())
-        for peer in list(self._peers):
+        for peer in list(self._peers) if self.keys.has_changed() else ():
             if (why := peer.lost_its_right()) is not None:
                 peer.dismiss(Refused("not-authorized", why))
 

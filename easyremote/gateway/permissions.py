@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from easyremote.errors import NotAuthorized
 from easyremote.gateway.callers import Principal
 from easyremote.gateway.keys import KeyRecord
 from easyremote.gateway.records import GatewayCall, Node
@@ -82,9 +83,18 @@ def may(principal: Principal, action: Action, call: GatewayCall) -> bool:
 
 
 def may_lend(principal: Principal, node: Node) -> bool:
-    """Whether somebody may pause, drain and resume a node.
+    """Whether somebody may pause, drain and resume a node, and see and change its owner's rules.
 
     Its owner may: whose client key has the same name as the node's key (keys without a name belong
     to nobody), and whoever started the gateway, on that machine.
     """
     return is_local_user(principal) or (bool(node.owner) and principal.name == node.owner)
+
+
+def not_yours(principal: Principal, node: Node) -> NotAuthorized:
+    """The error of somebody who may not do what `may_lend` is about."""
+    return NotAuthorized(
+        f"Node {node.node_id!r} belongs to the key {node.owner or 'without a name'!r}, and yours "
+        f"is called {principal.name!r}. Whoever has a client key of the node's name may do this, "
+        "or who started the gateway, on that machine."
+    )

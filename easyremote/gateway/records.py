@@ -214,8 +214,7 @@ class Node:
 
     def release(self, call: GatewayCall) -> None:
         """The call gives back what it took."""
-        function = call.target[1]
-        self.active[function] -= 1
+        self.active[call.target[1]] -= 1
         if self.held.calls:
             self.held.release(call)
         if not call.is_code:

@@ -21,7 +21,7 @@ from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.permissions import Action, may
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
-from easyremote.gateway.returns import tell_clients
+from easyremote.gateway.returns import is_detached, tell_clients
 from easyremote.gateway.table import CallTable
 from easyremote.protocol.call import TERMINAL, WAITING, CallEvent, CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
@@ -52,6 +52,8 @@ class Recovery:
         #: When the youngest process of the others was started: what was sent before that moment may
         #: have run in the process before it.
         self._youngest = -math.inf
+        #: The journal of a node's process that has ended, until the next one has said RESUME.
+        self._journals: dict[Node, bytes] = {}
 
     def is_new(self, now: float) -> bool:
         """Whether nodes may still be on their way back to this gateway."""
@@ -103,6 +105,21 @@ class Recovery:
             expected = [call for call in known if call.state is CallState.EXPECTED]
             self._table.for_each(expected, lambda call: self._settle(call, now), now)
 
+    def node_restarted(self, node: Node, now: float) -> None:
+        """A new process has the node's id: the calls of the old process are lost.
+
+        A detached call is not: the node's journal knows how it stands, and RESUME tells.
+        """
+        self._journals.setdefault(node, node.said.journal)
+        lost = [call for call in node.calls.values() if not is_detached(call)]
+        self._table.for_each(lost, lambda call: self._lose(call, node, now), now)
+
+    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
+        if call.state is not CallState.SUSPECT:
+            self._table.advance(call, CallEvent.NODE_LOST, now)
+        why = f"Node {node.node_id!r} was restarted while it ran"
+        self._table.give_up(call, why, now=now)
+
     def node_resumes(self, node: Node, message: Resume, now: float) -> None:
         """Settle every call between this node and the gateway."""
         assert node.link is not None, "messages come from an attached link"
@@ -129,7 +146,11 @@ class Recovery:
             for call in node.calls.values()
             if call.call_id not in named and call.state is CallState.SUSPECT
         ]
-        self._table.for_each(missing, lambda call: self._table.hand_back(call, now), now)
+        before = self._journals.pop(node, None)
+        if before is None or (before and before == node.said.journal):
+            self._table.for_each(missing, lambda call: self._table.hand_back(call, now), now)
+        else:  # what the process before this one has begun, nobody can know
+            self._table.for_each(missing, lambda call: self._lose(call, node, now), now)
         tell_clients(node, 0.0)
         self._has_spoken(node, now)
         node.has_resumed = True
@@ -241,7 +262,9 @@ class Holders:
     def look(self, now: float) -> None:
         """Drop the nodes that hold nothing any more of which somebody may ask."""
         for node_id in [each for each, until in self._away.items() if until <= now]:
-            del self._away[node_id]
             node = self._nodes.get(node_id)
+            if node is not None and node.link is None and node.calls:
+                continue  # it is still waited for
+            del self._away[node_id]
             if node is None or node.link is None:
                 self._keys.holders.discard(node_id)

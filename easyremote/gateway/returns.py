@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from easyremote.gateway.dispatch import Dispatcher
-from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.records import KEPT, LOST_AFTER, ClientLink, GatewayCall, Node
+from easyremote.gateway.scheduling.explain import stands_still
 from easyremote.gateway.scheduling.release import questions
 from easyremote.gateway.table import CallTable
 from easyremote.options.retries import FAIL
@@ -60,24 +61,12 @@ class Returns:
     def _suspect(self, call: GatewayCall, now: float) -> None:
         if call.state in (CallState.DISPATCHED, CallState.RUNNING, CallState.FINISHED):
             self._table.advance(call, CallEvent.NODE_LOST, now)
-            call.suspect_until = now + LOST_AFTER
+            call.suspect_until = now + patience(call)
             if call.on_node_loss and call.node is not None:
                 why = f"Node {call.node.node_id!r} is gone"
                 self._table.give_up(call, why, now=now)
             else:
                 self._table.arm(call)
-
-    def node_restarted(self, node: Node, now: float) -> None:
-        """A new process has the node's id: the calls of the old process are lost."""
-        self._table.for_each(
-            list(node.calls.values()), lambda call: self._lose(call, node, now), now
-        )
-
-    def _lose(self, call: GatewayCall, node: Node, now: float) -> None:
-        if call.state is not CallState.SUSPECT:
-            self._table.advance(call, CallEvent.NODE_LOST, now)
-        why = f"Node {node.node_id!r} was restarted while it ran"
-        self._table.give_up(call, why, now=now)
 
     # -- what a node says of itself ----------------------------------------------------------------
 
@@ -89,7 +78,10 @@ class Returns:
 
     def register(self, node: Node, message: Register, now: float) -> None:
         """The node says what it offers now."""
+        stood_still = node.said.stands_still
         self._nodes.offer(node, message, now)
+        if stood_still or message.stands_still:
+            tell_clients(node, 0.0)
         for each in (node, *self._nodes.offered_again(now)):
             self._dispatcher.fill(each, now)
 
@@ -207,11 +199,25 @@ class Returns:
         self._dispatcher.fill(node, now)
 
 
+def is_detached(call: GatewayCall) -> bool:
+    """Whether the gateway itself is its client, so that its node has it in a journal."""
+    return call.client is not None and call.client.is_own
+
+
+def patience(call: GatewayCall) -> float:
+    """Seconds for which its node may be out of reach: one that comes back may have the outcome."""
+    return KEPT if is_detached(call) else LOST_AFTER
+
+
 def tell_clients(node: Node, seconds: float) -> None:
-    """Tell the clients of a node's calls that it is gone and waited for, or that it is back (0)."""
-    numbers: dict[ClientLink, list[int]] = {}
+    """Tell the clients of a node's calls that it is gone and waited for, or that it is there (0).
+
+    Of one that is there they are told which calls stand still.
+    """
+    numbers: dict[tuple[ClientLink, str], list[int]] = {}
     for call in node.calls.values():
         if call.client is not None:
-            numbers.setdefault(call.client, []).append(call.client_number)
-    for client, calls in numbers.items():
-        client.link.send(NodeAway(tuple(calls), node.node_id, seconds))
+            halted = "" if seconds else stands_still(call)
+            numbers.setdefault((call.client, halted), []).append(call.client_number)
+    for (client, halted), calls in numbers.items():
+        client.link.send(NodeAway(tuple(calls), node.node_id, seconds, halted))

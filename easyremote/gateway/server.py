@@ -26,8 +26,10 @@ from easyremote.gateway.http.listener import Listener
 from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.links import Links
 from easyremote.gateway.permissions import LOCAL_USER
+from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
+from easyremote.times import check_seconds
 from easyremote.transport.loop import new_event_loop
 
 _log = logging.getLogger("easyremote.gateway")
@@ -58,6 +60,9 @@ class Server:
     allow_hosts
         Host names, besides loopback and ``host``, under which people reach this gateway; with a
         port where a proxy in front has another one than that of its scheme.
+    ask_idle_after
+        Seconds for which a session was idle before its owner is asked for the GPU memory that it
+        holds and somebody waits for.
     notify_hosts
         Hosts in private networks, or on this machine, to which notifications may go: names,
         addresses or networks. They go to every address of the public internet.
@@ -79,6 +84,7 @@ class Server:
         tls: tuple[str, str] | None = None,
         behind_proxy: bool = False,
         allow_hosts: Iterable[str] = (),
+        ask_idle_after: float = ASK_IDLE_AFTER,
         notify_hosts: Iterable[str] = (),
         home: Path | None = None,
     ) -> None:
@@ -90,6 +96,8 @@ class Server:
         self._host, self._port = host, port
         self._tls = tls
         self._door = Door.of(host, allow_hosts, tls=tls is not None, behind_proxy=behind_proxy)
+        check_seconds(ask_idle_after, "ask_idle_after")
+        self._ask_idle_after = ask_idle_after
         self._home, self._notify_hosts = home, tuple(notify_hosts)
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
@@ -209,6 +217,7 @@ class Server:
         home = self._home or config.home()
         keys = KeyStore(home / "gateway.sqlite3")
         links = Links(keys, notify_hosts=self._notify_hosts)
+        links.calls.table.queues.ask_idle_after = self._ask_idle_after
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
         await links.detached.open()

@@ -24,7 +24,7 @@ from typing import Any
 
 from easyremote.errors import Closed, StorageFailed, StorageFull
 from easyremote.journal.database import Connect, Database, Value, connect, failed
-from easyremote.journal.place import Lock, filesystem, prepare
+from easyremote.journal.place import Lock, filesystem, prepare, sync_folder
 
 __all__ = ["Journal", "Statement"]
 
@@ -119,6 +119,8 @@ class Journal:
                 writer = connect(path)
                 undo.callback(writer.close)
                 _set_up(writer, path, schema)
+                # SQLite's own journal of the set-up must not come back: it would undo all since.
+                sync_folder(folder)
                 reader = connect(path)
             except sqlite3.Error as error:
                 raise failed(error, path) from error

@@ -133,7 +133,7 @@ class Payloads:
         return payload
 
     def remove(self, cell: bytes) -> None:
-        """Remove the file of a payload, if it has one: after its row is removed."""
+        """Remove the file of a payload, if it has one: when its row is durably removed."""
         name = _file_of(cell)
         if name is not None:
             # A file that can't be removed now is removed by the next process.

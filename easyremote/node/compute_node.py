@@ -14,7 +14,7 @@ import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Self, Unpack
 
-from easyremote.config import find_settings
+from easyremote.config import find_settings, home
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
 from easyremote.node.in_force import RulesInForce
@@ -25,6 +25,7 @@ from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.served import ServedNode
+from easyremote.node.spool import NodeSpool
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
@@ -205,16 +206,18 @@ class ComputeNode(Registrar):
     async def _serve(self, *, with_signals: bool) -> None:
         self._loop = asyncio.get_running_loop()
         self._meter = meter = await asyncio.to_thread(ResourceMeter)
+        spool = NodeSpool(home() / "nodes", self.node_id, self.settings.key("node").key_id)
         served = ServedNode(
             self.settings,
             self.node_id,
             self.functions,
-            Runner(self.functions, self._policy.slots, self.node_id),
+            Runner(self.functions, self._policy.slots, self.node_id, spool),
             self._policy,
             self._rules,
             self._online,
             self._pooled,
             meter,
+            spool,
         )
         await asyncio.to_thread(self._pack)
         self._served = served

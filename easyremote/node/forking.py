@@ -10,12 +10,17 @@ What a new process has to know is in a file in memory, whose descriptor goes wit
 from __future__ import annotations
 
 import enum
+import signal
 import struct
 from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["DESCRIPTORS_MAX", "SIZE", "Kind", "Said", "Start"]
+__all__ = ["DESCRIPTORS_MAX", "INTERRUPT", "SIZE", "Kind", "Said", "Start"]
+
+#: What a process for code gets where its supervisor interrupts a call. It raises SIGINT there if
+#: that call still runs, and not if the next one has begun meanwhile.
+INTERRUPT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
 
 _LAYOUT = struct.Struct("!Bqq")
 #: Bytes of a message.
@@ -29,7 +34,8 @@ class Kind(enum.IntEnum):
 
     #: To the fork server: start a process; how many descriptors go with the message.
     START = 1
-    #: To the fork server: signal a process; its id, the number of the signal.
+    #: To the fork server: signal a process; its id, the number of the signal. `INTERRUPT` goes to
+    #: the process alone, any other one to its group.
     SIGNAL = 2
     #: A process was started; its id.
     STARTED = 3

@@ -1,4 +1,4 @@
-"""The owner's rules that are in force now: as the node was started, and as a file says.
+"""The owner's rules that are in force now: given at the start, in a file, or changed since.
 
 The file may be edited while the node runs. ``tests/node/test_in_force.py`` proves it.
 """
@@ -6,6 +6,9 @@ The file may be edited while the node runs. ``tests/node/test_in_force.py`` prov
 from __future__ import annotations
 
 import logging
+import os
+import shutil
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,11 +16,13 @@ from pathlib import Path
 
 from easyremote.errors import UsageError
 from easyremote.node.presence import Presence, on_battery
-from easyremote.node.rules import MachineState, OwnersRules
+from easyremote.node.rules import MachineState, OwnersRules, WhenBusy
 
 __all__ = ["RulesInForce"]
 
 _log = logging.getLogger("easyremote.node")
+#: The version of a file that has to be read again in any case.
+_STALE = (-1, -1, -1)
 
 
 class RulesInForce:
@@ -37,18 +42,76 @@ class RulesInForce:
     """
 
     def __init__(self, given: Mapping[str, object], path: str | None = None) -> None:
-        self._given = {name: each for name, each in given.items() if each is not None}
+        words = {_name(name): each for name, each in given.items() if each is not None}
+        #: What the node was started with, as people wrote it.
+        self.at_start = _as_written(words)
+        self._given = words
         self._path = Path(path) if path is not None else None
         self._presence: Presence | None = None
         self._seen = self._version()
-        self.rules = self._read()
+        self._words = self._read()
+        self.rules = OwnersRules.read(self._words)
         #: Why nothing new may start, in words; empty where something may.
         self.closed = ""
 
     @property
     def may_change(self) -> bool:
         """Whether it is worth looking at them again."""
-        return self._path is not None or self.rules != OwnersRules()
+        is_changed = self._seen == _STALE
+        return self._path is not None or is_changed or self.rules != OwnersRules()
+
+    @property
+    def when_busy(self) -> WhenBusy:
+        """What becomes now of what runs in processes."""
+        return self.rules.when_busy if self.closed else WhenBusy.GO_ON
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether what runs in processes stands still now."""
+        return self.when_busy is WhenBusy.STAND_STILL
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The rules as people wrote them, by name."""
+        return _as_written(self._words)
+
+    @property
+    def file(self) -> str:
+        """Where changes are kept; empty where they hold until the node ends."""
+        return str(self._path or "")
+
+    def change(self, changes: Mapping[str, object]) -> dict[str, str]:
+        """Change some of the rules, for its owner; they count from the next look. From a thread.
+
+        They are written to the file where there is one, with its comments kept, and count more
+        than what the node was started with.
+
+        Parameters
+        ----------
+        changes
+            Rules by name; None lifts one.
+
+        Returns
+        -------
+        dict
+            What is wrong, by name; then nothing was changed.
+
+        Raises
+        ------
+        UsageError
+            The file can't be read or written.
+        """
+        refused = OwnersRules.wrong(changes)
+        if not changes or refused:
+            return refused
+        words = {_name(name): value for name, value in changes.items()}
+        if self._path is not None:
+            _edit(self._path, words)
+        self._given = {name: each for name, each in self._given.items() if name not in words}
+        if self._path is None:
+            self._given |= {name: each for name, each in words.items() if each is not None}
+        self._seen = _STALE
+        return {}
 
     def look(self, now: datetime) -> bool:
         """Look at the file and at the machine; whether anything has changed. Call from a thread.
@@ -60,7 +123,8 @@ class RulesInForce:
         if version != self._seen:
             self._seen = version
             try:
-                self.rules = self._read()
+                self._words = self._read()
+                self.rules = OwnersRules.read(self._words)
             except UsageError as error:
                 _log.error("The rules before it stay in force: %s", error)
         self.closed = self.rules.why_closed(now, self._state())
@@ -87,9 +151,10 @@ class RulesInForce:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_size
 
-    def _read(self) -> OwnersRules:
+    def _read(self) -> dict[str, object]:
+        OwnersRules.read(self._given)
         if self._path is None:
-            return OwnersRules.read(self._given)
+            return self._given
         try:
             told = tomllib.loads(self._path.read_text())
             OwnersRules.read(told)
@@ -97,5 +162,39 @@ class RulesInForce:
             raise UsageError(f"The rules in {self._path} can't be read: {error}.") from None
         except UsageError as error:
             raise UsageError(f"{self._path}: {error.message}") from None
-        words = {name.replace("-", "_"): value for name, value in told.items()}
-        return OwnersRules.read(words | self._given)
+        return {_name(name): value for name, value in told.items()} | self._given
+
+
+def _name(written: str) -> str:
+    return written.replace("-", "_")
+
+
+def _as_written(words: Mapping[str, object]) -> dict[str, str]:
+    return {
+        name: str(value) if not isinstance(value, bool) else "yes" if value else "no"
+        for name, value in words.items()
+    }
+
+
+def _edit(path: Path, changes: Mapping[str, object]) -> None:
+    """Change these rules in a file, and nothing else in it: comments stay.
+
+    A new file takes its place at once, so that nobody reads half of it.
+    """
+    import tomlkit  # only where a file is changed
+
+    path = path.resolve()  # a link stays one
+    try:
+        told = tomlkit.parse(path.read_text())
+        spelled = {_name(name): name for name in told}
+        for name, value in changes.items():
+            if value is not None:
+                told[spelled.get(name, name)] = value
+            elif name in spelled:
+                del told[spelled[name]]
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as written:
+            written.write(tomlkit.dumps(told))
+        shutil.copymode(path, written.name)
+        os.replace(written.name, path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The rules in {path} can't be changed: {error}.") from None

@@ -22,10 +22,10 @@ __all__ = ["SLOTS", "Ledger", "memory_file"]
 
 #: Calls of one process that can be told apart.
 SLOTS = 128
-#: Bytes of a slot: four words, then the outcome. A larger outcome is not kept here.
+#: Bytes of a slot: five words, then the outcome. A larger outcome is not kept here.
 SLOT_SIZE = 1024
 _WORDS = SLOT_SIZE // 8
-_BEGUN, _DONE, _WITHDRAWN, _SIZE, _OUTCOME = range(5)
+_BEGUN, _DONE, _WITHDRAWN, _INTERRUPTED, _SIZE, _OUTCOME = range(6)
 _OUTCOME_MAX = SLOT_SIZE - 8 * _OUTCOME
 
 
@@ -72,6 +72,10 @@ class Ledger:
         self._words[slot + _SIZE] = len(outcome)
         self._words[slot + _DONE] = number  # last: a death in between leaves no half outcome
 
+    def is_interrupted(self, number: int) -> bool:
+        """Whether the supervisor has interrupted this call."""
+        return self._words[self._slot(number) + _INTERRUPTED] == number
+
     # -- in the supervisor -------------------------------------------------------------------------
 
     def withdraw(self, number: int) -> bool:
@@ -80,6 +84,10 @@ class Ledger:
         self._words[slot + _WITHDRAWN] = number
         with self._fence:
             return self._words[slot + _BEGUN] != number
+
+    def interrupt(self, number: int) -> None:
+        """Note that the interrupt which comes is meant for this call."""
+        self._words[self._slot(number) + _INTERRUPTED] = number
 
     def has_begun(self, number: int) -> bool:
         """Whether a call has begun; it may be over."""

@@ -103,6 +103,25 @@ class OwnersRules:
         check_words(words, _READERS, "The owner's rules have no")
         return cls(**{name: _READERS[name](each) for name, each in words.items()})
 
+    @classmethod
+    def wrong(cls, changes: Mapping[str, object]) -> dict[str, str]:
+        """What is wrong with changes of rules, by name; None as a value lifts a rule.
+
+        Examples
+        --------
+        >>> OwnersRules.wrong({"hours": None, "on_battery": "maybe"})
+        {'on_battery': "on_battery is yes or no (in a file: true or false), not 'maybe'."}
+        """
+        wrong = {}
+        for name, value in changes.items():
+            try:
+                check_words([name.replace("-", "_")], _READERS, "The owner's rules have no")
+                if value is not None:
+                    cls.read({name: value})
+            except UsageError as error:
+                wrong[name] = error.message
+        return wrong
+
     def why_closed(self, now: datetime, state: MachineState) -> str:
         """Why nothing new may start, in words; empty where something may.
 

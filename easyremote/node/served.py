@@ -13,8 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -27,18 +26,20 @@ from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
 from easyremote.node.functions import Functions, RegisteredFunction
 from easyremote.node.in_force import RulesInForce
-from easyremote.node.leaving import Leaving
+from easyremote.node.leaving import LOOK, Leaving
 from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
+from easyremote.node.processes.lending import Lending
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
-from easyremote.node.rules import WhenBusy
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.options.requirements import lacks, show_size
-from easyremote.protocol.builtins import OF_NODES, is_builtin
+from easyremote.protocol.builtins import OF_NODES, RULES, is_builtin
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     NAME_LIMIT,
@@ -99,6 +100,8 @@ class ServedNode:
         The registered functions that run in processes. What comes to it is looked at by `offer`.
     meter
         Measures the machine.
+    spool
+        Keeps durable calls on the disk.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class ServedNode:
         online: threading.Event,
         pooled: Mapping[str, Pooled],
         meter: ResourceMeter,
+        spool: NodeSpool,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -125,11 +129,15 @@ class ServedNode:
         self._runner = runner
         self._runner.bind(asyncio.get_running_loop())
         self._meter = meter
-        self._sessions = Sessions(node_id, policy)
+        self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
+        self._lending = Lending(node_id, rules, self._sessions, self.offer)
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         self.leaving = Leaving(self._registered, self._relayed)
+        self._spool = spool
+        loop = asyncio.get_running_loop()
+        spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
         #: What the owner was told already of functions that are not offered.
         self._told: set[Withheld] = set()
         #: The functions of which it was told that they hold more than they need.
@@ -139,8 +147,9 @@ class ServedNode:
 
     async def run(self) -> None:
         self._machine = await asyncio.to_thread(self._meter.machine)
-        await self._look_at_rules()
+        await self._lending.look()
         await asyncio.to_thread(_remove_leftovers)
+        await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
             self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
@@ -162,7 +171,7 @@ class ServedNode:
                 )
             ),
             asyncio.create_task(
-                run_every(RULES_INTERVAL, self._look_at_rules, "Looking at the rules", _log)
+                run_every(RULES_INTERVAL, self._lending.look, "Looking at the rules", _log)
             ),
         ]
         try:
@@ -176,6 +185,7 @@ class ServedNode:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._sessions.processes.close()
             self._runner.close()
+            await asyncio.to_thread(self._spool.close)
 
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
@@ -183,16 +193,14 @@ class ServedNode:
         self._runner.hand_back()
         self._sessions.hand_back()
         await self.leaving.finish(lambda: self.link is not None)
+        await self._spool.settled()
+        await asyncio.sleep(LOOK)  # what the spool let go of leaves
 
     # -- the connection's owner --------------------------------------------------------------------
 
     def hello(self) -> Hello:
         return Hello(
-            PROTOCOL,
-            "node",
-            str(self._settings.key("node")),
-            self._node_id,
-            self._instance,
+            *(PROTOCOL, "node", str(self._settings.key("node")), self._node_id, self._instance),
             time.monotonic() - _STARTED,
             {"easyremote": easyremote.__version__, "python": platform.python_version()},
         )
@@ -208,6 +216,14 @@ class ServedNode:
         )
         self._online.set()
         _log.info("%s is online at %s", self._node_id, self._settings.gateway)
+
+    def _revive(self, spooled: Sequence[Spooled]) -> None:
+        """Hold what a process before this one has spooled, and say that there is a journal."""
+        for each in spooled:
+            is_relayed = each.begun.function in (OF_NODES | self._pooled.keys())
+            calls = self._relayed if is_relayed else self._registered
+            calls.revive(each.call_id, each.begun.fence, each.begun.function, each.outcome)
+        self.offer()
 
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
@@ -228,19 +244,26 @@ class ServedNode:
             session_idle=policy.session_idle,
             processes=processes,
             closed=self._rules.closed,
+            journal=self._spool.identity,
+            stands_still=self._rules.stands_still,
         )
-        specs = [self._with_peak(function) for function in self._functions]
+        specs = [self._seen(function) for function in self._functions]
         said.withheld = tuple(_withheld(specs, said))
         self._log_withheld(said.withheld)
         names = {each.name for each in said.withheld}
         offered = [spec for spec in specs if spec.name not in names]
-        if policy.allow_code:
-            offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in OF_NODES]
+        builtins = OF_NODES if policy.allow_code else (RULES,)
+        offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in builtins]
         said.functions = tuple(offered)
         self.link.send(said)
 
+    def _seen(self, function: RegisteredFunction) -> Function:
+        """What is said of a function: also how it runs here, and what it was seen to need."""
+        if function.spec.name in self._sessions.processes.pooled:
+            return structs.replace(self._with_peak(function), in_process=True)
+        return self._with_peak(function)
+
     def _with_peak(self, function: RegisteredFunction) -> Function:
-        """What is said of a function: also that it was seen to need more than it says."""
         spec, peak = function.spec, self._sessions.gpus.peaks.of(f"{function.pool}()")
         promised = spec.requirements.gpu_memory if spec.requirements is not None else 0
         if not promised or peak <= promised:
@@ -289,7 +312,7 @@ class ServedNode:
                     message.run_timeout = min(message.run_timeout or limit, limit)
                 message.needs = function.spec.requirements
             self._relayed.receive(message)
-        elif is_builtin(message.function) and not self._policy.allow_code:
+        elif self._is_forbidden(message.function):
             self._relayed.refuse(message, self._no_code())
         else:
             for calls in self._holders(message):
@@ -300,6 +323,10 @@ class ServedNode:
         if isinstance(message, Dispatch):
             return (self._relayed,) if message.function in OF_NODES else (self._registered,)
         return self._registered, self._relayed
+
+    def _is_forbidden(self, function: str) -> bool:
+        is_code = is_builtin(function) and function != RULES
+        return is_code and not self._policy.allow_code
 
     def _no_code(self) -> Outcome:
         # The gateway knows this, and sends no such call: a gateway that lies does.
@@ -338,28 +365,6 @@ class ServedNode:
     def _tell(self, reading: Resources) -> None:
         if self.link is not None and self._watched.is_set():
             self.link.send(reading)
-
-    async def _look_at_rules(self) -> None:
-        """Keep to the owner's rules, also where these have just been edited."""
-        rules = self._rules
-        before = rules.closed
-        if not rules.may_change:
-            return
-        has_changed = await asyncio.to_thread(rules.look, datetime.now())
-        when_busy = rules.rules.when_busy if rules.closed else WhenBusy.GO_ON
-        if when_busy is WhenBusy.STAND_STILL:
-            self._sessions.processes.pause()
-        else:
-            self._sessions.processes.go_on()
-        if when_busy is WhenBusy.BREAK_OFF:
-            self._sessions.make_way(rules.closed)
-        if not has_changed:
-            return
-        self.offer()
-        if rules.closed:
-            _log.info("%s takes nothing new: %s", self._node_id, rules.closed)
-        elif before:
-            _log.info("%s is lent again", self._node_id)
 
     def _tidy(self) -> None:
         self._sessions.processes.end_idle(time.monotonic())

@@ -29,7 +29,9 @@ MOST_ATTEMPTS: Final = 100
 LONGEST_WAIT: Final = 86400.0
 #: Exceptions that a policy may name.
 MOST_NAMES: Final = 100
-#: A call that ended so many processes is not tried again, whatever its policy says.
+#: The codes of a call whose process died. A call that ended so many processes is not tried again,
+#: whatever its policy says.
+CRASHES: Final = ("crashed", "out-of-memory")
 MOST_CRASHES: Final = 3
 
 #: What becomes of a call whose node is gone: it ends at once, it waits for the node to come back,
@@ -77,7 +79,7 @@ class Retry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         code, details
             Of the error, as it travels.
         """
-        if code in ("lost", "crashed", "offline"):
+        if code in ("lost", "offline", *CRASHES):
             return True
         return code == "raised" and not details.get("bad_arguments") and self._names(details)
 

@@ -77,7 +77,7 @@ class JobRow(msgspec.Struct):
     seconds: float
     origin: str = ""  # kernel/cell, as `easyremote_jupyter.places.origin` has them
     place: int | None = None  # in its queue, where it waits
-    why: str = ""  # why it waits; a sentence
+    why: str = ""  # why it waits, or stands still; a sentence
 
 
 class EndedJob(msgspec.Struct):
@@ -202,6 +202,22 @@ class LendAnswer(msgspec.Struct):
     closed: str  # as of the node
 
 
+class RulesChange(msgspec.Struct):
+    """From the browser: the owner of a node changes some of its rules."""
+
+    node_id: str
+    changes: dict[str, str | None]  # by name, as people write them; None lifts a rule
+
+
+class Rules(msgspec.Struct):
+    """The owner's rules that are in force on a node."""
+
+    rules: dict[str, str]  # by name; what is not there is not limited
+    file: str  # where the node keeps them; empty where they hold until it ends
+    at_start: dict[str, str]  # those that the node was started with
+    refused: dict[str, str]  # what is wrong with a change, by name; then none was made
+
+
 class UsageOfKey(msgspec.Struct):
     """What the calls of one key have used on a node."""
 
@@ -294,6 +310,7 @@ class FunctionRow(msgspec.Struct):
     timeout: float  # seconds that a call may run, 0 for no limit
     max_concurrency: int  # calls at a time, 0 for as many as the node's slots
     public: bool  # an HTTP endpoint of the gateway
+    needs: str = ""  # what a call needs of the machine, and what more it was seen to hold
 
 
 class FunctionList(msgspec.Struct):

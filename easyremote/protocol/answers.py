@@ -8,6 +8,7 @@ Pure. ``tests/protocol/test_caller.py`` and ``test_bad_answers.py`` prove it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,6 +19,8 @@ from easyremote.options.retries import Retry
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     MANY_ADDRESSES,
+    Cancel,
+    Delivered,
     Event,
     Finished,
     Message,
@@ -30,6 +33,14 @@ from easyremote.protocol.streams import Assembly, Buffer, TooLarge
 
 #: So many events may wait here for one that comes before them. A node has 64 under way.
 EARLY_EVENTS = 1000
+#: DELIVERED is sent with the next call, or alone after so many seconds: in a row of calls this
+#: spares a message at every hop. So many outcomes are confirmed at once.
+DELIVER_AFTER = 0.1
+DELIVER_AT_ONCE = 64
+#: What was confirmed in so many seconds before the gateway was last heard is unsure. The last so
+#: many are named, which is less than what the gateway takes beyond its limit.
+UNSURE_SECONDS = 5.0
+UNSURE = 200
 
 
 class Sink(Protocol):
@@ -118,7 +129,9 @@ def addresses_of(calls: Iterable[OutstandingCall]) -> dict[int, str]:
 
 
 def told_of(message: NodeAway) -> str:
-    """What a caller is told of a node that is gone; empty when it is back."""
+    """What a caller is told of a node that is gone, or halts its call; empty when it goes on."""
+    if message.stands_still:
+        return f": stands still on {message.node}: {message.stands_still}"
     if not message.seconds:
         return ""
     return (
@@ -216,3 +229,87 @@ class Answers:
         else:  # some of its events are still on their way
             call.outcome = (message, body)
             self._wait_for_rest(call, link.last_received)
+
+
+class Confirmations:
+    """Which outcomes have arrived: DELIVERED says it, so that their nodes let go of them.
+
+    A DELIVERED can be lost with its connection, and so can the outcome of a call that has ended
+    here before, at its deadline. The next RESUME names both kinds once more: the gateway says the
+    outcome again, and it is confirmed again. Else its node would keep it for minutes.
+    """
+
+    def __init__(self) -> None:
+        #: Those that are not confirmed yet: their calls' numbers and ids; when DELIVERED is due.
+        self._waiting: dict[int, bytes] = {}
+        self.due = 0.0
+        #: When the gateway spoke last, on the connection before.
+        self.heard = 0.0
+        #: Calls that have ended here, and whose outcome has not come, or comes once more.
+        self._missing: dict[int, bytes] = {}
+        #: Those that were confirmed last: when, and their calls' numbers and ids.
+        self._sent: deque[tuple[float, int, bytes]] = deque(maxlen=UNSURE)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def begin(self, now: float) -> None:
+        """An outcome comes: if it is the first one, say when DELIVERED is due."""
+        if not self._waiting:
+            self.due = now + DELIVER_AFTER
+
+    def add(self, number: int, call_id: bytes) -> None:
+        """The outcome of this call is here; the id is empty where the call has ended before."""
+        missed = self._missing.pop(number, b"")
+        self._waiting[number] = call_id or missed
+
+    def withhold(self, number: int) -> None:
+        """The outcome of this call is here, and not safe yet: `add` says when it is."""
+        self._waiting.pop(number, None)
+
+    def miss(self, number: int, call_id: bytes) -> None:
+        """This call has ended here; its outcome still comes, and is to be confirmed then."""
+        if number not in self._waiting:
+            self._missing[number] = call_id
+            if len(self._missing) > UNSURE:
+                del self._missing[next(iter(self._missing))]
+
+    def resumed(self, number: int, link: Link | None) -> None:
+        """What the gateway says of a call that ended here: None for a link if it has none.
+
+        Then no outcome will come; else the call has to stop.
+        """
+        if link is None:
+            self._missing.pop(number, None)
+        else:
+            link.send(Cancel(number))
+
+    def is_due(self, now: float) -> bool:
+        """Whether to send DELIVERED now."""
+        return bool(self._waiting) and (now >= self.due or len(self._waiting) >= DELIVER_AT_ONCE)
+
+    def send(self, link: Link) -> None:
+        """Confirm all that arrived."""
+        if self._waiting:
+            link.send(Delivered(tuple(self._waiting)))
+            heard = link.last_received
+            self._sent.extend((heard, *each) for each in self._waiting.items())
+            self._waiting.clear()
+            self.due = 0.0
+
+    def unsure(self) -> dict[int, bytes]:
+        """What the gateway may not know, by number.
+
+        The caller names it in RESUME, and the outcomes come once more.
+        """
+        unsure = {
+            number: call_id
+            for at, number, call_id in self._sent
+            if at >= self.heard - UNSURE_SECONDS
+        }
+        unsure |= self._waiting | self._missing
+        self._missing = dict([each for each in unsure.items() if each[1]][-UNSURE:])
+        self._sent.clear()
+        self._waiting.clear()
+        self.due = 0.0
+        return self._missing

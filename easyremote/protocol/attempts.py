@@ -10,7 +10,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 
-from easyremote.options.retries import MOST_CRASHES, Retry
+from easyremote.errors import PoisonCall
+from easyremote.options.retries import CRASHES, MOST_CRASHES, Retry
 from easyremote.packing import UNREADABLE
 from easyremote.protocol.answers import OutstandingCall, Sink
 from easyremote.protocol.caller import GRACE, Caller
@@ -93,6 +94,8 @@ class RetryingCaller(Caller):
             return
         if call.attempts > 1:
             body = _of_all_attempts(call, body)
+            if call.crashes >= MOST_CRASHES:
+                message.code = PoisonCall.code
         super()._fails(call, message, body)
 
     def _wait_before_next(self, call: OutstandingCall, body: Buffer) -> float | None:
@@ -104,7 +107,7 @@ class RetryingCaller(Caller):
             code, _, details = unpack_error(body)
         except UNREADABLE:
             return None
-        call.crashes += code == "crashed"
+        call.crashes += code in CRASHES
         if call.crashes >= MOST_CRASHES or not policy.covers(code, details):
             return None
         return policy.wait(call.attempts, self._chance())
@@ -130,4 +133,10 @@ def _of_all_attempts(call: OutstandingCall, body: Buffer) -> Buffer:
     except UNREADABLE:
         return body
     details |= {"attempts": call.attempts, "may_have_run": call.may_have_run}
+    if call.crashes >= MOST_CRASHES:
+        code = PoisonCall.code
+        text = (
+            f"{call.crashes} processes that ran {call.submit.function}() died, so it is not tried "
+            f"again. Find out what it does to them before you call it once more. The last: {text}"
+        )
     return pack_error(code, text, **details)

@@ -85,6 +85,7 @@ PING: Final = "$ping"
 RELEASE: Final = "$release"
 RESTART: Final = "$restart"
 RESUME: Final = "$resume"
+RULES: Final = "$rules"
 SEND: Final = "$send"
 SESSION: Final = "$session"
 SESSIONS: Final = "$sessions"
@@ -192,6 +193,11 @@ BUILTINS: Final[dict[str, Builtin]] = {
         Builtin(
             *(SESSIONS, Answerer.SUPERVISOR, "The caller's sessions on the node."),
             answers=requests.SessionsAnswer,
+        ),
+        Builtin(
+            *(RULES, Answerer.SUPERVISOR, "The owner's rules of the node, told and changed."),
+            takes=requests.RulesRequest,
+            answers=requests.RulesAnswer,
         ),
         Builtin(END, Answerer.SUPERVISOR, "Ends a session's process.", answers=bool),
         Builtin(

@@ -1,4 +1,4 @@
-"""The states of a call, and the one table of its transitions.
+"""The states of a call, the one table of its transitions, and a call as who runs it holds it.
 
 A call moves ``queued -> dispatched -> running -> finished -> delivered``. Beside these it can be
 ``suspect`` (its node is out of reach; it may be running, or done) or ``expected`` (it is from
@@ -10,9 +10,17 @@ terminal state has a way out. ``tests/protocol/test_call.py`` walks every pair.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
 
 from easyremote.errors import InternalError
+from easyremote.options.requirements import Requirements
+from easyremote.protocol.builtins import CALL, is_builtin
+
+if TYPE_CHECKING:
+    from easyremote.protocol.held import Outcome
 
 
 class CallState(Enum):
@@ -96,6 +104,8 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (_S.SUSPECT, _E.NODE_RESUMED): _S.RUNNING,
     (_S.SUSPECT, _E.HANDED_BACK): _S.QUEUED,
     (_S.SUSPECT, _E.GIVEN_UP): _S.LOST,
+    # Its client has the outcome, which came before the node was lost.
+    (_S.SUSPECT, _E.DELIVERED): _S.DELIVERED,
     # The outcome is at the node, or on its way; the node goes on holding it until it is delivered.
     (_S.FINISHED, _E.FINISHED): _S.FINISHED,
     (_S.FINISHED, _E.STARTED): _S.FINISHED,
@@ -117,3 +127,76 @@ def advance(state: CallState, event: CallEvent) -> CallState:
         return TRANSITIONS[state, event]
     except KeyError:
         raise InternalError(f"a call that is {state.value} can't be {event.name}") from None
+
+
+@dataclass(slots=True, eq=False)
+class HeldCall:
+    """One call, as the side that runs it holds it."""
+
+    #: The gateway's number of the call, on the link on which it was given.
+    call: int
+    call_id: bytes
+    fence: int
+    function: str
+    session: str
+    owner: str
+    #: Seconds that are left of the caller's time, 0 for no limit.
+    timeout: float
+    #: Seconds that it may wait here for its turn, and seconds that it may run; 0 for no limit.
+    queue_timeout: float
+    run_timeout: float
+    #: By which people find where it came from.
+    origin: str
+    #: Its ``traceparent``; empty where its caller traces nothing.
+    trace: str = ""
+    #: What it needs of the machine, where its caller said so.
+    needs: Requirements | None = None
+    #: The GPUs that its session gets with it, by UUID; none where it has them already.
+    gpus: tuple[str, ...] = ()
+    #: Whether its outcome is on the disk before it is said; and whether it is there.
+    is_durable: bool = False
+    is_kept: bool = False
+    #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
+    state: CallState = CallState.DISPATCHED
+    #: Whether the arguments are whole: the call has a place, or runs.
+    has_arguments: bool = False
+    #: How many events the call has made; its outcome is shown after the last of them.
+    last_event: int = 0
+    #: How the call ended, where this side keeps that.
+    outcome: Outcome | None = None
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function, shipped or registered, and no cell and no question."""
+        return self.function == CALL or not is_builtin(self.function)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is CallState.FINISHED
+
+
+class Spool(Protocol):
+    """Keeps the outcomes of durable calls while the gateway has not said DELIVERED.
+
+    A process of a session has none: its node keeps them. All methods are called on the thread that
+    owns the Link.
+    """
+
+    def keep(self, held: HeldCall, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Keep the outcome of a call, and call ``then`` when it is kept, or can't be."""
+
+    def forget(self, held: HeldCall) -> None:
+        """Forget all of a call."""
+
+
+class _NoSpool:
+    """Keeps nothing."""
+
+    def keep(self, held: HeldCall, outcome: Outcome, then: Callable[[], None]) -> None:
+        then()
+
+    def forget(self, held: HeldCall) -> None:
+        """Nothing was kept."""
+
+
+NO_SPOOL: Spool = _NoSpool()

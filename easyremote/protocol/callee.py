@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from easyremote.protocol.call import CallEvent, CallState, advance
-from easyremote.protocol.held import HeldCall, HeldCalls
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, HeldCall, Spool, advance
+from easyremote.protocol.held import HeldCalls
 from easyremote.protocol.messages import Event, HandBack, Started
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer
@@ -52,8 +52,8 @@ class CallRunner(Protocol):
 class Callee(HeldCalls[LocalCall]):
     """All calls that this process runs."""
 
-    def __init__(self, runner: CallRunner, seal: Seal = CLEAR) -> None:
-        super().__init__(LocalCall, seal)
+    def __init__(self, runner: CallRunner, seal: Seal = CLEAR, spool: Spool = NO_SPOOL) -> None:
+        super().__init__(LocalCall, seal, spool)
         self._runner = runner
 
     # -- what the runner says --------------------------------------------------------------------

@@ -28,9 +28,15 @@ from easyremote.errors import (
     UsageError,
     to_wire,
 )
-from easyremote.protocol.answers import Answers, OutstandingCall, Sink, addresses_of, told_of
+from easyremote.protocol.answers import (
+    Answers,
+    Confirmations,
+    OutstandingCall,
+    Sink,
+    addresses_of,
+    told_of,
+)
 from easyremote.protocol.builtins import OF_GATEWAY
-from easyremote.protocol.confirmations import Confirmations
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -74,8 +80,6 @@ class Caller:
         self._arrived = Confirmations()
         self._resuming: tuple[int, ...] = ()
         self._lost_link: float | None = None
-        #: When the connection before said something last.
-        self._heard = 0.0
         #: Calls that wait to be sent, in order: the gateway takes only so many at a time.
         self._unsent: deque[OutstandingCall] = deque()
         #: How many are sent and not over.
@@ -158,7 +162,7 @@ class Caller:
         in_order = sorted(self._unsent, key=lambda c: (c.submit.function not in OF_GATEWAY, c.call))
         self._unsent = deque(in_order)
         known = [call for call in self._calls.values() if call.sent is not None]
-        unsure = self._arrived.unsure(self._heard)
+        unsure = self._arrived.unsure()
         self._resuming = (*(call.call for call in known), *unsure)
         if self._resuming:
             ids = (*(call.call_id for call in known), *unsure.values())
@@ -170,7 +174,7 @@ class Caller:
         """The connection broke. The calls stay; payloads that were on their way are void."""
         if self._link is link:
             self._link = None
-            self._lost_link, self._heard = now, link.last_received
+            self._lost_link, self._arrived.heard = now, link.last_received
 
     def receive(self, message: Message, now: float) -> None:
         """Handle a message of the gateway.
@@ -278,10 +282,7 @@ class Caller:
         for number, known in zip(self._resuming, message.calls, strict=False):
             call = self._calls.get(number)
             if call is None:  # it has ended here
-                if known and self._link is not None:
-                    self._link.send(Cancel(number))
-                else:
-                    self._arrived.unknown(number)
+                self._arrived.resumed(number, self._link if known else None)
             elif known:
                 if call.late_at:
                     self._wait_for_rest(call, now)
@@ -369,7 +370,8 @@ class Caller:
             self._end(call, CallTimeout(text))
             return
         self.cancel(call)
-        text = f"{function}() was not over after {limit:g} s. Its node was told to stop it."
+        told = "Its node was told to stop it." if self._link else "The gateway is out of reach."
+        text = f"{function}() was not over after {limit:g} s. {told}"
         self._end(call, CallTimeout(text, node_silent=True))
 
     def _give_up(self) -> None:

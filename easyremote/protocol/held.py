@@ -11,6 +11,7 @@ once:
   it did not start, and may come again.
 - The same ``call_id`` is never started twice. A second DISPATCH is answered with how the call
   stands; a lower fence than the one known changes nothing.
+- The outcome of a durable call is said when it is on the disk, and not before (`Spool`).
 
 Pure. ``tests/protocol/test_callee.py`` and ``tests/node/processes/test_relay.py`` prove it;
 ``tests/protocol/test_machine.py`` drives both ways through the same losses and restarts.
@@ -22,13 +23,12 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from easyremote.errors import ProtocolError
-from easyremote.options.requirements import Requirements
 from easyremote.packing import pack
-from easyremote.protocol.builtins import CALL, is_builtin
-from easyremote.protocol.call import CallEvent, CallState, advance
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, HeldCall, Spool, advance
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
@@ -73,47 +73,6 @@ def plain_outcome(value: object) -> Outcome:
     return Outcome((body,), len(body), "msgpack")
 
 
-@dataclass(slots=True, eq=False)
-class HeldCall:
-    """One call, as the side that runs it holds it."""
-
-    #: The gateway's number of the call, on the link on which it was given.
-    call: int
-    call_id: bytes
-    fence: int
-    function: str
-    session: str
-    owner: str
-    #: Seconds that are left of the caller's time, 0 for no limit.
-    timeout: float
-    #: Seconds that it may wait here for its turn, and seconds that it may run; 0 for no limit.
-    queue_timeout: float
-    run_timeout: float
-    #: By which people find where it came from.
-    origin: str
-    #: Its ``traceparent``; empty where its caller traces nothing.
-    trace: str = ""
-    #: What it needs of the machine, where its caller said so.
-    needs: Requirements | None = None
-    #: DISPATCHED (the arguments may still be on their way), RUNNING or FINISHED.
-    state: CallState = CallState.DISPATCHED
-    #: Whether the arguments are whole: the call has a place, or runs.
-    has_arguments: bool = False
-    #: How many events the call has made; its outcome is shown after the last of them.
-    last_event: int = 0
-    #: How the call ended, where this side keeps that.
-    outcome: Outcome | None = None
-
-    @property
-    def is_function(self) -> bool:
-        """Whether it is a function, shipped or registered, and no cell and no question."""
-        return self.function == CALL or not is_builtin(self.function)
-
-    @property
-    def is_finished(self) -> bool:
-        return self.state is CallState.FINISHED
-
-
 C = TypeVar("C", bound=HeldCall)
 
 
@@ -126,11 +85,12 @@ class HeldCalls(ABC, Generic[C]):
         What is kept of a call.
     seal
         Opens arguments, and seals events and outcomes.
+    spool
+        Keeps the outcomes of durable calls.
     """
 
-    def __init__(self, kind: type[C], seal: Seal = CLEAR) -> None:
-        self._kind = kind
-        self._seal = seal
+    def __init__(self, kind: type[C], seal: Seal = CLEAR, spool: Spool = NO_SPOOL) -> None:
+        self._kind, self._seal, self._spool = kind, seal, spool
         self._by_id: dict[bytes, C] = {}
         self._by_number: dict[int, C] = {}
         self._tombstones: OrderedDict[bytes, None] = OrderedDict()
@@ -235,8 +195,14 @@ class HeldCalls(ABC, Generic[C]):
         """End a call with its one outcome. A second outcome is dropped."""
         if held.state is not CallState.FINISHED:
             held.state = advance(held.state, CallEvent.FINISHED)
-            held.outcome = outcome
-            self._send_outcome(held, outcome)
+            self._keep(held, outcome)
+
+    def revive(self, call_id: bytes, fence: int, function: str, outcome: Outcome) -> None:
+        """Hold a call that a process before this one has spooled; RESUME names it."""
+        held = self._kind(0, call_id, fence, function, "", "", 0.0, 0.0, 0.0, "")
+        held.state, held.outcome, held.has_arguments = CallState.FINISHED, outcome, True
+        held.is_durable = held.is_kept = True
+        self._by_id.setdefault(call_id, held)
 
     def refuse(self, message: Dispatch, outcome: Outcome) -> None:
         """Answer a DISPATCH that is not taken; nothing is kept of it."""
@@ -292,18 +258,12 @@ class HeldCalls(ABC, Generic[C]):
             self.refuse(message, failure("lost", text))
             return
         held = self._by_id[message.call_id] = self._kind(
-            message.call,
-            message.call_id,
-            message.fence,
-            message.function,
-            message.session,
-            message.owner,
-            message.timeout,
-            message.queue_timeout,
-            message.run_timeout,
-            message.origin,
-            message.trace,
+            *(message.call, message.call_id, message.fence, message.function, message.session),
+            *(message.owner, message.timeout, message.queue_timeout, message.run_timeout),
+            *(message.origin, message.trace),
             message.needs,
+            message.gpus,
+            message.durable,
         )
         self._by_number[held.call] = held
         encoding = message.payload.encoding
@@ -364,8 +324,20 @@ class HeldCalls(ABC, Generic[C]):
         assert self._link is not None, "only calls with a number on it are spoken of"
         self._link.send(message)
 
+    def _keep(self, held: C, outcome: Outcome) -> None:
+        """Say an outcome: that of a durable call when it is on the disk."""
+        held.outcome = outcome
+        if held.is_durable:
+            self._spool.keep(held, outcome, partial(self._kept, held, outcome))
+        else:
+            self._send_outcome(held, outcome)
+
+    def _kept(self, held: C, outcome: Outcome) -> None:
+        held.is_kept = True
+        self._send_outcome(held, outcome)
+
     def _send_outcome(self, held: C, outcome: Outcome) -> None:
-        link = self.link_for(held)
+        link = self.link_for(held) if held.is_kept or not held.is_durable else None
         if link is not None:
             parts, size = self._seal.seal(
                 outcome.parts, outcome.size, held.call_id, Part.OUTCOME, 0
@@ -387,6 +359,8 @@ class HeldCalls(ABC, Generic[C]):
         del self._by_id[held.call_id]
         if self._by_number.get(held.call) is held:
             del self._by_number[held.call]
+        if held.is_durable:
+            self._spool.forget(held)
 
     def _forget(self, held: C) -> None:
         """Forget a call that is over; it never runs again."""

@@ -112,6 +112,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     retry: when a call of it that failed is tried again; nil for never.
     balancing: ``round_robin``, ``latency``, ``weighted``; empty: the least loaded; or ``one_node``.
     gpu_peak: bytes of a GPU that its calls were seen to hold, where that is more than it needs.
+    in_process: whether its calls run in processes of their own.
     """
 
     name: Name
@@ -130,6 +131,7 @@ class Function(msgspec.Struct, array_like=True, gc=False):
     retry: Retry | None = None
     balancing: Name = ""
     gpu_peak: Count = 0
+    in_process: bool = False
 
 
 class Withheld(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -272,6 +274,8 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: how many shipped functions of one owner it runs at a time, 0 if it does not say.
     withheld: the functions that it has, and does not offer.
     closed: why its owner lets nothing new start there now; empty where something may.
+    journal: the id of its journal. A durable call that is not named in RESUME never began there.
+    stands_still: whether what runs in processes there stands still until something may start.
     """
 
     functions: Annotated[tuple[Function, ...], Meta(max_length=MANY_FUNCTIONS)]
@@ -285,6 +289,8 @@ class Register(msgspec.Struct, array_like=True, tag=7, gc=False):
     processes: Count = 0
     withheld: Annotated[tuple[Withheld, ...], Meta(max_length=MANY_FUNCTIONS)] = ()
     closed: Name = ""
+    journal: Annotated[bytes, Meta(max_length=16)] = b""
+    stands_still: bool = False
 
 
 class Keep(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -359,6 +365,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: as in SUBMIT.
     trace: as in SUBMIT.
     needs: as in SUBMIT.
+    durable: whether the node writes to its disk that it begins, and how it ends, before it says so.
+    gpus: the GPUs that a session gets with this call, by UUID; from a node to its process only.
     """
 
     call: int
@@ -374,6 +382,8 @@ class Dispatch(msgspec.Struct, array_like=True, tag=9, gc=False):
     origin: Name = ""
     trace: Trace = ""
     needs: Requirements | None = None
+    durable: bool = False
+    gpus: Names = ()
 
 
 class Started(msgspec.Struct, array_like=True, tag=10, gc=False):
@@ -553,15 +563,17 @@ class NotOffered(msgspec.Struct, array_like=True, tag=25, gc=False):
 
 
 class NodeAway(msgspec.Struct, array_like=True, tag=26, gc=False):
-    """From the gateway to a client: the node of these calls is gone, or is back.
+    """From the gateway to a client: the node of these calls is gone, or is back, or halts them.
 
     node: its id.
     seconds: how long it is waited for; 0 when it is back.
+    stands_still: why these calls stand still there; empty where they go on.
     """
 
     calls: Numbers
     node: Name
     seconds: Seconds = 0.0
+    stands_still: Name = ""
 
 
 Message = (

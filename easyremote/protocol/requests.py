@@ -95,6 +95,37 @@ class SessionsAnswer(msgspec.Struct, frozen=True):
     sessions: tuple[SessionInfo, ...]
 
 
+#: A rule of a node's owner, as people write it.
+RuleWords = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class RulesRequest(msgspec.Struct, frozen=True):
+    """The rules of a node's owner: change some, and tell all.
+
+    ``changes``, by name: how the rule is from now on, as people write it; None lifts it. The
+    gateway passes it on for the owner of the node only.
+    """
+
+    changes: dict[RuleWords, RuleWords | bool | None] = {}
+
+
+class RulesAnswer(msgspec.Struct, frozen=True):
+    """The owner's rules that are in force on a node.
+
+    ``rules``, by name: as people write them; what is not there is not limited. ``file``: where they
+    are kept; empty where they hold until the node ends. ``at_start``: those that the node was
+    started with; they are in force again when it is started the same way. ``closed``: why nothing
+    new starts by these rules now. ``refused``, by name: what is wrong with a change; then none
+    was made.
+    """
+
+    rules: dict[str, str]
+    file: str = ""
+    at_start: dict[str, str] = {}
+    closed: str = ""
+    refused: dict[str, str] = {}
+
+
 # -- the process of another call -------------------------------------------------------------------
 
 

@@ -88,7 +88,7 @@ class JobInfo(msgspec.Struct, frozen=True):
 
     ``function``: its name; ``cell`` and the like for what EasyRemote itself is asked. ``seconds``
     since it was sent or began. ``origin``: the place that it came from. ``place``: in its queue,
-    from 1. ``why``: why it waits, in one sentence; empty where it does not.
+    from 1. ``why``: why it waits, or stands still, in one sentence; empty where it goes on.
     """
 
     call_id: str

@@ -113,6 +113,7 @@ EXAMPLES: tuple[Message, ...] = (
     Refused("not-authorized", "The key was revoked."),
     NotOffered((Withheld("train", "it belongs to 'a100'"),)),
     NodeAway((7, 8), "a100", 60.0),
+    NodeAway((7,), "desk", stands_still="its owner works on it"),
 )
 
 _LIMITS = (

@@ -1,4 +1,4 @@
-"""A Link on a live connection: one task reads, one writes, one watches the clock.
+"""A Link on a live connection: one task reads, one writes, a timer watches the clock.
 
 The reader hands what comes to the link's owner and awaits nothing else. Only the writer sends;
 everything that was queued in one turn of the event loop leaves together. A peer that does not read
@@ -69,7 +69,9 @@ class Connection:
         self._receive = receive
         self._flush = flush
         self._output = asyncio.Event()
-        self._ending = asyncio.Event()
+        #: Closes the connection, once somebody has ended it.
+        self._closing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         #: The number of the send that is under way, 0 for none; and how many there have been.
         self._sending = self._sends = 0
         #: The send that was under way when the clock was last looked at, and since when it is.
@@ -88,7 +90,8 @@ class Connection:
         EasyRemoteError
             The owner raised it: the peer broke the protocol, or was refused.
         """
-        tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._watch())]
+        writing = asyncio.create_task(self._write())
+        self._watch(time.monotonic())
         try:
             await self._read()
         except ConnectionError as error:
@@ -97,10 +100,11 @@ class Connection:
             self.reason = error.message
             raise
         finally:
-            for task in tasks:
-                task.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+            writing.cancel()
             try:
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.gather(writing, return_exceptions=True)
                 await self._last_words()
             finally:  # cancelled here, too, by a server whose peer has gone
                 self.link.close()
@@ -108,7 +112,8 @@ class Connection:
     def end(self, reason: str) -> None:
         """Close from this side: what is queued leaves, then `run` returns."""
         self.reason = self.reason or reason
-        self._ending.set()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(self.reason))
 
     def _woken(self) -> None:
         self._output.set()
@@ -126,7 +131,9 @@ class Connection:
 
     async def _last_words(self) -> None:
         """Send what is still queued (REFUSED, GOING AWAY), then close, within `CLOSE_TIMEOUT`."""
-        await asyncio.shield(self._close(self.reason))
+        self.end(self.reason)
+        assert self._closing is not None, "it was just begun, or before"
+        await asyncio.shield(self._closing)
 
     async def _read(self) -> None:
         link, receive, flush = self.link, self._receive, self._flush
@@ -153,19 +160,19 @@ class Connection:
             # The reader sees the same end of the connection, and tells.
             self.reason = self.reason or str(error)
 
-    async def _watch(self) -> None:
-        why = ""
-        while not why and not self._ending.is_set():
-            due = max(self.link.next_timeout(), time.monotonic() + 0.01)
-            try:
-                await asyncio.wait_for(self._ending.wait(), due - time.monotonic())
-            except TimeoutError:
-                now = time.monotonic()
-                if now > due + LATE:  # we were stopped: what the peer has said is not read yet
-                    self.link.last_received = now
-                why = self._why_over(now)
-        self.reason = self.reason or why
-        await self._close(self.reason)
+    def _watch(self, now: float) -> None:
+        """Look at the clock when the link wants it. A timer costs less than a task."""
+        due = max(self.link.next_timeout(), now + 0.01)
+        self._timer = asyncio.get_running_loop().call_later(due - now, self._look, due)
+
+    def _look(self, due: float) -> None:
+        now = time.monotonic()
+        if now > due + LATE:  # we were stopped: what the peer has said is not read yet
+            self.link.last_received = now
+        if why := self._why_over(now):
+            self.end(why)
+        elif self._closing is None:
+            self._watch(now)
 
     def _why_over(self, now: float) -> str:
         """Why the peer has to be given up; empty where it is alive."""

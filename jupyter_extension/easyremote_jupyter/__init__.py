@@ -24,6 +24,7 @@ def load_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.variable_magics import VariableMagics
     from easyremote_jupyter.output.tracebacks import install
     from easyremote_jupyter.places.places import Places
+    from easyremote_jupyter.places.questions import Questions
     from easyremote_jupyter.widgets.widgets import Widgets
 
     unload_ipython_extension(ipython)
@@ -35,6 +36,7 @@ def load_ipython_extension(ipython: Any) -> None:
     ipython.register_magics(JobMagics(ipython, jobs))
     ipython.events.register("pre_run_cell", jobs.settle)
     ipython.events.register("post_run_cell", places.prune)
+    ipython.events.register("post_run_cell", Questions(ipython, places).cell_ran)
     reads = LocalReads(ipython.user_ns, Values(ipython, places).bring)
     ipython.events.register("pre_run_cell", reads.cell_begins)
     ipython.ast_transformers.append(reads)
@@ -55,13 +57,17 @@ def unload_ipython_extension(ipython: Any) -> None:
     from easyremote_jupyter.magics.completion import is_ours
     from easyremote_jupyter.output.tracebacks import uninstall
     from easyremote_jupyter.places.places import Places
+    from easyremote_jupyter.places.questions import Questions
 
     uninstall(ipython)
     transformers = ipython.input_transformers_cleanup
     transformers[:] = [each for each in transformers if not isinstance(each, CellTransformer)]
     for event in ("pre_run_cell", "post_run_cell"):
         for callback in list(ipython.events.callbacks[event]):
-            if isinstance(getattr(callback, "__self__", None), Jobs | LocalReads | Places):
+            ours = getattr(callback, "__self__", None)
+            if isinstance(ours, Questions):
+                ours.close()
+            if isinstance(ours, Jobs | LocalReads | Places | Questions):
                 ipython.events.unregister(event, callback)
     ipython.ast_transformers[:] = [
         each for each in ipython.ast_transformers if not isinstance(each, LocalReads)

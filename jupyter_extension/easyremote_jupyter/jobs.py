@@ -210,6 +210,10 @@ class CellJob(Future[Any]):
             return False
         return bool(self._job.cancel())
 
+    def explain(self) -> str:
+        """How the cell stands at this moment, in one sentence: why it waits, and how long yet."""
+        return str(self._job.explain())
+
     def kill(self) -> None:
         """End the cell together with its session, whose variables are lost."""
         self._job.kill()

@@ -103,6 +103,7 @@ QUESTIONS: dict[str, Callable[[Client], object]] = {
     "$drain": lambda client: client.drain("n"),
     "$resume": lambda client: client.resume("n"),
     "$usage": lambda client: client.usage(),
+    "$rules": lambda client: client.rules("n"),
     "$detached": lambda client: client.outstanding(),
     "$detached, one": lambda client: client.attach("ab" * 16),
     "$release": lambda client: detached(client).release(),

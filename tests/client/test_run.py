@@ -305,5 +305,25 @@ def test_what_can_never_be_given_is_refused_at_once_and_wrong_words_where_they_a
             client.on(needs=wrong)
         with pytest.raises(UsageError, match="needs"):
             easyremote.run("1", needs=wrong)
-    with pytest.raises(UsageError, match="priority is a whole number from -10 to 10"):
-        client.on(priority=100)
+    for ask in (lambda: client.on(priority=100), lambda: easyremote.run("1", priority=100)):
+        with pytest.raises(UsageError, match="priority is a whole number from -10 to 10"):
+            ask()
+
+
+def test_what_has_a_higher_priority_goes_first_for_keys_that_may(
+    client: Client, tmp_path: Path
+) -> None:
+    cores = {"cpu": client.list_nodes()[0].cores}
+    gate, started, order = tmp_path / "gate", tmp_path / "started", tmp_path / "order"
+    holding = client.on("gpu-node", needs=cores).submit("wait_for", str(gate), str(started))
+    wait_until(started.exists)
+    wanted = (("usual", 0), ("later", -1), ("first", 1))
+    with ThreadPoolExecutor(3) as threads:
+        for waiting, (name, priority) in enumerate(wanted, 1):
+            code = f"with open({str(order)!r}, 'a') as f: f.write('{name} ')"
+            on = f"gpu-node/{name}"
+            threads.submit(easyremote.run, code, on=on, needs=cores, priority=priority)
+            wait_until(lambda n=waiting: sum(j.state == "queued" for j in client.list_jobs()) == n)
+        gate.touch()
+    holding.result(LIMIT)
+    assert order.read_text() == "first usual later "

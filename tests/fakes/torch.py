@@ -35,4 +35,5 @@ cuda = SimpleNamespace(
     get_device_properties=lambda device: SimpleNamespace(total_memory=40 * 10**9),
     set_per_process_memory_fraction=_set,
     is_available=lambda: True,
+    is_initialized=lambda: _is_initialized,
 )

@@ -1,17 +1,19 @@
 """A program that makes the calls of a batch for each line on its stdin, and tells how they ended.
 
-A batch is ``{"ledger", "calls", "seconds", "choice", "timeout"}``; its answer is one line, with an
-ending for each call. The calls are mixed: some name their node, some are shipped, some have
-arguments that travel as a stream, some are cancelled at once.
+A batch is ``{"ledger", "calls", "seconds", "is_shipped", "choice", "timeout", "cancels", "seed"}``;
+its answer is one line, with an ending for each call. The calls are mixed: some name their node,
+some are shipped, some have arguments that travel as a stream, some are cancelled at once, or at
+random instants.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import time
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 from easyremote import Client
@@ -20,6 +22,8 @@ from easyremote.protocol.caller import GRACE
 
 #: Bytes that don't fit into a SUBMIT.
 BALLAST = 100_000
+#: Seconds between two cancels, on average; and from how many of the last calls one is cancelled.
+PAUSE, RECENT = 0.002, 20
 #: Seconds that the program's own loop may be late.
 LATE = 3.0
 
@@ -34,17 +38,25 @@ def shipped_work(ledger: str, number: int, seconds: float, ballast: bytes) -> in
 
 def run(client: Client, batch: dict[str, Any]) -> list[object]:
     chosen = client.on(on_node_loss=batch["choice"], timeout=batch["timeout"])
-    jobs = []
+    jobs: list[Future[Any]] = []
+    chance = random.Random(batch["seed"])
     for number in range(batch["calls"]):
         ballast = bytes(BALLAST if number % 7 == 0 else 0)
         arguments = (batch["ledger"], number, batch["seconds"], ballast)
         node_id = ("", "one", "", "two")[number % 4]
         asks = client.on(node_id, on_node_loss=batch["choice"], timeout=batch["timeout"])
-        if number % 3 == 2:
-            jobs.append(asks.submit(shipped_work, *arguments))
+        if batch["is_shipped"] or number % 3 == 2:
+            try:
+                jobs.append(asks.submit(shipped_work, *arguments))
+            except EasyRemoteError as error:  # it asks the gateway first: this one is away
+                jobs.append(Future())
+                jobs[-1].set_exception(error)
         else:
             jobs.append(chosen.call("work", arguments, node_id=node_id))
-        if number % 10 == 9:
+        if batch["cancels"]:
+            time.sleep(chance.random() * 2 * PAUSE)
+            chance.choice(jobs[-RECENT:]).cancel()
+        elif number % 10 == 9:
             jobs[-1].cancel()
     wait(jobs, batch["timeout"] + GRACE + LATE)
     return [ending(job) for job in jobs]

@@ -131,3 +131,11 @@ def two_owners_print(scene: Scene, kills: int, pause: float = 0.002) -> History:
     for printer in printers:
         printer.end()
     return scene.history()
+
+
+def cells_of_two_owners(scene: Scene) -> History:
+    """Two owners' cells print through 200 kills of the gateway: each sees its own lines only."""
+    return two_owners_print(scene, 200, pause=0.01)
+
+
+LONG = (cells_of_two_owners,)

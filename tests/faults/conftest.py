@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.leaks import Guard
+from tests.faults.network.network import Network
 from tests.faults.scene import Scene, open_scene
 
 #: The seed of a run; another one each time, unless it is given.
@@ -19,3 +21,18 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with open_scene(tmp_path_factory.mktemp("home"), SEED) as scene:
         scene.start_nodes("one", "two")
         yield scene
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test leaves its own process, the gateway and the nodes as it found them."""
+    scene: Scene | None = None
+    if "scene" in request.fixturenames:
+        scene = request.getfixturevalue("scene")
+    elif "network" in request.fixturenames:
+        shared: Network = request.getfixturevalue("shared_network")
+        scene = shared.scene
+    guard = Guard(scene)
+    yield
+    left = guard.check()
+    assert not left, "\n".join(left)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.faults.history import History
@@ -72,3 +73,14 @@ def _state(scene: Scene, node_id: str) -> str:
         nodes = {node.node_id: node for node in client.list_nodes()}
     node = nodes.get(node_id)
     return "unknown" if node is None else "closed" if node.closed else node.state
+
+
+def detached_calls(scene: Scene) -> History:
+    """Detached calls of 10 minutes: client killed, gateway killed twice, a node's link cut."""
+    history = detach_and_lose_all(scene, 8, 600.0)
+    assert history.errors == {}, Counter(map(str, history.errors.values()))
+    return history
+
+
+#: What `python -m tests.faults.long` runs of it.
+LONG = (detached_calls,)

@@ -6,9 +6,11 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from easyremote.client.client import Client
 from tests.faults.history import History
@@ -29,9 +31,10 @@ class Scene:
     """
 
     def __init__(self, home: Path, seed: int) -> None:
-        self.home, self.chance = home, random.Random(seed)
+        self.home, self.seed, self.chance = home, seed, random.Random(seed)
         print(f"seed {seed}: EASYREMOTE_SEED={seed} replays it")
         self.gateway = start_gateway(home)
+        self._keep_log()
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: list[Client] = []
         self._histories = 0
@@ -65,12 +68,20 @@ class Scene:
         """Kill -9 the gateway."""
         self.gateway.process.kill()
         self.gateway.process.wait(LIMIT)
-        assert self.gateway.process.stdout is not None
-        self.gateway.process.stdout.close()
+        self._log.join(LIMIT)
 
     def start_gateway(self) -> None:
         """Start a gateway again, at the same address."""
         self.gateway = start_gateway(self.home, int(self.gateway.address.split(":")[1]))
+        self._keep_log()
+
+    def _keep_log(self) -> None:
+        """Write down what the gateway says: nobody else reads it, and a full pipe would stop it."""
+        said = self.gateway.process.stdout
+        assert said is not None
+        arguments = (said, self.home / "gateway.log")
+        self._log = threading.Thread(target=_keep, args=arguments, daemon=True, name="gateway-log")
+        self._log.start()
 
     def kill_node(self, node_id: str) -> None:
         """Kill -9 a node."""
@@ -88,6 +99,8 @@ class Scene:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait(LIMIT)
+        self.gateway.process.send_signal(signal.SIGTERM)
+        self._log.join(LIMIT)
         end(self.gateway.process)
 
 
@@ -98,6 +111,13 @@ def open_scene(home: Path, seed: int) -> Iterator[Scene]:
         yield scene
     finally:
         scene.close()
+
+
+def _keep(said: IO[str], path: Path) -> None:
+    with said, path.open("a") as log:
+        for line in said:
+            log.write(line)
+            log.flush()
 
 
 def _online(client: Client) -> set[str]:

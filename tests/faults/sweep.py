@@ -31,6 +31,8 @@ from tests.processes import LIMIT, STOP_LIMIT, Gateway, environment, wait_until
 
 NODES = ("one", "two")
 CALLS = 40
+#: What stands for a point where all is whole, and calls are cancelled at random instants.
+CANCELS = "cancels"
 #: Seconds that a call may take in a case in which what was killed comes back at once, and seconds
 #: in one in which it comes back when all is over.
 TIMEOUT, SHORT = 20.0, 3.0
@@ -38,7 +40,7 @@ TIMEOUT, SHORT = 20.0, 3.0
 #: Seconds in which the last messages follow an outcome.
 AFTER = 2.0
 #: Seconds after which all is quiet.
-QUIET = 4.0
+QUIET = 20.0
 
 #: The messages that stand at the write-ahead edges of a call, by role: those that it is sent, and
 #: those that it sends.
@@ -77,7 +79,7 @@ def cases() -> Iterator[Case]:
     edges = [(role, edge, name) for role in TAKEN for edge, name in _edges(role)]
     for (role, edge, name), action, choice in product(edges, ACTIONS, (WAIT, RETRY)):
         yield Case(role, f"{edge}.{name}={action}", choice)
-        if action == "kill" and role != "client":
+        if action == "kill" and role != "client" and name != "HandBack":
             yield Case(role, f"{edge}.{name}={action}", choice, stays_away=True)
 
 
@@ -168,14 +170,13 @@ class Stage:
 
     def play(self, case: Case) -> list[str]:
         """Have it happen; what was not as promised, for people."""
-        self._histories += 1
-        history = History(self.home / f"ledger-{self._histories}", 1 if case.choice == WAIT else 3)
+        history = self._history(1 if case.choice == WAIT else 3)
         name = self.chance.choice(NODES) if case.role == "node" else case.role
         kind = case.point.split(".")[1].split("=")[0]
         count = self.chance.randint(1, 12) if kind in MANY else 1
         points = self.points(name)
         points.arm(f"{case.point}@{count}")
-        self._submit(history, case)
+        self._submit(history, CALLS, case)
         if kind in ("Resume", "Resumed", "Hello", "Welcome", "Register"):
             wait_until(lambda: sum(history.ran().values()) > 2)
             self.points("gateway").cut()
@@ -184,7 +185,6 @@ class Stage:
             wait_until(lambda: sum(history.ran().values()) > 2)
             leaving.send_signal(signal.SIGTERM)
             wait_until(lambda: points.was_reached or leaving.poll() is not None)
-            leaving.wait(LIMIT)
         else:
             wait_until(lambda: points.was_reached or self._has_answered())
         with suppress(AssertionError):  # what follows an outcome comes after the last answer, too
@@ -193,6 +193,9 @@ class Stage:
         if "kill" in case.point and points.was_reached:
             self._processes[name].wait(LIMIT)
         if not case.stays_away:
+            self.start_what_is_gone()
+        if kind == "HandBack" and leaving.poll() is None:
+            leaving.wait(LIMIT)
             self.start_what_is_gone()
         if "kill" not in case.point or case.role != "client":
             told += self._read(history, case)
@@ -205,16 +208,36 @@ class Stage:
         told += history.broken()
         return [*told, *self._left(case)]
 
-    def _submit(self, history: History, case: Case) -> None:
+    def cancel(self, calls: int) -> list[str]:
+        """Cancel calls at random instants; what was not as promised, for people."""
+        history = self._history()
+        case = Case("client", CANCELS, WAIT)
+        self._submit(history, calls, case)
+        return [*self._read(history, case), *history.broken(), *self._left(case)]
+
+    @property
+    def next_ledger(self) -> Path:
+        """The ledger of the next case."""
+        return self.home / f"ledger-{self._histories + 1}"
+
+    def _history(self, attempts: int = 1) -> History:
+        ledger = self.next_ledger
+        self._histories += 1
+        return History(ledger, attempts)
+
+    def _submit(self, history: History, calls: int, case: Case) -> None:
         batch = {
             "ledger": str(history.ledger),
-            "calls": CALLS,
+            "calls": calls,
+            "seed": self.chance.getrandbits(32),
+            "cancels": case.point == CANCELS,
             "choice": case.choice,
             # Shipped functions wait at their node, and go back when it ends.
-            "seconds": 0.3 if "HandBack" in case.point else 0.01,
+            "is_shipped": "HandBack" in case.point,
+            "seconds": 0.2 if "HandBack" in case.point else 0.01,
             "timeout": SHORT if case.stays_away else TIMEOUT,
         }
-        history.jobs = dict.fromkeys(range(CALLS))
+        history.jobs = dict.fromkeys(range(calls))
         pipe = self._processes["client"].stdin
         assert pipe is not None
         pipe.write(json.dumps(batch).encode() + b"\n")
@@ -230,7 +253,8 @@ class Stage:
         history.endings = {number: _ending(each) for number, each in enumerate(endings)}
         unexpected: Counter[str] = Counter()
         for number, error in history.errors.items():
-            is_right = isinstance(error, CallCancelled) and number % 10 == 9
+            was_cancelled = number % 10 == 9 or case.point == CANCELS
+            is_right = isinstance(error, CallCancelled) and was_cancelled
             is_right |= isinstance(error, CallTimeout) and case.stays_away
             is_lost = case.role == "node" and "kill" in case.point and case.choice == WAIT
             is_lost |= case.choice == RETRY and number % 10 == 9  # a cancel is not tried again

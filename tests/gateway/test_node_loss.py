@@ -8,7 +8,14 @@ from easyremote.gateway.records import LOST_AFTER
 from easyremote.gateway.scheduling.explain import explain
 from easyremote.options.retries import FAIL, RETRY
 from easyremote.protocol.link import SILENT_AFTER
-from easyremote.protocol.messages import Dispatch, Finished, NodeAway, Pong
+from easyremote.protocol.messages import (
+    Delivered,
+    Dispatch,
+    Finished,
+    NodeAway,
+    Pong,
+    Resumed,
+)
 from tests.gateway.desk import Desk, NodePeer
 
 
@@ -125,3 +132,17 @@ def test_clients_hear_that_a_node_is_gone_and_that_it_is_back(desk: Desk) -> Non
     assert clients[1].only(NodeAway) == NodeAway(tuple(numbers[2:]), "n", LOST_AFTER)
     desk.node(held=held)
     assert clients[1].only(NodeAway) == NodeAway(tuple(numbers[2:]), "n", 0.0)
+
+
+def test_a_call_whose_outcome_the_client_has_is_over_though_its_node_is_lost(desk: Desk) -> None:
+    """The node was lost between its FINISHED and the client's DELIVERED."""
+    node, client = desk.node(), desk.client()
+    client.submit()
+    dispatch = node.start()
+    node.finish(dispatch)
+    outcome = client.only(Finished)
+    node.leave()
+    client.say(Delivered((outcome.call,)))
+    assert desk.calls.table.by_id == {}
+    back = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    assert back.only(Resumed).calls == (0,)

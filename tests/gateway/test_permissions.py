@@ -79,3 +79,28 @@ def test_a_key_that_is_revoked_with_500_calls_waiting_holds_up_nobody(desk: Desk
     assert alice.heard(Finished), "what ran goes on"
     assert node.only(Dispatch).owner == "bob"
     assert desk.calls.table.queues.waiting.keys() == set()
+
+
+@pytest.mark.parametrize("age", [0.0, 30.0])
+@pytest.mark.parametrize(("name", "is_owner"), [("alice", True), ("bob", False), ("", False)])
+def test_the_rules_of_a_node_are_for_its_owner_alone(
+    desk: Desk, age: float, name: str, is_owner: bool
+) -> None:
+    node = desk.node("n", "$rules")
+    node.node.owner = "alice"
+    client = desk.client(name)
+    client.submit("$rules", age=age)
+    desk.pass_time(61)
+    assert len(node.heard(Dispatch)) == is_owner
+    if not is_owner:
+        code, text, _ = client.error()
+        assert code == ("lost" if age else "not-authorized")
+        assert age or f"belongs to the key 'alice', and yours is called {name!r}" in text
+
+
+@pytest.mark.parametrize("named", ["", "any", "gone"])
+def test_rules_are_those_of_one_node(desk: Desk, named: str) -> None:
+    node, client = desk.node("n", "$rules"), desk.client("alice")
+    client.submit("$rules", named)
+    assert node.heard(Dispatch) == []
+    assert client.error()[0] == "not-found"

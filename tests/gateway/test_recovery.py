@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from easyremote.errors import ProtocolError
 from easyremote.gateway.keys import KeyStore
-from easyremote.gateway.records import LOST_AFTER
+from easyremote.gateway.records import KEPT, LOST_AFTER
 from easyremote.gateway.recovery import EMPTY, HELD, Holders
 from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT
@@ -18,11 +19,14 @@ from easyremote.protocol.messages import (
     Delivered,
     Dispatch,
     Finished,
+    Function,
     HandBack,
+    Hello,
+    Register,
     Resume,
     Resumed,
 )
-from tests.gateway.desk import ClientPeer, Desk
+from tests.gateway.desk import ClientPeer, Desk, NodePeer
 
 CALL_ID = b"c" * 16
 
@@ -350,3 +354,113 @@ def _kept(keys: KeyStore) -> set[str]:
     again = KeyStore(keys.path)
     again.close()
     return again.holders
+
+
+# -- detached calls, whose node was restarted ------------------------------------------------------
+
+JOURNAL = b"j" * 16
+
+
+def detached(journal: bytes = JOURNAL) -> tuple[Desk, ClientPeer, Dispatch]:
+    """A detached call that went to a node which is gone; whether it began is not known."""
+    desk = Desk()
+    client = desk.client()
+    client.client.is_own = True
+    node = desk.node()
+    node.say(Register((Function("f"),), 4, journal=journal))
+    client.submit()
+    dispatch = node.only(Dispatch)
+    assert dispatch.durable
+    node.leave()
+    return desk, client, dispatch
+
+
+def comes_back(desk: Desk, journal: bytes, held: Iterable[tuple[bytes, int]] = ()) -> NodePeer:
+    """Another process of the node, with this journal."""
+    node = NodePeer(desk, Hello((1, 0), "node", "", "n", b"another process!"))
+    node.say(Register((Function("f"),), 4, journal=journal))
+    node.resume(held)
+    return node
+
+
+def test_a_detached_call_that_its_nodes_journal_has_goes_on_and_is_told() -> None:
+    desk, client, dispatch = detached()
+    node = comes_back(desk, JOURNAL, [(dispatch.call_id, dispatch.fence)])
+    assert node.only(Resumed).calls == (dispatch.call,)
+    node.finish(dispatch)
+    assert client.only(Finished).code == ""
+
+
+def test_a_detached_call_that_its_nodes_journal_has_not_is_sent_again() -> None:
+    desk, client, _ = detached()
+    comes_back(desk, JOURNAL)
+    assert client.only(HandBack) == HandBack((1,))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(JOURNAL, b"k" * 16), (JOURNAL, b""), (b"", JOURNAL), (b"", b"")]
+)
+def test_a_detached_call_is_lost_where_its_nodes_journal_is_not_the_same(
+    before: bytes, after: bytes
+) -> None:
+    desk, client, _ = detached(before)
+    comes_back(desk, after)
+    code, text, details = client.error()
+    assert (code, details["may_have_run"]) == ("lost", True)
+    assert "was restarted while it ran" in text
+
+
+def test_the_journal_of_the_process_that_had_the_call_counts_if_the_next_one_never_resumed() -> (
+    None
+):
+    desk, client, _ = detached()
+    silent = NodePeer(desk, Hello((1, 0), "node", "", "n", b"dies once again!"))
+    silent.say(Register((Function("f"),), 4, journal=b"k" * 16))
+    silent.leave()
+    comes_back(desk, JOURNAL)
+    assert client.only(HandBack) == HandBack((1,))
+
+
+def test_a_detached_call_waits_for_a_node_that_is_away_for_long() -> None:
+    desk, client, dispatch = detached()
+    desk.pass_time(20 * LOST_AFTER)
+    assert client.heard(Finished) == []
+    node = comes_back(desk, JOURNAL, [(dispatch.call_id, dispatch.fence)])
+    node.finish(dispatch)
+    assert client.only(Finished).code == ""
+
+
+def test_a_detached_call_is_lost_when_its_node_is_away_for_a_day_or_when_it_is_cancelled() -> None:
+    desk, client, _ = detached()
+    desk.pass_time(KEPT)
+    assert "out of reach for 86400 s" in client.error()[1]
+    desk, client, _ = detached()
+    client.say(Cancel(1))
+    desk.pass_time(LOST_AFTER)
+    assert client.error()[0] == "lost"
+
+
+def test_a_node_that_is_waited_for_counts_as_one_that_may_hold_calls(tmp_path: Path) -> None:
+    desk, _, _ = detached()
+    keys = KeyStore(tmp_path / "keys.sqlite3")
+    holders = Holders(keys, desk.nodes)
+    holders.come("n")
+    holders.left("n", desk.now)
+    holders.look(desk.now + HELD)
+    assert keys.holders == {"n"}
+    desk.pass_time(KEPT)  # now its call is lost
+    holders.look(desk.now + HELD)
+    assert keys.holders == set()
+    keys.close()
+
+
+def test_an_attached_call_is_lost_when_its_node_is_restarted_whatever_its_journal() -> None:
+    desk = Desk()
+    client, node = desk.client(), desk.node()
+    node.say(Register((Function("f"),), 4, journal=JOURNAL))
+    client.submit()
+    dispatch = node.start()
+    assert not dispatch.durable
+    node.leave()
+    comes_back(desk, JOURNAL, [(dispatch.call_id, dispatch.fence)])
+    assert client.error()[0] == "lost"

@@ -22,7 +22,10 @@ SECTOR = 512
 
 @dataclass(frozen=True)
 class Entry:
-    """What happened: ``write``, ``truncate``, ``sync`` or ``delete`` of a file; or a test's own."""
+    """What happened: ``write``, ``truncate``, ``sync`` or ``delete`` of a file, ``folder synced``.
+
+    A test may add its own.
+    """
 
     what: str
     name: str = ""
@@ -52,25 +55,33 @@ class Disk:
         with self._lock:
             self.log.append(Entry(what, name, offset, data))
 
-    def after_power_cut(self, length: int, chance: Random) -> dict[str, bytes]:
+    def after_power_cut(self, length: int, chance: Random) -> dict[str, bytearray]:
         """The files that can be there if the power goes after so many entries of the log.
 
         What was synced is there. Of what was not, any sector may be there or not.
         """
-        synced: dict[str, bytes] = {}
+        synced: dict[str, bytearray] = {}
         loose: dict[str, list[Entry]] = {}
         for entry in self.log[:length]:
             if entry.what in ("write", "truncate", "delete"):
                 loose.setdefault(entry.name, []).append(entry)
-            elif entry.what == "sync":
-                for each in loose.pop(entry.name, []):
+            for name in _now_synced(entry, loose):
+                for each in loose.pop(name):
                     _do(synced, each)
-        for name in loose:
-            for each in loose[name]:
-                for part in _sectors(each):
-                    if chance.random() < 0.5:
-                        _do(synced, part)
+        for each in (each for entries in loose.values() for each in entries):
+            for part in _sectors(each):
+                if chance.random() < 0.5:
+                    _do(synced, part)
         return synced
+
+
+def _now_synced(entry: Entry, loose: dict[str, list[Entry]]) -> list[str]:
+    """The files of which all operations so far are on the disk after this one."""
+    if entry.what == "sync":
+        return [entry.name] if entry.name in loose else []
+    if entry.what == "folder synced":
+        return [name for name, entries in loose.items() if entries[-1].what == "delete"]
+    return []
 
 
 def full() -> apsw.Error:
@@ -168,14 +179,13 @@ def _sectors(entry: Entry) -> Iterator[Entry]:
         yield Entry("write", entry.name, entry.offset + start, piece)
 
 
-def _do(files: dict[str, bytes], entry: Entry) -> None:
+def _do(files: dict[str, bytearray], entry: Entry) -> None:
     if entry.what == "delete":
         files.pop(entry.name, None)
         return
-    content = bytearray(files.get(entry.name, b""))
+    content = files.setdefault(entry.name, bytearray())
     if entry.what == "truncate":
         del content[entry.offset :]
     else:
         content.extend(bytes(max(0, entry.offset - len(content))))
         content[entry.offset : entry.offset + len(entry.data)] = entry.data
-    files[entry.name] = bytes(content)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,6 +109,23 @@ class Kernel:
         )
         shown.reply = reply["content"]
         return shown
+
+    def idle_until(self, enough: Callable[[Shown], bool]) -> Shown:
+        """What it shows while no cell runs, until that is enough."""
+        shown = Shown()
+        deadline = time.monotonic() + LIMIT
+        while not enough(shown):
+            left = deadline - time.monotonic()
+            assert left > 0, shown.story()
+            with contextlib.suppress(queue.Empty):
+                shown.messages.append(self._client.get_iopub_msg(timeout=left))
+        return shown
+
+    def press(self, comm_id: str) -> None:
+        """What the front end says when the button of this comm is pressed."""
+        data = {"method": "custom", "content": {"event": "click"}}
+        content = {"comm_id": comm_id, "data": data}
+        self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
 
     def close(self) -> None:
         self._client.stop_channels()

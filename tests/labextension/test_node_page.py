@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
@@ -109,6 +110,37 @@ def test_its_owner_pauses_it_with_one_click_and_sees_why_nothing_starts(
         with page.expect_request("**/easyremote/nodes/lend*") as asked:
             page_of(page, node_id).get_by_role("button", name=label).click()
         assert asked.value.post_data_json == {"node_id": node_id, "how": label.lower()}
+
+
+def test_its_owner_changes_the_rules_while_the_node_runs(
+    page: Page, lab: processes.Jupyter, home: processes.Home, gpu_node: None
+) -> None:
+    with processes.open_node(home, "desk"):
+        node_row(open_panel(page, lab), "desk").dblclick(timeout=FOLLOWS_MS)
+        shown = page_of(page, "desk")
+        part(shown, "What its owner allows").get_by_role("button", name="Change the Rules").click()
+        form = shown.get_by_role("form", name="The rules of desk")
+        expect(form).to_contain_text("They hold until the node ends")
+        form.get_by_label("Share of the cores").fill("150%")
+        hour = (datetime.now() + timedelta(hours=2)).hour
+        form.get_by_label("Hours of the day").fill(f"{hour}-{(hour + 1) % 24}")
+        form.get_by_label("What runs when it is not lent").select_option("stands still")
+        form.get_by_role("button", name="Save").click()
+        expect(form.get_by_role("alert")).to_contain_text("max_cpu is a share of the cores")
+        expect(form.get_by_role("status")).to_have_text("Nothing was changed.")
+        assert violations(page, ".jp-EasyRemote-page") == []
+        picture(page, "node-page-rules")
+        form.get_by_label("Share of the cores").fill("50%")
+        form.get_by_label("Share of the cores").press("Enter")
+        expect(form.get_by_role("status")).to_have_text("The rules are in force.")
+        expect(form.get_by_role("alert")).to_have_count(0)
+        closed = f"its owner lends it from {hour:02}:00"
+        expect(part(shown, "What its owner allows")).to_contain_text(closed, timeout=FOLLOWS_MS)
+        form.get_by_label("Hours of the day").fill("")
+        form.get_by_role("button", name="Save").click()
+        expect(part(shown, "What its owner allows")).not_to_contain_text(closed, timeout=FOLLOWS_MS)
+        form.get_by_role("button", name="Close").click()
+        expect(form).to_have_count(0)
 
 
 def test_it_is_opened_by_keyboard_menu_button_and_palette(

@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests import processes
 from tests.labextension.conftest import STARTS_MS, run_all
+from tests.labextension.test_panel import picture
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
@@ -70,3 +71,35 @@ def test_widgets_go_on_after_the_page_was_loaded_anew(
     expect(output.nth(2)).to_contain_text("square 100")
     output.nth(2).get_by_role("button", name="Press").click()
     expect(output.nth(2)).to_contain_text("pressed Press")
+
+
+#: Asks a while after its end, as `Questions` does when the gateway tells of somebody who waits.
+ASKS = """
+import time
+from easyremote_jupyter.output.question import ShownQuestion
+kernel, here = get_ipython().kernel, get_ipython().kernel.get_parent()
+
+def ask():
+    global shown
+    text = "key lab-2 waits for 24 GB of GPU memory on gpu-node. Release it?"
+    shown = ShownQuestion(
+        kernel, here, text, "", release=lambda: shown.say("It has ended."), keep=lambda: None
+    )
+
+print("held")
+"""
+LATER = "kernel.io_loop.call_later(2, ask)\nprint('idle')"
+
+
+def test_a_question_comes_below_a_cell_that_is_over_and_its_button_answers_it(
+    page: Page, lab: processes.Jupyter, gpu_node: None
+) -> None:
+    output = run_all(page, lab, "asked", ASKS, LATER)
+    expect(output.nth(2)).to_contain_text("idle", timeout=STARTS_MS)
+    expect(output.nth(1)).to_contain_text("Release it?", timeout=STARTS_MS)
+    expect(output.nth(1).get_by_role("button", name="Keep")).to_be_visible()
+    expect(output.nth(2)).not_to_contain_text("Release it?")
+    picture(page, "question")
+    output.nth(1).get_by_role("button", name="Release").click()
+    expect(output.nth(1)).to_contain_text("It has ended.")
+    expect(output.nth(1).get_by_role("button", name="Keep")).to_have_count(0)

@@ -58,6 +58,65 @@ def test_a_file_that_is_wrong_leaves_the_rules_as_they_were_and_is_told_once(
         RulesInForce({}, str(file))
 
 
+def test_what_its_owner_changes_counts_from_the_next_look_and_is_kept_in_the_file(
+    file: Path,
+) -> None:
+    file.write_text("# nights\nhours = '22-7'  # sleep\nmax-cpu = '50%'\n")
+    file.chmod(0o640)
+    link = file.with_name("link.toml")
+    link.symlink_to(file)
+    rules = RulesInForce({"max_cpu": "25%", "on-battery": "no"}, str(link))
+    assert rules.change({"hours": "8-20", "max-cpu": None, "only_when_idle": True}) == {}
+    assert rules.rules.share_of(8) == 2
+    assert rules.look(NOON)
+    assert rules.rules.share_of(8) == 8
+    assert rules.words == {"hours": "8-20", "only_when_idle": "yes", "on_battery": "no"}
+    assert rules.at_start == {"max_cpu": "25%", "on_battery": "no"}
+    kept = '# nights\nhours = "8-20"  # sleep\nonly_when_idle = true\n'
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (kept, 0o640)
+    assert sorted(each.name for each in file.parent.iterdir()) == ["link.toml", "rules.toml"]
+    assert link.is_symlink()
+
+
+def test_without_a_file_a_change_holds_and_the_last_rule_can_be_lifted() -> None:
+    rules = RulesInForce({"hours": "22-7"})
+    rules.look(NOON)
+    assert rules.closed
+    assert rules.change({"hours": None}) == {}
+    assert rules.may_change
+    assert rules.look(NOON)
+    assert (rules.closed, rules.words, rules.may_change) == ("", {}, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"hours": "7-7", "max_cpu": None}, ["hours"]),
+        ({"hours": 5, "max_cpu": "0%", "on_battery": "no"}, ["hours", "max_cpu"]),
+        ({"hour": None}, ["hour"]),
+    ],
+)
+def test_a_wrong_change_changes_nothing(
+    file: Path, changes: dict[str, object], wrong: list[str]
+) -> None:
+    before = file.read_text()
+    rules = RulesInForce({}, str(file))
+    refused = rules.change(changes)
+    assert list(refused) == wrong
+    assert all(name in refused[name] for name in wrong)
+    rules.look(NOON)
+    assert (rules.words, file.read_text()) == ({"hours": "22-7", "max_cpu": "50%"}, before)
+
+
+@pytest.mark.parametrize("text", [None, "hours = "])
+def test_a_file_that_cannot_be_changed_is_told(file: Path, text: str | None) -> None:
+    rules = RulesInForce({}, str(file))
+    file.unlink() if text is None else file.write_text(text)
+    with pytest.raises(UsageError, match=r"The rules in .* can't be changed"):
+        rules.change({"hours": "8-20"})
+    assert text is None or file.read_text() == text
+
+
 def test_nobody_looks_where_no_rule_was_given() -> None:
     assert not RulesInForce({"max_cpu": None}).may_change
     assert RulesInForce({"hours": "22-7"}).may_change

@@ -13,7 +13,7 @@ import pytest
 
 from easyremote.client.client import Client
 from easyremote.client.session import Session
-from easyremote.errors import CallCancelled, NodeOffline
+from easyremote.errors import CallCancelled, NodeOffline, NotAuthorized, NotFound, UsageError
 from easyremote.protocol.snapshot import NodeInfo
 from tests.cli.command import easyremote
 from tests.processes import LIMIT, Gateway, end, wait_until
@@ -113,6 +113,11 @@ def test_what_runs_stands_still_or_is_ended_when_its_owner_wants_the_machine_bac
         rules.write_text(f"hours = '{other}:00-{other}:01'")
         if when_busy == "pause":
             wait_until(lambda: len(stopped_below(node.pid)) >= 2)
+            halted = f"stands still on pause: its owner lends it from {other:02}:00"
+            wait_until(lambda: halted in str(job))
+            assert job.explain() == halted
+            rows = easyremote(gateway.home, "jobs").out.splitlines()[1:]
+            assert all("stands still" in row and row.endswith(halted) for row in rows), rows
             cell.cancel()  # it has to go on for that
             with pytest.raises(KeyboardInterrupt):
                 cell.result(LIMIT)
@@ -120,6 +125,7 @@ def test_what_runs_stands_still_or_is_ended_when_its_owner_wants_the_machine_bac
             size = beats.stat().st_size
             rules.write_text("")
             wait_until(lambda: beats.stat().st_size > size)
+            wait_until(lambda: "stands still" not in str(job))
             (tmp_path / "gate").touch()
             assert job.result(LIMIT) > 0
         else:
@@ -128,6 +134,78 @@ def test_what_runs_stands_still_or_is_ended_when_its_owner_wants_the_machine_bac
                     each.result(LIMIT)
     finally:
         end(node)
+
+
+def test_the_owner_changes_the_rules_of_a_node_while_it_runs(
+    gateway: Gateway, client: Client, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("max-cpu = '50%'  # mine\n")
+    node = gateway.start_node("ruled", "--rules", str(rules), "--no-code", "--max-memory", "2GB")
+    try:
+        assert client.rules("ruled").rules == {"max_cpu": "50%", "max_memory": "2GB"}
+        other = (datetime.now() + timedelta(hours=2)).hour
+        hours = f"{other}-{(other + 1) % 24}"
+        closed = f"its owner lends it from {other:02}:00"
+        answer = client.set_rules("ruled", {"hours": hours, "max_memory": "1GB"})
+        assert answer.closed == closed
+        told = found(client, "ruled")
+        assert (told.closed, told.memory_total, told.runs_code) == (closed, 10**9, False)
+        waiting = client.on("ruled").submit("add", 1, 2)
+        assert waiting.explain() == f"ruled takes nothing new: {closed}"
+        assert rules.read_text() == (
+            f'max-cpu = \'50%\'  # mine\nhours = "{hours}"\nmax_memory = "1GB"\n'
+        )
+        with pytest.raises(UsageError, match=r"max_cpu is a share.*'150%'"):
+            client.set_rules("ruled", {"max_cpu": "150%", "hours": None})
+        again = "Started the same way again, it has --max-memory 2GB."
+        done = easyremote(gateway.home, "rules", "ruled")
+        assert done.out.splitlines() == [
+            "max-cpu         50%",
+            f"hours           {hours}",
+            "max-memory      1GB",
+            f"This is kept in {rules}, on that machine. {again}",
+            f"Nothing new starts there now: {closed}.",
+        ]
+        done = easyremote(gateway.home, "rules", "ruled", "--lift", "hours", "--max-cpu", "25%")
+        assert done.out.startswith("max-cpu         25%\nmax-memory      1GB\n"), done.err
+        assert waiting.result() == 3
+        assert rules.read_text() == 'max-cpu = "25%"  # mine\nmax_memory = "1GB"\n'
+        rules.write_text("max_memory = '3GB'")  # the file can still be edited by hand
+        wait_until(lambda: found(client, "ruled").memory_total == 3 * 10**9)
+    finally:
+        end(node)
+
+
+def test_without_a_file_the_rules_hold_until_the_node_ends(
+    gateway: Gateway, client: Client
+) -> None:
+    assert client.rules("gpu-node").rules == {}
+    done = easyremote(gateway.home, "rules", "gpu-node")
+    assert done.out == "gpu-node is lent without a rule.\n"
+    done = easyremote(gateway.home, "rules", "gpu-node", "--max-cpu", "1%", "--only-when-idle")
+    assert done.out.splitlines() == [
+        "max-cpu         1%",
+        "only-when-idle  yes",
+        "This holds until the node ends: it was started without a file of rules (--rules).",
+    ]
+    assert found(client, "gpu-node").slots == 1
+    easyremote(gateway.home, "rules", "gpu-node", "--lift", "all")
+    assert client.rules("gpu-node").rules == {}
+    assert found(client, "gpu-node").slots > 1
+
+
+def test_only_the_owner_of_a_node_sees_and_changes_its_rules(gateway: Gateway) -> None:
+    key = easyremote(gateway.home, "key", "create", "--name", "bob").out.strip()
+    with Client(gateway.address, key) as bob:
+        for ask in (lambda: bob.rules("gpu-node"), lambda: bob.set_rules("gpu-node", {})):
+            with pytest.raises(NotAuthorized, match="yours is called 'bob'"):
+                ask()
+        with pytest.raises(NotFound, match="There is no node 'gpu-nod'"):
+            bob.rules("gpu-nod")
+        for node_id in ("", "any"):
+            with pytest.raises(NotFound, match="There is no node"):
+                bob.rules(node_id)
 
 
 def stopped_below(pid: int) -> list[int]:

@@ -20,6 +20,7 @@ from easyremote.node.policy import NodePolicy
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.served import ServedNode
+from easyremote.node.spool import NodeSpool
 from easyremote.protocol.builtins import BUILTINS, OF_NODES
 from easyremote.protocol.failures import unpack_error
 from easyremote.protocol.messages import (
@@ -68,6 +69,7 @@ class Served:
             threading.Event(),
             {},
             ResourceMeter(),
+            NodeSpool(Path("no folder"), "n", "k"),
         )
         self.link = open_link()
         self.node.opened(self.link, Welcome((1, 0), b"g" * 16), time.monotonic())

@@ -85,7 +85,7 @@ def details(error: BaseException, **more: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("code", "more", "is_covered"),
     [
-        *[(code, {}, True) for code in ("lost", "crashed", "offline")],
+        *[(code, {}, True) for code in ("lost", "crashed", "offline", "out-of-memory")],
         *[(code, {}, False) for code in ("cancelled", "timeout", "usage", "not-found", "internal")],
         ("raised", details(Refused("no")), True),  # an OSError, by its base
         ("raised", details(ValueError("no")), False),

@@ -184,7 +184,7 @@ def test_a_call_that_ended_three_processes_is_not_tried_again() -> None:
         trying.pass_time(0.0)
         trying.fail("crashed")
     (told,) = outcomes(call)
-    assert told == ("crashed", {"may_have_run": True, "attempts": 3})
+    assert told == ("poison", {"may_have_run": True, "attempts": 3})
 
 
 def test_a_call_that_waits_for_its_next_attempt_can_be_cancelled() -> None:

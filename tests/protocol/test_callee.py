@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
 from easyremote.errors import ProtocolError
-from easyremote.protocol.call import CallState
+from easyremote.protocol.call import CallState, HeldCall
 from easyremote.protocol.callee import (
     EVENT_WINDOW,
     EVENT_WINDOW_BYTES,
@@ -556,3 +558,96 @@ def test_a_call_that_was_taken_back_is_given_back_and_runs_if_it_has_come_once_m
 def test_functions_are_told_from_cells_and_questions(function: str, is_function: bool) -> None:
     held = LocalCall(1, bytes(16), 1, function, "", "alice", 0.0, 0.0, 0.0, "")
     assert held.is_function == is_function
+
+
+# -- durable calls ---------------------------------------------------------------------------------
+
+
+class Disk:
+    """A spool whose disk is as slow as a test says."""
+
+    def __init__(self) -> None:
+        self.writing: list[Callable[[], None]] = []
+        self.forgotten: list[HeldCall] = []
+
+    def keep(self, held: HeldCall, outcome: Outcome, then: Callable[[], None]) -> None:
+        assert outcome == VALUE
+        self.writing.append(then)
+
+    def forget(self, held: HeldCall) -> None:
+        self.forgotten.append(held)
+
+
+def durable(disk: Disk) -> tuple[Running, LocalCall]:
+    running = Running()
+    running.callee = Callee(running.runner, spool=disk)
+    running.callee.attach(running.link)
+    message = dispatch(1)
+    message.durable = True
+    running.tell(message)
+    (held,) = running.callee.unfinished
+    return running, held
+
+
+def test_the_outcome_of_a_durable_call_is_said_when_it_is_on_the_disk() -> None:
+    disk = Disk()
+    running, held = durable(disk)
+    running.callee.started(held)
+    running.callee.finish(held, VALUE)
+    assert running.sent() == [Started(1)]
+    assert running.tell(Attach(1)) == [Started(1)]  # nor is it said again before
+    disk.writing.pop()()
+    assert running.sent() == [finished()]
+    assert running.tell(Attach(1)) == [Started(1), finished()]
+    assert disk.forgotten == []
+    running.tell(Delivered((1,)))
+    assert disk.forgotten == [held]
+    assert disk.writing == []
+
+
+def test_an_outcome_that_is_on_the_disk_too_late_is_not_said() -> None:
+    disk = Disk()
+    running, held = durable(disk)
+    running.callee.finish(held, VALUE)
+    named = running.connect()
+    running.callee.resumed(named, [0])
+    assert disk.forgotten == [held]
+    disk.writing.pop()()
+    assert running.sent() == []
+
+
+def test_a_durable_call_that_is_handed_back_is_forgotten() -> None:
+    disk = Disk()
+    running, held = durable(disk)
+    running.callee.hand_back([held])
+    assert disk.forgotten == [held]
+
+
+def test_a_call_of_a_process_before_is_brought_back_with_its_outcome_and_never_runs() -> None:
+    disk = Disk()
+    running = Running()
+    running.callee = Callee(running.runner, spool=disk)
+    call_id = (1).to_bytes(16, "big")
+    running.callee.revive(call_id, 7, "f", VALUE)
+    (held,) = running.connect()
+    assert (held.call_id, held.fence) == (call_id, 7)
+    assert running.callee.unfinished == []
+    assert running.sent() == []
+    running.callee.resumed([held], [5])
+    assert running.sent() == [Started(5), finished(5, 7)]
+    assert running.tell(dispatch(6, fence=8, name=1)) == [Started(6), finished(6, 8)]
+    assert running.tell(Delivered((6,))) == []
+    assert disk.forgotten == [held]
+    assert running.runner.started == []
+
+
+def test_a_side_without_a_disk_says_the_outcome_of_a_durable_call_at_once() -> None:
+    running = Running()
+    message = dispatch(1)
+    message.durable = True
+    running.tell(message)
+    (held,) = running.callee.unfinished
+    running.callee.finish(held, VALUE)
+    assert running.sent() == [finished()]
+    assert running.tell(Delivered((1,))) == []
+    assert len(running.callee) == 0

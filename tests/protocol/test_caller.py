@@ -6,14 +6,14 @@ import pytest
 
 from easyremote.errors import CallLost, CallTimeout
 from easyremote.gateway.records import MAX_CALLS, TAKEN
-from easyremote.protocol.answers import OutstandingCall
-from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, Caller
-from easyremote.protocol.confirmations import (
+from easyremote.protocol.answers import (
     DELIVER_AFTER,
     DELIVER_AT_ONCE,
     UNSURE,
     UNSURE_SECONDS,
+    OutstandingCall,
 )
+from easyremote.protocol.caller import GRACE, RECONNECT_LIMIT, Caller
 from easyremote.protocol.failures import pack_error, unpack_error
 from easyremote.protocol.frames import chunk_header
 from easyremote.protocol.messages import (
@@ -325,8 +325,12 @@ def test_an_outcome_whose_confirmation_may_be_lost_is_confirmed_again() -> None:
     resume, *_ = asking.connect()
     ids = tuple(number.to_bytes(16, "big") for number in (2, 0, 1))
     assert resume == Resume(ids, (3, 1, 2), (), (False, True, True))
+    assert asking.connect() == [resume], "the connection broke again before the answer"
     asking.tell(Resumed((3, 1, 0)), Finished(1, VALUE))  # the gateway does not know the last one
     assert asking.acknowledged() == [Delivered((1,))]
+    (resume,) = asking.connect()
+    assert isinstance(resume, Resume)
+    assert resume.numbers == (3, 1)
 
 
 def test_a_call_that_ended_here_while_there_was_no_connection_is_stopped_and_confirmed() -> None:
@@ -442,6 +446,8 @@ def test_a_call_says_that_its_node_is_gone_until_it_is_back_or_the_call_is_sent_
     gone = ": its node one is gone; waiting up to 60 s for its return"
     assert [call.away for call in calls] == [gone, gone, ""]
     asking.tell(HandBack((2,)))
+    asking.tell(NodeAway((1,), "one", 0.0, "it runs on battery"))
+    assert calls[0].away == ": stands still on one: it runs on battery"
     asking.tell(NodeAway((1,), "one"))
     assert [call.away for call in calls] == ["", "", ""]
 
@@ -579,5 +585,5 @@ def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
     asking = Asking()
     asking.submit()
     asking.caller._arrived.add(1, b"i" * 16)
-    asking.caller._arrived.withdraw(1)
+    asking.caller._arrived.withhold(1)
     assert asking.acknowledged() == []

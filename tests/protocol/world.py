@@ -15,10 +15,11 @@ from easyremote.gateway.records import ClientLink, Node
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.protocol.answers import OutstandingCall
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.caller import Caller
 from easyremote.protocol.failures import unpack_error
-from easyremote.protocol.held import HeldCall, Outcome, failure
+from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     Cancel,

@@ -267,7 +267,7 @@ class Keeper:
             del self._released[call_id]
 
     def _beat(self) -> None:
-        """Have the disk know which calls no node has, so that the next gateway queues them again."""
+        """Have the disk know which calls no node has: the next gateway queues them again."""
         open_ones = [call for call in self.calls.values() if call.attempt is not None]
         if open_ones and not self._is_leaving:
             given = [call for call in open_ones if not call.is_given and self._may_run(call)]

@@ -73,7 +73,7 @@ class KeepingCaller(RetryingCaller):
         return is_patient and self._may_wait(call)
 
     def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
-        self._arrived.withdraw(call.call)
+        self._arrived.withhold(call.call)
         super()._finish(call, code, encoding, body)
 
 

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -38,6 +39,8 @@ MAX_STRANGERS = 4096
 PATIENCE = 15.0
 #: Seconds in which the rest of a refused request is read, so that its sender reads the answer.
 LINGER = 2.0
+#: Seconds to wait while many come at once.
+MOMENT = 0.01
 #: Seconds to wait where the process or the system has nothing left to accept with.
 PAUSE = 0.1
 
@@ -72,7 +75,7 @@ class Visitor(web.RequestHandler):
 
     def is_silent(self) -> None:
         """The call is over: the connection may be cut again."""
-        self._strangers.is_silent(self._visit)
+        self._strangers.is_silent(self._visit, time.monotonic())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -92,7 +95,9 @@ class Visitor(web.RequestHandler):
     ) -> web.StreamResponse:
         """Answer what can't be read, or what failed. Only a failure is logged with a traceback."""
         named = about(peer=request.remote or "")
-        if status < 500:
+        if isinstance(exc, ConnectionError):
+            _log.info("A peer had gone before it was answered", extra=named)
+        elif status < 500:
             _log.info("Refused a request that is no HTTP: %s", message, extra=named)
         else:
             _log.error("A request failed", exc_info=exc, extra=named)
@@ -201,6 +206,9 @@ class Listener:
         while True:
             try:
                 for _ in range(AT_ONCE):
+                    if self._strangers.are_many_and_new(time.monotonic()):
+                        await asyncio.sleep(MOMENT)  # they show their keys meanwhile
+                        break
                     connection, address = await loop.sock_accept(listening)
                     is_short = False
                     try:
@@ -228,7 +236,7 @@ class Listener:
         visit = Visit(group)
         task = self._start(self._serve(connection, visit))
         visit.cut = task.cancel  # until there is a transport
-        self._strangers.came(visit)
+        self._strangers.came(visit, time.monotonic())
 
     async def _serve(self, connection: socket.socket, visit: Visit) -> None:
         """Do the TLS handshake, if there is one, and leave the rest to aiohttp."""

@@ -26,6 +26,7 @@ STATUS = {
     "cannot-return": 500,
     "internal": 500,
     "crashed": 502,
+    "poison": 502,
     "out-of-memory": 507,
     "lost": 502,
     "timeout": 504,

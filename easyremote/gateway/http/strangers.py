@@ -10,12 +10,17 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from itertools import islice
 
 #: Connections of strangers that one address may have.
 MAX_CONNECTIONS = 64
 #: Wrong keys that one address may show in `WINDOW` seconds.
 MAX_WRONG_KEYS = 20
 WINDOW = 60.0
+#: While so many strangers are there, and all of them are new, the next connection waits.
+MANY = 256
+#: Seconds in which whoever has a key has shown it, also where many come at once.
+NEW = 3.0
 #: Addresses whose wrong keys are counted; beyond it the oldest are forgotten.
 MAX_ADDRESSES = 10_000
 
@@ -47,10 +52,12 @@ class Visit:
         The group of its address (`group_of`).
     """
 
-    __slots__ = ("cut", "group")
+    __slots__ = ("cut", "group", "since")
 
     def __init__(self, group: str) -> None:
         self.group = group
+        #: Since when it is a stranger's.
+        self.since = 0.0
         #: Ends the connection at once.
         self.cut: Callable[[], object] = _nothing
 
@@ -79,13 +86,24 @@ class Strangers:
         """Whether this address may have one more connection."""
         return not group or self._counts[group] < MAX_CONNECTIONS
 
-    def came(self, visit: Visit) -> None:
+    def are_many_and_new(self, now: float) -> bool:
+        """Whether the next connection has to wait, because many came at once.
+
+        When thousands of peers come back in the same second, all of them would be served so slowly
+        that their time to show a key runs out, and all the work would be lost. Connections that are
+        silent for long hold up nobody.
+        """
+        if len(self._strangers) < MANY:
+            return False
+        return any(now < oldest.since + NEW for oldest in islice(self._strangers, 1))
+
+    def came(self, visit: Visit, now: float) -> None:
         """Take on a new connection; if there are too many, cut the one that is silent longest.
 
         If all others have shown a key, that one is the new connection itself.
         """
         self._visits.add(visit)
-        self.is_silent(visit)
+        self.is_silent(visit, now)
         if len(self._visits) > self._limit or len(self._strangers) > self._limit_of_strangers:
             longest = next(iter(self._strangers))
             self.left(longest)
@@ -97,9 +115,10 @@ class Strangers:
             del self._strangers[visit]
             self._count(visit.group, -1)
 
-    def is_silent(self, visit: Visit) -> None:
+    def is_silent(self, visit: Visit, now: float) -> None:
         """The connection is a stranger's, from now on."""
         if visit in self._visits and visit not in self._strangers:
+            visit.since = now
             self._strangers[visit] = None
             self._count(visit.group, 1)
 

@@ -17,7 +17,7 @@ from easyremote.protocol.builtins import CALL, CELL, starts_work
 from easyremote.protocol.call import WAITING, CallState
 from easyremote.protocol.messages import GpuHolder
 
-__all__ = ["Standing", "explain", "in_words", "standings"]
+__all__ = ["Standing", "explain", "in_words", "standings", "stands_still"]
 
 
 class Standing(NamedTuple):
@@ -49,6 +49,8 @@ def _standing(queues: Scheduler, call: GatewayCall, turn: Turn | None, now: floa
         return Standing(standing.place, standing.why + _unheard(call.node, now))
     where = call.node.node_id if call.node is not None else ""
     if call.state is CallState.RUNNING:
+        if halted := stands_still(call):
+            return Standing(None, f"stands still on {where}: {halted}")
         ran = f" for {in_words(now - call.began)}" if call.began else ""
         return Standing(None, f"it runs on {where}{ran}{_unheard(call.node, now)}")
     if call.state is CallState.SUSPECT:
@@ -60,6 +62,17 @@ def _standing(queues: Scheduler, call: GatewayCall, turn: Turn | None, now: floa
         )
     how = f"with the error {call.code!r}" if call.code else "and has a value"
     return Standing(None, f"it is over {how}")
+
+
+def stands_still(call: GatewayCall) -> str:
+    """Why a call that has begun stands still on its node; empty where it goes on."""
+    node = call.node
+    if node is None or not node.said.stands_still or call.state is not CallState.RUNNING:
+        return ""
+    if call.is_code:
+        return node.said.closed if starts_work(call.function) else ""
+    offered = node.functions.get(call.function)
+    return node.said.closed if offered is not None and offered.in_process else ""
 
 
 def _why_not_now(queues: Scheduler, call: GatewayCall, now: float) -> str:

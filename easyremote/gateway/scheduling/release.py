@@ -17,10 +17,8 @@ from easyremote.gateway.scheduling.scheduler import Scheduler
 from easyremote.options.requirements import show_size
 from easyremote.protocol.messages import GpuHolder
 
-__all__ = ["ASKED_AFTER", "Question", "questions"]
+__all__ = ["Question", "questions"]
 
-#: Whoever ran a cell less than so many seconds ago is not asked.
-ASKED_AFTER = 60.0
 #: So many of the calls that wait are looked at.
 LOOKED_AT = 100
 
@@ -40,7 +38,8 @@ def questions(queues: Scheduler, node: Node) -> list[Question]:
     """What the owners of idle sessions on this node are asked; nothing where nobody waits."""
     reading = node.resources
     holders = [each for gpu in reading.gpus for each in gpu.holders] if reading is not None else []
-    idle = [each for each in holders if each.session and each.memory and each.idle >= ASKED_AFTER]
+    after = queues.ask_idle_after
+    idle = [each for each in holders if each.session and each.memory and each.idle >= after]
     if not idle:
         return []
     for call, free in _short(queues, node):

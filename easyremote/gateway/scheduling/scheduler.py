@@ -22,7 +22,7 @@ from easyremote.gateway.scheduling.lending import refuses
 from easyremote.gateway.scheduling.rota import Rota
 from easyremote.gateway.scheduling.waiting import Queue, Waiting, wanted
 
-__all__ = ["FEW", "Scheduler"]
+__all__ = ["ASK_IDLE_AFTER", "FEW", "Scheduler"]
 
 #: So many nodes are all compared. Of more nodes, two with room are chosen at random, and the better
 #: one is taken: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001).
@@ -39,6 +39,8 @@ WORTH_WAITING = 0.1
 NOTICED = 0.001
 #: After so many seconds a call that needs much of a machine is not passed by smaller ones any more.
 PATIENCE = 30.0
+#: Seconds for which a session was idle before its owner is asked for the GPU memory that it holds.
+ASK_IDLE_AFTER = 60.0
 
 
 class Scheduler:
@@ -52,6 +54,8 @@ class Scheduler:
         self.estimates = Estimates()
         #: Nodes with room that left a call to quicker ones; they are asked again after a while.
         self.declined: set[Node] = set()
+        #: Who keeps GPU memory in a session that was idle for fewer seconds is not asked for it.
+        self.ask_idle_after = ASK_IDLE_AFTER
         self._random = random.Random(seed)
         #: Chooses where a function, or its caller, has another strategy than the default.
         self._balancer = Balancer()

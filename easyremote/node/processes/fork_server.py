@@ -56,7 +56,7 @@ class Child:
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def signal(self, number: int) -> None:
-        """Signal the process (SIGINT) or its whole group (the rest), unless it has ended."""
+        """Signal the process (INTERRUPT) or its group (the rest), unless it has ended."""
         if not self._ended.done():
             self._server.send(Said(Kind.SIGNAL, self.pid, number))
 

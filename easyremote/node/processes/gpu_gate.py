@@ -278,6 +278,8 @@ class GpuGate:
     def _let_in(self, call: RelayedCall, process: Process, uuids: Sequence[str]) -> _Answer:
         assert call.needs is not None
         self._asked.remove(call)
+        if not process.devices:  # a session that asks for the first time: its process is told
+            process.devices = call.gpus = tuple(uuids)
         self._promises.promise(call.call_id, process, uuids, call.needs)
         self._keeper.run_at(process, call)
         return _Answer.RUNS

@@ -19,6 +19,7 @@ from typing import Any
 
 from easyremote.node.blob_store import remove_blobs, remove_unused_blobs
 from easyremote.node.folders import remove_folders
+from easyremote.node.gpus.visible import DEVICES_VARIABLE
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
 from easyremote.node.processes.fork_server import ForkServer
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
@@ -32,8 +33,6 @@ POOL_IDLE = 60.0
 FORKS_DELAY = 1.0
 #: Functions quicker than this are sent ahead, so that no process waits for the next one.
 QUICK = 0.002
-#: The GPUs that a process sees, by UUID: NVIDIA's libraries read it.
-DEVICES_VARIABLE = "CUDA_VISIBLE_DEVICES"
 #: The weight of the newest call in the mean running time.
 SMOOTHING = 0.1
 
@@ -99,7 +98,7 @@ class Pool:
     def ahead(self, call: RelayedCall) -> Process | None:
         """The process that may get a call ahead, behind quick ones; None where it has to wait."""
         is_quick = self.mean_seconds is not None and self.mean_seconds < QUICK
-        if not is_quick or len(call.arguments) > INLINE_LIMIT:
+        if not is_quick or len(call.arguments) > INLINE_LIMIT or call.is_durable:
             return None
         with_room = (process for process in self.processes if process.has_room_ahead)
         return min(with_room, key=lambda process: len(process.queue), default=None)
@@ -185,8 +184,19 @@ class Processes:
             yield from self._pools[owner].processes
 
     def memory_limit(self, process: Process) -> int:
-        """How many bytes a process of a registered function may use; 0 for no limit."""
-        return self._registered[process.owner].memory
+        """How many bytes a process may use now; 0 for no limit.
+
+        Of a registered function that is said where it is registered. A cell, or a function that
+        was sent, may have asked for some: then what was asked for most counts, because variables
+        stay in a session.
+        """
+        registered = self._registered.get(process.owner)
+        if registered is not None:
+            return registered.memory
+        call = process.queue[0] if process.queue else None
+        asked = call.needs.memory if call is not None and call.needs is not None else 0
+        process.promised = max(process.promised, asked)
+        return process.promised if asked else 0
 
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""

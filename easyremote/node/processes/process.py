@@ -19,10 +19,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from easyremote.errors import EasyRemoteError
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.ledger import SLOTS, Ledger, memory_file, memory_file_of
 from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
-from easyremote.protocol.held import HeldCall, Outcome
+from easyremote.protocol.call import HeldCall
+from easyremote.protocol.held import Outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
@@ -31,6 +33,8 @@ from easyremote.transport.pipe import PipeChannel
 
 #: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
+#: Seconds in which what a process said before it ended is read, where its link stays open.
+LAST_WORDS = 0.2
 
 _log = logging.getLogger("easyremote.node")
 
@@ -129,8 +133,12 @@ class Process:
         self.is_ending = False
         #: The GPUs that it sees, by UUID; none where it sees all of them.
         self.devices: tuple[str, ...] = ()
+        #: The most memory that a call of it has asked for, in bytes.
+        self.promised = 0
         #: Signals that came while it was being started.
         self._early: list[int] = []
+        #: Calls that were interrupted, and are not marked so in its ledger yet.
+        self._interrupted: list[int] = []
         self._socket: socket.socket | None = None
 
     @property
@@ -160,7 +168,13 @@ class Process:
         """Whether one more call may be sent to it behind the one that runs."""
         if not self.queue or self.ledger is None or self.is_slow or self.is_dead or self.is_ending:
             return False
-        return self.queue[0].stopping is None and self.has_slot
+        first = self.queue[0]  # a durable one may not be sent yet
+        return first.inner != 0 and first.stopping is None and self.has_slot
+
+    def note_use(self, call: RelayedCall) -> None:
+        """Start its idle time anew, unless the call only looks at it."""
+        if call.is_use:
+            self.last_used = time.monotonic()
 
     @property
     def is_paused(self) -> bool:
@@ -180,22 +194,39 @@ class Process:
             self.signal(signal.SIGCONT)
 
     @property
+    def runs_registered(self) -> bool:
+        """Whether it runs a registered function, and no code that is sent here."""
+        return bool(self._functions)
+
+    @property
     def title(self) -> str:
         """What to call it in a message."""
         if self.session:
             return f"session {self.session!r}"
-        if self._functions:
+        if self.runs_registered:
             return self.owner
         return "shipped functions"
 
     def signal(self, number: int) -> None:
-        """Signal the process (SIGINT) or its whole group (the rest), as soon as it is there."""
+        """Signal the process (INTERRUPT) or its group (the rest), as soon as it is there."""
         self.is_ending = self.is_ending or number in (signal.SIGTERM, signal.SIGKILL)
         if self.child is None:
             self._early.append(number)
             return
         self.child.signal(number)
         self.go_on()  # a process that is stopped takes no signal but SIGKILL
+
+    def interrupt(self, call: RelayedCall) -> None:
+        """Interrupt a call that it runs. An interrupt that comes late meets no other call."""
+        self._interrupted.append(call.inner)
+        self._mark_interrupted()
+        self.signal(INTERRUPT)
+
+    def _mark_interrupted(self) -> None:
+        if self.ledger is not None:
+            for number in self._interrupted:
+                self.ledger.interrupt(number)
+            self._interrupted.clear()
 
     async def start(self, forks: ForkServer) -> None:
         """Start the process.
@@ -220,6 +251,7 @@ class Process:
             self.child = await forks.start(self._arguments, descriptors, self._environment)
             if_it_fails.pop_all()
         self._socket, self.ledger = ours, ledger
+        self._mark_interrupted()
         for number in self._early:
             self.signal(number)
         self.link.open(time.monotonic())
@@ -227,16 +259,28 @@ class Process:
     async def serve(self, receive: Callable[[Process, Message], None]) -> int:
         """Serve the link of the process that was started until it has ended; its exit code."""
         assert self._socket is not None, "start() comes first"
+        watch: asyncio.Task[None] | None = None
         try:
             channel = await PipeChannel.open(self._socket)
-            await Connection(self.link, channel, lambda message, now: receive(self, message)).run()
+            connection = Connection(self.link, channel, lambda message, now: receive(self, message))
+            watch = asyncio.create_task(self._end_with_it(connection))
+            await connection.run()
         except EasyRemoteError as error:
             _log.warning("The process of %s broke the protocol: %s", self.title, error)
         except Exception:
             _log.exception("The link to the process of %s broke down.", self.title)
         finally:
+            if watch is not None:
+                watch.cancel()
             exit_code = await self._reap()
         return exit_code
+
+    async def _end_with_it(self, connection: Connection) -> None:
+        """End the link when the process has ended: processes that it has forked keep it open."""
+        assert self.child is not None, "it was started"
+        await self.child.wait()
+        await asyncio.sleep(LAST_WORDS)
+        connection.end("its process has ended")
 
     async def _reap(self) -> int:
         assert self.child is not None, "it was started"

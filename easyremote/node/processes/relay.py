@@ -17,8 +17,8 @@ import msgspec
 
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.protocol.builtins import BUILTINS, FILES, Answerer
-from easyremote.protocol.call import CallEvent, CallState, advance
-from easyremote.protocol.held import HeldCalls, Outcome
+from easyremote.protocol.call import NO_SPOOL, CallEvent, CallState, Spool, advance
+from easyremote.protocol.held import HeldCalls, Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     INLINE_LIMIT,
@@ -33,7 +33,7 @@ from easyremote.protocol.messages import (
     Started,
     decode,
 )
-from easyremote.protocol.streams import Buffer
+from easyremote.protocol.streams import Buffer, TooLarge
 
 #: Calls of these wait for the calls of their session that came before them.
 _IN_ORDER = {name for name, row in BUILTINS.items() if row.answered_by is Answerer.SESSION} - {
@@ -60,8 +60,8 @@ class Keeper(Protocol):
 class RelayedCalls(HeldCalls[RelayedCall]):
     """All calls that a node passes on."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        super().__init__(RelayedCall)
+    def __init__(self, keeper: Keeper, spool: Spool = NO_SPOOL) -> None:
+        super().__init__(RelayedCall, spool=spool)
         self._keeper = keeper
         #: By owner and session: the calls from the first whose arguments are not whole yet on.
         self._in_order: dict[tuple[str, str], deque[RelayedCall]] = {}
@@ -85,6 +85,7 @@ class RelayedCalls(HeldCalls[RelayedCall]):
                 owner=call.owner,
                 trace=call.trace,
                 needs=call.needs,
+                gpus=call.gpus,
             )
         )
 
@@ -123,10 +124,11 @@ class RelayedCalls(HeldCalls[RelayedCall]):
         """A process has ended and took this call, or its outcome, with it."""
         process.calls.pop(call.inner, None)
         call.process = None
+        if call.is_finished:
+            call.last_event = 0  # the events that were not seen went with it
         if call.is_finished and call.outcome is None:
             # A client that has the whole value drops this; a client that has a part of it needs it.
-            call.outcome, call.last_event = outcome, 0
-            self._send_outcome(call, outcome)
+            self._keep(call, outcome)
         self.finish(call, outcome)
 
     # -- from a process ----------------------------------------------------------------------------
@@ -185,27 +187,41 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             if call.stopping is not None and message.code:
                 # The process reports an interrupt; its caller is told why it was interrupted.
                 call.outcome = call.stopping
-        link = self.link_for(call)
-        if call.outcome is None and link is not None:
-            payload = process.link.pass_on(message.payload, link)
-            link.send(
-                Finished(
-                    call.call,
-                    payload,
-                    message.code,
-                    message.may_have_run,
-                    message.seconds,
-                    call.fence,
-                    call.last_event,
-                )
-            )
+        if call.is_durable and call.outcome is None:
+            self._collect(process, call, message)
         else:
-            process.link.drop(message.payload)
-            if is_news and call.outcome is not None:
-                self._send_outcome(call, call.outcome)
+            self._pass_on(process, call, message, is_news=is_news)
         if self._by_id.get(call.call_id) is not call:  # nobody wants it any more
             self._released([call])
         self._keeper.left(call)
+
+    def _pass_on(
+        self, process: Process, call: RelayedCall, message: Finished, *, is_news: bool
+    ) -> None:
+        """Pass an outcome on, or say the node's own instead of it."""
+        link = self.link_for(call)
+        if call.outcome is None and link is not None:
+            payload = process.link.pass_on(message.payload, link)
+            how = message.code, message.may_have_run, message.seconds
+            link.send(Finished(call.call, payload, *how, call.fence, call.last_event))
+        else:
+            process.link.drop(message.payload)
+            if is_news and call.outcome is not None:
+                self._keep(call, call.outcome)
+
+    def _collect(self, process: Process, call: RelayedCall, message: Finished) -> None:
+        """Take the whole outcome of a durable call: it is said when it is on the disk."""
+
+        def came(body: Buffer) -> None:
+            if call.outcome is None:
+                how = message.code, message.may_have_run, message.seconds
+                self._keep(call, Outcome((body,), len(body), message.payload.encoding, *how))
+
+        try:
+            # If the process dies meanwhile, `lost` says how the call ended.
+            process.link.collect(message.payload, came, lambda: None)
+        except TooLarge as error:
+            self._keep(call, failure("cannot-return", f"What it returned can't be kept: {error}."))
 
     def hear_last(self, process: Process) -> None:
         """Take the outcomes that a process which has died had no time to send."""
@@ -275,10 +291,10 @@ class RelayedCalls(HeldCalls[RelayedCall]):
             held.process.link.send(Seen(held.inner, seq))
 
     def _say_again(self, held: RelayedCall) -> None:
+        if held.process is not None and held.inner and (held.outcome is None or held.is_durable):
+            held.process.link.send(Attach(held.inner))  # it has the events, too
         if held.outcome is not None:
             self._send_outcome(held, held.outcome)
-        elif held.process is not None and held.inner:
-            held.process.link.send(Attach(held.inner))
 
     def _released(self, calls: Sequence[RelayedCall]) -> None:
         confirmed: dict[Process, list[int]] = {}

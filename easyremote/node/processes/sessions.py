@@ -14,7 +14,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from easyremote.errors import EasyRemoteError
 from easyremote.node.folders import remove_folders
@@ -26,6 +26,7 @@ from easyremote.node.processes.pools import Pool, Processes
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.stopping import Stopping
+from easyremote.node.spool import NodeSpool
 from easyremote.protocol.builtins import (
     BUILTINS,
     COMM,
@@ -62,20 +63,22 @@ class Sessions:
         For messages.
     policy
         How many processes there are, and how long they are kept.
+    spool
+        Keeps durable calls.
     """
 
-    def __init__(self, node_id: str, policy: NodePolicy) -> None:
-        self._node_id = node_id
+    def __init__(self, node_id: str, policy: NodePolicy, spool: NodeSpool) -> None:
+        self._node_id, self._spool = node_id, spool
         self.processes = Processes(self._serve, policy)
-        self.calls = RelayedCalls(self)
+        self.calls = RelayedCalls(self, spool)
         self._stopping = Stopping(node_id, self)
         self._blobs = BlobCalls(self.finish)
         self.memory = MemoryWatch(self.processes, self._stopping.kill)
         self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
         #: Which process has, or had, a call: by owner and call id.
         self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
-        #: The builtins whose calls wait in no queue.
-        self._at_once = {
+        #: The builtins whose calls wait in no queue, and who answers them.
+        self.at_once: dict[str, Callable[[RelayedCall], None]] = {
             END: self._end_session,
             RESTART: self._end_session,
             HAVE: self._blobs.have,
@@ -95,7 +98,7 @@ class Sessions:
         if row is not None and call.encoding != row.encoding:
             text = f"{call.function} takes no arguments in {call.encoding[:80]!r}."
             self.calls.finish(call, failure("protocol", text, may_have_run=False))
-        elif (at_once := self._at_once.get(call.function)) is not None:
+        elif (at_once := self.at_once.get(call.function)) is not None:
             at_once(call)
         elif self.gpus.concerns(call):
             self.gpus.ask(call)
@@ -121,7 +124,7 @@ class Sessions:
             if process.queue[0] is call:
                 process.is_slow = False
             process.queue.remove(call)
-            _note_use(process, call)
+            process.note_use(call)
             if call.is_done and call.is_function:
                 pool = self.processes.pool(process.owner)
                 pool.ran(call.seconds)
@@ -151,7 +154,8 @@ class Sessions:
     def clear(self, process: Process) -> None:
         """Take back what was sent ahead to a process and has not begun there; it waits again."""
         pool = self.processes.pool(process.owner)
-        back = [call for call in list(process.queue)[1:] if self.calls.take_back(call)]
+        behind = [call for call in list(process.queue)[1:] if call.inner]
+        back = [call for call in behind if self.calls.take_back(call)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
             self.run_at(free, pool.waiting.popleft())
@@ -243,7 +247,7 @@ class Sessions:
             self._known.popitem(last=False)
         process.queue.append(call)
         process.origin = call.origin or process.origin
-        _note_use(process, call)
+        process.note_use(call)
 
     def _run_next(self, process: Process) -> None:
         """Send the first of the queue to the process, unless it has it already."""
@@ -254,13 +258,21 @@ class Sessions:
                     self.run_at(process, waiting.popleft())
             return
         call = process.queue[0]
-        if call.state is CallState.DISPATCHED and not process.is_dead:
+        is_next = call.state is CallState.DISPATCHED and not process.is_dead
+        if is_next and self._spool.has_begun(call, self._noted):
             self._stopping.left(call)  # it waits no more
             if call.inner:
                 self.calls.begins(call)
             else:
                 self.calls.pass_to(process, call)
             self._stopping.began(call)
+
+    def _noted(self, call: RelayedCall, refusal: Outcome | None) -> None:
+        """The disk has taken that a durable call begins, or has not."""
+        if refusal is not None and not call.is_finished:
+            self.calls.finish(call, refusal)
+        elif call.process is not None:
+            self._run_next(call.process)
 
     def _without_session(self, call: RelayedCall) -> Outcome | None:
         """The outcome of a call that starts no session, where there is none."""
@@ -300,9 +312,8 @@ class Sessions:
         self.calls.finish(call, failure("not-found", text, may_have_run=False))
 
     def _answer_sessions(self, call: RelayedCall) -> None:
-        self.calls.finish(
-            call, plain_outcome(SessionsAnswer(self.processes.sessions_of(call.owner)))
-        )
+        answer = SessionsAnswer(self.processes.sessions_of(call.owner))
+        self.calls.finish(call, plain_outcome(answer))
 
     def _end_session(self, call: RelayedCall) -> None:
         """End a session's process with what runs in it; what waits there gets a new process."""
@@ -369,14 +380,12 @@ class Sessions:
         self.processes.remove(process)
         self.calls.hear_last(process)
         waiting = [call for call in process.queue if not call.inner]
-        waiting += [
-            call
-            for call in list(process.queue)
-            if call.inner and call.state is CallState.DISPATCHED and self.calls.take_back(call)
-        ]
+        ahead = [call for call in process.queue if call.inner]
+        ahead = [call for call in ahead if call.state is CallState.DISPATCHED]
+        waiting += [call for call in ahead if self.calls.take_back(call)]
         process.queue.clear()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code)
+            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)
@@ -390,9 +399,3 @@ class Sessions:
             self.place(call)
         if process.ledger is not None:
             process.ledger.close()
-
-
-def _note_use(process: Process, call: RelayedCall) -> None:
-    """Start the idle time of a process anew, unless the call only looks at it."""
-    if call.is_use:
-        process.last_used = time.monotonic()

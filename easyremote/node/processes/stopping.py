@@ -85,7 +85,7 @@ class Stopping:
             call.stopping = failure("cancelled", "It was cancelled, and its process killed.")
             process.signal(signal.SIGKILL)
         else:
-            process.signal(signal.SIGINT)
+            process.interrupt(call)
 
     def _is_withdrawn(self, call: RelayedCall) -> bool:
         return call.is_function and self._keeper.withdraw(call)
@@ -101,7 +101,7 @@ class Stopping:
         if kill:
             process.signal(signal.SIGKILL)
         else:
-            process.signal(signal.SIGINT)
+            process.interrupt(call)
             self._escalate(call)
 
     def end(self, process: Process, why: str, then: Callable[[], None]) -> None:
@@ -126,17 +126,24 @@ class Stopping:
             process.queue[0].stopping = why
         process.signal(signal.SIGKILL)
 
-    def crash(self, call: RelayedCall, exit_code: int) -> Outcome:
-        """The outcome of a call whose process died."""
+    def crash(self, call: RelayedCall, exit_code: int, *, starved: bool = False) -> Outcome:
+        """The outcome of a call whose process died; the kernel may have ended it to get memory."""
+        may_have_run = not call.is_function or call.has_begun
+        if starved:
+            return failure(
+                "out-of-memory",
+                f"{self._node_id!r} had no memory left, and its system killed the process that ran "
+                "it. Have it use less, or run it where there is more memory.",
+                may_have_run=may_have_run,
+            )
         how = f"exit code {exit_code}"
         if exit_code < 0:
             how = f"signal {signal.Signals(-exit_code).name}"
         lost = " The variables of its session are lost." if call.function == CELL else ""
-        hint = " (out of memory?)" if exit_code == -signal.SIGKILL else ""
         return failure(
             "crashed",
-            f"The process that ran it on {self._node_id!r} died: {how}{hint}.{lost}",
-            may_have_run=not call.is_function or call.has_begun,
+            f"The process that ran it on {self._node_id!r} died: {how}.{lost}",
+            may_have_run=may_have_run,
             exit_code=exit_code,
         )
 
@@ -185,7 +192,8 @@ class Stopping:
             self._interrupt(call, why)
         else:
             call.stopping = why
-            self._signal(call, signal.SIGINT)
+            if call.process is not None and _is_met(call):
+                call.process.interrupt(call)
             self._escalate(call)
 
     def _escalate(self, call: RelayedCall) -> None:

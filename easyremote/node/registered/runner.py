@@ -16,9 +16,12 @@ import time
 from collections import deque
 from typing import Any
 
+from easyremote.errors import EasyRemoteError
 from easyremote.node.functions import Functions
 from easyremote.node.outcomes import error_outcome
 from easyremote.node.registered.calling import Run, Stopped, call, call_async, raise_in_thread
+from easyremote.node.spool import NodeSpool, refused
+from easyremote.protocol.call import NO_SPOOL
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
@@ -38,13 +41,18 @@ class Runner:
         How many threads at the most.
     node_id
         For error messages.
+    spool
+        Keeps durable calls; None where there are none.
     """
 
-    def __init__(self, functions: Functions, slots: int, node_id: str) -> None:
+    def __init__(
+        self, functions: Functions, slots: int, node_id: str, spool: NodeSpool | None = None
+    ) -> None:
         self._functions = functions
         self._slots = slots
         self._node_id = node_id
-        self.callee = Callee(self)
+        self._spool = spool
+        self.callee = Callee(self, spool=spool or NO_SPOOL)
         self._runs: dict[LocalCall, Run] = {}
         self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._threads = 0
@@ -240,7 +248,18 @@ class Runner:
                 # It came between the end of the call and here; the call has its outcome.
                 self._tell(run, "over", run.stopping)
 
+    def _begin(self, run: Run) -> Outcome | None:
+        """Write that a durable call begins; its outcome where it must not."""
+        if run.held.is_durable and self._spool is not None:
+            try:
+                self._spool.begin(run.held)
+            except EasyRemoteError as error:
+                return refused(error, may_have_run=False)
+        return None
+
     def _run_in_thread(self, run: Run) -> Outcome:
+        if (refusal := self._begin(run)) is not None:
+            return refusal
         with run.lock:
             if run.stopping is not None:
                 return run.stopping
@@ -286,8 +305,11 @@ class Runner:
 
     async def _run_async(self, run: Run) -> None:
         try:
-            with run.span(self._node_id):
-                outcome = await call_async(run, self._tell)
+            if run.held.is_durable and (refusal := await asyncio.to_thread(self._begin, run)):
+                outcome = refusal
+            else:
+                with run.span(self._node_id):
+                    outcome = await call_async(run, self._tell)
         except asyncio.CancelledError as error:
             outcome = run.stopping or error_outcome(error, node_id=self._node_id, skip=2)
         except BaseException as error:  # noqa: B036 - as in _run_in_thread

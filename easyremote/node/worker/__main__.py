@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.ledger import Ledger
 from easyremote.node.worker.forks import serve
 from easyremote.node.worker.link_thread import LinkThread
@@ -42,6 +43,7 @@ def run(descriptors: list[int], *, is_for_session: bool) -> None:
     os.close(descriptors[1])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     link = LinkThread(ledger)
+    signal.signal(INTERRUPT, link.main.interrupt)
     if len(descriptors) > 2:
         from easyremote.node.registered.opened import OpenedFunctions
 

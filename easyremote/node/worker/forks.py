@@ -16,10 +16,11 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 
 import msgspec
 
-from easyremote.node.forking import DESCRIPTORS_MAX, SIZE, Kind, Said, Start
+from easyremote.node.forking import DESCRIPTORS_MAX, INTERRUPT, SIZE, Kind, Said, Start
 
 __all__ = ["serve"]
 
@@ -51,7 +52,7 @@ def serve(sock: socket.socket) -> tuple[list[int], list[str]]:
     """
     _die_with_parent(os.getppid())
     # An interrupt of a new process waits until the process is ready for it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, INTERRUPT})
     for name in _IMPORTS:
         try:
             importlib.import_module(name)
@@ -148,7 +149,7 @@ class _Forks:
         if pid not in self._children:
             return  # it has ended
         try:
-            if number == signal.SIGINT:
+            if number == INTERRUPT:
                 os.kill(pid, number)
             else:
                 os.killpg(pid, number)
@@ -160,6 +161,10 @@ class _Forks:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._children.discard(pid)
+                # What it has started goes with it. No new process gets the id of a group that is
+                # not empty.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
                 self._send(Said(Kind.ENDED, pid, os.waitstatus_to_exitcode(status)))
 
     def _send(self, said: Said) -> None:

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ from easyremote.errors import CallLost
 from easyremote.events import Stream, StreamName
 from easyremote.node.blob_store import BlobMissing, BlobStore
 from easyremote.node.folders import NODE
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.gpus.limit import GpuLimit
+from easyremote.node.gpus.visible import SEES_ALL, see_only
 from easyremote.node.ledger import Ledger
 from easyremote.node.outcomes import dump_item, error_outcome, value_outcome
 from easyremote.node.worker import workplace
@@ -126,6 +129,14 @@ class MainThread:
 
     # -- on the main thread ------------------------------------------------------------------------
 
+    def interrupt(self, number: int, frame: types.FrameType | None) -> None:
+        """Handle `INTERRUPT`: raise SIGINT in the call that is meant, and in no other.
+
+        It may come late: when that call is over, and the next one has begun.
+        """
+        if self.running is not None and self._ledger.is_interrupted(self.running.number):
+            signal.raise_signal(signal.SIGINT)
+
     def warm_up(self) -> None:
         """Make the shell before the first cell, and do once what takes long the first time."""
         try:
@@ -142,6 +153,9 @@ class MainThread:
                 continue  # it was meant for a call that has just ended
             is_function = work.held.is_function
             try:
+                self.running = work
+                if self._ledger.is_interrupted(work.number):
+                    raise KeyboardInterrupt  # before it was here
                 if is_function and not self._ledger.begin(work.number):
                     self._post((work, None, _nothing))  # its supervisor has taken it back
                     continue
@@ -157,7 +171,6 @@ class MainThread:
     def _run(self, work: Work) -> Outcome:
         held, record = work.held, work.record
         began = work.began = time.monotonic()
-        self.running = work
         if self._blobs is None and self.functions is None:
             self._blobs = BlobStore(held.owner, NODE)
             set_resolver(FileStore(held.owner).link)
@@ -169,6 +182,8 @@ class MainThread:
             self._showing.carry(record)
         if held.function == CELL:
             self._tell_of_late_output()
+        if held.gpus and not see_only(held.gpus):
+            print(SEES_ALL, file=sys.stderr)  # noqa: T201 - it is for the cell's user
         try:
             self._take_interrupts()
             with self._span(held):
@@ -194,7 +209,7 @@ class MainThread:
         """An interrupt that came while this process started has waited for its first call."""
         if not self._takes_interrupts:
             self._takes_interrupts = True
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, INTERRUPT})
 
     def _end(self, work: Work, outcome: Outcome) -> None:
         if self._capture is not None:

@@ -98,11 +98,14 @@ def _recent(live: Live, title: Title) -> Section:
 def _functions(live: Live) -> Section:
     """The functions that nodes have registered."""
     rows = [
-        (each.node_id, f"{each.name}{each.signature}", each.doc.split("\n")[0])
+        (each.node_id, f"{each.name}{each.signature}", each.needs, each.doc.split("\n")[0])
         for each in sorted(live.functions, key=lambda each: (each.node_id, each.name))
     ]
     return Section(
-        "Functions", ("Node", "Function", ""), rows, "No node online has registered a function."
+        "Functions",
+        ("Node", "Function", "Needs", ""),
+        rows,
+        "No node online has registered a function.",
     )
 
 
@@ -179,7 +182,9 @@ def _activity(node: NodeRow) -> str:
 def _job(job: JobRow, title: str) -> str:
     place = f", {job.place}. in the queue" if job.place is not None else ""
     where = job.node_id or "any node"
-    return f"{title} on {where}: {job.state}{place}, {elapsed(job.seconds)}"
+    state = "stands still" if job.state == "running" and job.why else job.state
+    why = f" ({job.why})" if job.why else ""
+    return f"{title} on {where}: {state}{place}, {elapsed(job.seconds)}{why}"
 
 
 def _shares(node: NodeRow) -> list[tuple[str, float]]:

@@ -24,6 +24,7 @@ from easyremote_jupyter.magics.readers import (
     hold,
     inputs,
     outputs,
+    priority,
     pull,
     seconds,
 )
@@ -70,6 +71,7 @@ class Options:
     timeout: float | None = None
     queue_timeout: float | None = None
     needs: Requirements | None = None
+    priority: int = 0
     #: The name of the background job, "" for a job without a name; None for a foreground cell.
     background: str | None = None
     #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
@@ -224,6 +226,13 @@ def _add_conduct(parser: _Parser) -> None:
         type=seconds,
         metavar="SECONDS",
         help="how long it may wait for its turn on the node",
+    )
+    add(
+        "--priority",
+        type=priority,
+        metavar="N",
+        help="cells of a higher priority go first, whoever's they are; above 0 only for keys that "
+        "may",
     )
     add(
         "--bg",

@@ -11,6 +11,8 @@ import re
 from typing import Literal
 
 from easyremote.client.executor import KEEP
+from easyremote.errors import UsageError
+from easyremote.options.reading import priority as read_priority
 from easyremote.times import is_time
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "hold",
     "inputs",
     "outputs",
+    "priority",
     "pull",
     "seconds",
 ]
@@ -90,3 +93,11 @@ def hold(text: str) -> float:
     if what == "cancel":
         return seconds(limit) if limit else DISCONNECT_LIMIT
     raise argparse.ArgumentTypeError(f"{text!r} is neither keep nor cancel nor cancel:SECONDS")
+
+
+def priority(text: str) -> int:
+    """A priority as typed."""
+    try:
+        return read_priority(int(text) if text.lstrip("-").isdecimal() else text, "it")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(error.message.rstrip(".")) from None

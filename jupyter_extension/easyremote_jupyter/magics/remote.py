@@ -201,6 +201,7 @@ The variables that it reads are sent along; those that it assigns come back.
     ) -> tuple[dict[str, Any], Value | None]:
         space, node_id = self.shell.user_ns, place.session.node_id
         request = self._request(options, code, found, needs)
+        place.newest = self._widgets.message()
         output = Output(
             self.shell,
             progress=options.progress,
@@ -302,6 +303,7 @@ The variables that it reads are sent along; those that it assigns come back.
         found = self._names(code)
         needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)
+        place.newest = self._widgets.message()
         space, came, key = self.shell.user_ns, list[dict[str, Any]](), self._key(code)
         cell = CellJob(options.background or "", place.session.node_id)
         title = f"In[{request['count']}]"

@@ -165,7 +165,7 @@ class Output:
         if self._bars is not None:
             self._bars.tick()
         if self._header is not None and not self._is_terminal and not self._catching:
-            self._header.tick("" if job.running() or job.done() else job.call_id)
+            self._header.tick("" if job.done() else job.call_id, runs=job.running())
         self._mind_connection(job.is_connected)
 
     def show(self, event: Event) -> None:

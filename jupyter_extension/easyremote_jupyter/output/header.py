@@ -47,14 +47,24 @@ class Header:
         self._began = self._drawn = time.monotonic()
         self._is_shown = False
 
-    def tick(self, waiting: str = "") -> None:
-        """Draw it if it is time; `waiting` is the id of the cell's call while it waits."""
+    def tick(self, call_id: str = "", *, runs: bool = True) -> None:
+        """Draw it if it is time.
+
+        Parameters
+        ----------
+        call_id
+            The id of the cell's call, until it is over.
+        runs
+            Whether it has begun: then there is a reason only where it stands still.
+        """
         now = time.monotonic()
         if now - self._began < DELAY or now - self._drawn < INTERVAL:
             return
         self._drawn = now
         load = self._feed.load()
-        why = self._feed.why(waiting) if waiting else ""
+        why = self._feed.why(call_id)
+        if call_id and not (why or runs):
+            why = "waiting for its turn"
         parts = [f"{self._node_id} {elapsed(now - self._began)}", why, load]
         self._draw(" · ".join(filter(None, parts)))
 
@@ -87,8 +97,8 @@ class _Feed:
         self._why: dict[str, str] = {}
 
     def why(self, call_id: str) -> str:
-        """Why a call waits."""
-        return self._why.get(call_id) or "waiting for its turn"
+        """Why a call waits, or stands still."""
+        return self._why.get(call_id, "")
 
     def load(self) -> str:
         """How busy the machine is."""

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -39,6 +40,7 @@ from easyremote.errors import (
     WorkerCrashed,
 )
 from easyremote.options.requirements import Requirements
+from easyremote.protocol.snapshot import NodeInfo
 from easyremote.serialize.functions import home
 from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
@@ -60,7 +62,7 @@ __all__ = ["Place", "Places"]
 COLLECT_LIMIT = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
     """A session in which cells run, and the variables that it has."""
 
@@ -72,6 +74,10 @@ class Place:
     #: The process that ran the last cell, and the variables that it had then.
     process: str | None = None
     there: set[str] = field(default_factory=set)
+    #: The front end's message of the newest cell that ran in it; None in a terminal.
+    newest: Any = None
+    #: Until when nobody is asked for the GPU memory that it holds, on the monotonic clock.
+    quiet_until: float = 0.0
     #: The cells of this notebook that made it what it is.
     ran: Ran = field(default_factory=Ran)
 
@@ -90,8 +96,8 @@ class Place:
         `held` is what it shares: this place's own, or one for itself where it runs beside others.
         """
         trusts_blobs = True
-        if question := self._question():
-            output.notice(question)
+        if question := self.question(easyremote.connect().known_nodes()):
+            output.notice(f"{question} {self.how_to_end}")
         while True:
             send = partial(self._submit, request, variables, optional, options)
             job, told = send(trusts_blobs, output, held)
@@ -116,14 +122,19 @@ class Place:
             if trusts_blobs := "missing" not in answer:
                 held.forget()
 
-    def _question(self) -> str:
+    def question(self, nodes: Iterable[NodeInfo]) -> str:
         """What the gateway asks about this session since it has been idle; empty for nothing."""
         node_id, name = self.session.node_id, self.session.name
-        for node in easyremote.connect().known_nodes():
-            if node.node_id == node_id and name in node.asked:
-                target = node_id if name == own_name() else f"{node_id}/{name}"
-                return f"{node.asked[name]} %remote_restart {target} ends it."
-        return ""
+        if time.monotonic() < self.quiet_until:
+            return ""
+        return next((node.asked.get(name, "") for node in nodes if node.node_id == node_id), "")
+
+    @property
+    def how_to_end(self) -> str:
+        """What people write to end the session."""
+        node_id, name = self.session.node_id, self.session.name
+        target = node_id if name == own_name() else f"{node_id}/{name}"
+        return f"%remote_restart {target} ends it."
 
     def _note_process(
         self, process: str, variables: Mapping[str, object], space: Mapping[str, object]
@@ -186,6 +197,7 @@ class Place:
             hold=options.hold or kept,
             origin=request["origin"],
             needs=options.needs,
+            priority=options.priority,
             notify=options.notify,
         )
         return job, told
@@ -301,6 +313,10 @@ class Places:
             if where == (session.node_id, session.name, place.held.process):
                 return place
         return None
+
+    def used(self) -> list[Place]:
+        """The places that the notebook has used, without those of ``--fresh``."""
+        return list(self._places.values())
 
     def names(self) -> list[str]:
         """The named sessions that this notebook has used, as ``node/session``."""

@@ -19,7 +19,7 @@ from easyremote_jupyter.server.functions_handlers import (
 )
 from easyremote_jupyter.server.handlers import PollHandler, SnapshotHandler, StreamHandler
 from easyremote_jupyter.server.jobs_handlers import JobErrorHandler, JobLogHandler, JobStopHandler
-from easyremote_jupyter.server.nodes_handlers import LendHandler, UsageHandler
+from easyremote_jupyter.server.nodes_handlers import LendHandler, RulesHandler, UsageHandler
 from easyremote_jupyter.server.sessions_handlers import (
     SessionReplaceHandler,
     SessionsHandler,
@@ -48,6 +48,7 @@ class EasyRemoteApp(ExtensionApp):
         self.handlers += [
             ("easyremote/nodes", SnapshotHandler, {**feed, "part": "nodes"}),
             ("easyremote/nodes/lend", LendHandler, feed),
+            ("easyremote/nodes/rules", RulesHandler, feed),
             ("easyremote/usage", UsageHandler, feed),
             ("easyremote/jobs", SnapshotHandler, {**feed, "part": "jobs"}),
             (f"{_JOB}/log", JobLogHandler, {**feed, "logs": self.logs}),

@@ -47,7 +47,7 @@ class FunctionsHandler(GatewayHandler):
         functions = [
             FunctionRow(
                 *(each.node_id, each.name, each.signature, each.doc, each.streams, schema(each)),
-                *(each.timeout, each.max_concurrency, each.public),
+                *(each.timeout, each.max_concurrency, each.public, each.needs),
             )
             for each in found
         ]

@@ -73,9 +73,11 @@ class Widgets:
 
     def parent(self) -> str:
         """The id of the message that this kernel handles; empty in a terminal."""
-        if self._kernel is None:
-            return ""
-        return str(self._kernel.get_parent().get("header", {}).get("msg_id", ""))
+        return str((self.message() or {}).get("header", {}).get("msg_id", ""))
+
+    def message(self) -> Any:
+        """The message that this kernel handles; None in a terminal."""
+        return None if self._kernel is None else self._kernel.get_parent()
 
     def close(self, process: str | None, parent: Any = None) -> None:
         """Close the widgets of a process that has ended."""

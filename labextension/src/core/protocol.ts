@@ -70,7 +70,7 @@ export interface IJob {
   origin: string;
   /** In its queue, where it waits. */
   place: number | null;
-  /** Why it waits: a sentence of the gateway's. */
+  /** Why it waits, or stands still: a sentence of the gateway's. */
   why: string;
   /** As of a node. */
   heard?: number;

@@ -18,6 +18,7 @@ const TRAIN: IFunction = {
   timeout: 0,
   max_concurrency: 0,
   public: false,
+  needs: '',
   parameters: {
     properties: {
       epochs: { type: 'integer' },

@@ -21,6 +21,8 @@ export interface IFunction {
   max_concurrency: number;
   /** Whether it is an HTTP endpoint of the gateway. */
   public: boolean;
+  /** What a call needs of the machine, and what more it was seen to hold. */
+  needs: string;
   /** Of the object of its arguments; null where a form can't have them. */
   parameters: {
     properties?: Record<string, ISchema>;

@@ -1,5 +1,6 @@
 /** The section of the functions: what nodes offer, and a form to call one. */
 
+import { TranslationBundle } from '@jupyterlab/translation';
 import { addBelowIcon, runIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 import { State } from '../core/tokens';
@@ -64,7 +65,9 @@ export function Functions(props: IFunctionSectionProps): React.ReactElement {
         keyOf={fn => `${fn.node_id}/${fn.name}`}
         nameOf={fn => `${fn.name}, ${fn.node_id}`}
         heightOf={(fn, isExpanded) =>
-          HEAD + (firsts.has(fn) ? NODE : 0) + (isExpanded ? docHeight(fn) : 0)
+          HEAD +
+          (firsts.has(fn) ? NODE : 0) +
+          (isExpanded ? docHeight(fn, trans) : 0)
         }
         label={trans.__('Functions')}
         className="jp-EasyRemote-functions"
@@ -141,12 +144,12 @@ function FunctionRow({
         <div
           className="jp-EasyRemote-doc"
           tabIndex={0}
-          style={{ height: docHeight(fn) - MARGIN }}
+          style={{ height: docHeight(fn, trans) - MARGIN }}
           onKeyDown={event => {
             event.stopPropagation(); // the arrow keys scroll it
           }}
         >
-          {docOf(fn).join('\n')}
+          {docOf(fn, trans).join('\n')}
         </div>
       )}
     </>
@@ -187,10 +190,11 @@ export function useFunctions(
   return functions;
 }
 
-function docOf(fn: IFunction): string[] {
-  return [`${fn.name}${fn.signature}`, ...fn.doc.split('\n')];
+function docOf(fn: IFunction, trans: TranslationBundle): string[] {
+  const needs = fn.needs === '' ? [] : [trans.__('needs %1', fn.needs)];
+  return [`${fn.name}${fn.signature}`, ...needs, ...fn.doc.split('\n')];
 }
 
-function docHeight(fn: IFunction): number {
-  return Math.min(docOf(fn).length, LINES) * LINE + 2 * MARGIN;
+function docHeight(fn: IFunction, trans: TranslationBundle): number {
+  return Math.min(docOf(fn, trans).length, LINES) * LINE + 2 * MARGIN;
 }

@@ -60,7 +60,8 @@ export function JobRow(props: IJobRowProps): React.ReactElement {
   const { job, bars, isStopping, seconds, isExpanded, actions, trans } = props;
   const word = stateWord(job, isStopping, trans);
   const title = actions.title(job);
-  const isRunning = 'state' in job && job.state === 'running' && !isStopping;
+  const isRunning =
+    'state' in job && job.state === 'running' && !isStopping && job.why === '';
   const why = 'state' in job && !isStopping ? job.why : '';
   return (
     <div className={`jp-EasyRemote-job ${'state' in job ? '' : 'jp-mod-over'}`}>
@@ -260,7 +261,7 @@ function stateWord(
     case 'dispatched':
       return trans.__('starting');
     case 'running':
-      return trans.__('running');
+      return job.why === '' ? trans.__('running') : trans.__('stands still');
     case 'suspect':
       return trans.__('in doubt');
     default:

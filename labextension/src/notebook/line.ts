@@ -19,6 +19,7 @@ export const VALUED = [
   '--queue-timeout',
   '--needs',
   '--notify',
+  '--priority',
   '--bg',
   '--on-disconnect',
   '--progress'

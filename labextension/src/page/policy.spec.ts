@@ -76,12 +76,18 @@ describe('the limits of a function', () => {
       timeout: 0,
       max_concurrency: 0,
       public: false,
+      needs: '',
       parameters: null
     };
     expect(limits(fn, trans)).toBe('');
-    const strict = { timeout: 90, max_concurrency: 2, public: true };
+    const strict = {
+      timeout: 90,
+      max_concurrency: 2,
+      public: true,
+      needs: '16 GB of GPU memory'
+    };
     expect(limits({ ...fn, ...strict, streams: true }, trans)).toBe(
-      '2 at a time, for 1\u202fmin at most, item by item, also over HTTP'
+      'needs 16 GB of GPU memory, 2 at a time, for 1\u202fmin at most, item by item, also over HTTP'
     );
   });
 });

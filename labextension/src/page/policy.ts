@@ -91,6 +91,9 @@ export function users(
 /** The limits of a call of the function. */
 export function limits(fn: IFunction, trans: TranslationBundle): string {
   const parts: string[] = [];
+  if (fn.needs !== '') {
+    parts.push(trans.__('needs %1', fn.needs));
+  }
   if (fn.max_concurrency > 0) {
     parts.push(trans.__('%1 at a time', fn.max_concurrency));
   }

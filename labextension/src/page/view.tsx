@@ -24,6 +24,7 @@ import { useConnection, useSignal } from '../ui/state';
 import { Charts } from './charts';
 import { Lending } from './lending';
 import { limits, policy, users } from './policy';
+import { Rules } from './rulesForm';
 import { Used } from './used';
 
 export interface INodePageProps {
@@ -172,6 +173,9 @@ function Known({
               <li key={sentence}>{sentence}</li>
             ))}
           </ul>
+          {!isOffline && (
+            <Rules nodeId={node.node_id} call={props.call} trans={trans} />
+          )}
         </Part>
       </div>
     </>

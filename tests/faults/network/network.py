@@ -34,6 +34,11 @@ class Network:
         return self.scene.client(self.near.address)
 
     @property
+    def nodes(self) -> list[str]:
+        """The ids of its nodes."""
+        return list(self.far)
+
+    @property
     def proxies(self) -> list[Proxy]:
         return [self.near, *self.far.values()]
 

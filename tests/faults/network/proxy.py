@@ -191,7 +191,9 @@ class _Way:
                 self._changed.clear()
                 await self._changed.wait()
             data = await loop.sock_recv(self._source, PIECE)
-            late = toxics.latency + self._chance.uniform(0.0, toxics.jitter)
+            late = toxics.latency
+            if toxics.jitter:
+                late += self._chance.uniform(0.0, toxics.jitter)
             self._last_due = max(self._last_due, loop.time() + late)
             self._queue.append((self._last_due, data))
             self._waiting += len(data)

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from easyremote.protocol.frames import chunk_header, control_record
-from easyremote.protocol.messages import Cancel, Payload, Ping, Seen, Started, Submit, encode
+from easyremote.protocol.messages import (
+    Cancel,
+    Finished,
+    Payload,
+    Ping,
+    Seen,
+    Started,
+    Submit,
+    encode,
+)
 from tests.faults.history import History
 from tests.faults.network.meddler import Meddler, Way, records
 from tests.faults.network.network import Network
@@ -55,7 +64,7 @@ def test_what_is_repeated_or_overtaken_has_one_result_and_runs_once(
 def test_an_old_session_that_is_played_again_is_refused(
     network: Network, meddler: Meddler, is_restarted: bool
 ) -> None:
-    """Neither the gateway that heard it first nor its successor runs any of it again."""
+    """The gateway that heard it first knows that it is over; after a restart the node knows."""
     meddler.repeats = meddler.overtakes = 0.0
     scene = network.scene
     history, client = scene.history(), scene.client(meddler.address)
@@ -74,7 +83,10 @@ def test_an_old_session_that_is_played_again_is_refused(
     history.finish()
     assert history.broken() == []
     assert history.errors == {}
-    assert told == []
+    outcomes = [each for each in told if isinstance(each, Finished)]
+    assert {(each.code, each.may_have_run) for each in outcomes} == {("lost", True)}
+    assert len(outcomes) == 20
+    assert not any(isinstance(each, Started) for each in told)
 
 
 # -- the meddler itself ----------------------------------------------------------------------------

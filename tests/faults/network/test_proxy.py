@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.network.proxy import Proxy, Toxics
+from tests.faults.network.proxy import RETRANSMIT, Proxy, Toxics
 from tests.processes import wait_until
 
-BODY = random.Random(7).randbytes(200_000)
+BODY = random.Random(7).randbytes(60_000)
 
 
 class Echo:
@@ -89,9 +89,8 @@ def there_and_back(sock: socket.socket, body: bytes) -> float:
     [
         (Toxics(), 0.0),
         (Toxics(latency=0.1, jitter=0.1), 0.1),
-        (Toxics(rate=1_000_000), 0.15),
-        (Toxics(slice=500, slice_delay=0.001), 0.05),
-        (Toxics(loss=0.2), 0.2),
+        (Toxics(rate=500_000), 0.1),
+        (Toxics(slice=200, slice_delay=0.001), 0.05),
     ],
 )
 @pytest.mark.parametrize("way", ["up", "down"])
@@ -106,6 +105,26 @@ def test_bytes_pass_unchanged_and_take_their_time(
         assert there_and_back(sock, BODY) >= least
         proxy.heal()
         there_and_back(sock, BODY)
+
+
+class FirstIsLost(random.Random):
+    """Two segments are lost, of which one is the other's repetition; then none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = [0.0, 0.0]
+
+    def random(self) -> float:
+        return self._left.pop() if self._left else 1.0
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_what_is_lost_comes_later_and_so_does_all_behind_it(proxy: Proxy, way: str) -> None:
+    proxy.chance = FirstIsLost()
+    with dial(proxy) as sock:
+        there_and_back(sock, b"first")
+        getattr(proxy, way).loss = 0.5
+        assert there_and_back(sock, BODY) >= 3 * RETRANSMIT
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

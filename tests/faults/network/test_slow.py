@@ -78,14 +78,14 @@ def bulk(network: Network, size: int, rate: float) -> tuple[History, Beside, Pea
     """Carry so many bytes over a link of this rate, beside small calls of the same client."""
     history, small = network.scene.history(), network.scene.history()
     client = network.client()
-    small.call(client, 0.0, node_id="one")
+    small.call(client, 0.0, node_id=network.nodes[0])
     small.finish()
     before = network.accepted
     for proxy in network.proxies:
         for way in proxy.both:
             way.rate = rate
-    with Peak(network) as peak, Beside(small, client, "one") as beside:
-        history.carry(client, size, node_id="one")
+    with Peak(network) as peak, Beside(small, client, network.nodes[0]) as beside:
+        history.carry(client, size, node_id=network.nodes[0])
         history.finish(60.0 + 3 * size / rate)
     small.finish()
     assert network.accepted == before, "a link that was slow was cut"
@@ -99,13 +99,13 @@ def stopped_reader(network: Network, blocks: int, calls: int) -> tuple[Beside, B
     history, client, slow = scene.history(), network.client(), network.client()
 
     def measure() -> Beside:
-        with Beside(history, client, "one") as beside:
+        with Beside(history, client, network.nodes[0]) as beside:
             wait_until(lambda: len(beside.seconds) >= calls)
         return beside
 
     without = measure()
     with Peak(network) as peak:
-        stream = slow.call("flood", (blocks,), stream=True, node_id="one")
+        stream = slow.call("flood", (blocks,), stream=True, node_id=network.nodes[0])
         for index in range(3):
             assert next(stream) == index.to_bytes(4, "big") * (BLOCK // 4)
         beside = measure()
@@ -133,11 +133,11 @@ def test_a_client_that_is_cut_off_in_a_stream_costs_the_gateway_little(network: 
     scene = network.scene
     history, other = scene.history(), scene.client()
     with Peak(network) as peak:
-        stream = network.client().call("flood", (200,), stream=True, node_id="one")
+        stream = network.client().call("flood", (200,), stream=True, node_id=network.nodes[0])
         next(stream)
         network.near.cut()
         for _ in range(50):
-            history.call(other, 0.0, node_id="one")
+            history.call(other, 0.0, node_id=network.nodes[0])
         history.finish()
     assert history.broken() == []
     assert peak.most < READER_MEMORY

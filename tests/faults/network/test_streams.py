@@ -20,7 +20,7 @@ def streams_across(network: Network, fault: str, streams: int, items: int) -> Hi
     scene = network.scene
     history, client = scene.history(), network.client()
     for number in range(streams):
-        history.stream(client, items, node_id=list(network.far)[number % len(network.far)])
+        history.stream(client, items, node_id=network.nodes[number % 2])
     part = scene.chance.uniform(0.05, 0.8)
     total = streams * items
     wait_until(lambda: sum(len(job.items) for job in history.jobs.values()) >= part * total)
@@ -38,7 +38,7 @@ def _break(network: Network, fault: str) -> None:
         scene.kill_gateway()
         scene.start_gateway()
     elif fault == "node":
-        node_id = scene.chance.choice(list(network.far))
+        node_id = scene.chance.choice(network.nodes)
         scene.kill_node(node_id)
         scene.start_nodes(node_id, address=network.far[node_id].address)
     else:

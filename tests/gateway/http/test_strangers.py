@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from easyremote.gateway.http import strangers
 from easyremote.gateway.http.strangers import (
+    MANY,
     MAX_CONNECTIONS,
     MAX_WRONG_KEYS,
+    NEW,
     WINDOW,
     Strangers,
     Visit,
@@ -53,22 +55,43 @@ def test_who_is_silent_longest_makes_room() -> None:
     door = Strangers(limit=100, limit_of_strangers=3)
     visits = [Cut() for _ in range(5)]
     for visit in visits[:3]:
-        door.came(visit)
+        door.came(visit, 0.0)
     door.is_known(visits[0])  # a call runs
-    door.came(visits[3])
+    door.came(visits[3], 0.0)
     assert [visit.is_cut for visit in visits[:4]] == [False] * 4
-    door.is_silent(visits[0])  # now the newest of the silent ones, and one too many
-    door.came(visits[4])
+    door.is_silent(visits[0], 0.0)  # now the newest of the silent ones, and one too many
+    door.came(visits[4], 0.0)
     assert [visit.is_cut for visit in visits] == [False, True, False, False, False]
+
+
+def test_while_many_come_at_once_the_next_one_waits() -> None:
+    door = Strangers(limit=1000, limit_of_strangers=1000)
+    visits = [Cut() for _ in range(MANY)]
+    for visit in visits[1:]:
+        door.came(visit, 5.0)
+    assert not door.are_many_and_new(5.0)
+    door.came(visits[0], 5.0)
+    assert door.are_many_and_new(5.0)
+    door.is_known(visits[0])
+    assert not door.are_many_and_new(5.0)
+    door.is_silent(visits[0], 6.0)
+    assert door.are_many_and_new(6.0)
+
+
+def test_who_is_silent_holds_up_nobody_for_long() -> None:
+    door = Strangers(limit=1000, limit_of_strangers=1000)
+    for _ in range(2 * MANY):
+        door.came(Cut(), 0.0)
+    assert not door.are_many_and_new(NEW)
 
 
 def test_known_connections_are_never_cut() -> None:
     door = Strangers(limit=2, limit_of_strangers=2)
     known, late = [Cut(), Cut()], Cut()
     for visit in known:
-        door.came(visit)
+        door.came(visit, 0.0)
         door.is_known(visit)
-    door.came(late)
+    door.came(late, 0.0)
     assert [visit.is_cut for visit in known] == [False, False]
     assert late.is_cut
 
@@ -78,13 +101,13 @@ def test_an_address_has_a_number_of_connections_without_a_key() -> None:
     visits = [Cut("203.0.113.9") for _ in range(MAX_CONNECTIONS)]
     for visit in visits:
         assert door.admits(visit.group)
-        door.came(visit)
+        door.came(visit, 0.0)
     assert not door.admits("203.0.113.9")
     assert door.admits("203.0.113.10")
     assert door.admits("")
     door.is_known(visits[0])
     assert door.admits("203.0.113.9")
-    door.is_silent(visits[0])
+    door.is_silent(visits[0], 0.0)
     door.left(visits[1])
     door.left(visits[1])
     assert door.admits("203.0.113.9")
@@ -104,7 +127,8 @@ def test_nothing_stays_of_those_who_left(steps: list[tuple[str, int]]) -> None:
         if step == "came" and (number in came or visits[number].is_cut):
             continue
         came.add(number)
-        getattr(door, step)(visits[number])
+        when = (0.0,) if step in ("came", "is_silent") else ()
+        getattr(door, step)(visits[number], *when)
         assert len(door) <= 4
     for visit in visits:
         door.left(visit)

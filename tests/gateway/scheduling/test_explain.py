@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyremote.errors import CallTimeout, from_wire
+from easyremote.gateway.jobs import jobs_of
 from easyremote.gateway.nodes import HAND_BACKS
 from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.scheduling.explain import explain, in_words, standings
@@ -15,6 +16,7 @@ from easyremote.protocol.messages import (
     Function,
     GoingAway,
     HandBack,
+    NodeAway,
     Register,
     Started,
 )
@@ -218,3 +220,31 @@ def test_a_started_message_is_all_that_makes_a_call_run(desk: Desk) -> None:
     client.submit()
     node.say(Started(node.only(Dispatch).call))
     assert why(desk).startswith("it runs on n")
+
+
+def test_what_its_owner_has_halted_says_so_until_it_goes_on(desk: Desk) -> None:
+    node = desk.node("desk", "$cell", "in_thread", Function("in_process", in_process=True))
+    ann = desk.client("ann")
+    for function in ("$cell", "in_thread", "in_process"):
+        ann.submit(function, "desk")
+        node.start()
+    cell, in_thread, in_process = desk.calls.table.by_id.values()
+    offered = tuple(node.node.functions.values())
+    closed = "its owner lends it from 22:00"
+    node.say(Register(offered, 4, closed=closed, stands_still=True))
+    for call in (cell, in_process):
+        assert why(desk, call) == f"stands still on desk: {closed}"
+    assert why(desk, in_thread).startswith("it runs on desk")
+    told = {message.stands_still: message.calls for message in ann.heard(NodeAway)}
+    assert told == {closed: (1, 3), "": (2,)}
+    jobs, _, _ = jobs_of(desk.calls.table, desk.calls.recent, ann.client.principal, desk.now)
+    assert [(job.state, job.why) for job in jobs] == [
+        ("running", f"stands still on desk: {closed}"),
+        ("running", ""),
+        ("running", f"stands still on desk: {closed}"),
+    ]
+    node.say(Register(offered, 4))
+    assert why(desk, cell).startswith("it runs on desk")
+    assert [(message.calls, message.stands_still) for message in ann.heard(NodeAway)] == [
+        ((1, 2, 3), "")
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from easyremote.gateway.scheduling.release import ASKED_AFTER
+from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.protocol.messages import Event, GpuHolder
 from tests.gateway.desk import ClientPeer
 from tests.gateway.scheduling.test_holdings import GB, cell, gpu_memory, machine, told
@@ -49,7 +49,7 @@ def test_the_owner_of_an_idle_session_is_asked_and_nobody_else(desk: Watched) ->
 @pytest.mark.parametrize(
     "holder",
     [
-        pytest.param(session(idle=ASKED_AFTER - 1), id="used a moment ago"),
+        pytest.param(session(idle=ASK_IDLE_AFTER - 1), id="used a moment ago"),
         pytest.param(session(idle=0.0), id="a cell runs"),
         pytest.param(GpuHolder(0, "lab-1", "s1", "", 7200.0), id="it holds nothing"),
         pytest.param(session("lab-2", "s"), id="of the session that waits"),

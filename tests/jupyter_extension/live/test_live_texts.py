@@ -55,6 +55,19 @@ def test_all_of_it_is_told_as_text() -> None:
         assert words in text
 
 
+def test_jobs_that_wait_or_stand_still_say_why_and_functions_what_they_need() -> None:
+    shown = live()
+    assert shown.snapshot is not None
+    running, queued = shown.snapshot.jobs
+    running.why = "stands still on b: it runs on battery"
+    queued.why = "2nd of 3 for b"
+    shown.functions = [FunctionInfo("b", "fit", needs="16 GB of GPU memory")]
+    text = page_text(shown, title)
+    assert "the cell on b: stands still, 01:01 (stands still on b: it runs on battery)" in text
+    assert "00:03 (2nd of 3 for b)" in text
+    assert "16 GB of GPU memory" in text
+
+
 def test_names_are_text_in_the_page_and_only_what_is_known_has_a_meter() -> None:
     page = page_html(live(), title)
     assert "<img" not in page

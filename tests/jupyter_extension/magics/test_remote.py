@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from tests.cli.command import easyremote
 from tests.jupyter_extension.conftest import Kernel
 from tests.processes import Gateway, end, wait_until
 
@@ -284,3 +285,15 @@ def test_a_function_that_came_back_sees_what_is_assigned_here(kernel: Kernel) ->
     kernel.run("%%remote gpu-node\nstep = 1\ndef stepped(v):\n    return v + step")
     kernel.run("step = 100")
     assert kernel.run("stepped(1)").value == "101"
+
+
+def test_a_priority_above_0_is_for_keys_that_may(kernel: Kernel, gateway: Gateway) -> None:
+    assert kernel.run("%%remote gpu-node --priority 1\n1").value == "1"
+    key = easyremote(gateway.home, "key", "create", "--name", "lab-2").out.strip()
+    kernel.run(f"%env EASYREMOTE_API_KEY={key}")
+    try:
+        shown = kernel.run("%%remote gpu-node --priority 1\n1", fails=True)
+        assert "may not give the cell the priority 1" in shown.text("stderr") + shown.traceback
+        assert kernel.run("%%remote gpu-node --priority -1\n1").value == "1"
+    finally:
+        kernel.run("import os; del os.environ['EASYREMOTE_API_KEY']")

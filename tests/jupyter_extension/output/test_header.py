@@ -25,7 +25,10 @@ class ScriptedFeed:
         self.closed, self.taken = threading.Event(), threading.Event()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        yield {"nodes": [NODE], "jobs": [{"call_id": "c1", "why": "2nd of 3 for gpu-node"}]}
+        halted = "stands still on gpu-node: its owner works on it"
+        jobs = {"c1": "2nd of 3 for gpu-node", "c2": "", "c3": halted}
+        told = [{"call_id": call_id, "why": why} for call_id, why in jobs.items()]
+        yield {"nodes": [NODE], "jobs": told}
         self.taken.set()
         self.closed.wait(10)
 
@@ -65,6 +68,29 @@ def test_a_long_cell_says_where_it_is_and_at_the_end_how_long_it_took(clock: lis
         ("gpu-node 01:23 · GPU 87% 3.2/16 GB · CPU 25% · memory 8.0/64 GB", True),
         ("gpu-node 01:23", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("call_id", "runs", "why"),
+    [
+        ("c1", False, "2nd of 3 for gpu-node"),
+        ("c2", False, "waiting for its turn"),
+        ("c2", True, "GPU 87% 3.2/16 GB"),
+        ("c3", True, "stands still on gpu-node: its owner works on it"),
+    ],
+)
+def test_it_says_why_a_cell_waits_or_stands_still(
+    clock: list[float], call_id: str, runs: bool, why: str
+) -> None:
+    shown: list[str] = []
+    feed = ScriptedFeed()
+    line = Header(lambda data, update: shown.append(data["text/plain"]), "gpu-node", lambda: feed)
+    for _ in range(2):
+        clock[0] += 3
+        line.tick(call_id, runs=runs)
+        assert feed.taken.wait(10)
+    feed.close()
+    assert shown[1].split(" · ")[1] == why
 
 
 def test_a_short_cell_has_no_header_and_asks_for_nothing(clock: list[float]) -> None:

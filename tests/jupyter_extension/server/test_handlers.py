@@ -75,6 +75,24 @@ async def test_the_owner_of_a_node_pauses_and_resumes_it(browser: Browser) -> No
     assert (await lend("stop"))[0] == 400
 
 
+async def test_the_owner_of_a_node_changes_its_rules(browser: Browser) -> None:
+    async def change(node_id: str = "gpu-node", **changes: str | None) -> tuple[int, Any]:
+        asked = {"node_id": node_id, "changes": changes}
+        url = f"{browser.url}nodes/rules"
+        async with browser.session.post(url, json=asked, headers=browser.login) as response:
+            return response.status, await response.json()
+
+    none = {"rules": {}, "file": "", "at_start": {}, "refused": {}}
+    assert await browser.get("nodes/rules?node=gpu-node") == (200, none)
+    status, answer = await change(max_cpu="150%", hours="22-7")
+    assert (status, answer["rules"], list(answer["refused"])) == (200, {}, ["max_cpu"])
+    assert "not '150%'" in answer["refused"]["max_cpu"]
+    assert (await change(max_memory="1TB"))[1]["rules"] == {"max_memory": "1TB"}
+    assert await change(max_memory=None) == (200, none)
+    assert (await change("gpu-nod"))[0] == 404
+    assert (await browser.get("nodes/rules"))[0] == 400
+
+
 async def test_what_was_used_on_a_node_is_told_by_key(
     browser: Browser, home: processes.Home
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import EasyRemoteError
+from easyremote.events import Stream
 from easyremote.options.requirements import Requirements
 from tests.fakes import pynvml
 from tests.processes import LIMIT, REPOSITORY, Gateway, end, online, wait_until
@@ -182,6 +183,23 @@ def test_a_session_keeps_its_gpu_and_says_what_it_can_never_give(lab: Client) ->
     ):
         two.result(LIMIT)
     ended(lab, "one")
+
+
+def test_a_session_that_asks_later_gets_its_gpu_then_or_is_told_that_it_is_too_late(
+    lab: Client,
+) -> None:
+    first, sees = seen(lab, cell(lab, "late", pid_of(0)))
+    assert sees is None, "it sees all"
+    assert seen(lab, cell(lab, "late", pid_of(0), 10)) == (first, "GPU-a")
+    assert seen(lab, cell(lab, "late", pid_of(0))) == (first, "GPU-a"), "and keeps it"
+    used = "import torch\ntorch.init()\nimport os\nx = os.getpid()"
+    assert seen(lab, cell(lab, "used", used))
+    job = cell(lab, "used", pid_of(0), 10)
+    shown = "".join(each.text for each in job.events(LIMIT) if isinstance(each, Stream))
+    assert "it goes on seeing all of them" in shown
+    assert "%remote_restart gives it its own" in shown
+    assert seen(lab, job)[1] is None
+    ended(lab, "late", "used")
 
 
 def test_a_promise_that_was_broken_is_said_when_the_function_is_registered_again(

@@ -16,9 +16,12 @@ import pytest
 
 from easyremote import ComputeNode
 from easyremote.client.client import Client
-from easyremote.errors import OutOfMemory
+from easyremote.client.job import RemoteJob
+from easyremote.client.session import Session
+from easyremote.errors import OutOfMemory, RemoteError
 from easyremote.node.processes.memory import memory_above
-from tests.processes import LIMIT, Gateway, wait_until
+from easyremote.options.requirements import read_needs
+from tests.processes import LIMIT, Gateway, until_there, wait_until
 
 MB = 10**6
 #: What the functions may use.
@@ -62,7 +65,8 @@ def asking(gateway: Gateway) -> Iterator[Client]:
     node = ComputeNode(gateway.address, "small", api_key=gateway.keys["node"])
     for function in (hold, fork, Model):
         node.register(scaling="auto", resource_requirements=LIMITED)(function)
-    with node, gateway.client() as client:
+    other = ComputeNode(gateway.address, "open", api_key=gateway.keys["node"], allow_code=True)
+    with node, other, gateway.client() as client:
         yield client
 
 
@@ -93,6 +97,45 @@ def test_a_worker_that_forks_is_counted_and_killed_with_its_children(
         asking.on("small").submit("fork", 500, str(tmp_path / "child")).result(LIMIT)
     child = int((tmp_path / "child").read_text())
     wait_until(lambda: not psutil.pid_exists(child))
+
+
+def test_a_function_that_is_sent_may_use_what_it_asked_for_and_no_more(
+    asking: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "gate").touch()
+    calls = asking.on("open", needs="memory=400MB")
+    assert calls.submit(hold, 100, str(tmp_path / "gate")).result(LIMIT) is None
+    with pytest.raises(OutOfMemory) as told:
+        calls.submit(hold, 600, str(tmp_path / "never")).result(LIMIT)
+    text = str(told.value)
+    assert "and may use 400 MB (needs=), so it was killed, with all that it had started" in text
+    free = asking.on("open").submit(hold, 600, str(tmp_path / "gate"))
+    assert free.result(LIMIT) is None, "who asks for nothing has no limit"
+
+
+def test_a_cell_may_use_what_its_session_asked_for_and_no_more(
+    asking: Client, tmp_path: Path
+) -> None:
+    def cell(code: str, memory: str = "") -> RemoteJob[dict[str, object]]:
+        request = {"count": 1, "writes": [], "modules": {}, "code": code}
+        needs = read_needs(f"memory={memory}") if memory else None
+        return Session(asking, "open", "cells").submit_cell(request, needs=needs)
+
+    wait = f"import pathlib, time\n{until_there(tmp_path / 'never')}"
+    cell("kept = b'x' * 300_000_000", "600MB").result(LIMIT)
+    cell("more = b'x' * 100_000_000", "200MB").result(LIMIT)  # variables stay: the most counts
+    cell("del more").result(LIMIT)
+    greedy = cell(f"more = b'x' * 500_000_000\n{wait}", "200MB")
+    behind = cell("1")
+    with pytest.raises(OutOfMemory) as told:
+        greedy.result(LIMIT)
+    behind.result(LIMIT)  # it waited, and runs in a new process
+    text = str(told.value)
+    assert "and may use 600 MB, the most that its cells asked for (--needs memory=" in text
+    assert "its variables are lost. Ask for more memory" in text
+    again = cell("kept")
+    with pytest.raises(RemoteError, match="name 'kept' is not defined"):
+        again.result(LIMIT)
 
 
 #: A process of 100 MB that forks three others, and asks what they use together.

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.processes.fork_server import ForkServer
 from easyremote.node.processes.process import Process
 from easyremote.protocol.builtins import CALL
@@ -151,6 +152,31 @@ async def test_a_message_that_the_supervisor_can_not_handle_is_its_own_matter(
     assert not any(isinstance(message, Event) for message in served.heard)
 
 
+def interrupted_now() -> str:
+    """The signal comes just now."""
+    try:
+        os.kill(os.getpid(), INTERRUPT)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "went on"
+
+
+async def test_an_interrupt_that_comes_late_meets_no_other_call(forks: ForkServer) -> None:
+    served = Served(forks)
+    await served.start()
+    serving = asyncio.create_task(served.process.serve(served.receive))
+    ledger = served.process.ledger
+    assert ledger is not None
+    served.call(1, os.getpid)
+    await served.value(1)
+    ledger.interrupt(1)
+    served.call(2, interrupted_now)
+    assert await served.value(2) == "went on"
+    served.process.signal(signal.SIGKILL)
+    async with asyncio.timeout(LIMIT):
+        await serving
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_process_that_was_told_to_end_gets_no_call_any_more(
     forks: ForkServer, number: int
@@ -158,7 +184,7 @@ async def test_a_process_that_was_told_to_end_gets_no_call_any_more(
     served = Served(forks)
     await served.start()
     assert served.process.is_free
-    served.process.signal(signal.SIGINT)
+    served.process.signal(INTERRUPT)
     assert served.process.is_free
     served.process.signal(number)
     assert not served.process.is_free, "it may be alive for a moment, and begin what it is given"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from easyremote.node.forking import INTERRUPT
 from easyremote.node.ledger import Ledger, memory_file
 from easyremote.node.processes.process import Process, RelayedCall
 from easyremote.node.processes.stopping import Stopping
@@ -39,7 +40,7 @@ class Story(Process):
         self.stopping = Stopping("gpu-node", self)
 
     def signal(self, number: int) -> None:
-        self.said.append(signal.Signals(number).name)
+        self.said.append("INTERRUPT" if number == INTERRUPT else signal.Signals(number).name)
 
     # -- as the keeper
 
@@ -69,7 +70,7 @@ def process() -> Iterator[Story]:
 async def test_what_runs_is_interrupted_when_nothing_can_begin_behind_it(process: Story) -> None:
     process.theirs.begin(1)
     process.stopping.stop(process.queue[0], kill=False)
-    assert process.said == ["cleared", "SIGINT"]
+    assert process.said == ["cleared", "INTERRUPT"]
     assert process.queue[0].stopping is not None
     assert process.queue[0].timers  # what comes where the interrupt does not help
 
@@ -94,7 +95,7 @@ async def test_what_has_just_ended_is_not_interrupted_but_what_runs_in_its_place
     process.theirs.begin(2)
     process.stopping.stop(process.queue[0], kill=False)
     process.stopping._ran_too_long(process.queue[0], 1.0)
-    assert "SIGINT" not in process.said
+    assert "INTERRUPT" not in process.said
     assert process.queue[0].stopping is None
 
 
@@ -105,7 +106,7 @@ async def test_what_runs_is_interrupted_before_the_end_of_the_one_before_it_is_k
     process.theirs.end(1, b"its outcome, which is on its way")
     process.theirs.begin(2)
     process.stopping.stop(process.queue[1], kill=False)
-    assert process.said == ["cleared", "SIGINT"]
+    assert process.said == ["cleared", "INTERRUPT"]
 
 
 async def test_a_process_that_is_still_being_started_is_interrupted_for_its_first_call(
