@@ -41,6 +41,7 @@ def shipped_work(ledger: str, number: int, seconds: float, ballast: bytes) -> in
 def run(client: Client, batch: dict[str, Any]) -> list[object]:
     chosen = client.on(on_node_loss=batch["choice"], timeout=batch["timeout"])
     jobs: list[Future[Any]] = []
+    is_away = False
     chance = random.Random(batch["seed"])
     for number in range(batch["calls"]):
         ballast = bytes(BALLAST if number % 7 == 0 else 0)
@@ -49,12 +50,12 @@ def run(client: Client, batch: dict[str, Any]) -> list[object]:
         asks = client.on(node_id, on_node_loss=batch["choice"], timeout=batch["timeout"])
         if batch["is_detached"]:
             jobs.append(detach(client.on(node_id), arguments))
-        elif batch["is_shipped"] or number % 3 == 2:
+        elif (batch["is_shipped"] or number % 3 == 2) and not is_away:
             try:
                 jobs.append(asks.submit(shipped_work, *arguments))
-            except EasyRemoteError as error:  # it asks the gateway first: this one is away
-                jobs.append(Future())
-                jobs[-1].set_exception(error)
+            except EasyRemoteError as error:  # it waits for the gateway's answer first
+                is_away = True
+                jobs.append(refused(error))
         else:
             jobs.append(chosen.call("work", arguments, node_id=node_id))
         if batch["cancels"]:
@@ -70,9 +71,13 @@ def detach(asks: RemoteExecutor, arguments: Any) -> Future[Any]:
     try:
         return asks.detach("work", *arguments)
     except EasyRemoteError as error:
-        refused: Future[Any] = Future()
-        refused.set_exception(error)
-        return refused
+        return refused(error)
+
+
+def refused(error: EasyRemoteError) -> Future[Any]:
+    job: Future[Any] = Future()
+    job.set_exception(error)
+    return job
 
 
 def ending(job: Any) -> object:
