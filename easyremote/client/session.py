@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from easyremote.client.client import Client
+from easyremote.client.detached.cell import KeptCell
 from easyremote.client.files.sending import FilePeer, missing, send
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
@@ -86,6 +87,7 @@ class Session:
         needs: Requirements | None = None,
         priority: int = 0,
         notify: str = "",
+        keep: float | None = None,
     ) -> RemoteJob[dict[str, Any]]:
         """Run a cell in the session.
 
@@ -106,8 +108,11 @@ class Session:
             Calls of a higher one go first, whoever's they are.
         notify
             The address that is told of its end.
+        keep
+            Seconds that the gateway keeps its outcome, whoever is gone: `Client.outstanding` lists
+            it. This returns when the gateway's disk has the cell.
         """
-        return self.client.start(
+        job: RemoteJob[dict[str, Any]] = self.client.start(
             CELL,
             dump(request),
             node_id=self.node_id,
@@ -119,7 +124,12 @@ class Session:
             needs=needs,
             priority=priority,
             notify=notify,
+            keep=keep,
         )
+        if keep is None:
+            return job
+        job.result()
+        return KeptCell(self.client, self.client.line, job.call_id, "cell", self.node_id)
 
     def submit_comm(
         self, event: CommMessage | CommClose, *, process: str, parent: str

@@ -35,7 +35,7 @@ class DetachedCall(msgspec.Struct, frozen=True):
     ``state``: as of any call while it waits or runs; ``kept`` when its outcome can be collected.
     ``since``: when it was accepted, and ``keep_until``: until when its outcome is kept, by the
     gateway's clock, in seconds since 1970; none before its end. ``code``: of its error, empty for a
-    value. ``size``: of its outcome in bytes.
+    value. ``size``: of its outcome in bytes. ``session``: of a cell.
     """
 
     call_id: str
@@ -47,6 +47,7 @@ class DetachedCall(msgspec.Struct, frozen=True):
     code: str = ""
     size: int = 0
     origin: str = ""
+    session: str = ""
 
 
 class DetachedCalls(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ def load_ipython_extension(ipython: Any) -> None:
     remote = RemoteMagics(ipython, places, jobs, widgets)
     ipython.register_magics(remote)
     ipython.register_magics(RestartMagics(ipython, places, widgets, remote.run_again))
-    ipython.register_magics(JobMagics(ipython, jobs))
+    ipython.register_magics(JobMagics(ipython, jobs, places, remote.bind_kept))
     ipython.events.register("pre_run_cell", jobs.settle)
     ipython.events.register("post_run_cell", places.prune)
     ipython.events.register("post_run_cell", Questions(ipython, places).cell_ran)

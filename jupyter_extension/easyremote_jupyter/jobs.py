@@ -22,6 +22,7 @@ from easyremote_jupyter.output.tables import html_table, text_table
 
 if TYPE_CHECKING:
     from easyremote.client.client import Client
+    from easyremote.protocol.requests import DetachedCall
 
 __all__ = ["CellJob", "Entry", "JobTable", "Jobs", "missing", "stop"]
 
@@ -249,11 +250,22 @@ class JobTable(list[tuple[str, ...]]):
 
     HEADINGS = ("Job", "Cell", "Node", "State", "Time")
 
-    def __init__(self, entries: Iterable[Entry], others: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        others: Iterable[dict[str, Any]] = (),
+        kept: Iterable[DetachedCall] = (),
+    ) -> None:
         rows = [(e.call_id[:8], e.title, e.node_id, e.state, elapsed(e.seconds)) for e in entries]
         rows += [
             (j["call_id"][:8], "elsewhere", j["node_id"], j["state"], elapsed(j["seconds"]))
             for j in others
+        ]
+        listed = {row[0] for row in rows}
+        rows += [
+            (call.call_id[:8], "kept", call.node_id or "any node", call.state, _ago(call.since))
+            for call in kept
+            if call.call_id[:8] not in listed
         ]
         super().__init__(rows)
 
@@ -266,6 +278,11 @@ class JobTable(list[tuple[str, ...]]):
         if not self:
             return "No jobs."
         return html_table(self.HEADINGS, self)
+
+
+def _ago(moment: float) -> str:
+    """How long ago a moment of the wall clock was."""
+    return elapsed(max(time.time() - moment, 0.0))
 
 
 def stop(client: Client, jobs: Jobs, call_id: str, *, kill: bool = False) -> bool:

@@ -31,7 +31,9 @@ MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
 #: Characters that are shown of such a log, and how many of them stand before the mistake.
 EXCERPT, BEFORE = 3000, 200
 #: What a scene's folder may gain: what was asked for, and what was said.
-KEPT = re.compile(r"ledger|\.log$|\.db|\.sqlite3|local\.json")
+KEPT = re.compile(r"ledger|\.log$|\.db|\.lock$|\.sqlite3|local\.json")
+#: A journal of detached calls, which is opened with the first of them and stays open.
+JOURNAL = re.compile(r"/(nodes|journal)/[^/]*\.(db|db-wal|db-shm|lock)$")
 
 
 class Guard:
@@ -177,6 +179,8 @@ def _descriptors(pid: int) -> Counter[str]:
             target = os.readlink(folder / name)
         except OSError:
             continue  # it was closed meanwhile
+        if JOURNAL.search(target):
+            continue
         kinds["sockets" if target.startswith("socket:") else "files"] += 1
     return kinds
 

@@ -197,15 +197,15 @@ class Stage:
         if kind == "HandBack" and leaving.poll() is None:
             leaving.wait(LIMIT)
             self.start_what_is_gone()
-        if "kill" not in case.point or case.role != "client":
+        if "kill" not in case.point or case.role != "client":  # else nobody heard how they ended
             told += self._read(history, case)
+            told += history.broken()
         self.start_what_is_gone()
         if self._processes[name].poll() is None:
             points.disarm()
         told += [
             f"call {n} ran {c} times" for n, c in history.ran().items() if c > history.attempts
         ]
-        told += history.broken()
         return [*told, *self._left(case)]
 
     def cancel(self, calls: int) -> list[str]:

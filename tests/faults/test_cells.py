@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from easyremote.client.session import Session
 from easyremote.events import Stream
 from tests.faults.cells import NODE, start_node, two_owners_print
-from tests.faults.scene import Scene
+from tests.faults.conftest import SEED
+from tests.faults.scene import Scene, open_scene
 from tests.processes import LIMIT, until_there, wait_until
 
 #: Lines that the cell prints; how many are here at each kill; where it waits for the last of them.
 LINES, AT, GATE_AT = 10_000, (500, 4000), 7000
 
 
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with open_scene(tmp_path_factory.mktemp("home"), SEED) as scene:
+        start_node(scene)
+        yield scene
+
+
 def test_every_line_of_a_cell_comes_once_and_in_order_though_the_gateway_is_killed_twice(
     scene: Scene,
 ) -> None:
-    start_node(scene)
     gate = scene.home / "gate"
     code = (
         f"import pathlib, time\nfor n in range({LINES}):\n    print(n, flush=True)\n"
@@ -44,4 +55,4 @@ def test_every_line_of_a_cell_comes_once_and_in_order_though_the_gateway_is_kill
 
 
 def test_two_owners_cells_print_through_kills_of_the_gateway_each_to_its_own(scene: Scene) -> None:
-    two_owners_print(scene, 4)
+    two_owners_print(scene, 3)

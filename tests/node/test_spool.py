@@ -7,7 +7,6 @@ node can be killed between two messages.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import sqlite3
@@ -413,15 +412,18 @@ async def test_what_a_node_that_stops_hands_back_is_not_in_its_journal(
     node = await nodes.start()
     await node.resumed()
     gate = tmp_path / "gate"
-    for number in (1, 2):
-        node.dispatch(number, CELL, nodes.arguments(CELL, number, str(gate)), session="s")
-    await until(lambda: nodes.ran(1) == 1)
+    slots = (await node.until(Register)).slots
+    numbers = range(1, slots + 3)
+    for number in numbers:
+        node.dispatch(number, "work", nodes.arguments("work", number, str(gate)))
+    await until(lambda: sum(map(nodes.ran, numbers)) == slots)
     nodes.processes[-1].send_signal(signal.SIGTERM)
+    handed_back = (await node.until(HandBack)).calls
+    assert set(handed_back) == {number for number in numbers if not nodes.ran(number)}
     gate.touch()
-    assert (await node.outcome(1))[0] == ""
-    await node.until(HandBack, lambda said: 2 in said.calls) if nodes.ran(2) == 0 else None
+    for number in set(numbers) - set(handed_back):
+        assert await node.outcome(number) == ("", bytes(3))
     assert await asyncio.to_thread(nodes.processes[-1].wait, LIMIT) == 0
-    (row, *others) = nodes.rows()
-    assert os.path.exists(nodes.file(".db"))
-    assert len(others) == nodes.ran(2)
-    assert row[2] is not None
+    outcomes = [outcome for *_, outcome in nodes.rows()]
+    assert len(outcomes) == slots
+    assert None not in outcomes

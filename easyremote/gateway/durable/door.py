@@ -254,6 +254,7 @@ class DetachedDoor:
             ending.code if ending is not None else "",
             ending.size if ending is not None else 0,
             call.submit.origin,
+            call.submit.session,
         )
 
     def _collect(self, client: ClientLink, number: int, call: Detached) -> None:

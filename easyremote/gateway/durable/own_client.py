@@ -19,7 +19,7 @@ from easyremote.gateway.records import ClientLink
 from easyremote.options.retries import FAIL
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.attempts import RetryingCaller
-from easyremote.protocol.messages import Finished, GoingAway, Message
+from easyremote.protocol.messages import Event, Finished, GoingAway, Message
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
@@ -52,6 +52,18 @@ class KeepingCaller(RetryingCaller):
     def confirm(self, attempt: OutstandingCall) -> None:
         """The disk has the outcome of this call: its node may forget it."""
         self._arrived.add(attempt.call, attempt.call_id)
+
+    def receive(self, message: Message, now: float) -> None:
+        """As of `Caller`; but no event and no outcome waits for an event that came before it.
+
+        Nobody watches here, and what an earlier gateway has seen is not told again by its node.
+        """
+        call = self._calls.get(getattr(message, "call", 0))
+        if isinstance(message, Event) and call is not None:
+            call.next_event = max(call.next_event, message.seq)
+        elif isinstance(message, Finished):
+            message.events = 0
+        super().receive(message, now)
 
     def go_on(self, call: OutstandingCall, due: float) -> None:
         """The disk knows of the next attempt: begin it when it is due."""

@@ -1,4 +1,4 @@
-"""The magics about jobs: ``%remote_jobs``, ``%remote_job`` and ``%remote_cancel``.
+"""The magics about jobs, as ``%remote_jobs``; their names begin with ``%remote_``.
 
 A job of another notebook, or of this one before its kernel was restarted, is found by its id on the
 nodes of the same key. ``tests/jupyter_extension/test_jobs.py`` proves it in real kernels.
@@ -9,22 +9,26 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
 import easyremote
+from easyremote.client.detached.cell import KeptCell
+from easyremote.client.detached.job import DetachedJob
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import replay
-from easyremote.errors import NotFound, RemoteError, UsageError, from_wire
+from easyremote.errors import EasyRemoteError, NotFound, RemoteError, UsageError, from_wire
 from easyremote.events import Display, Event, InputRequest, Value
-from easyremote.protocol.requests import CallStatus
+from easyremote.protocol.requests import CallStatus, DetachedCall
 from easyremote_jupyter.jobs import Jobs, JobTable, missing, stop
 from easyremote_jupyter.magics.options import split_words
 from easyremote_jupyter.magics.readers import seconds
 from easyremote_jupyter.output.display import Output, show_notice
 from easyremote_jupyter.output.tracebacks import one_line_errors
 from easyremote_jupyter.output.watch import watch
+from easyremote_jupyter.places.places import Place, Places
 
 __all__ = ["JobMagics", "make_parser"]
 
@@ -42,12 +46,17 @@ def make_parser(name: str) -> argparse.ArgumentParser:
     return _Parser(prog=name, add_help=False, allow_abbrev=False)
 
 
+#: Binds the variables of a cell that was kept.
+Bind = Callable[[Place, dict[str, Any]], None]
 _JOBS = make_parser("remote_jobs")
 _JOBS.add_argument("--all", action="store_true")
 _JOBS.add_argument("--wait", nargs="?", type=seconds, const=float("inf"))
 _JOB = make_parser("remote_job")
 _JOB.add_argument("job")
 _JOB.add_argument("--follow", action="store_true")
+_COLLECT = make_parser("remote_collect")
+_COLLECT.add_argument("job")
+_COLLECT.add_argument("--release", action="store_true")
 _CANCEL = make_parser("remote_cancel")
 _CANCEL.add_argument("job")
 _CANCEL.add_argument("--kill", action="store_true")
@@ -59,14 +68,16 @@ class JobMagics(Magics):
 
     shell: Any
 
-    def __init__(self, shell: Any, jobs: Jobs) -> None:
+    def __init__(self, shell: Any, jobs: Jobs, places: Places, bind: Bind) -> None:
         untyped: Any = super()
         untyped.__init__(shell)
-        self._jobs = jobs
+        self._jobs, self._places_of, self._bind = jobs, places, bind
 
     @line_magic
     def remote_jobs(self, line: str) -> JobTable:
         """List the jobs of this notebook.
+
+        Cells with ``--keep`` are listed wherever they were started: %remote_collect brings them.
 
         --all       also the jobs of this key that run elsewhere
         --wait [S]  wait until the background jobs are done, S seconds at most; do it in the last
@@ -78,7 +89,7 @@ class JobMagics(Magics):
                 self._wait(wanted.wait)
             self._jobs.settle()
             others = self._elsewhere() if wanted.all else []
-        return JobTable(self._jobs, others)
+        return JobTable(self._jobs, others, self._kept())
 
     @line_magic
     def remote_job(self, line: str) -> None:
@@ -99,6 +110,48 @@ class JobMagics(Magics):
                 except NotFound:
                     continue
             raise missing(wanted.job)
+
+    @line_magic
+    def remote_collect(self, line: str) -> None:
+        """Bring a cell with ``--keep`` here: ``%remote_collect ID [--release]``.
+
+        It shows what the cell has shown, follows it to its end, and binds its variables here. The
+        cell may be of this notebook before its kernel was restarted, or of another machine with
+        the same key. An interrupt does not stop the cell.
+
+        --release  then let the gateway forget its outcome
+        """
+        with one_line_errors():
+            wanted = _COLLECT.parse_args(split_words(line))
+            call = _kept_cell(wanted.job)
+        node_id = call.node_id or ""
+        with one_line_errors(node_id):
+            self._replay(node_id, call.call_id)
+            job: RemoteJob[dict[str, Any]] = easyremote.connect().attach(call.call_id)
+            answer = job.result()
+            self._bind(self._places_of.at(node_id, call.session), answer)
+            if wanted.release and isinstance(job, DetachedJob):
+                job.release()
+
+    def _replay(self, node_id: str, call_id: str) -> None:
+        """Show what a kept cell shows until its end."""
+        job = KeptCell(easyremote.connect(), easyremote.connect().line, call_id, "cell", node_id)
+        output = _Replay(self.shell)
+        try:
+            for event in job.events(0.1):
+                if event is not None:
+                    output.show(event)
+        finally:
+            output.finish()
+
+    def _kept(self) -> list[DetachedCall]:
+        """The cells that the gateway keeps and that are none of this kernel's."""
+        ours = {entry.call_id for entry in self._jobs}
+        try:
+            kept = easyremote.connect().outstanding()
+        except EasyRemoteError:
+            return []  # the jobs of this notebook are listed all the same
+        return [call for call in kept if call.function == "cell" and call.call_id not in ours]
 
     @line_magic
     def remote_cancel(self, line: str) -> None:
@@ -194,6 +247,20 @@ class JobMagics(Magics):
             else:
                 lines = [f"{type(error).__name__}: {error}"]
             sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _kept_cell(what: str) -> DetachedCall:
+    """The kept cell whose id begins with this text."""
+    kept = easyremote.connect().outstanding()
+    found = [each for each in kept if each.function == "cell" and each.call_id.startswith(what)]
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} cells begin with {what!r}: write more of the id.")
+    if not found:
+        raise UsageError(
+            f"The gateway keeps no cell {what!r} of this key: its time is over, or it ran without "
+            "--keep. %remote_jobs lists those that are kept."
+        )
+    return found[0]
 
 
 def _notified(call_id: str) -> str:

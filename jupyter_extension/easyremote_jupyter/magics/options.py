@@ -23,6 +23,8 @@ from easyremote_jupyter.magics.readers import (
     files,
     hold,
     inputs,
+    is_length,
+    keep,
     outputs,
     priority,
     pull,
@@ -42,6 +44,7 @@ examples:
   %%remote --fresh -i seed --no-auto-in  in a new session, with nothing but `seed`
   %%remote -o mine=theirs -t 60          `theirs` there is `mine` here; for a minute at most
   %%remote gpu-node --bg fit             go on at once; `fit` is the job
+  %%remote gpu-node --bg --keep 7d       and find its variables again within a week
   %%remote gpu-node --bg --notify me     and tell me when it is over
   %%remote --file data/train.csv         with a file, which is data/train.csv there as well
   y = %remote gpu-node f(x)              one expression, and its value
@@ -76,6 +79,8 @@ class Options:
     background: str | None = None
     #: Seconds that the cell goes on when this kernel is gone, or `KEEP`; None for the default.
     hold: float | None = None
+    #: How long the outcome of a background cell is kept by the gateway, as typed; "" for not.
+    keep: str = ""
     #: Whether the cell may ask for input.
     stdin: bool = True
     #: Packages that are installed for the session, beside those of the node.
@@ -243,6 +248,14 @@ def _add_conduct(parser: _Parser) -> None:
         help="go on at once; the job is NAME here, and its output stays with this cell",
     )
     add(
+        "--keep",
+        nargs="?",
+        const="24h",
+        metavar="24h",
+        help="with --bg: the gateway keeps the cell and its outcome, whoever is gone; "
+        "%%remote_collect brings it here, also after a restart of the kernel or elsewhere",
+    )
+    add(
         "--on-disconnect",
         dest="hold",
         type=hold,
@@ -293,6 +306,12 @@ def parse(line: str) -> Options:
     if options.background and not options.background.isidentifier() and not options.node:
         # `--bg gpu-node`: a job without a name, and its target.
         options.node, options.background = options.background, ""
+    if options.keep and not is_length(options.keep) and not options.node:
+        options.node, options.keep = options.keep, "24h"  # `--keep gpu-node`
+    if options.keep:
+        keep(options.keep)
+        if options.background is None or options.fresh:
+            raise UsageError("--keep goes with --bg, and with a session that stays.")
     if options.background and not options.background.isidentifier():
         raise UsageError(f"--bg {options.background}: that is not the name of a variable.")
     options.node, _, session = options.node.partition("/")

@@ -13,7 +13,7 @@ from typing import Literal
 from easyremote.client.executor import KEEP
 from easyremote.errors import UsageError
 from easyremote.options.reading import priority as read_priority
-from easyremote.times import is_time
+from easyremote.times import is_time, read_seconds
 
 __all__ = [
     "DISCONNECT_LIMIT",
@@ -22,6 +22,8 @@ __all__ = [
     "files",
     "hold",
     "inputs",
+    "is_length",
+    "keep",
     "outputs",
     "priority",
     "pull",
@@ -83,6 +85,16 @@ def seconds(text: str) -> float:
     if not read or not is_time(read):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return read
+
+
+def is_length(text: str) -> bool:
+    """Whether a word after ``--keep`` is a length of time, and not a target."""
+    return text[:1].isdigit()
+
+
+def keep(text: str) -> float:
+    """How long an outcome is kept: ``24h``, ``7d``."""
+    return read_seconds(text, "--keep")
 
 
 def hold(text: str) -> float:

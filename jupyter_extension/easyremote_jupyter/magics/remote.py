@@ -131,6 +131,11 @@ The variables that it reads are sent along; those that it assigns come back.
             keep_value(self.shell, answer["value"])
         return None
 
+    def bind_kept(self, place: Place, answer: dict[str, Any]) -> None:
+        """Bind the variables that a kept cell has left, which another kernel may have started."""
+        answer.pop("seeds", None)  # of another time
+        self._bind(place, answer, Names(), Options(), Held())
+
     def run_again(self, options: Options, code: str) -> None:
         """Run a cell that ran before in a session that is new now; raises what it raises."""
         self._run(replace(options, background=None, notify=""), code)

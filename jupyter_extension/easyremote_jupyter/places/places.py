@@ -19,6 +19,7 @@ from typing import Any
 
 import easyremote
 from easyremote.client.client import Client
+from easyremote.client.detached.cell import KeptCell
 from easyremote.client.executor import KEEP
 from easyremote.client.job import RemoteJob
 from easyremote.client.refs import RemoteRef
@@ -46,7 +47,7 @@ from easyremote.serialize.graph.graph import Told
 from easyremote.serialize.refs import Whereabouts
 from easyremote_jupyter.capture.local_modules import Sent
 from easyremote_jupyter.magics.options import Options
-from easyremote_jupyter.magics.readers import DISCONNECT_LIMIT
+from easyremote_jupyter.magics.readers import DISCONNECT_LIMIT, keep
 from easyremote_jupyter.output.display import show_notice
 from easyremote_jupyter.output.watch import Watcher, watch
 from easyremote_jupyter.places.beside import Beside
@@ -104,23 +105,28 @@ class Place:
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
-            except (WorkerCrashed, OutOfMemory, CallLost) as error:
-                held.graph = told.after
-                lost = only_there(self.there, space)
-                raise with_losses(error, self.session, lost, has_cells=bool(self.ran)) from None
             except EasyRemoteError as error:
                 if error.may_have_run:
                     held.graph = told.after
-                    if isinstance(error, RemoteError):
-                        self.there.update(variables, request["writes"])
+                self._failed(error, {*variables, *request["writes"]}, space)
                 raise
             if news := self._note_process(answer["process"], variables, space):
                 output.notice(news)
             if "packed" in answer:
                 held.graph = told.after
                 return answer
+            if isinstance(job, KeptCell):
+                job.release()  # it did not run
             if trusts_blobs := "missing" not in answer:
                 held.forget()
+
+    def _failed(self, error: EasyRemoteError, names: set[str], space: Mapping[str, object]) -> None:
+        """A cell with these variables failed: note what is there now, or say what is lost."""
+        if isinstance(error, RemoteError) and error.may_have_run:
+            self.there.update(names)
+        elif isinstance(error, WorkerCrashed | OutOfMemory | CallLost):
+            lost = only_there(self.there, space)
+            raise with_losses(error, self.session, lost, has_cells=bool(self.ran)) from None
 
     def question(self, nodes: Iterable[NodeInfo]) -> str:
         """What the gateway asks about this session since it has been idle; empty for nothing."""
@@ -199,6 +205,7 @@ class Place:
             needs=options.needs,
             priority=options.priority,
             notify=options.notify,
+            keep=keep(options.keep) if options.keep else None,
         )
         return job, told
 
@@ -300,6 +307,12 @@ class Places:
         if key not in self._places:
             self._places[key] = Place(Session(client, node_id, session or None))
         return self._places[key]
+
+    def at(self, node_id: str, session: str) -> Place:
+        """The place of a session, whether its node is there or not."""
+        client, name = easyremote.connect(), "" if session == own_name() else session
+        place = Place(Session(client, node_id, name or None))
+        return self._places.setdefault((client, node_id, name), place)
 
     def prune(self, *_: object) -> None:
         """Let go of the values that the notebook has let go of."""

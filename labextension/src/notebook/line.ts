@@ -21,6 +21,7 @@ export const VALUED = [
   '--notify',
   '--priority',
   '--bg',
+  '--keep',
   '--on-disconnect',
   '--progress'
 ];
@@ -85,10 +86,11 @@ function remoteLine(nodeId: string, words: string[]): string {
   return ['%%remote', target, ...options].join(' ');
 }
 
-/** Whether an option has the next word for its value: `--bg` may have none. */
+/** Whether an option has the next word for its value: `--bg` and `--keep` may have none. */
 function takesNext(option: string, next: string | undefined): boolean {
   if (!VALUED.includes(option) || next === undefined) {
     return false;
   }
-  return option !== '--bg' || IDENTIFIER.test(next);
+  const optional = { '--bg': IDENTIFIER, '--keep': /^\d/ }[option];
+  return optional === undefined || optional.test(next);
 }
