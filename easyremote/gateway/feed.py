@@ -201,6 +201,8 @@ class GatewayFeed:
         detached = self._detached(client, message)
         call_id = detached.attempt_id if detached is not None else id_of(message.session)
         call = self._calls.table.by_id.get(call_id)
+        if call is None and detached is not None:
+            return "it is over" if detached.ending is not None else "it waits for its next attempt"
         if call is None or not may(client.principal, Action.SEE, call):
             return ""
         return explain(self._calls.table.queues, call, time.monotonic())

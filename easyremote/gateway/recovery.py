@@ -263,7 +263,7 @@ class Holders:
         """Drop the nodes that hold nothing any more of which somebody may ask."""
         for node_id in [each for each, until in self._away.items() if until <= now]:
             node = self._nodes.get(node_id)
-            if node is not None and node.link is None and node.calls:
+            if node is not None and any(map(is_detached, node.calls.values())):
                 continue  # it is still waited for
             del self._away[node_id]
             if node is None or node.link is None:

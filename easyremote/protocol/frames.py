@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from easyremote.errors import ProtocolError
-from easyremote.protocol.messages import Message, decode
+from easyremote.protocol.messages import Dispatch, Event, Finished, Message, Submit, decode
 
 CONTROL: Final = 0
 CHUNK: Final = 1
@@ -32,6 +32,10 @@ MAX_MESSAGE: Final = MAX_CONTROL + 2 * CHUNK_SIZE
 
 CONTROL_HEADER: Final = struct.Struct("<IB")
 CHUNK_HEADER: Final = struct.Struct("<IBIQ")
+#: The messages that have a payload, which may be a stream; so many of the last that announced one
+#: are known when they come again.
+ANNOUNCING: Final = frozenset({Submit, Dispatch, Event, Finished})
+KNOWN: Final = 100
 _CHUNK_EXTRA: Final = CHUNK_HEADER.size - 4
 
 
@@ -124,3 +128,34 @@ class FrameDecoder:
             return decode(body)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ProtocolError(f"not a message of this protocol: {error}") from None
+
+
+class Announcements:
+    """The streams that a peer has announced on one link, each by one message.
+
+    A relay with a mistake in it repeats messages: one that comes again is known, and dropped.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        #: By stream: the kind of the message, its call, and its number among the call's events.
+        self._messages: dict[int, tuple[type, int, int]] = {}
+
+    def is_copy(self, message: Submit | Dispatch | Event | Finished) -> bool:
+        """Whether a message has come before; only of those that announce a stream."""
+        number = message.payload.stream
+        if not number:
+            return False
+        said = type(message), message.call, message.seq if isinstance(message, Event) else 0
+        if self._messages.get(number) == said:
+            return True
+        self._messages[number] = said
+        if len(self._messages) > KNOWN:
+            del self._messages[next(iter(self._messages))]
+        return False
+
+    def is_new(self, number: int) -> bool:
+        """Note that a stream is announced; False if its number was there before."""
+        is_new = number > self._last
+        self._last = max(self._last, number)
+        return is_new

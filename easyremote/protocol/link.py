@@ -20,10 +20,12 @@ from enum import Enum
 
 from easyremote.errors import InternalError, ProtocolError
 from easyremote.protocol.frames import (
+    ANNOUNCING,
     CHUNK_SIZE,
     CONTROL,
     CONTROL_HEADER,
     MAX_CONTROL,
+    Announcements,
     Chunk,
     FrameDecoder,
     chunk_header,
@@ -99,6 +101,7 @@ class Link:
         #: The largest payload that is collected here.
         self.max_payload = MAX_PAYLOAD
         self._streams = StreamTable(self)
+        self._announced = Announcements()
         self._opened = now
         #: When the last byte came.
         self.last_received = now
@@ -248,7 +251,7 @@ class Link:
                 self._receive_chunk(record)  # type: ignore[arg-type]  # narrowed by `kind`
             elif kind in _LINK_MESSAGES:
                 self._handle(record)  # type: ignore[arg-type]  # narrowed by `kind`
-            else:
+            elif kind not in ANNOUNCING or not self._announced.is_copy(record):  # type: ignore[arg-type]
                 yield record  # type: ignore[misc]  # narrowed by `kind`
 
     def _receive_chunk(self, chunk: Chunk) -> None:
@@ -324,7 +327,7 @@ class Link:
             self.stop_stream(payload.stream)
 
     def _check_announced(self, payload: Payload) -> None:
-        if payload.size <= 0 or not self._streams.announced(payload.stream):
+        if payload.size <= 0 or not self._announced.is_new(payload.stream):
             raise ProtocolError(f"stream {payload.stream} is announced wrongly")
 
     # -- time ----------------------------------------------------------------------------------

@@ -294,7 +294,6 @@ class StreamTable:
         self._last = 0
         self.outgoing: dict[int, Outgoing] = {}
         self.incoming: dict[int, Incoming] = {}
-        self._last_announced = 0
         self._round: deque[int] = deque()
 
     def open(self, stream: Outgoing) -> int:
@@ -324,12 +323,6 @@ class StreamTable:
         stream = self.outgoing.pop(number, None)
         if stream is not None and stream.on_stop is not None:
             stream.on_stop()
-
-    def announced(self, number: int) -> bool:
-        """Note that the peer announced a stream; False if its number was there before."""
-        is_new = number > self._last_announced
-        self._last_announced = max(self._last_announced, number)
-        return is_new
 
     def received(self, number: int, position: int, data: memoryview) -> None:
         stream = self.incoming.get(number)

@@ -154,9 +154,10 @@ A chunk record, `hello` on stream 3:
 
 A message with a payload whose `stream` is not 0 announces that stream. The sender numbers its
 streams from 1, rising. The chunks of a stream follow behind the message, in order. A chunk that has
-come before is dropped. A record above its limit, a record that is no message, a chunk that leaves
-bytes out, and a stream that is announced twice end the connection. A payload above the gateway's
-`max_payload` ends its call only.
+come before is dropped, and so is a message that announced its stream before. A record above its
+limit, a record that is no message, a chunk that leaves bytes out, and a stream that another message
+has announced before end the connection. A payload above the gateway's `max_payload` ends its call
+only.
 
 ## Limits
 

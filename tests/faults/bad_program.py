@@ -34,12 +34,18 @@ def abort():
 
 
 def fork_bomb():
-    """Fork, and die: the children stay, with all that they have inherited."""
+    """Fork, and die: the children stay for a while, with all that they have inherited.
+
+    No child goes on with the loop, whatever happens to it: it is a bomb with a limit.
+    """
     for number in range(FORKS):
         if os.fork() == 0:
-            if number % 2:
-                os.execv("/bin/sleep", ["sleep", "600"])
-            time.sleep(600)
+            try:
+                if number % 2:
+                    os.execv("/bin/sleep", ["sleep", "60"])
+                time.sleep(60)
+            finally:
+                os._exit(0)
     os._exit(9)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from tests.faults import cells, long_process
+from tests.faults import cells, detached, long_process
 from tests.faults.history import History
 from tests.faults.network import long as long_network
 from tests.faults.scene import Scene, open_scene
@@ -29,6 +29,7 @@ PARTS: Mapping[str, Sequence[Test]] = {
     "process": long_process.LONG,
     "network": long_network.LONG,
     "cells": cells.LONG,
+    "detached": detached.LONG,
     "journal": power.LONG,
 }
 

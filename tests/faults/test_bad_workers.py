@@ -157,18 +157,27 @@ def test_a_call_that_kills_three_processes_is_poison(asking: Client, neighbours:
     assert (told.value.exit_code, told.value.details["attempts"]) == (7, 3)
 
 
-MEMORY = Path("/sys/fs/cgroup/memory")
+#: The control groups of version 1 and of version 2, and the file with the limit of memory.
+GROUPS = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (Path("/sys/fs/cgroup"), "memory.max"),
+)
 
 
 @pytest.fixture
 def small_group() -> Iterator[Path]:
     """A control group whose processes have 300 MB together."""
-    group = MEMORY / f"easyremote-{time.monotonic_ns()}"
+    root, limit = next(each for each in GROUPS if each[0].is_dir() or each is GROUPS[-1])
+    group = root / f"easyremote-{time.monotonic_ns()}"
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text("300000000")
     except OSError as error:
-        pytest.skip(f"a control group with a limit of memory can't be made here: {error}")
+        pytest.skip(f"no control group can be made here: {error}")
+    try:
+        (group / limit).write_text("300000000")
+    except OSError as error:
+        group.rmdir()
+        pytest.skip(f"a control group gets no limit of memory here: {error}")
     yield group
     wait_until(lambda: not (group / "cgroup.procs").read_text())
     group.rmdir()

@@ -88,6 +88,27 @@ def test_a_revoked_key_is_refused_and_stays_in_the_list(store: KeyStore) -> None
         store.check(str(key), "client")
 
 
+def test_the_gateway_looks_at_rights_only_where_one_may_have_changed(
+    store: KeyStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = store.create("node", "", expires=time.time() + 3600.0)
+    assert store.has_changed()
+    assert not store.has_changed()
+    store.claim("gpu-node", key.key_id)
+    store.sync()
+    assert store.has_changed()
+    other = KeyStore(path)
+    other.move_node("gpu-node", other.create("node", "").key_id)
+    other.close()
+    store.sync()
+    assert store.has_changed()
+    assert not store.has_changed()
+    later = time.time() + 7200.0
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert store.has_changed(), "the key has expired"
+    assert not store.has_changed()
+
+
 def test_a_key_that_is_not_there_cannot_be_revoked(store: KeyStore) -> None:
     with pytest.raises(UsageError, match="There is no key 'nope'. See: easyremote key list"):
         store.revoke("nope")

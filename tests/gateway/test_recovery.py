@@ -219,11 +219,6 @@ def test_what_was_delivered_is_forgotten_by_a_node_that_missed_it(desk: Desk) ->
     node.finish(dispatch)
     node.leave()  # before it heard that the outcome is safe
     client.say(Delivered((number,)))
-    again = desk.node(held=[(dispatch.call_id, dispatch.fence)])
-    assert again.only(Resumed) == Resumed((dispatch.call,))  # so it says the outcome once more
-    again.finish(dispatch)
-    client.say(Delivered((number,)))
-    again.leave()
     assert desk.node(held=[(dispatch.call_id, dispatch.fence)]).only(Resumed) == Resumed((0,))
 
 
@@ -464,3 +459,32 @@ def test_an_attached_call_is_lost_when_its_node_is_restarted_whatever_its_journa
     node.leave()
     comes_back(desk, JOURNAL, [(dispatch.call_id, dispatch.fence)])
     assert client.error()[0] == "lost"
+
+
+# -- connections that were replaced ----------------------------------------------------------------
+
+
+def test_the_end_of_a_nodes_old_connection_touches_nothing_of_the_new_one() -> None:
+    desk = Desk()
+    client, old = desk.client(), desk.node()
+    client.submit()
+    dispatch = old.start()
+    new = desk.node(held=[(dispatch.call_id, dispatch.fence)])
+    old.leave()
+    assert new.node.online
+    assert desk.calls.table.by_id[dispatch.call_id].state is CallState.RUNNING
+    new.finish(dispatch)
+    assert client.only(Finished).code == ""
+
+
+def test_the_end_of_a_clients_old_connection_touches_nothing_of_the_new_one() -> None:
+    desk = Desk()
+    old, node = desk.client(), desk.node()
+    number = old.submit()
+    dispatch = node.start()
+    new = desk.client()
+    resume(new, [dispatch.call_id])
+    old.leave()
+    desk.pass_time(2 * RECONNECT_LIMIT)  # nobody's hold timer has begun
+    node.finish(dispatch)
+    assert new.only(Finished).call == number

@@ -130,7 +130,9 @@ def test_a_batch_with_a_durable_write_is_synced_and_others_are_not(
 
 
 @pytest.mark.parametrize(
-    "bad", [(1, b"again"), (2**70, b""), ("\ud800", b""), (object(), b""), (7,)], ids=repr
+    "bad",
+    [(1, b"again"), (2**70, b""), ("\ud800", b""), (object(), b""), (7,)],
+    ids=["twice", "too large", "no text", "no value", "too few"],
 )
 def test_one_bad_write_does_not_hurt_others_of_its_batch(
     counted: tuple[Journal, Counting], bad: tuple[Any, ...]

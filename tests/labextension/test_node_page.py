@@ -38,8 +38,9 @@ NODES = [
     node("attic", state="offline", since=9000.0, functions=["train"]),
     node("office-mac"),
 ]
+HALTED = "stands still on gpu-node: its owner works on it"
 JOBS = [
-    JobRow("a1", "train", "gpu-node", "running", 200.0),
+    JobRow("a1", "train", "gpu-node", "running", 200.0, why=HALTED),
     JobRow("a2", "cell", "gpu-node", "running", 7500.0, "kernel/cell"),
     JobRow("a3", "embed", "gpu-node", "queued", 12.0, place=1),
     JobRow("a4", "embed", "office-mac", "running", 9.0),
@@ -84,7 +85,13 @@ def test_axe_finds_nothing_to_complain_about(
     )
     expect(part(shown, "Used by")).to_contain_text("2 jobs of this key, 2 jobs of other keys")
     expect(part(shown, "What its owner allows")).to_contain_text("is idle for 1\u202fd ends")
-    expect(part(shown, "Used by").get_by_role("treeitem")).to_have_count(4)
+    rows = part(shown, "Used by").get_by_role("treeitem")
+    expect(rows).to_have_count(4)
+    expect(rows.first).to_contain_text("stands still")
+    expect(rows.first).to_contain_text(HALTED)
+    first, second = rows.first.bounding_box(), rows.nth(1).bounding_box()
+    assert first is not None and second is not None
+    assert first["y"] + first["height"] <= second["y"], "its reason has room of its own"
     expect(part(shown, "Functions")).to_contain_text("train(data, epochs=10)")
     expect(part(shown, "Sessions").get_by_role("treeitem").first).to_be_visible()
     for theme in themes:

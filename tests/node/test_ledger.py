@@ -64,8 +64,8 @@ def test_an_outcome_that_was_told_otherwise_is_none_here(pair: Pair) -> None:
 
 def test_only_so_much_of_an_outcome_is_kept(pair: Pair) -> None:
     process, _ = pair
-    assert process.holds(b"x" * (SLOT_SIZE - 32))
-    assert not process.holds(b"x" * (SLOT_SIZE - 31))
+    assert process.holds(b"x" * (SLOT_SIZE - 40))
+    assert not process.holds(b"x" * (SLOT_SIZE - 39))
 
 
 def test_the_slot_of_an_old_call_is_that_of_a_new_one(pair: Pair) -> None:
@@ -83,9 +83,9 @@ def test_neighbours_do_not_touch_each_other(pair: Pair) -> None:
     process, supervisor = pair
     for number in range(SLOTS):
         process.begin(number)
-        process.end(number, bytes([number]) * (SLOT_SIZE - 32))
+        process.end(number, bytes([number]) * (SLOT_SIZE - 40))
     for number in range(SLOTS):
-        assert supervisor.outcome(number) == bytes([number]) * (SLOT_SIZE - 32)
+        assert supervisor.outcome(number) == bytes([number]) * (SLOT_SIZE - 40)
 
 
 def test_whoever_is_first_a_call_is_never_both_begun_and_withdrawn(pair: Pair) -> None:
@@ -121,3 +121,12 @@ def test_it_outlives_its_process() -> None:
     assert supervisor.outcome(1) == b"kept"
     assert supervisor.runs(2)
     supervisor.close()
+
+
+def test_an_interrupt_is_that_of_one_call(pair: Pair) -> None:
+    process, supervisor = pair
+    assert not process.is_interrupted(1)
+    supervisor.interrupt(1)
+    assert process.is_interrupted(1)
+    assert not process.is_interrupted(2)
+    assert not process.is_interrupted(1 + SLOTS)

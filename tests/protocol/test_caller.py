@@ -584,6 +584,7 @@ def test_an_outcome_that_is_not_safe_yet_is_not_confirmed() -> None:
     """Whoever keeps outcomes on a disk confirms them when they are there."""
     asking = Asking()
     asking.submit()
+    asking.sent()
     asking.caller._arrived.add(1, b"i" * 16)
     asking.caller._arrived.withhold(1)
     assert asking.acknowledged() == []

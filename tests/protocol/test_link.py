@@ -13,6 +13,7 @@ from easyremote.protocol import link as link_module
 from easyremote.protocol.frames import (
     CHUNK_SIZE,
     CONTROL_HEADER,
+    KNOWN,
     MAX_CONTROL,
     chunk_header,
     control_record,
@@ -32,6 +33,7 @@ from easyremote.protocol.messages import (
     MAX_PAYLOAD,
     Credit,
     Event,
+    Finished,
     GoingAway,
     Hello,
     Message,
@@ -462,3 +464,51 @@ def test_what_is_queued_before_the_shell_is_there_waits() -> None:
     link = Link(0.0)
     link.send(Ping())
     assert link.has_output
+
+
+# -- messages that come twice ----------------------------------------------------------------------
+
+
+def hear(link: Link, *messages: Message) -> list[Message]:
+    return [each for message in messages for each in link.receive_data(record(message), 0.0)]
+
+
+def record(message: Message) -> bytes:
+    return control_record(encode(message))
+
+
+def event(seq: int, stream: int) -> Event:
+    return Event(1, seq, Payload("pickle5", 3, b"", stream))
+
+
+def test_a_message_that_announced_its_stream_before_is_dropped() -> None:
+    link = open_link()
+    first = event(1, 4)
+    assert hear(link, first, first) == [first]
+    link.drop(first.payload)
+    assert hear(link, first) == []
+
+
+def test_another_message_with_the_same_stream_ends_the_connection() -> None:
+    link = open_link()
+    first = event(1, 4)
+    for other in (event(2, 4), Finished(1, first.payload)):
+        assert hear(link, first, other) == [first, other]
+        link.drop(first.payload)
+        with pytest.raises(ProtocolError, match="stream 4 is announced wrongly"):
+            link.drop(other.payload)
+        link = open_link()
+
+
+def test_what_announces_no_stream_comes_as_often_as_it_is_said() -> None:
+    """What is said again after a new connection is known by its owner."""
+    said = [event(1, 0), event(1, 0), Seen(1, 1), Seen(1, 1)]
+    assert hear(open_link(), *said) == said
+
+
+def test_only_the_last_announcements_are_known_again() -> None:
+    link = open_link()
+    said = [event(number, number) for number in range(1, KNOWN + 2)]
+    assert hear(link, *said) == said
+    assert hear(link, said[1]) == []
+    assert hear(link, said[0]) == [said[0]]

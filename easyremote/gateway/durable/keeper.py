@@ -28,6 +28,7 @@ from easyremote.gateway.keys import KeyStore
 from easyremote.gateway.permissions import holder_of
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.attempts import MOMENT
+from easyremote.protocol.call import CallState
 from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.detached import DetachedEvent, DetachedState
 from easyremote.protocol.failures import pack_error
@@ -38,6 +39,12 @@ _log = logging.getLogger("easyremote.gateway")
 
 #: Seconds between two tries to write what could not be written.
 AGAIN_AFTER = 1.0
+#: Seconds between two moments at which the disk is told which calls a node may have.
+BEAT = 5.0
+#: A call waits so many seconds for a node, or a function, that was there when it was accepted.
+PATIENCE = 24 * 3600.0
+#: What travels as an age says that the call was sent before.
+LEAST_AGE = 1e-6
 #: So long after it was forgotten a call is still known by its id: its client may not have heard
 #: that it was accepted, and send it again when it is back.
 REMEMBERED = 2 * RECONNECT_LIMIT
@@ -76,13 +83,14 @@ class Keeper:
         self._forget: list[tuple[float, bytes]] = []
         #: What is being written or read.
         self._tasks: set[asyncio.Task[None]] = set()
+        self._next_beat = 0.0
         self._is_leaving = False
 
     # -- the beginning and the end -----------------------------------------------------------------
 
     async def restore(self, now: float) -> None:
         """Take on what an earlier gateway has left in the journal."""
-        wall = time.time()
+        wall, beat = time.time(), self._store.last_beat()
         for call, attempts in self._store.calls():
             self.add(call)
             if call.ending is not None:
@@ -93,7 +101,17 @@ class Keeper:
             except EasyRemoteError as error:
                 self._fail(call, error, may_have_run=True)
             else:
-                self._begin(call, arguments, attempts, now, wall - call.accepted)
+                self._begin(call, arguments, attempts, now, self._age(call, wall, beat))
+        for client in self._clients.values():
+            client.pump()  # before the first node says what it holds
+
+    def _age(self, call: Detached, wall: float, beat: float) -> float:
+        """How long ago a node can have got a call at the earliest; 0 if surely none has it."""
+        if call.is_given:
+            return max(wall - call.accepted, LEAST_AGE)
+        if call.submit.node and call.submit.node not in self._keys.holders:
+            return 0.0
+        return max(wall - max(call.accepted, beat), LEAST_AGE)
 
     def leave(self) -> None:
         """The gateway stops: what is handed back waits for the next one."""
@@ -170,6 +188,7 @@ class Keeper:
         """An attempt has failed, and another one is due: first the disk has to know of it."""
         assert isinstance(attempt.sink, _Attempt), "all calls of this client are detached ones"
         call = attempt.sink.call
+        call.is_given = False
         self._run(self._write_attempt(call, attempt, due))
 
     async def _write_attempt(self, call: Detached, attempt: OutstandingCall, due: float) -> None:
@@ -240,9 +259,29 @@ class Keeper:
                 self.release(call)
         for client in self._clients.values():
             client.handle_timeout(now)
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT
+            self._beat()
         wall = time.time()
         for call_id in [each for each, until in self._released.items() if until <= wall]:
             del self._released[call_id]
+
+    def _beat(self) -> None:
+        """Have the disk know which calls no node has: the next gateway queues them again."""
+        open_ones = [call for call in self.calls.values() if call.attempt is not None]
+        if open_ones and not self._is_leaving:
+            given = [call for call in open_ones if not call.is_given and self._may_run(call)]
+            for call in given:
+                call.is_given = True
+            ids = [call.call_id for call in given]
+            self._run(self._write_beat(time.time(), ids))
+
+    def _may_run(self, call: Detached) -> bool:
+        attempt = self._hub.table.by_id.get(call.attempt_id)
+        return attempt is not None and attempt.state is not CallState.QUEUED
+
+    async def _write_beat(self, wall: float, given: list[bytes]) -> None:
+        await self._written(self._store.beat, wall, given)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -251,7 +290,11 @@ class Keeper:
         client = self._clients.get(key_id)
         if client is None and (record := self._keys.record_of(key_id)) is not None:
             client = self._clients[key_id] = OwnClient(
-                self._hub.receive_from_client, holder_of(record), self._try_again, now
+                self._hub.receive_from_client,
+                holder_of(record),
+                self._try_again,
+                _may_wait,
+                now,
             )
         return client
 
@@ -291,6 +334,11 @@ class Keeper:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("A mistake of the gateway with a detached call", exc_info=error)
+
+
+def _may_wait(attempt: OutstandingCall) -> bool:
+    assert isinstance(attempt.sink, _Attempt), "all calls of this client are detached ones"
+    return time.time() < attempt.sink.call.accepted + PATIENCE
 
 
 class _Attempt:

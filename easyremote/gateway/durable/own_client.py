@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 
+from easyremote.errors import NodeOffline, NotFound
 from easyremote.gateway.callers import Principal
 from easyremote.gateway.records import ClientLink
+from easyremote.options.retries import FAIL
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.attempts import RetryingCaller
 from easyremote.protocol.messages import Event, Finished, GoingAway, Message
@@ -21,6 +24,11 @@ from easyremote.protocol.streams import Buffer
 from easyremote.transport.local import LocalPair
 
 __all__ = ["OwnClient"]
+
+#: The errors of a call whose node, or function, is not there.
+ABSENT = frozenset({NodeOffline.code, NotFound.code})
+#: Seconds after which it is looked for again.
+LOOK_AGAIN = 2.0
 
 #: Hears that a call will be tried again, and when.
 TryAgain = Callable[[OutstandingCall, float], None]
@@ -33,11 +41,13 @@ class KeepingCaller(RetryingCaller):
     ----------
     try_again
         Writes that another attempt begins, then calls `go_on`.
+    may_wait
+        Whether a call may wait longer for a node that is not there.
     """
 
-    def __init__(self, try_again: TryAgain) -> None:
+    def __init__(self, try_again: TryAgain, may_wait: Callable[[OutstandingCall], bool]) -> None:
         super().__init__(lambda: os.urandom(16), _chance)
-        self._try_again = try_again
+        self._try_again, self._may_wait = try_again, may_wait
 
     def confirm(self, attempt: OutstandingCall) -> None:
         """The disk has the outcome of this call: its node may forget it."""
@@ -62,6 +72,18 @@ class KeepingCaller(RetryingCaller):
     def _wait_until(self, call: OutstandingCall, due: float) -> None:
         self._try_again(call, due)
 
+    def _fails(self, call: OutstandingCall, message: Finished, body: Buffer) -> None:
+        if message.code in ABSENT and not message.may_have_run and self._waits(call):
+            # Its node, or its function, is not there: it waits for it, and that is no attempt.
+            call.attempts -= 1
+            self._begin_again(call, time.monotonic() + LOOK_AGAIN)
+        else:
+            super()._fails(call, message, body)
+
+    def _waits(self, call: OutstandingCall) -> bool:
+        is_patient = call.submit.on_node_loss != FAIL and call.cancelling is None
+        return is_patient and self._may_wait(call)
+
     def _finish(self, call: OutstandingCall, code: str, encoding: str, body: Buffer) -> None:
         self._arrived.withhold(call.call)
         super()._finish(call, code, encoding, body)
@@ -76,7 +98,7 @@ class OwnClient:
         Takes what this client says, as of `Hub.receive_from_client`.
     principal
         Whose calls they are.
-    try_again
+    try_again, may_wait
         As of `KeepingCaller`.
     now
         On the monotonic clock.
@@ -87,9 +109,10 @@ class OwnClient:
         receive: Callable[[ClientLink, Message, float], None],
         principal: Principal,
         try_again: TryAgain,
+        may_wait: Callable[[OutstandingCall], bool],
         now: float,
     ) -> None:
-        self.core = KeepingCaller(try_again)
+        self.core = KeepingCaller(try_again, may_wait)
         self._receive = receive
         self._pair = LocalPair(self.core.receive, self._said, self._flush, self.core.failed)
         # How many calls a key may detach is limited by what they take on the disk.
@@ -97,6 +120,10 @@ class OwnClient:
             self._pair.far, principal, max_calls=sys.maxsize, resumed=now, is_own=True
         )
         self.core.attach(self._pair.near, sys.maxsize, now)
+
+    def pump(self) -> None:
+        """Have the call table know now what was submitted."""
+        self._pair.pump()
 
     def leave(self) -> None:
         """The gateway stops: what it hands back is not sent again."""

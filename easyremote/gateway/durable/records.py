@@ -40,6 +40,8 @@ class Detached:
     state: DetachedState = DetachedState.ARRIVING
     #: The node that runs, or ran it; empty while that is not known.
     node_id: str = ""
+    #: Whether the disk says that a node may have the present attempt.
+    is_given: bool = False
     #: The present attempt; None where it is not under way.
     attempt: OutstandingCall | None = None
     ending: Ending | None = None

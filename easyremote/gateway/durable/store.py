@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from easyremote.gateway.durable.records import Detached, Ending
-from easyremote.journal.journal import Journal
+from easyremote.journal.journal import Journal, Statement
 from easyremote.journal.payloads import INLINE, Payloads
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.detached import DetachedState
@@ -30,12 +30,15 @@ CREATE TABLE IF NOT EXISTS calls (
     call_id BLOB PRIMARY KEY, owner TEXT NOT NULL, accepted REAL NOT NULL, deadline REAL NOT NULL,
     submit BLOB NOT NULL, encoding TEXT NOT NULL, size INTEGER NOT NULL, arguments BLOB,
     attempt BLOB NOT NULL, attempts INTEGER NOT NULL, crashes INTEGER NOT NULL,
-    may_have_run INTEGER NOT NULL, node TEXT NOT NULL,
+    may_have_run INTEGER NOT NULL, given INTEGER NOT NULL, node TEXT NOT NULL,
     keep_until REAL, code TEXT, outcome_encoding TEXT, outcome_size INTEGER, outcome BLOB
 );
 CREATE TABLE IF NOT EXISTS released (
     call_id BLOB PRIMARY KEY, until REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS beat (
+    one INTEGER PRIMARY KEY CHECK (one = 1), moment REAL NOT NULL
+);
 """
 
 _LARGE = """
@@ -88,20 +91,26 @@ class Store:
         """All calls that are kept, the oldest first."""
         for row in self._journal.read(
             "SELECT owner, accepted, deadline, submit, encoding, size, attempt, attempts, crashes, "
-            "may_have_run, node, keep_until, code, outcome_encoding, outcome_size FROM calls "
-            "ORDER BY rowid"
+            "may_have_run, given, node, keep_until, code, outcome_encoding, outcome_size "
+            "FROM calls ORDER BY rowid"
         ):
             owner, accepted, deadline, submit, encoding, size = row[:6]
-            attempt, attempts, crashes, may_have_run = row[6:10]
-            node, keep_until, code, outcome_encoding, outcome_size = row[10:]
+            attempt, attempts, crashes, may_have_run, given = row[6:11]
+            node, keep_until, code, outcome_encoding, outcome_size = row[11:]
             header = decode(submit)
             assert isinstance(header, Submit), "the journal has what was sent"
             call = Detached(header, owner, encoding, size, accepted, deadline, node_id=node)
+            call.is_given = bool(given)
             call.state = DetachedState.ACCEPTED
             if keep_until is not None:
                 call.state = DetachedState.KEPT
                 call.ending = Ending(code, outcome_encoding, outcome_size, keep_until)
             yield call, Attempts(attempt, attempts, crashes, bool(may_have_run))
+
+    def last_beat(self) -> float:
+        """The moment of the last `beat`, in seconds since 1970; 0 if there was none."""
+        rows = self._journal.read("SELECT moment FROM beat")
+        return float(rows[0][0]) if rows else 0.0
 
     def released(self, now: float) -> dict[bytes, float]:
         """The calls that were forgotten a while ago, and until when that is remembered."""
@@ -147,8 +156,8 @@ class Store:
         self._note_file(call.call_id, cell, call.size)
         await self._write(
             "INSERT INTO calls (call_id, owner, accepted, deadline, submit, encoding, size, "
-            "arguments, attempt, attempts, crashes, may_have_run, node) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, '')",
+            "arguments, attempt, attempts, crashes, may_have_run, given, node) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, '')",
             *(call.call_id, call.owner, call.accepted, call.deadline, encode(header)),
             *(call.encoding, call.size, cell, call.call_id),
         )
@@ -156,10 +165,26 @@ class Store:
     async def attempt(self, call: Detached, attempt: Attempts) -> None:
         """Write that another attempt begins; raises as `add`."""
         await self._write(
-            "UPDATE calls SET attempt = ?, attempts = ?, crashes = ?, may_have_run = ? "
-            "WHERE call_id = ?",
+            "UPDATE calls SET attempt = ?, attempts = ?, crashes = ?, may_have_run = ?, "
+            "given = 0 WHERE call_id = ?",
             *(attempt.call_id, attempt.count, attempt.crashes, attempt.may_have_run, call.call_id),
         )
+
+    async def beat(self, now: float, given: Iterable[bytes]) -> None:
+        """Write that every other call was on no node up to now; raises as `add`.
+
+        Parameters
+        ----------
+        now
+            In seconds since 1970.
+        given
+            The calls that a node may have, and that this was not written of before.
+        """
+        statements: list[Statement] = [
+            ("UPDATE calls SET given = 1 WHERE call_id = ?", (call_id,)) for call_id in given
+        ]
+        statements.append(("INSERT OR REPLACE INTO beat VALUES (1, ?)", (now,)))
+        await asyncio.wrap_future(self._journal.write(statements))
 
     async def end(self, call: Detached, ending: Ending) -> None:
         """Write the outcome; raises as `add`."""

@@ -33,6 +33,8 @@ from easyremote.transport.pipe import PipeChannel
 
 #: Seconds between SIGTERM and SIGKILL.
 TERMINATE_TIMEOUT = 2.0
+#: Seconds that a process may take to act on a signal while all others stand still.
+AWAKE = 5.0
 #: Seconds in which what a process said before it ended is read, where its link stays open.
 LAST_WORDS = 0.2
 
@@ -135,6 +137,8 @@ class Process:
         self.devices: tuple[str, ...] = ()
         #: The most memory that a call of it has asked for, in bytes.
         self.promised = 0
+        #: Until when it may act on a signal.
+        self._awake_until = 0.0
         #: Signals that came while it was being started.
         self._early: list[int] = []
         #: Calls that were interrupted, and are not marked so in its ledger yet.
@@ -182,16 +186,17 @@ class Process:
         return self.link.is_excused
 
     def pause(self) -> None:
-        """Stop it where it is, once it has been started. Safe to repeat."""
-        if self.child is not None and not self.is_paused:
-            self.signal(signal.SIGSTOP)
+        """Stop it where it is, once it has been started and acts on no signal. Safe to repeat."""
+        is_awake = time.monotonic() < self._awake_until
+        if self.child is not None and not self.is_paused and not is_awake:
+            self.child.signal(signal.SIGSTOP)
             self.link.is_excused = True
 
     def go_on(self) -> None:
         """End a pause. Safe to repeat."""
-        if self.is_paused:
+        if self.child is not None and self.is_paused:
             self.link.is_excused = False
-            self.signal(signal.SIGCONT)
+            self.child.signal(signal.SIGCONT)
 
     @property
     def runs_registered(self) -> bool:
@@ -214,6 +219,7 @@ class Process:
             self._early.append(number)
             return
         self.child.signal(number)
+        self._awake_until = time.monotonic() + AWAKE
         self.go_on()  # a process that is stopped takes no signal but SIGKILL
 
     def interrupt(self, call: RelayedCall) -> None:

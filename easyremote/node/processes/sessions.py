@@ -154,8 +154,7 @@ class Sessions:
     def clear(self, process: Process) -> None:
         """Take back what was sent ahead to a process and has not begun there; it waits again."""
         pool = self.processes.pool(process.owner)
-        behind = [call for call in list(process.queue)[1:] if call.inner]
-        back = [call for call in behind if self.calls.take_back(call)]
+        back = [c for c in list(process.queue)[1:] if c.inner and self.calls.take_back(c)]
         pool.waiting.extendleft(reversed(back))
         while pool.waiting and (free := self.processes.free(process.owner)) is not None:
             self.run_at(free, pool.waiting.popleft())
@@ -364,7 +363,6 @@ class Sessions:
         """There is no process: its calls fail, and its name is free again."""
         process.is_dead = True
         self.processes.remove(process)
-        outcome = self._stopping.no_process(error)
         calls = [*process.queue, *(call for call in process.calls.values() if not call.has_turn)]
         pool = self.processes.pool(process.owner)
         if not process.session and not pool.processes:
@@ -372,7 +370,7 @@ class Sessions:
             pool.waiting.clear()
         process.queue.clear()
         for call in calls:
-            self.calls.lost(process, call, outcome)
+            self.calls.lost(process, call, self._stopping.no_process(error))
 
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its calls fail, what waited for it gets a new one."""
@@ -380,9 +378,8 @@ class Sessions:
         self.processes.remove(process)
         self.calls.hear_last(process)
         waiting = [call for call in process.queue if not call.inner]
-        ahead = [call for call in process.queue if call.inner]
-        ahead = [call for call in ahead if call.state is CallState.DISPATCHED]
-        waiting += [call for call in ahead if self.calls.take_back(call)]
+        sent = [call for call in process.queue if call.inner]
+        waiting += [c for c in sent if c.state is CallState.DISPATCHED and self.calls.take_back(c)]
         process.queue.clear()
         for call in list(process.calls.values()):
             outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))

@@ -32,12 +32,14 @@ const MARGIN = 4;
 
 /** The height of a row. */
 export function rowHeight(
+  job: AnyJob,
   bars: IBars | undefined,
   isExpanded: boolean
 ): number {
   const lines = bars === undefined ? 0 : shownBars(bars, isExpanded).lines;
   return (
     HEAD +
+    ('state' in job && job.why !== '' ? LINE : 0) +
     lines * LINE +
     (lines > 0 ? MARGIN : 0) +
     (isExpanded ? 2 * LINE + BUTTONS + MARGIN : 0)

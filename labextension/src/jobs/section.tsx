@@ -60,7 +60,7 @@ export function JobTree({
       keyOf={job => job.call_id}
       nameOf={job => jobActions.title(job)}
       heightOf={(job, isExpanded) =>
-        rowHeight(bars.get(job.call_id), isExpanded)
+        rowHeight(job, bars.get(job.call_id), isExpanded)
       }
       label={trans.__('Jobs')}
       className="jp-EasyRemote-jobs"

@@ -28,10 +28,21 @@ class Network:
 
     def __init__(self, scene: Scene, near: Proxy, far: dict[str, Proxy]) -> None:
         self.scene, self.near, self.far = scene, near, far
+        self._clients: list[Client] = []
 
     def client(self) -> Client:
         """A client behind its proxy."""
-        return self.scene.client(self.near.address)
+        self._clients.append(self.scene.client(self.near.address))
+        return self._clients[-1]
+
+    def close(self) -> None:
+        """Close the clients, which say what they have, and kill the nodes."""
+        for client in self._clients:
+            client.close()
+        with self.scene.gateway.client() as other:
+            wait_until(lambda: not other.list_jobs())
+        for node_id in self.far:
+            self.scene.kill_node(node_id)
 
     @property
     def nodes(self) -> list[str]:
@@ -83,5 +94,4 @@ def open_network(scene: Scene, *node_ids: str) -> Iterator[Network]:
         try:
             yield network
         finally:
-            for node_id in node_ids:
-                scene.kill_node(node_id)
+            network.close()

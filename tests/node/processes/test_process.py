@@ -8,14 +8,16 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from easyremote.config import GATEWAY_VARIABLE, KEY_VARIABLE
 from easyremote.node.forking import INTERRUPT
-from easyremote.node.processes.fork_server import ForkServer
+from easyremote.node.processes import process as process_module
+from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.node.processes.process import Process
 from easyremote.protocol.builtins import CALL
 from easyremote.protocol.messages import Dispatch, Event, Finished, Message, Payload
@@ -190,3 +192,23 @@ async def test_a_process_that_was_told_to_end_gets_no_call_any_more(
     assert not served.process.is_free, "it may be alive for a moment, and begin what it is given"
     async with asyncio.timeout(LIMIT):
         await served.process.serve(served.receive)
+
+
+async def test_who_was_signalled_may_act_on_it_while_all_others_stand_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, sent = [1000.0], list[int]()
+    monkeypatch.setattr(process_module.time, "monotonic", lambda: now[0])
+    process = Process("alice", "s", {})
+    process.child = cast(Child, SimpleNamespace(signal=sent.append, pid=1))
+    process.pause()
+    process.signal(signal.SIGINT)
+    assert (sent, process.is_paused) == ([signal.SIGSTOP, signal.SIGINT, signal.SIGCONT], False)
+    process.pause()
+    assert not process.is_paused, "it would never come to its interrupt"
+    now[0] += process_module.AWAKE
+    process.pause()
+    assert process.is_paused, "who does not heed it runs on no longer than that"
+    process.go_on()
+    process.pause()
+    assert process.is_paused, "SIGSTOP and SIGCONT are nothing to act on"
