@@ -137,7 +137,7 @@ def two_owners_print(scene: Scene, folder: Path, kills: int, pause: float = 0.00
 
 def cells_of_two_owners(scene: Scene) -> History:
     """Two owners' cells print through 200 kills of the gateway: each sees its own lines only."""
-    return two_owners_print(scene, 200, pause=0.01)
+    return two_owners_print(scene, scene.home, 200, pause=0.01)
 
 
 LONG = (cells_of_two_owners,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,28 +12,38 @@ from easyremote.events import Stream
 from tests.faults.cells import NODE, start_node, two_owners_print
 from tests.faults.conftest import SEED
 from tests.faults.scene import Scene, open_scene
-from tests.processes import LIMIT, until_there, wait_until
+from tests.processes import LIMIT, end, start_gateway, until_there, wait_until
 
 #: Lines that the cell prints; how many are here at each kill; where it waits for the last of them.
 LINES, AT, GATE_AT = 10_000, (500, 4000), 7000
 
 
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    with open_scene(tmp_path_factory.mktemp("home"), SEED) as scene:
+@pytest.fixture(scope="module", autouse=True)
+def io_thread(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The one thread of all clients is there before a test looks at what is left."""
+    gateway = start_gateway(tmp_path_factory.mktemp("first"))
+    with gateway.client() as client:
+        client.ping()
+    end(gateway.process)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with open_scene(tmp_path / "home", SEED) as scene:
         start_node(scene)
         yield scene
 
 
 def test_every_line_of_a_cell_comes_once_and_in_order_though_the_gateway_is_killed_twice(
-    scene: Scene,
+    scene: Scene, tmp_path: Path
 ) -> None:
-    gate = scene.home / "gate"
+    gate = tmp_path / "gate"
     code = (
         f"import pathlib, time\nfor n in range({LINES}):\n    print(n, flush=True)\n"
         f"    if n % 20 == 0: time.sleep(0.01)\n    if n == {GATE_AT}:\n        {until_there(gate)}"
     )
-    job = Session(scene.client(), NODE).submit_cell({"code": code, "count": 1})
+    session = Session(scene.client(), NODE)
+    job = session.submit_cell({"code": code, "count": 1})
     seen: list[str] = []
 
     def read(enough: int) -> None:
@@ -52,7 +63,10 @@ def test_every_line_of_a_cell_comes_once_and_in_order_though_the_gateway_is_kill
     job.result(LIMIT)
     seen += [event.text for event in job.events(0.5) if isinstance(event, Stream)]
     assert "".join(seen).split() == [str(n) for n in range(LINES)]
+    session.end()
 
 
-def test_two_owners_cells_print_through_kills_of_the_gateway_each_to_its_own(scene: Scene) -> None:
-    two_owners_print(scene, 3)
+def test_two_owners_cells_print_through_kills_of_the_gateway_each_to_its_own(
+    scene: Scene, tmp_path: Path
+) -> None:
+    two_owners_print(scene, tmp_path, 3)
