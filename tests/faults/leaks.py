@@ -54,7 +54,7 @@ class Guard:
         gc.collect()
         self._own = _Own()
         if scene is not None:
-            self._clients = len(scene.clients)
+            self._clients = list(scene.clients)
             self._before = _of_scene(scene)
             self._logs = {path: path.stat().st_size for path in scene.home.rglob("*.log")}
             self._files = _files(scene)
@@ -69,9 +69,7 @@ class Guard:
         """Close the clients of the test and wait until all is quiet; what it left behind."""
         scene = self._scene
         if scene is not None:
-            for client in scene.clients[self._clients :]:
-                client.close()
-            del scene.clients[self._clients :]
+            scene.close_clients(but=self._clients)
         left = self._jobs(scene) if scene is not None else []
         left += _in_time(self._left)
         sys.unraisablehook = self._hook
