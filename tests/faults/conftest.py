@@ -35,10 +35,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     elif "network" in request.fixturenames:
         shared: Network = request.getfixturevalue("shared_network")
         scene = shared.scene
-    guard = Guard(None if hasattr(request.module, "scene") else scene)
-    clients = list(scene.clients) if scene is not None else []
+    guard = Guard(scene, is_held=not hasattr(request.module, "scene"))
     yield
-    if scene is not None:
-        scene.close_clients(but=clients)
     left = guard.check()
     assert not left, "\n".join(left)
