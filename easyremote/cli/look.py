@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import click
 
@@ -13,6 +14,7 @@ from easyremote.client.client import Client, connect
 from easyremote.client.stream import RemoteStream
 from easyremote.identity import Key
 from easyremote.options.notify import ME, save_target
+from easyremote.protocol.requests import DetachedCall
 from easyremote.protocol.snapshot import JobInfo
 
 _NEXT = {
@@ -64,17 +66,28 @@ def functions() -> None:
 
 @click.command()
 def jobs() -> None:
-    """List what your key has running, and why the rest waits.
+    """List what your key has running, why the rest waits, and the detached calls that are over.
 
     \b
     Example:
       easyremote jobs
     """
-    known = connect().list_jobs()
-    if not known:
+    client = connect()
+    known = client.list_jobs()
+    if known:
+        print_table(JOB_HEADS, [job_row(job) for job in known])
+    else:
         click.echo("Nothing runs or waits. What the last one has shown: easyremote logs")
-        return
-    print_table(JOB_HEADS, [job_row(job) for job in known])
+    kept = [call for call in client.outstanding() if call.keep_until is not None]
+    if kept:
+        click.echo("\nDetached calls that are over; each result with client.attach(ID).result():")
+        print_table(("ID", "WHAT", "NODE", "RESULT", "KEPT UNTIL"), [*map(_kept_row, kept)])
+
+
+def _kept_row(call: DetachedCall) -> tuple[str, ...]:
+    result = f"an error ({call.code})" if call.code else f"{call.size:,} bytes"
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(call.keep_until))
+    return call.call_id, call.function, call.node_id or "", result, until
 
 
 JOB_HEADS = ("JOB", "WHAT", "NODE", "STATE", "FOR", "WHY")

@@ -140,3 +140,22 @@ def test_jobs_are_listed_with_the_reason_why_they_wait(
     for job in [*running, waiting]:
         job.result(LIMIT)
     assert waiting.explain() == "it is over, and has a value"
+
+
+def test_detached_calls_that_are_over_are_listed_with_their_whole_ids(
+    gateway: Gateway, client: Client
+) -> None:
+    kept = [client.detach("add", 1, 2), client.detach("fail", "")]
+    assert kept[0].result(LIMIT) == 3
+    with pytest.raises(ValueError, match="^$"):
+        kept[1].result(LIMIT)
+    lines = easyremote(gateway.home, "jobs").out.splitlines()
+    heads = next(line for line in lines if line.startswith("ID"))
+    assert heads.split() == ["ID", "WHAT", "NODE", "RESULT", "KEPT", "UNTIL"]
+    value, error = (next(line for line in lines if job.call_id in line) for job in kept)
+    assert "add()" in value
+    assert "bytes" in value
+    assert "an error (raised)" in error
+    for job in kept:
+        job.release()
+    assert "Detached" not in easyremote(gateway.home, "jobs").out

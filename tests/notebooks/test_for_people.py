@@ -109,6 +109,14 @@ def test_testing(execute: Execute, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "calls.json has no answer of train() for these arguments" in shown
 
 
+def test_detached(execute: Execute) -> None:
+    shown = execute("10-detached.ipynb")
+    assert "<DetachedJob shipped" in shown
+    assert "{'epochs': 4, 'accuracy': 0.97}" in shown
+    assert "still a ZeroDivisionError: division by zero" in shown
+    assert "0 detached calls are left" in shown
+
+
 def test_the_list_of_what_differs_is_that_of_the_oracle() -> None:
     notebook = nbformat.read(REPOSITORY / "notebooks/06-as-if.ipynb", as_version=4)
     assert notebook.cells[-1].source.endswith(table())

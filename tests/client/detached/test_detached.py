@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from easyremote.client.client import Client
-from easyremote.errors import NotFound
+from easyremote import remote
+from easyremote.client.client import Client, standing_in
+from easyremote.client.job import RemoteJob
+from easyremote.errors import CallCancelled, CallTimeout, CannotShip, NotFound, UsageError
+from easyremote.gateway.keys import KeyStore
+from easyremote.serialize.files import File
 from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
 
 
@@ -38,11 +45,131 @@ def test_a_registered_function_is_detached_and_found_by_its_id(
         assert other.attach(job.call_id).result(LIMIT) == 3
 
 
-def test_a_function_with_a_body_is_detached(own: Gateway, client: Client) -> None:
+def test_a_function_with_a_body_is_detached(client: Client) -> None:
     def triple(number):
         return 3 * number
 
     assert client.on("gpu-node").detach(triple, 7).result(LIMIT) == 21
+
+
+def test_a_remote_function_is_detached_with_what_its_decorator_says(
+    own: Gateway, client: Client
+) -> None:
+    @remote(node_id="gpu-node", keep="2h")
+    def total(values):
+        return values.sum()
+
+    values = np.ones(300_000)  # a file of the journal, not a row
+    with standing_in(client):
+        job = total.detach(values)
+    assert job.result(LIMIT) == 300_000
+    assert job.look().node_id == "gpu-node"
+    left = job.look().keep_until - time.time()
+    assert left == pytest.approx(2 * 3600, abs=120)
+
+
+def test_an_array_comes_back_whole_from_a_file_of_the_journal(client: Client) -> None:
+    made = client.on("gpu-node").detach(np.arange, 400_000)
+    other = client.attach(made.call_id)
+    assert np.array_equal(other.result(LIMIT), np.arange(400_000))
+    assert client.attach(made.call_id).look().size > 400_000 * 8
+
+
+def test_an_error_keeps_its_type(client: Client) -> None:
+    def fail():
+        raise FileNotFoundError(2, "No such file", "data.csv")
+
+    job = client.on("gpu-node").detach(fail)
+    for each in (job, client.attach(job.call_id)):
+        with pytest.raises(FileNotFoundError) as caught:
+            each.result(LIMIT)
+        assert caught.value.filename == "data.csv"
+    assert job.look().code == "raised"
+
+
+def test_a_call_is_cancelled_from_elsewhere(own: Gateway, client: Client, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    job = client.detach("wait_for", str(tmp_path / "never"), str(started))
+    wait_until(started.exists)
+    with own.client() as other:
+        assert other.attach(job.call_id).cancel() is True
+    with pytest.raises(CallCancelled):
+        job.result(LIMIT)
+    assert job.cancel() is False
+
+
+def test_a_call_that_is_over_in_time_is_awaited(client: Client) -> None:
+    async def both() -> list[int]:
+        jobs = [await asyncio.to_thread(client.detach, "add", number, 1) for number in (1, 2)]
+        return await asyncio.gather(*jobs)
+
+    assert asyncio.run(both()) == [2, 3]
+
+
+def test_a_call_that_takes_longer_than_it_may_ends_with_a_timeout(
+    client: Client, tmp_path: Path
+) -> None:
+    never, started = str(tmp_path / "never"), str(tmp_path / "started")
+    job = client.on(timeout=0.5).detach("wait_for", never, started)
+    with pytest.raises(CallTimeout):
+        job.result(LIMIT)
+
+
+def test_what_a_function_needs_of_this_machine_is_refused(client: Client, tmp_path: Path) -> None:
+    def items():
+        yield 1
+
+    with pytest.raises(UsageError, match=r"items\(\) is a generator"):
+        client.on("gpu-node").detach(items)
+    with pytest.raises(UsageError, match=r"count\(\) is a generator"):
+        client.detach("count", 3)
+    with pytest.raises(UsageError, match=r"count\(\) is a generator"):
+        remote(stream=True, function_name="count")(items).detach()
+    file = tmp_path / "data.csv"
+    file.write_text("1,2")
+    with pytest.raises(CannotShip, match="takes no files along"):
+        client.on("gpu-node").detach(Path.read_text, File(file))
+    with pytest.raises(NotFound, match="No node online has a function 'nothing'"):
+        client.detach("nothing")
+    with pytest.raises(UsageError, match="keep is a number with its unit"):
+        client.on(keep="long")
+
+
+def test_there_is_none_of_another_key_and_none_by_a_wrong_id(own: Gateway, client: Client) -> None:
+    job = client.detach("add", 1, 2)
+    keys = KeyStore(own.home / "gateway.sqlite3")
+    key = keys.create("client", "somebody else")
+    keys.close()
+    with Client(own.address, str(key)) as other:
+        with pytest.raises(NotFound, match="another key has made it"):
+            other.attach(job.call_id)
+        assert other.outstanding() == []
+        assert other.stop(job.call_id) is False
+    with pytest.raises(NotFound):
+        client.attach("no id")
+    assert job.result(LIMIT) == 3
+
+
+def test_attached_calls_cost_no_disk(tmp_path: Path) -> None:
+    own = start_gateway(tmp_path / "home")
+    node = own.start_node("gpu-node")
+    try:
+        with own.client() as client:
+            assert [job.result(LIMIT) for job in calls(client)] == list(range(100))
+            assert not (own.home / "journal").exists()
+            client.detach("add", 0, 0).result(LIMIT)
+            journal = own.home / "journal" / "detached.db-wal"
+            before = journal.stat()
+            assert [job.result(LIMIT) for job in calls(client)] == list(range(100))
+            after = journal.stat()
+            assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    finally:
+        end(node)
+        end(own.process)
+
+
+def calls(client: Client) -> list[RemoteJob[int]]:
+    return [client.call("add", (number, 0)) for number in range(100)]
 
 
 def test_a_call_goes_on_without_its_client_and_through_the_death_of_the_gateway(
