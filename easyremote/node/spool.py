@@ -1,7 +1,8 @@
 """`NodeSpool`: what a node keeps on its disk of durable calls, so that they survive its process.
 
 A durable call is in the journal before it begins, and its outcome is there before the gateway hears
-of it. Both are removed when the gateway says DELIVERED. So a later process of the node knows each
+of it. Both are removed when the gateway says DELIVERED, or that it does not know the call; nothing
+is removed because it is old, since a clock can be wrong. So a later process of the node knows each
 call that this one has begun: it brings back the outcome, or says that the call is lost and may have
 run. A call that is not in the journal has not begun. Attached calls cost no disk: the file is made
 with the first durable call. ``tests/node/test_spool.py`` proves it with killed processes.
@@ -34,9 +35,6 @@ from easyremote.protocol.held import Outcome, failure
 __all__ = ["NodeSpool", "Spooled"]
 
 _log = logging.getLogger("easyremote.node")
-
-#: Seconds for which a call that no gateway asked for again is kept.
-KEPT = 7 * 24 * 3600.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (id BLOB NOT NULL);
@@ -101,8 +99,11 @@ class NodeSpool:
         self._opening = threading.Lock()
         #: The calls of which the journal says that they begin.
         self._begun: set[bytes] = set()
-        #: Those of which that is being written.
+        #: Those of which that is being written; and of these, those that nobody wants any more.
         self._beginning: set[bytes] = set()
+        self._unwanted: set[bytes] = set()
+        #: Held while these change: calls begin on any thread.
+        self._changing = threading.Lock()
         #: The outcomes that are files, by call.
         self._files: dict[bytes, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,8 +142,6 @@ class NodeSpool:
         self.found(spooled)
 
     def _read(self, journal: Journal) -> list[Spooled]:
-        oldest = time.time() - KEPT
-        journal.write("DELETE FROM calls WHERE at < ?", (oldest,)).result()
         rows = journal.read("SELECT call_id, begun, ended, outcome FROM calls ORDER BY at")
         cells = [cell for *_, cell in rows if cell is not None]
         self._payloads = payloads = Payloads(journal, cells)
@@ -194,13 +193,28 @@ class NodeSpool:
         EasyRemoteError
             That can't be written: the call must not begin.
         """
+        self._beginning.add(held.call_id)
+        is_written = False
+        try:
+            self._write_begin(held)
+            is_written = True
+        finally:
+            with self._changing:
+                self._beginning.discard(held.call_id)
+                is_unwanted = held.call_id in self._unwanted
+                self._unwanted.discard(held.call_id)
+                if is_written:
+                    self._begun.add(held.call_id)
+            if is_unwanted:
+                self.forget(held)
+
+    def _write_begin(self, held: HeldCall) -> None:
         self._open()
         journal, payloads = self._journal, self._payloads
         assert journal is not None and payloads is not None, "it was opened"
         begun = Begun(held.fence, held.function, held.session, held.owner, held.origin)
         cell = payloads.put(held.call_id, [msgspec.msgpack.encode(begun)])
         journal.write(_BEGIN, (held.call_id, time.time(), cell), durable=True).result()
-        self._begun.add(held.call_id)
 
     def has_begun(self, held: HeldCall, then: Callable[[Any, Outcome | None], None]) -> bool:
         """Whether a call may begin now. If not, ``then`` is called with it when it may.
@@ -220,8 +234,6 @@ class NodeSpool:
             await asyncio.to_thread(self.begin, held)
         except EasyRemoteError as error:
             refusal = refused(error, may_have_run=False)
-        finally:
-            self._beginning.discard(held.call_id)
         then(held, refusal)
 
     # -- calls that end ----------------------------------------------------------------------------
@@ -262,10 +274,12 @@ class NodeSpool:
 
     def forget(self, held: HeldCall) -> None:
         """Forget all of a call."""
-        is_known = held.call_id in self._begun or held.call_id in self._beginning
-        if self._journal is None or not is_known:
-            return
-        self._begun.discard(held.call_id)
+        with self._changing:
+            if held.call_id in self._beginning:
+                self._unwanted.add(held.call_id)
+            if held.call_id not in self._begun or self._journal is None:
+                return
+            self._begun.discard(held.call_id)
         cell = self._files.pop(held.call_id, b"")
         # A row that names a file must not come back without it.
         done = self._journal.write(_FORGET, (held.call_id,), durable=bool(cell))

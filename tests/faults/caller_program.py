@@ -1,9 +1,9 @@
 """A program that makes the calls of a batch for each line on its stdin, and tells how they ended.
 
-A batch is ``{"ledger", "calls", "seconds", "is_shipped", "choice", "timeout", "cancels", "seed"}``;
-its answer is one line, with an ending for each call. The calls are mixed: some name their node,
-some are shipped, some have arguments that travel as a stream, some are cancelled at once, or at
-random instants.
+A batch is ``{"ledger", "calls", "seconds", "is_shipped", "is_detached", "choice", "timeout",
+"cancels", "seed"}``; its answer is one line, with an ending for each call. The calls are mixed:
+some name their node, some are shipped, some have arguments that travel as a stream, some are
+cancelled at once, or at random instants.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from easyremote import Client
+from easyremote.client.detached.job import DetachedJob
+from easyremote.client.executor import RemoteExecutor
 from easyremote.errors import EasyRemoteError, to_wire
 from easyremote.protocol.caller import GRACE
 
@@ -39,32 +41,50 @@ def shipped_work(ledger: str, number: int, seconds: float, ballast: bytes) -> in
 def run(client: Client, batch: dict[str, Any]) -> list[object]:
     chosen = client.on(on_node_loss=batch["choice"], timeout=batch["timeout"])
     jobs: list[Future[Any]] = []
+    is_away = False
     chance = random.Random(batch["seed"])
     for number in range(batch["calls"]):
         ballast = bytes(BALLAST if number % 7 == 0 else 0)
         arguments = (batch["ledger"], number, batch["seconds"], ballast)
         node_id = ("", "one", "", "two")[number % 4]
         asks = client.on(node_id, on_node_loss=batch["choice"], timeout=batch["timeout"])
-        if batch["is_shipped"] or number % 3 == 2:
+        if batch["is_detached"]:
+            jobs.append(detach(client.on(node_id), arguments))
+        elif (batch["is_shipped"] or number % 3 == 2) and not is_away:
             try:
                 jobs.append(asks.submit(shipped_work, *arguments))
-            except EasyRemoteError as error:  # it asks the gateway first: this one is away
-                jobs.append(Future())
-                jobs[-1].set_exception(error)
+            except EasyRemoteError as error:  # it waits for the gateway's answer first
+                is_away = True
+                jobs.append(refused(error))
         else:
             jobs.append(chosen.call("work", arguments, node_id=node_id))
         if batch["cancels"]:
             time.sleep(chance.random() * 2 * PAUSE)
             chance.choice(jobs[-RECENT:]).cancel()
-        elif number % 10 == 9:
+        elif number % 10 == 9 and not batch["is_detached"]:
             jobs[-1].cancel()
     wait(jobs, batch["timeout"] + GRACE + LATE)
     return [ending(job) for job in jobs]
 
 
+def detach(asks: RemoteExecutor, arguments: Any) -> Future[Any]:
+    try:
+        return asks.detach("work", *arguments)
+    except EasyRemoteError as error:
+        return refused(error)
+
+
+def refused(error: EasyRemoteError) -> Future[Any]:
+    job: Future[Any] = Future()
+    job.set_exception(error)
+    return job
+
+
 def ending(job: Any) -> object:
     if not job.done():
         return "hangs"
+    if isinstance(job, DetachedJob):
+        job.release()
     try:
         return {"value": job.result(0)}
     except EasyRemoteError as error:

@@ -25,9 +25,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each test leaves its own process, the gateway and the nodes as it found them."""
+    """Each test leaves its own process, the gateway and the nodes as it found them.
+
+    A scene of a test's own module may run code, and keep sessions and journals on purpose.
+    """
     scene: Scene | None = None
-    if "scene" in request.fixturenames:
+    if "scene" in request.fixturenames and not hasattr(request.module, "scene"):
         scene = request.getfixturevalue("scene")
     elif "network" in request.fixturenames:
         shared: Network = request.getfixturevalue("shared_network")

@@ -14,7 +14,8 @@ Four edges of a message, which stand around every write-ahead step of a call:
 
 At such an edge the process is killed (``kill``), stands still for a moment (``stall``), or loses
 its connection and what was not sent on it (``cut``). ``sending.Dispatch=kill@3`` breaks at the
-third DISPATCH. `Failpoints` is the test's end. ``tests/faults/test_failpoints.py`` proves it.
+third DISPATCH. ``taken.Commit`` and ``done.Commit`` stand before and after a commit of a journal.
+`Failpoints` is the test's end. ``tests/faults/test_failpoints.py`` proves it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from easyremote.gateway.table import CallTable
+from easyremote.journal.journal import Journal
 from easyremote.protocol.held import HeldCalls
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
@@ -118,7 +120,7 @@ class _Point:
     def disarm(self) -> None:
         self._armed = None
 
-    def reach(self, edge: str, message: Message | str, channel: Channel) -> None:
+    def reach(self, edge: str, message: Message | str, channel: Channel | None = None) -> None:
         """Break, if this is the point.
 
         Raises
@@ -190,7 +192,7 @@ def cut(channel: WebSocketChannel) -> None:
 
 
 def install(point: _Point) -> None:
-    """Watch every connection that is made from now on."""
+    """Watch every connection that is made from now on, and the journal."""
     make = Connection.__init__
 
     def made(self: Connection, link: Link, channel: Channel, *others: Any) -> None:
@@ -198,6 +200,14 @@ def install(point: _Point) -> None:
         point.watch(self, channel)
 
     Connection.__init__ = made  # type: ignore[method-assign]
+    transact = Journal._transact
+
+    def transacted(self: Journal, batch: Any) -> None:
+        point.reach("taken", "Commit")
+        transact(self, batch)
+        point.reach("done", "Commit")
+
+    Journal._transact = transacted  # type: ignore[method-assign]
 
 
 def held() -> Counter[str]:

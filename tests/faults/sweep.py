@@ -55,7 +55,7 @@ SENT = {
     "client": "Submit Delivered Resume Cancel",
 }
 #: Messages of which a case brings about many.
-MANY = ("Submit", "Dispatch", "Started", "Finished")
+MANY = ("Submit", "Dispatch", "Started", "Finished", "Commit")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def cases() -> Iterator[Case]:
         yield Case(role, f"{edge}.{name}={action}", choice)
         if action == "kill" and role != "client" and name != "HandBack":
             yield Case(role, f"{edge}.{name}={action}", choice, stays_away=True)
+    for role, edge, action in product(("gateway", "node"), ("taken", "done"), ("kill", "stall")):
+        yield Case(role, f"{edge}.Commit={action}", WAIT)
 
 
 def _edges(role: str) -> Iterator[tuple[str, str]]:
@@ -234,6 +236,7 @@ class Stage:
             "choice": case.choice,
             # Shipped functions wait at their node, and go back when it ends.
             "is_shipped": "HandBack" in case.point,
+            "is_detached": "Commit" in case.point,
             "seconds": 0.2 if "HandBack" in case.point else 0.01,
             "timeout": SHORT if case.stays_away else TIMEOUT,
         }

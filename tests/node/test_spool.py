@@ -7,11 +7,12 @@ node can be killed between two messages.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +22,9 @@ import pytest_asyncio
 from easyremote.errors import UsageError
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import INLINE
+from easyremote.node.spool import NodeSpool, Spooled
 from easyremote.protocol.builtins import CALL, CELL
+from easyremote.protocol.call import HeldCall
 from easyremote.protocol.messages import Attach, Delivered, HandBack, Register, Resume
 from easyremote.serialize.calls import pack_call
 from easyremote.serialize.values import Dumped, dump, dump_call
@@ -112,14 +115,14 @@ class Nodes:
         (file,) = self.folder.glob(f"*{suffix}")
         return file
 
-    def rows(self) -> list[tuple[bytes, float, bytes | None]]:
-        """What the journal holds; the node does not run."""
+    def outcomes(self) -> list[bytes | None]:
+        """What the journal holds of each call; the node does not run."""
         with closing(sqlite3.connect(self.file(".db"))) as database:
-            return list(database.execute("SELECT call_id, at, outcome FROM calls"))
+            return [outcome for (outcome,) in database.execute("SELECT outcome FROM calls")]
 
     def check_empty(self) -> None:
         """No row, no file: the node does not run."""
-        assert self.rows() == []
+        assert self.outcomes() == []
         assert list(self.file(".payloads").iterdir()) == []
 
 
@@ -363,24 +366,6 @@ async def test_a_flipped_bit_gives_no_wrong_value_and_no_second_execution(
 
 
 @pytest.mark.asyncio
-async def test_what_nobody_asked_for_in_a_week_is_removed(nodes: Nodes) -> None:
-    node = await nodes.start()
-    await node.resumed()
-    old = node.dispatch(1, "work", nodes.arguments("work", 1, size=INLINE + 1))
-    young = node.dispatch(2, "work", nodes.arguments("work", 2, size=INLINE + 1))
-    await node.outcome(1)
-    await node.outcome(2)
-    nodes.kill()
-    with closing(sqlite3.connect(nodes.file(".db"))) as database:
-        week = 7 * 24 * 3600 + 1
-        database.execute("UPDATE calls SET at = at - ? WHERE call_id = ?", (week, old))
-        database.commit()
-    node = await nodes.start()
-    assert (await node.until(Resume)).call_ids == (young,)
-    assert len(list(nodes.file(".payloads").iterdir())) == 1
-
-
-@pytest.mark.asyncio
 async def test_a_journal_that_another_process_has_refuses_durable_calls_and_no_others(
     nodes: Nodes,
 ) -> None:
@@ -424,6 +409,46 @@ async def test_what_a_node_that_stops_hands_back_is_not_in_its_journal(
     for number in set(numbers) - set(handed_back):
         assert await node.outcome(number) == ("", bytes(3))
     assert await asyncio.to_thread(nodes.processes[-1].wait, LIMIT) == 0
-    outcomes = [outcome for *_, outcome in nodes.rows()]
+    outcomes = nodes.outcomes()
     assert len(outcomes) == slots
     assert None not in outcomes
+
+
+# -- one process -----------------------------------------------------------------------------------
+
+
+def held_call() -> HeldCall:
+    return HeldCall(
+        *(1, os.urandom(16), 1, "work", "", "alice", 0.0, 0.0, 0.0, ""), is_durable=True
+    )
+
+
+def test_a_call_that_nobody_wants_while_it_begins_leaves_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, held = NodeSpool(tmp_path, "n", "k"), held_call()
+    write = spool._write_begin
+
+    def write_slowly(held: HeldCall) -> None:
+        write(held)
+        spool.forget(held)
+
+    monkeypatch.setattr(spool, "_write_begin", write_slowly)
+    spool.begin(held)
+    spool.close()
+    left: list[Sequence[Spooled]] = []
+    again = NodeSpool(tmp_path, "n", "k")
+    again.found = left.append
+    again.look()
+    again.close()
+    assert left == [[]]
+
+
+def test_each_node_and_each_gateway_has_a_journal_of_its_own(tmp_path: Path) -> None:
+    names = ["n", "m", "a/../b", ".." * 20, "ü" * 200]
+    spools = [NodeSpool(tmp_path, name, key) for name in names for key in ("k", "l")]
+    for spool in spools:
+        spool.begin(held_call())
+    assert len(list(tmp_path.glob("*.db"))) == len(spools)
+    for spool in spools:
+        spool.close()

@@ -182,6 +182,8 @@ class Runner:
     def _over(self, run: Run, outcome: Outcome) -> None:
         """End a run. Every run ends here."""
         if self._runs.pop(run.held, None) is None:
+            if self._spool is not None and not run.began:
+                self._spool.forget(run.held)  # it was written that it begins, and it did not
             return
         run.is_over = True
         run.arguments = b""
@@ -258,7 +260,7 @@ class Runner:
         return None
 
     def _run_in_thread(self, run: Run) -> Outcome:
-        if (refusal := self._begin(run)) is not None:
+        if run.stopping is None and (refusal := self._begin(run)) is not None:
             return refusal
         with run.lock:
             if run.stopping is not None:

@@ -73,6 +73,7 @@ def blackouts(network: Network, times: int, seconds: float, between: float) -> H
     return history
 
 
+@pytest.mark.long
 def test_each_end_finds_a_dead_link_by_itself(network: Network) -> None:
     """Up is dead for one node, so that the gateway hears nothing; down for the other one.
 
