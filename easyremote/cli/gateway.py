@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from easyremote import config
-from easyremote.cli.options import duration, with_logging
+from easyremote.cli.options import duration, size, with_logging
 from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.gateway.server import Server
 from easyremote.identity import read_private
@@ -44,6 +44,14 @@ from easyremote.identity import read_private
     help="A host of a private network, or this machine, that notifications may go to: a name, an "
     "address, or a network as 10.0.0.0/8.",
 )
+@click.option(
+    "--max-kept",
+    callback=size,
+    default="1GB",
+    show_default=True,
+    metavar="SIZE",
+    help="How much is kept of one key's detached calls: their arguments and results.",
+)
 @with_logging
 def gateway(
     host: str,
@@ -54,6 +62,7 @@ def gateway(
     allow_host: tuple[str, ...],
     ask_idle_after: float,
     notify_hosts: tuple[str, ...],
+    max_kept: float,
 ) -> None:
     """Run a gateway until Ctrl-C.
 
@@ -77,6 +86,7 @@ def gateway(
         allow_hosts=allow_host,
         ask_idle_after=ask_idle_after,
         notify_hosts=notify_hosts,
+        max_kept=max_kept,
     )
     with _until_ctrl_c(server):
         server.start_background()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from easyremote import logs
+from easyremote.options.requirements import parse_size
 from easyremote.times import LONGEST, is_time
 
 Check = Callable[[click.Context, click.Parameter, float | None], float | None]
@@ -29,6 +30,14 @@ def duration(unit: float = 1.0) -> Check:
         return value
 
     return check
+
+
+def size(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """The callback of an option that is a number of bytes, as ``1GB``."""
+    try:
+        return parse_size(value)
+    except ValueError:
+        raise click.BadParameter(f"{value} is no size. Write it as 1GB.") from None
 
 
 def with_logging(command: Callable[..., None]) -> Callable[..., None]:

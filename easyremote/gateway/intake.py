@@ -13,6 +13,7 @@ from easyremote.gateway.notify.notices import Notices
 from easyremote.gateway.permissions import Action, may, may_lend, not_yours
 from easyremote.gateway.records import LOST_AFTER, ClientLink, GatewayCall
 from easyremote.gateway.recovery import NEVER_BACK, Recovery
+from easyremote.gateway.returns import patience
 from easyremote.gateway.table import CallTable, failed
 from easyremote.options.retries import FAIL
 from easyremote.protocol.builtins import RULES, is_builtin
@@ -252,7 +253,7 @@ class Intake:
     def _wait(self, call: GatewayCall, message: Submit, now: float) -> None:
         if message.age:
             # It may run on a node that will come back and claim it.
-            call.suspect_until = now + LOST_AFTER
+            call.suspect_until = now + (patience(call) if message.node else LOST_AFTER)
         if message.node or not message.age:  # else any node may be running it
             self._table.queues.enqueue(call)
         self._table.arm(call)

@@ -20,6 +20,7 @@ from aiohttp import web
 from easyremote import config
 from easyremote.errors import NotAuthorized, UsageError
 from easyremote.gateway.app import make_app
+from easyremote.gateway.durable.door import MAX_KEPT
 from easyremote.gateway.http.access import Door
 from easyremote.gateway.http.api import MAX_WAITING, Api
 from easyremote.gateway.http.listener import Listener
@@ -66,6 +67,8 @@ class Server:
     notify_hosts
         Hosts in private networks, or on this machine, to which notifications may go: names,
         addresses or networks. They go to every address of the public internet.
+    max_kept
+        Bytes of arguments and outcomes of detached calls that are kept for one key.
     home
         The directory of its keys; None for the user's data directory.
 
@@ -86,6 +89,7 @@ class Server:
         allow_hosts: Iterable[str] = (),
         ask_idle_after: float = ASK_IDLE_AFTER,
         notify_hosts: Iterable[str] = (),
+        max_kept: float = MAX_KEPT,
         home: Path | None = None,
     ) -> None:
         if not (config.is_loopback(host) or tls or behind_proxy):
@@ -99,6 +103,7 @@ class Server:
         check_seconds(ask_idle_after, "ask_idle_after")
         self._ask_idle_after = ask_idle_after
         self._home, self._notify_hosts = home, tuple(notify_hosts)
+        self._max_kept = max_kept
         self._max_waiting = max_workers or MAX_WAITING
         self._links: Links | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -218,6 +223,7 @@ class Server:
         keys = KeyStore(home / "gateway.sqlite3")
         links = Links(keys, notify_hosts=self._notify_hosts)
         links.calls.table.queues.ask_idle_after = self._ask_idle_after
+        links.detached.max_kept = self._max_kept
         api = Api(links, max_waiting=self._max_waiting)
         app = make_app(links, api, self._door)
         await links.detached.open()

@@ -24,6 +24,8 @@ from easyremote.protocol.caller import GRACE
 
 #: Bytes that don't fit into a SUBMIT.
 BALLAST = 100_000
+#: What takes so many seconds to submit is asked for no more.
+LONG = 3.0
 #: Seconds between two cancels, on average; and from how many of the last calls one is cancelled.
 PAUSE, RECENT = 0.002, 20
 #: Seconds that the program's own loop may be late.
@@ -51,11 +53,12 @@ def run(client: Client, batch: dict[str, Any]) -> list[object]:
         if batch["is_detached"]:
             jobs.append(detach(client.on(node_id), arguments))
         elif (batch["is_shipped"] or number % 3 == 2) and not is_away:
+            begun = time.monotonic()
             try:
                 jobs.append(asks.submit(shipped_work, *arguments))
-            except EasyRemoteError as error:  # it waits for the gateway's answer first
-                is_away = True
+            except EasyRemoteError as error:
                 jobs.append(refused(error))
+            is_away = time.monotonic() > begun + LONG  # it waits for the gateway's answer first
         else:
             jobs.append(chosen.call("work", arguments, node_id=node_id))
         if batch["cancels"]:

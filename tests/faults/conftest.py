@@ -30,12 +30,12 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     A scene of a test's own module may run code, and keep sessions and journals on purpose.
     """
     scene: Scene | None = None
-    if "scene" in request.fixturenames and not hasattr(request.module, "scene"):
+    if "scene" in request.fixturenames:
         scene = request.getfixturevalue("scene")
     elif "network" in request.fixturenames:
         shared: Network = request.getfixturevalue("shared_network")
         scene = shared.scene
-    guard = Guard(scene)
+    guard = Guard(scene, is_held=not hasattr(request.module, "scene"))
     yield
     left = guard.check()
     assert not left, "\n".join(left)

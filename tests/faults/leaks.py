@@ -44,17 +44,20 @@ class Guard:
     Parameters
     ----------
     scene
-        The processes that the test may break; None where it has none of its own.
+        The processes that the test may break; None where it has none.
+    is_held
+        Whether these are held to what they had: not where they keep sessions or journals.
     """
 
-    def __init__(self, scene: Scene | None) -> None:
+    def __init__(self, scene: Scene | None, *, is_held: bool = True) -> None:
         self._scene = scene
+        self._held = scene if is_held else None
         self._never_awaited: list[str] = []
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         gc.collect()
         self._own = _Own()
         if scene is not None:
-            self._clients = len(scene.clients)
+            self._clients = list(scene.clients)
             self._before = _of_scene(scene)
             self._logs = {path: path.stat().st_size for path in scene.home.rglob("*.log")}
             self._files = _files(scene)
@@ -69,22 +72,22 @@ class Guard:
         """Close the clients of the test and wait until all is quiet; what it left behind."""
         scene = self._scene
         if scene is not None:
-            for client in scene.clients[self._clients :]:
-                client.close()
-            del scene.clients[self._clients :]
-        left = self._jobs(scene) if scene is not None else []
+            scene.close_clients(but=self._clients)
+        held = self._held
+        left = self._jobs(held) if held is not None else []
         left += _in_time(self._left)
         sys.unraisablehook = self._hook
-        return left + self._never_awaited + (self._mistakes(scene) if scene is not None else [])
+        return left + self._never_awaited + (self._mistakes(held) if held is not None else [])
 
     def _left(self) -> list[str]:
         gc.collect()
-        scene = self._scene
+        started = _pids(self._scene).values() if self._scene is not None else ()
+        own, scene = self._own.left(started), self._held
         if scene is None:
-            return self._own.left(())
+            return own
         now = _of_scene(scene)
         return [
-            *self._own.left(_pids(scene).values()),
+            *own,
             *(
                 f"{name} has {count} {kind}, and had {self._before[name][kind]}"
                 for name in now.keys() & self._before.keys()

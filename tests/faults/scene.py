@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -92,9 +92,15 @@ class Scene:
         """Stop a node as it stands: it stays connected, and is silent."""
         self.nodes[node_id].send_signal(signal.SIGSTOP)
 
-    def close(self) -> None:
+    def close_clients(self, but: Collection[Client] = ()) -> None:
+        """Close the clients, but for these."""
         for client in self.clients:
-            client.close()
+            if client not in but:
+                client.close()
+        self.clients = [client for client in self.clients if client in but]
+
+    def close(self) -> None:
+        self.close_clients()
         for process in self.nodes.values():
             process.send_signal(signal.SIGCONT)
             process.kill()

@@ -52,7 +52,7 @@ def bad_node(gateway: Gateway) -> Iterator[psutil.Process]:
 @pytest.fixture(scope="module")
 def asking(gateway: Gateway, bad_node: psutil.Process) -> Iterator[Client]:
     with gateway.client() as client:
-        yield client
+        yield client.connect()
 
 
 def begin(

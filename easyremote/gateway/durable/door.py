@@ -61,13 +61,12 @@ class DetachedDoor:
         As of `Keeper`.
     folder
         Where the journal is.
-    max_kept
-        Bytes of arguments and outcomes that are kept for one key.
     """
 
-    def __init__(self, hub: Hub, keys: KeyStore, folder: Path, max_kept: int = MAX_KEPT) -> None:
-        self._hub, self._keys = hub, keys
-        self._folder, self._max_kept = folder, max_kept
+    def __init__(self, hub: Hub, keys: KeyStore, folder: Path) -> None:
+        self._hub, self._keys, self._folder = hub, keys, folder
+        #: Bytes of arguments and outcomes that are kept for one key.
+        self.max_kept: float = MAX_KEPT
         self._keeper: Keeper | None = None
         #: Why what the gateway before has left could not be read; it is tried again.
         self._closed: EasyRemoteError | None = None
@@ -186,10 +185,10 @@ class DetachedDoor:
                 "Call it plainly, or register a function that returns all items at once."
             )
         kept = self._opened().sizes.get(client.principal.key_id, 0)
-        if kept + payload.size + ROW > self._max_kept:
+        if kept + payload.size + ROW > self.max_kept:
             return Busy(
                 f"The key {client.principal.key_id} has {show_size(kept)} of detached calls at the "
-                f"gateway, and {show_size(self._max_kept)} is the most. Release some whose results "
+                f"gateway, and {show_size(self.max_kept)} is the most. Release some whose results "
                 "you have: client.attach(call_id).release(). See: client.outstanding()",
                 retry_after=60.0,
             )

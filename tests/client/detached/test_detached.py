@@ -15,7 +15,7 @@ import pytest
 from easyremote import remote
 from easyremote.client.client import Client, standing_in
 from easyremote.client.job import RemoteJob
-from easyremote.errors import CallCancelled, CallTimeout, CannotShip, NotFound, UsageError
+from easyremote.errors import Busy, CallCancelled, CallTimeout, CannotShip, NotFound, UsageError
 from easyremote.gateway.keys import KeyStore
 from easyremote.serialize.files import File
 from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
@@ -148,6 +148,24 @@ def test_there_is_none_of_another_key_and_none_by_a_wrong_id(own: Gateway, clien
     with pytest.raises(NotFound):
         client.attach("no id")
     assert job.result(LIMIT) == 3
+
+
+def test_the_gateways_owner_says_how_much_a_key_may_keep(tmp_path: Path) -> None:
+    own = start_gateway(tmp_path / "home", 0, "--max-kept", "100KB")
+    node = own.start_node("gpu-node")
+    try:
+        with own.client() as client:
+            with pytest.raises(Busy, match=r"100 KB is the most.*release\(\)"):
+                client.detach("echo", bytes(120_000))
+            kept = client.detach("echo", bytes(80_000))
+            kept.result(LIMIT)
+            with pytest.raises(Busy):
+                client.detach("echo", bytes(80_000))
+            kept.release()
+            assert client.detach("echo", bytes(80_000)).result(LIMIT) == bytes(80_000)
+    finally:
+        end(node)
+        end(own.process)
 
 
 def test_attached_calls_cost_no_disk(tmp_path: Path) -> None:

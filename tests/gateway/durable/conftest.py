@@ -40,7 +40,8 @@ class Durable(Desk):
         self.now = time.monotonic()
         self.restart(*before)
         self.keys.holders = set(before)
-        self.door = DetachedDoor(self.calls, self.keys, self.home / "journal", self.max_kept)
+        self.door = DetachedDoor(self.calls, self.keys, self.home / "journal")
+        self.door.max_kept = self.max_kept
         self.feed = GatewayFeed(self.calls, self.door)
 
     async def restarted(self, *before: str) -> None:

@@ -46,6 +46,24 @@ def test_a_node_that_holds_the_call_goes_on_with_it_after_a_restart(run: Run) ->
     run(story)
 
 
+def test_the_node_of_a_call_is_waited_for_after_a_restart_too(run: Run) -> None:
+    async def story(desk: Durable) -> None:
+        node, client = desk.node(), desk.client(desk.alice)
+        await desk.accepted(client, b"a" * 16)
+        (dispatch,) = await desk.heard(lambda: node.heard(Dispatch))
+        await desk.restarted("n")
+        desk.pass_time(3600.0)
+        assert len((await desk.listed(desk.client(desk.alice))).calls) == 1
+        back = desk.node(held=[(dispatch.call_id, dispatch.fence)], uptime=7200.0)
+        (number,) = back.only(Resumed).calls
+        back.say(Finished(number, Payload("pickle5", 5, b"value"), fence=dispatch.fence))
+        await desk.heard(lambda: back.heard(Delivered))
+        finished = await desk.outcome(desk.client(desk.alice), b"a" * 16)
+        assert finished.payload.data == b"value"
+
+    run(story)
+
+
 def test_a_call_that_no_node_has_is_given_out_after_a_restart(run: Run) -> None:
     async def story(desk: Durable) -> None:
         desk.node().leave()  # it is known, and away
