@@ -29,7 +29,11 @@ export const VALUED = [
 /** Blanks inside quotes don't part words; a quote that is left open goes on to the end. */
 const WORD = /(?:'[^']*(?:'|$)|"(?:\\.|[^"\\])*(?:"|$)|\\.|[^\s'"\\])+/g;
 const MAGIC = /^%%(remote|local)(?=\s|$)(.*)$/;
-const IDENTIFIER = /^[A-Za-z_]\w*$/;
+/** The options that may have a value or none, and what a value of each looks like. */
+const OPTIONAL: Record<string, RegExp | undefined> = {
+  '--bg': /^[A-Za-z_]\w*$/,
+  '--keep': /^\d/
+};
 
 /** A piece of a text to be replaced by another. */
 export interface IEdit {
@@ -91,6 +95,5 @@ function takesNext(option: string, next: string | undefined): boolean {
   if (!VALUED.includes(option) || next === undefined) {
     return false;
   }
-  const optional = { '--bg': IDENTIFIER, '--keep': /^\d/ }[option];
-  return optional === undefined || optional.test(next);
+  return OPTIONAL[option]?.test(next) ?? true;
 }
