@@ -93,6 +93,7 @@ def functions(nodes: list[NodeRow], doc: str) -> dict[str, Any]:
     """What the server says of the functions of these nodes."""
     hints = {"properties": {"data": {}, "epochs": {"type": "integer"}}, "required": ["data"]}
     plain = {"signature": "(data, epochs=10)", "doc": doc, "streams": False, "parameters": hints}
+    plain |= {"timeout": 0, "max_concurrency": 0, "public": False, "needs": "16 GB of GPU memory"}
     return {
         "functions": [
             {"node_id": node.node_id, "name": name, **plain}

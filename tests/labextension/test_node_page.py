@@ -93,6 +93,7 @@ def test_axe_finds_nothing_to_complain_about(
     assert first is not None and second is not None
     assert first["y"] + first["height"] <= second["y"], "its reason has room of its own"
     expect(part(shown, "Functions")).to_contain_text("train(data, epochs=10)")
+    expect(part(shown, "Functions")).to_contain_text("needs 16 GB of GPU memory")
     expect(part(shown, "Sessions").get_by_role("treeitem").first).to_be_visible()
     for theme in themes:
         page.mouse.move(1270, 700)
