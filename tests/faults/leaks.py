@@ -27,7 +27,7 @@ FILES = 4
 #: The thread of all clients.
 CLIENTS = "easyremote-io"
 #: Seconds in which everything that a test used is closed.
-QUIET = 10.0
+QUIET = 30.0
 #: What no log may hold: a mistake that somebody caught.
 MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
 #: Characters that are shown of such a log, and how many of them stand before the mistake.

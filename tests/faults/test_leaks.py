@@ -84,7 +84,10 @@ def test_a_coroutine_that_nobody_awaits_is_found() -> None:
     assert guard.check() == ["coroutine 'sleep' was never awaited"]
 
 
-def test_a_test_that_leaves_nothing_is_told_nothing(scene: Scene) -> None:
+def test_a_test_that_leaves_nothing_is_told_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaks, "QUIET", 30.0)
     guard = Guard(scene)
     assert scene.client().execute("answer", 1) == 8
     with contextlib.closing(socket.socket()):
