@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +11,8 @@ import pytest
 from easyremote.client.client import Client
 from easyremote.errors import CallLost
 from tests.faults.ledger_program import answer
-from tests.faults.scene import Scene, open_scene
+from tests.faults.scene import Scene
 from tests.processes import LIMIT, wait_until
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    with open_scene(tmp_path / "home", 1) as scene:
-        scene.start_nodes("one")
-        yield scene
 
 
 def executions(ledger: Path) -> int:
@@ -32,7 +23,7 @@ def test_a_call_that_ran_when_its_node_was_killed_is_lost_and_does_not_run_again
     scene: Scene, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    job = scene.client().detach("work", str(ledger), 1, 600.0)
+    job = scene.client().on("one").detach("work", str(ledger), 1, 600.0)
     wait_until(lambda: executions(ledger) == 1)
     scene.kill_node("one")
     scene.start_nodes("one")
@@ -46,7 +37,7 @@ def test_a_call_that_ended_while_the_gateway_was_dead_is_collected_after_both_ca
     scene: Scene, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    job = scene.client().detach("work", str(ledger), 2, 1.0)
+    job = scene.client().on("one").detach("work", str(ledger), 2, 1.0)
     wait_until(lambda: executions(ledger) == 1)
     scene.kill_gateway()
     wait_until(lambda: _has_spooled(scene.home))
@@ -57,16 +48,14 @@ def test_a_call_that_ended_while_the_gateway_was_dead_is_collected_after_both_ca
         assert other.attach(job.call_id).result(LIMIT) == answer(2)
         other.attach(job.call_id).release()
     assert executions(ledger) == 1
-    scene.nodes["one"].send_signal(signal.SIGTERM)
-    scene.nodes["one"].wait(LIMIT)
-    assert not _has_spooled(scene.home)
+    wait_until(lambda: not _has_spooled(scene.home))
 
 
 def test_a_call_that_its_node_had_not_begun_runs_when_the_node_is_back(
     scene: Scene, tmp_path: Path
 ) -> None:
     ledger, first = tmp_path / "ledger", tmp_path / "first"
-    client = scene.client()
+    client = scene.client().on("one")
     assert client.detach("work", str(first), 3, 0.0).result(LIMIT) == answer(3)
     scene.stop_node("one")  # what it is sent from now on, it never reads
     job = client.detach("work", str(ledger), 4, 0.0)
@@ -84,7 +73,7 @@ def _state(client: Client, call_id: str) -> str:
 
 def _has_spooled(home: Path) -> bool:
     """Whether a node's journal holds an outcome."""
-    (file,) = (home / "nodes").glob("*.db")
+    (file,) = (home / "nodes").glob("one-*.db")
     with closing(sqlite3.connect(file)) as database:
         ((count,),) = database.execute("SELECT COUNT(*) FROM calls WHERE outcome IS NOT NULL")
     return bool(count)

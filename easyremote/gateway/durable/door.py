@@ -83,13 +83,21 @@ class DetachedDoor:
             return
         try:
             keeper = self._make()
+        except EasyRemoteError as error:
+            self._can_not_open(error)
+            return
+        try:
             await keeper.restore(time.monotonic())
         except EasyRemoteError as error:
-            if self._closed is None:
-                _log.error("The detached calls can't be read: %s", error)
-            self._closed = error
+            self._can_not_open(error)
+            await keeper.close()
         else:
             self._keeper, self._closed = keeper, None
+
+    def _can_not_open(self, error: EasyRemoteError) -> None:
+        if self._closed is None:
+            _log.error("The detached calls can't be read: %s", error)
+        self._closed = error
 
     def leave(self) -> None:
         """The gateway stops: no call is begun any more."""

@@ -1,7 +1,7 @@
 """`Store`: the detached calls of a gateway on its disk, as rows of a journal.
 
 Each write gives a future that is done when the disk has it. Large payloads are files, which are
-written and read in a thread. ``tests/gateway/durable/test_store.py`` proves it.
+written and read in a thread. ``tests/gateway/durable/test_keeper.py`` proves it.
 """
 
 from __future__ import annotations

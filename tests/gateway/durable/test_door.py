@@ -286,3 +286,30 @@ def test_arguments_whose_client_goes_on_the_way_are_forgotten(run: Run) -> None:
         assert call.call_id == (b"a" * 16).hex()
 
     run(story)
+
+
+def test_a_journal_that_cant_be_read_is_tried_again_and_loses_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(desk: Durable) -> None:
+        desk.node()
+        await desk.accepted(desk.client(desk.alice), b"a" * 16)
+
+        def broken(_: Store) -> None:
+            raise StorageFull("The disk is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "calls", broken)
+            await desk.restarted("n")
+        client = desk.client(desk.alice)
+        desk.ask(client, "$detached")
+        assert refused(client, QUESTION)[0] == "storage-full"
+        desk.detach(client, b"b" * 16)
+        assert refused(client)[0] == "storage-full"
+        desk.door.handle_timeout(time.monotonic())
+        await desk.heard(lambda: desk.door._closed is None)
+        assert len((await desk.listed(client)).calls) == 1
+
+    run(story)
+    assert "The detached calls can't be read" in caplog.text
+    caplog.clear()
