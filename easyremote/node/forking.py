@@ -20,7 +20,7 @@ __all__ = ["DESCRIPTORS_MAX", "INTERRUPT", "SIZE", "Kind", "Said", "Start"]
 
 #: What a process for code gets where its supervisor interrupts a call. It raises SIGINT there if
 #: that call still runs, and not if the next one has begun meanwhile.
-INTERRUPT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
+INTERRUPT: int = getattr(signal, "SIGRTMIN", getattr(signal, "SIGUSR1", signal.SIGINT))
 
 _LAYOUT = struct.Struct("!Bqq")
 #: Bytes of a message.
