@@ -10,7 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.processes import REPOSITORY
+
+#: Seconds: all examples run once more, under a tracer.
+LIMIT = 400
+
+pytestmark = pytest.mark.timeout(LIMIT + 20)
 
 
 def test_the_examples_reach_every_line_and_branch_of_the_protocol(tmp_path: Path) -> None:
@@ -33,5 +40,5 @@ def test_the_examples_reach_every_line_and_branch_of_the_protocol(tmp_path: Path
 
 
 def run(command: list[str]) -> None:
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout + done.stderr
