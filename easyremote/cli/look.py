@@ -66,7 +66,9 @@ def functions() -> None:
 
 @click.command()
 def jobs() -> None:
-    """List what your key has running, why the rest waits, and the detached calls that are over.
+    """List what runs and waits for your key, and what is kept.
+
+    Kept are the outcomes of detached calls that are over.
 
     \b
     Example:

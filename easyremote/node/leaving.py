@@ -22,6 +22,8 @@ from easyremote.protocol.messages import Dispatch, GoingAway, HandBack
 DRAIN_TIMEOUT = 60.0
 #: Seconds in which the gateway answers that it sends nothing new.
 ANSWER_TIMEOUT = 2.0
+#: When nothing runs any more, outcomes that can't leave wait so many seconds for a connection.
+RETURN_TIMEOUT = 5.0
 #: Seconds between two looks at what still runs.
 LOOK = 0.05
 
@@ -88,14 +90,14 @@ class Leaving:
         if is_connected():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._agreed.wait(), ANSWER_TIMEOUT)
-        while self._is_awaited(is_connected()) and time.monotonic() < deadline:
+        await self._until(deadline, lambda: not any(calls.unfinished for calls in self._calls))
+        deadline = min(deadline, time.monotonic() + RETURN_TIMEOUT)
+        await self._until(deadline, lambda: is_connected() or not any(map(len, self._calls)))
+        if not self._has_no_time:
+            await asyncio.sleep(LOOK)  # the last outcomes leave
+
+    async def _until(self, deadline: float, is_so: Callable[[], bool]) -> None:
+        while not is_so() and time.monotonic() < deadline:
             if self._has_no_time:
                 return
             await asyncio.sleep(LOOK)
-        await asyncio.sleep(LOOK)  # the last outcomes leave
-
-    def _is_awaited(self, is_connected: bool) -> bool:
-        """Whether a call runs, or has an outcome that can't leave at the moment."""
-        if any(calls.unfinished for calls in self._calls):
-            return True
-        return not is_connected and any(map(len, self._calls))

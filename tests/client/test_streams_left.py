@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from easyremote import Client
-from easyremote.client import executor
+from easyremote.client import remote_options
 from easyremote.client.stream import RemoteStream
 from tests.processes import LIMIT, Gateway, end, wait_until
 
@@ -139,12 +139,12 @@ def test_an_interrupt_in_a_loop_stops_its_generator(
 def test_a_client_that_is_killed_leaves_no_generator_behind(
     gateway: Gateway, node: object, client: Client
 ) -> None:
-    assert executor.STREAM_HOLD == 30.0  # the other client asks for less: the test need not wait
+    assert remote_options.STREAM_HOLD == 30.0  # the other client asks for less
     program = textwrap.dedent("""
         from easyremote import Client
-        from easyremote.client import executor
+        from easyremote.client import remote_options
         from tests.client.test_streams_left import numbers
-        executor.STREAM_HOLD = 1.0
+        remote_options.STREAM_HOLD = 1.0
         client = Client()
         streams = [client.ship(numbers, (), {}, stream=True) for _ in range(2)]
         print([next(stream) for stream in streams], flush=True)

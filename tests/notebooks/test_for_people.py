@@ -117,7 +117,7 @@ def test_detached(execute: Execute) -> None:
     assert "<DetachedJob shipped" in shown
     assert "{'epochs': 4, 'accuracy': 0.97}" in shown
     assert "still a ZeroDivisionError: division by zero" in shown
-    assert "0 detached calls are left" in shown
+    assert "0 of them are left" in shown
 
 
 def test_the_list_of_what_differs_is_that_of_the_oracle() -> None:
