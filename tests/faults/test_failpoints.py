@@ -16,7 +16,7 @@ from tests.faults.conftest import SEED
 from tests.faults.sweep import Case, Stage, cases, open_stage
 
 #: Seconds in which new cases begin.
-ENOUGH = 30.0
+ENOUGH = 12.0
 
 
 @pytest.fixture(autouse=True)

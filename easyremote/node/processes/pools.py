@@ -22,7 +22,12 @@ from easyremote.node.folders import remove_folders
 from easyremote.node.gpus.visible import DEVICES_VARIABLE
 from easyremote.node.policy import INSTALL_VARIABLE, NodePolicy
 from easyremote.node.processes.fork_server import ForkServer
-from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
+from easyremote.node.processes.process import (
+    TERMINATE_TIMEOUT,
+    Process,
+    RelayedCall,
+    memory_of,
+)
 from easyremote.options.scaling import Scaling
 from easyremote.protocol.messages import INLINE_LIMIT
 from easyremote.protocol.requests import SessionInfo
@@ -193,10 +198,8 @@ class Processes:
         registered = self._registered.get(process.owner)
         if registered is not None:
             return registered.memory
-        call = process.queue[0] if process.queue else None
-        asked = call.needs.memory if call is not None and call.needs is not None else 0
-        process.promised = max(process.promised, asked)
-        return process.promised if asked else 0
+        asked = memory_of(process.queue[0]) if process.queue else 0
+        return max(process.promised, asked) if asked else 0
 
     def pool_name(self, call: RelayedCall) -> str:
         """Whose pool runs a function: that of its owner, or, of a registered one, its own."""

@@ -295,3 +295,8 @@ class Process:
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.child.wait()
+
+
+def memory_of(call: RelayedCall) -> int:
+    """How many bytes of memory a call has asked for; 0 for no limit."""
+    return call.needs.memory if call.needs is not None else 0

@@ -23,7 +23,7 @@ from easyremote.node.processes.blob_calls import BlobCalls
 from easyremote.node.processes.gpu_gate import GpuGate
 from easyremote.node.processes.memory import MemoryWatch
 from easyremote.node.processes.pools import Pool, Processes
-from easyremote.node.processes.process import Process, RelayedCall
+from easyremote.node.processes.process import Process, RelayedCall, memory_of
 from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.stopping import Stopping
 from easyremote.node.spool import NodeSpool
@@ -260,6 +260,7 @@ class Sessions:
         is_next = call.state is CallState.DISPATCHED and not process.is_dead
         if is_next and self._spool.has_begun(call, self._noted):
             self._stopping.left(call)  # it waits no more
+            process.promised = max(process.promised, memory_of(call))
             if call.inner:
                 self.calls.begins(call)
             else:
