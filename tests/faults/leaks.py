@@ -139,6 +139,7 @@ class _Own:
         # The thread of all clients comes with the first of them, and keeps its sockets.
         if not any(each.name.startswith(CLIENTS) for each in self._threads):
             self._kinds["sockets"] += 2
+            self._kinds["files"] += 8  # pipes, polling and the like of its loop
         self._children = set(psutil.Process().children())
 
     def left(self, started: Collection[int]) -> list[str]:
