@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -147,6 +146,8 @@ class Detaching(Executor):
     def _packed(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], node_id: str
     ) -> Any:
+        import inspect
+
         from easyremote.serialize.calls import pack_call  # with it come `inspect` and `dis`
 
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):

@@ -15,8 +15,6 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 import aiohttp
 from aiohttp import web
@@ -34,6 +32,7 @@ from easyremote.protocol.messages import (
     Submit,
     decode,
 )
+from tests.faults.network.closing import Closing
 
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 #: What is said of one call, and may pass what is said of another one.
@@ -45,7 +44,7 @@ PATIENCE = 0.02
 ANSWER = 5.0
 
 
-class Meddler:
+class Meddler(Closing):
     """Passes WebSockets on to the gateway at ``target``, ``host:port``.
 
     Parameters
@@ -72,17 +71,6 @@ class Meddler:
         self._thread = threading.Thread(target=self._run, name="meddler")
         self._thread.start()
         self._ready.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._ending.set)

@@ -16,8 +16,8 @@ import struct
 import threading
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+
+from tests.faults.network.closing import Closing
 
 #: What a direction holds while it is slow, and each of its sockets beside that. A real link with
 #: little memory: what is sent waits at the sender and not in the middle.
@@ -50,7 +50,7 @@ class Toxics:
     loss: float = 0.0
 
 
-class Proxy:
+class Proxy(Closing):
     """Passes connections on to ``target``, ``host:port``.
 
     Parameters
@@ -79,17 +79,6 @@ class Proxy:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._run, name="toxic-proxy")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def both(self) -> tuple[Toxics, Toxics]:

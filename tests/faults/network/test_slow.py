@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Self
 
 from easyremote.client.client import Client
 from tests.faults.history import History
@@ -17,8 +18,27 @@ MB = 1 << 20
 BULK_MEMORY, READER_MEMORY = 32 * MB, 64 * MB
 
 
+class Meanwhile:
+    """A thread that runs while a block lasts."""
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
 @dataclass
-class Beside:
+class Beside(Meanwhile):
     """Small calls, one after the other, in a thread beside something large."""
 
     history: History
@@ -28,16 +48,7 @@ class Beside:
     seconds: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Beside:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ending.set()
-        self._thread.join()
+        super().__init__()
 
     def _run(self) -> None:
         while not self._ending.is_set():
@@ -51,23 +62,14 @@ class Beside:
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
 
 
-class Peak:
+class Peak(Meanwhile):
     """The most memory that the gateway takes while a block lasts, beyond what it had before."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._before = network.gateway_memory()
         self.most = 0
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Peak:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._ending.set()
-        self._thread.join()
+        super().__init__()
 
     def _run(self) -> None:
         while not self._ending.wait(0.02):

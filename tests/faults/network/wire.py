@@ -14,8 +14,8 @@ import shutil
 import struct
 import subprocess
 import threading
-from types import TracebackType
-from typing import Self
+
+from tests.faults.network.closing import Closing
 
 #: Of <linux/if_tun.h>: name a device of packets without a head of their own.
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -39,7 +39,7 @@ def why_not() -> str:
     return ""
 
 
-class Wire:
+class Wire(Closing):
     """A namespace of its own and the wire to it.
 
     Parameters
@@ -79,17 +79,6 @@ class Wire:
             raise
         self._thread = threading.Thread(target=self._carry, name="lossy-wire")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def command(self) -> list[str]:
