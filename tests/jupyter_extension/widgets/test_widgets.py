@@ -101,14 +101,20 @@ def trace(error: dict[str, Any]) -> str:
 
 
 def caught(front: FrontEnd, shown: Shown) -> list[dict[str, Any]]:
-    """What a front end would put into an Output: what comes while that has the message's id."""
-    catches, found = False, []
+    """What a front end would put into an Output: what comes while that has the message's id.
+
+    Text may come in several messages. As in a front end, what follows on the same stream is added.
+    """
+    catches = False
+    found: list[dict[str, Any]] = []
     for message in shown.messages:
         content, kind = message["content"], message["msg_type"]
         state = content["data"].get("state", {}) if kind == "comm_msg" else {}
         if "msg_id" in state:
             assert state["msg_id"] in ("", message["parent_header"]["msg_id"])
             catches = bool(state["msg_id"])
+        elif catches and kind == "stream" and found and found[-1].get("name") == content["name"]:
+            found[-1] = {**content, "text": found[-1]["text"] + content["text"]}
         elif catches and kind in ("stream", "display_data", "error"):
             found.append(content)
     assert not catches
