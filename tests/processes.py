@@ -33,6 +33,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LABEXTENSION = REPOSITORY / "labextension"
 #: The project's tools (jlpm, lint-imports) live beside this Python, which need not be on PATH.
 SCRIPTS = Path(sys.executable).parent
+# Each process loads what an earlier one has compiled, as that of an installed package does. Where
+# the environment forbids that, each of thousands of processes compiles all of our modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 #: Seconds for one of them; below the limit of a test.
 TOOL_LIMIT = 110.0
 #: Seconds in which a process answers, or a condition comes true: generous, for a busy machine.
