@@ -1,4 +1,4 @@
-"""Keys: how they look, and the files in which a user's own are kept.
+"""Keys, how they look and where a user's own are kept; and what a node's id may be.
 
 ``er_<kind>_<id>_<secret>_<checksum>``: the checksum tells a typo from a key that was refused,
 before anything is sent. ``tests/test_identity.py`` proves it.
@@ -109,3 +109,9 @@ def _read(path: Path, *stamp: int) -> dict[str, Any]:
     """Read the file, or take it from the cache: each cell asks for it, and it seldom changes."""
     data: dict[str, Any] = json.loads(path.read_text())
     return data
+
+
+def is_node_id(name: str) -> bool:
+    """Whether a name can be a node's id: typed after ``%%remote``, and part of a URL."""
+    bad = any(character.isspace() or character in "/,\\" for character in name)
+    return 0 < len(name) <= 200 and name.isprintable() and not bad

@@ -1,4 +1,4 @@
-"""Accepts links: HELLO, the key, the role; from then on messages go to the call table.
+"""Accepts links: CHALLENGE, HELLO, the key, the role; from then on messages go to the call table.
 
 A node id belongs to the node key that used it first. Of several connections with that key the
 newest has the id; if the connection before belongs to another process, that process is told and
@@ -44,13 +44,14 @@ from easyremote.gateway.records import MAX_CALLS, ClientLink, Node
 from easyremote.gateway.recovery import Holders
 from easyremote.gateway.usage.book import UsageBook
 from easyremote.gateway.usage.store import UsageStore
-from easyremote.identity import Kind
+from easyremote.identity import Kind, is_node_id
 from easyremote.logs import about
 from easyremote.protocol.frames import MAX_MESSAGE
 from easyremote.protocol.link import NODE_PING_INTERVAL, Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
+    Challenge,
     GoingAway,
     Hello,
     Message,
@@ -250,6 +251,9 @@ class _Peer:
         self._links = links
         self._address, self._admitted = address, admitted
         self.link = Link(time.monotonic())
+        #: What HELLO has to repeat.
+        self.fresh = os.urandom(16)
+        self.link.send(Challenge(self.fresh))
         self.connection: Connection | None = None
         self._principal: Principal | None = None
         self._instance = b""
@@ -339,6 +343,8 @@ class _Peer:
             )
         if hello.role not in ("client", "node"):
             raise ProtocolError(f"there is no role {hello.role!r}")
+        if hello.fresh != self.fresh:
+            raise ProtocolError("HELLO belongs to another connection, which was recorded")
         kind: Kind = "client" if hello.role == "client" else "node"
         record = self._links.check_key(hello.key, kind, self._address, now)
         if hello.role == "node" and not is_node_id(hello.name):
@@ -392,9 +398,3 @@ class _Peer:
             self._links.holders.left(self._role.node_id, now)
             self._links.calls.node_left(self._role, self.link, now)
             _log.info("A node has left", extra=self.named)
-
-
-def is_node_id(name: str) -> bool:
-    """Whether a name can be a node's id: typed after ``%%remote``, and part of a URL."""
-    bad = any(character.isspace() or character in "/,\\" for character in name)
-    return 0 < len(name) <= 200 and name.isprintable() and not bad

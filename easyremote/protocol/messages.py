@@ -191,6 +191,7 @@ class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
     name: the node's id; a client's name for itself.
     instance: 16 random bytes, new with every process.
     uptime: seconds since that process started.
+    fresh: as in the CHALLENGE.
     """
 
     protocol: tuple[int, int]
@@ -201,6 +202,7 @@ class Hello(msgspec.Struct, array_like=True, tag=1, gc=False):
     uptime: Seconds = 0.0
     versions: Versions = {}
     capabilities: Names = ()
+    fresh: Annotated[bytes, Meta(max_length=16)] = b""
 
 
 class Welcome(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -576,6 +578,18 @@ class NodeAway(msgspec.Struct, array_like=True, tag=26, gc=False):
     stands_still: Name = ""
 
 
+class Challenge(msgspec.Struct, array_like=True, tag=27, gc=False):
+    """The first message of the gateway, as soon as somebody has dialled.
+
+    HELLO repeats it. So a connection that somebody has recorded is refused when it is played again,
+    also by a gateway that has been restarted since.
+
+    fresh: 16 random bytes, new with every connection.
+    """
+
+    fresh: Id
+
+
 Message = (
     Hello
     | Welcome
@@ -603,6 +617,7 @@ Message = (
     | Resources
     | NotOffered
     | NodeAway
+    | Challenge
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -28,6 +28,7 @@ from easyremote.protocol.detached import DetachedState
 from easyremote.protocol.messages import (
     Attach,
     Cancel,
+    Challenge,
     Credit,
     Delivered,
     Dispatch,
@@ -68,7 +69,8 @@ _ID = bytes(range(16))
 _VERSIONS = {"easyremote": "1.0.0", "python": "3.11.9"}
 
 EXAMPLES: tuple[Message, ...] = (
-    Hello((1, 0), "node", "en_0123", "gpu-node", _ID, 2.5, _VERSIONS),
+    Challenge(_ID),
+    Hello((1, 0), "node", "en_0123", "gpu-node", _ID, 2.5, _VERSIONS, fresh=_ID),
     Welcome((1, 0), _ID, _VERSIONS, (), 2**31, 1000),
     Register(
         (

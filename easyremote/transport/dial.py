@@ -1,8 +1,8 @@
 """Dialling out: a connection to the gateway, and a new one whenever it breaks.
 
-Clients and nodes dial; the side that dials sends the first message (HELLO). After a break the first
-try is made at once. The next ones wait a random time under a limit that doubles, so that a thousand
-nodes don't come back in the same second
+Clients and nodes dial; the gateway says CHALLENGE, and who dialled answers HELLO. After a break the
+first try is made at once. The next ones wait a random time under a limit that doubles, so that a
+thousand nodes don't come back in the same second
 (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
 An exception while one message is handled ends that message's call, never the connection; a mistake
@@ -22,6 +22,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
+from msgspec import structs
 
 from easyremote.config import Settings, is_loopback
 from easyremote.errors import (
@@ -37,6 +38,7 @@ from easyremote.protocol.messages import (
     MAX_PAYLOAD,
     PROTOCOL,
     SUBPROTOCOL,
+    Challenge,
     GoingAway,
     Hello,
     Message,
@@ -148,7 +150,6 @@ async def connect_once(settings: Settings, owner: Owner, session: aiohttp.Client
         raise
     dialled = _Dialled(owner, Link(time.monotonic()), settings)
     connection = Connection(dialled.link, WebSocketChannel(ws), dialled.receive, dialled.flush)
-    dialled.link.send(owner.hello())
     error: EasyRemoteError | None = None
     try:
         await connection.run()
@@ -171,13 +172,18 @@ class _Dialled:
 
     def __init__(self, owner: Owner, link: Link, settings: Settings) -> None:
         self._owner, self.link, self._settings = owner, link, settings
-        self.is_open = self.is_refused = False
+        self.is_open = self.is_refused = self._is_challenged = False
         self.opened_at = 0.0
 
     def receive(self, message: Message, now: float) -> None:
         if isinstance(message, Refused):
             self.is_refused = True
             raise from_wire(message.code, message.message, {})
+        if isinstance(message, Challenge):
+            if not self._is_challenged:  # what is repeated on the way is answered once
+                self._is_challenged = True
+                self.link.send(structs.replace(self._owner.hello(), fresh=message.fresh))
+            return
         if not self.is_open:
             self._shake_hands(message, now)
             return

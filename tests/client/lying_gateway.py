@@ -15,6 +15,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
+    Challenge,
     Hello,
     Message,
     Submit,
@@ -69,6 +70,7 @@ class LyingGateway:
         await ws.prepare(request)
         loop = asyncio.get_running_loop()
         link = Link(loop.time())
+        link.send(Challenge(b"f" * 16))
 
         def receive(message: Message, now: float) -> None:
             if isinstance(message, Hello):

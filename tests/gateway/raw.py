@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
+from msgspec import structs
 
 from easyremote.protocol.frames import MAX_CONTROL, FrameDecoder, control_record
-from easyremote.protocol.messages import SUBPROTOCOL, Hello, Message, Ping, encode
+from easyremote.protocol.messages import SUBPROTOCOL, Challenge, Hello, Message, Ping, encode
 from easyremote.protocol.streams import Buffer
 from tests.processes import LIMIT, Gateway
 
@@ -22,6 +23,8 @@ class Raw:
         self._decoder = FrameDecoder()
         self._decoder.max_control = MAX_CONTROL
         self._heard: list[Message] = []
+        #: What HELLO has to repeat.
+        self.fresh = b""
 
     async def send(self, *messages: Message | Buffer | str) -> None:
         for message in messages:
@@ -29,6 +32,9 @@ class Raw:
                 await self._ws.send_str(message)
             elif isinstance(message, Buffer):
                 await self._ws.send_bytes(bytes(message))
+            elif isinstance(message, Hello):
+                fresh = structs.replace(message, fresh=message.fresh or self.fresh)
+                await self._ws.send_bytes(control_record(encode(fresh)))
             else:
                 await self._ws.send_bytes(control_record(encode(message)))
 
@@ -56,7 +62,11 @@ async def raw(gateway: Gateway) -> AsyncIterator[Raw]:
         aiohttp.ClientSession() as session,
         session.ws_connect(url, protocols=(SUBPROTOCOL,), max_msg_size=0) as ws,
     ):
-        yield Raw(ws)
+        peer = Raw(ws)
+        challenge = await peer.hear()
+        assert isinstance(challenge, Challenge)
+        peer.fresh = challenge.fresh
+        yield peer
 
 
 def hello(

@@ -236,7 +236,8 @@ async def test_who_dials_a_gateway_that_stops_is_sent_away_and_not_let_in(tmp_pa
     peer, said = Peer(links, "", lambda: None), list[Message]()
     peer.link.send = said.append  # type: ignore[method-assign]
     links.calls.leave(0.0)
-    peer.receive(Hello((1, 0), "client", str(keys.create("client", "me")), "me", b"i" * 16), 0.0)
+    key = str(keys.create("client", "me"))
+    peer.receive(Hello((1, 0), "client", key, "me", b"i" * 16, fresh=peer.fresh), 0.0)
     assert said == [GoingAway("the gateway stops")]
     assert not peer.is_client
     links.close()
@@ -253,7 +254,7 @@ async def test_many_wrong_keys_of_an_address_are_told_apart_and_the_right_one_is
         peer, said = Peer(links, address, lambda: None), list[Message]()
         peer.link.send = said.append  # type: ignore[method-assign]
         with contextlib.suppress(NotAuthorized, Busy):
-            peer.receive(Hello((1, 0), "client", key, "me", os.urandom(16)), 0.0)
+            peer.receive(Hello((1, 0), "client", key, "me", b"i" * 16, fresh=peer.fresh), 0.0)
         return said[0]
 
     wrong = str(Key.generate("client"))

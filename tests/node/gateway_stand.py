@@ -25,6 +25,7 @@ from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
     PROTOCOL,
     SUBPROTOCOL,
+    Challenge,
     Dispatch,
     Finished,
     Hello,
@@ -130,6 +131,7 @@ class GatewayStand:
         ws = web.WebSocketResponse(protocols=(SUBPROTOCOL,), max_msg_size=0, compress=False)
         await ws.prepare(request)
         node = Node(Link(time.monotonic()))
+        node.link.send(Challenge(b"f" * 16))
 
         def receive(message: Message, now: float) -> None:
             if isinstance(message, Hello):

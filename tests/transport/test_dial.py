@@ -33,6 +33,7 @@ from easyremote.protocol.messages import (
     MAX_PAYLOAD,
     PROTOCOL,
     SUBPROTOCOL,
+    Challenge,
     GoingAway,
     Hello,
     Message,
@@ -47,6 +48,8 @@ from easyremote.transport import dial
 from easyremote.transport.dial import connect_once, is_fatal, redial_delay, stay_connected
 from tests.processes import LIMIT, Gateway, end, start_gateway
 
+#: What the gateway of these tests challenges with.
+FRESH = b"f" * 16
 KEY = str(Key.generate("client"))
 NEXT_MAJOR = (PROTOCOL[0] + 1, 0)
 
@@ -82,10 +85,12 @@ class FakeGateway:
     async def __call__(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(protocols=(SUBPROTOCOL,))
         await ws.prepare(request)
+        await ws.send_bytes(control_record(encode(Challenge(FRESH))))
         link = Link(time.monotonic())
         async for message in ws:
             for received in link.receive_data(message.data, time.monotonic()):
                 assert isinstance(received, Hello)
+                assert received.fresh == FRESH
                 self.hellos.append(received)
                 if self._answer is None:
                     await ws.close(message=b"not today")
