@@ -311,18 +311,21 @@ def test_deleting_an_array_here_frees_it(kernel: Kernel) -> None:
 
 
 def test_very_much_has_to_be_wanted(kernel: Kernel) -> None:
-    kernel.run("import numpy as np\nhuge = np.zeros(130_000_000)\nsmall = 1")
+    lower = (
+        "import easyremote_jupyter.places.shipping as s\nlimit, s.FORCED_MIN = s.FORCED_MIN, 1e8"
+    )
+    kernel.run(f"{lower}\nimport numpy as np\nhuge = np.zeros(13_000_000)\nsmall = 1")
     shown = kernel.run("%%remote gpu-node -s huge\nprint(small, huge.size)", fails=True)
     assert shown.text() == ""
     assert shown.text("stderr") == (
-        "UsageError: That is much to send to gpu-node: huge (ndarray, 1.0 GB). Nothing was sent. "
+        "UsageError: That is much to send to gpu-node: huge (ndarray, 104.0 MB). Nothing was sent. "
         "Make it there, or add --force-push.\n"
     )
     shown = kernel.run("%%remote gpu-node -s huge --force-push\nprint(small, huge.size)")
-    assert shown.text() == "1 130000000\n", shown.story()
+    assert shown.text() == "1 13000000\n", shown.story()
     shown = kernel.run("%%remote gpu-node -s huge\nhuge.size")
-    assert (shown.value, shown.text("stderr")) == ("130000000", "")
-    kernel.run("del huge")
+    assert (shown.value, shown.text("stderr")) == ("13000000", "")
+    assert kernel.run("del huge\ns.FORCED_MIN = limit\nlimit").value == "1000000000"
     kernel.run("%%remote gpu-node -s huge\ndel huge")
 
 
