@@ -17,7 +17,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -26,7 +27,7 @@ from easyremote.errors import Closed, StorageFailed, StorageFull
 from easyremote.journal.database import Connect, Database, Value, connect, failed
 from easyremote.journal.place import Lock, filesystem, prepare, sync_folder
 
-__all__ = ["Journal", "Statement"]
+__all__ = ["Journal", "Statement", "Then"]
 
 _log = logging.getLogger("easyremote.journal")
 
@@ -36,20 +37,22 @@ MOST = 256
 CHECKPOINT = 2000
 
 Statement = tuple[str, Sequence[Value]]
+#: Takes None when a write is committed, or why it is not.
+Then = Callable[[Exception | None], object]
 
 
 @dataclass(slots=True)
 class _Write:
     statements: Sequence[Statement]
     is_durable: bool
-    done: Future[None] = field(default_factory=Future)
+    then: Then
 
 
 class Journal:
     """One SQLite file with one writer. Make it with `open`.
 
     Every method may be called from any thread. Futures are done, and their callbacks run, on the
-    writer's thread; ``asyncio.wrap_future`` brings one to an event loop.
+    writer's thread; an event loop writes through an `AwaitedJournal`.
     """
 
     def __init__(self, path: Path, lock: Lock, writer: Database, reader: Database) -> None:
@@ -160,15 +163,19 @@ class Journal:
             more until the journal is opened again.
         """
         statements = [(statement, parameters)] if isinstance(statement, str) else statement
-        write = _Write(statements, durable)
+        done: Future[None] = Future()
         # A write that was asked for is made: whoever waits for it can't cancel it.
-        write.done.set_running_or_notify_cancel()
+        done.set_running_or_notify_cancel()
+        self.put(statements, partial(_settle, done), durable=durable)
+        return done
+
+    def put(self, statements: Sequence[Statement], then: Then, *, durable: bool) -> None:
+        """Write, as `write` does, and call ``then`` at the end: it must be quick, and not raise."""
         with self._gate:
             if not self._is_closed:
-                self._queue.put(write)
-                return write.done
-        write.done.set_exception(Closed(f"{self.path} is closed; nothing was stored."))
-        return write.done
+                self._queue.put(_Write(statements, durable, then))
+                return
+        then(Closed(f"{self.path} is closed; nothing was stored."))
 
     def read(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         """Read what is committed: all rows of a SELECT.
@@ -241,7 +248,7 @@ class Journal:
         """Commit some writes together; if that fails, each alone, so that one can't hurt others."""
         if self._broken is not None:
             for write in batch:
-                write.done.set_exception(_again(self._broken))
+                write.then(_again(self._broken))
             return
         try:
             self._transact(batch)
@@ -249,7 +256,7 @@ class Journal:
             self._fail(batch, error)
         else:
             for write in batch:
-                write.done.set_result(None)
+                write.then(None)
 
     def _transact(self, batch: list[_Write]) -> None:
         execute = self._writer.execute
@@ -278,7 +285,7 @@ class Journal:
         if isinstance(told, StorageFailed) and told.is_final:
             self.stop_acknowledging(told)
         elif len(batch) == 1:
-            batch[0].done.set_exception(told)
+            batch[0].then(told)
             return
         for write in batch:
             self._commit([write])
@@ -320,6 +327,13 @@ def _damage(found: str) -> sqlite3.Error:
     error = sqlite3.DatabaseError(found)
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     return error
+
+
+def _settle(done: Future[None], error: Exception | None) -> None:
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _again(error: StorageFailed) -> StorageFailed:

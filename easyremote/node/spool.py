@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from easyremote.errors import CallLost, EasyRemoteError, StorageFailed, to_wire
+from easyremote.journal.awaited import AwaitedJournal
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import INLINE, Payloads
 from easyremote.logs import about
@@ -95,6 +96,7 @@ class NodeSpool:
         #: called on any thread.
         self.found: Callable[[Sequence[Spooled]], object] = lambda spooled: None
         self._journal: Journal | None = None
+        self._awaited: AwaitedJournal | None = None
         self._payloads: Payloads | None = None
         self._opening = threading.Lock()
         #: The calls of which the journal says that they begin.
@@ -138,7 +140,7 @@ class NodeSpool:
             except BaseException:
                 journal.close()
                 raise
-            self._journal = journal
+            self._journal, self._awaited = journal, AwaitedJournal(journal)
         self.found(spooled)
 
     def _read(self, journal: Journal) -> list[Spooled]:
@@ -246,7 +248,7 @@ class NodeSpool:
             then()  # it has not begun: a later process need not know how it ended
 
     async def _keep(self, held: HeldCall, outcome: Outcome, then: Callable[[], None]) -> None:
-        assert self._payloads is not None and self._journal is not None, "it has begun"
+        assert self._payloads is not None and self._awaited is not None, "it has begun"
         ended = Ended(outcome.encoding, outcome.code, outcome.may_have_run, outcome.seconds)
         put = self._payloads.put
         try:
@@ -260,10 +262,8 @@ class NodeSpool:
                     self._payloads.remove(cell)
                     return
                 self._files[held.call_id] = cell
-            written = self._journal.write(
-                _END, (time.time(), how, cell, held.call_id), durable=True
-            )
-            await asyncio.wrap_future(written)
+            row = (time.time(), how, cell, held.call_id)
+            await self._awaited.write(_END, row, durable=True)
         except EasyRemoteError as error:
             _log.error(
                 "The outcome of %s() is in memory only, until the gateway has it: %s",

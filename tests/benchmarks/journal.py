@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from easyremote.journal.awaited import AwaitedJournal
 from easyremote.journal.journal import Journal
 from easyremote.journal.payloads import Payloads
 
@@ -45,13 +46,14 @@ def grouped(journal: Journal, *, durable: bool) -> float:
     return ROWS / (time.perf_counter() - began)
 
 
-async def awaited(journal: Journal, tasks: int = 200) -> float:
+async def in_loop(journal: Journal, tasks: int = 200) -> float:
     """Rows a second, where so many tasks of an event loop each wait for their row."""
+
+    awaited = AwaitedJournal(journal)
 
     async def one() -> None:
         for _ in range(ROWS // tasks):
-            row = os.urandom(16), VALUE
-            await asyncio.wrap_future(journal.write(ADD, row, durable=True))
+            await awaited.write(ADD, (os.urandom(16), VALUE), durable=True)
 
     began = time.perf_counter()
     await asyncio.gather(*(one() for _ in range(tasks)))
@@ -77,7 +79,7 @@ def main() -> None:
             for what, measured in (
                 ("one durable row, ms", alone_ms(journal)),
                 ("durable rows a second, asked for at once", grouped(journal, durable=True)),
-                ("durable rows a second, 200 tasks of a loop", asyncio.run(awaited(journal))),
+                ("durable rows a second, 200 tasks of a loop", asyncio.run(in_loop(journal))),
                 ("rows a second that are not synced", grouped(journal, durable=False)),
                 ("a payload of 1 MB as a file, ms", file_ms(Payloads(journal))),
             ):

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from easyremote.gateway.durable.records import Detached, Ending
+from easyremote.journal.awaited import AwaitedJournal
 from easyremote.journal.journal import Journal, Statement
 from easyremote.journal.payloads import INLINE, Payloads
 from easyremote.protocol.answers import OutstandingCall
@@ -77,6 +78,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._journal = Journal.open(folder, Path(JOURNAL).stem, _SCHEMA)
+        self._write = AwaitedJournal(self._journal).write
         #: By call: what names the file of its arguments, or of its outcome, where that is large.
         self._files: dict[bytes, bytes] = dict(self._journal.read(_LARGE, (INLINE, INLINE)))
         self._payloads = Payloads(self._journal, self._files.values())
@@ -158,8 +160,11 @@ class Store:
             "INSERT INTO calls (call_id, owner, accepted, deadline, submit, encoding, size, "
             "arguments, attempt, attempts, crashes, may_have_run, given, node) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, '')",
-            *(call.call_id, call.owner, call.accepted, call.deadline, encode(header)),
-            *(call.encoding, call.size, cell, call.call_id),
+            (
+                *(call.call_id, call.owner, call.accepted, call.deadline, encode(header)),
+                *(call.encoding, call.size, cell, call.call_id),
+            ),
+            durable=True,
         )
 
     async def attempt(self, call: Detached, attempt: Attempts) -> None:
@@ -167,7 +172,8 @@ class Store:
         await self._write(
             "UPDATE calls SET attempt = ?, attempts = ?, crashes = ?, may_have_run = ?, "
             "given = 0 WHERE call_id = ?",
-            *(attempt.call_id, attempt.count, attempt.crashes, attempt.may_have_run, call.call_id),
+            (attempt.call_id, attempt.count, attempt.crashes, attempt.may_have_run, call.call_id),
+            durable=True,
         )
 
     async def beat(self, now: float, given: Iterable[bytes]) -> None:
@@ -184,7 +190,7 @@ class Store:
             ("UPDATE calls SET given = 1 WHERE call_id = ?", (call_id,)) for call_id in given
         ]
         statements.append(("INSERT OR REPLACE INTO beat VALUES (1, ?)", (now,)))
-        await asyncio.wrap_future(self._journal.write(statements))
+        await self._write(statements)
 
     async def end(self, call: Detached, ending: Ending) -> None:
         """Write the outcome; raises as `add`."""
@@ -194,30 +200,24 @@ class Store:
         await self._write(
             "UPDATE calls SET submit = ?, arguments = NULL, node = ?, keep_until = ?, code = ?, "
             "outcome_encoding = ?, outcome_size = ?, outcome = ? WHERE call_id = ?",
-            *(
-                encode(header),
-                call.node_id,
-                ending.keep_until,
-                ending.code,
-                ending.encoding,
-                ending.size,
-                cell,
+            (
+                *(encode(header), call.node_id, ending.keep_until, ending.code),
+                *(ending.encoding, ending.size, cell, call.call_id),
             ),
-            call.call_id,
+            durable=True,
         )
         self._remove_file(call.call_id)
         self._note_file(call.call_id, cell, ending.size)
 
     async def release(self, call_id: bytes, until: float) -> None:
         """Forget a call; its id is remembered for a while. Raises as `add`."""
-        written = self._journal.write(
+        await self._write(
             [
                 ("DELETE FROM calls WHERE call_id = ?", (call_id,)),
                 ("INSERT OR REPLACE INTO released VALUES (?, ?)", (call_id, until)),
                 ("DELETE FROM released WHERE until <= ?", (time.time(),)),
             ]
         )
-        await asyncio.wrap_future(written)
         self._remove_file(call_id)
 
     def _note_file(self, call_id: bytes, cell: bytes, size: int) -> None:
@@ -234,6 +234,3 @@ class Store:
         if size <= INLINE:
             return self._payloads.put(call_id, [payload], size)
         return await asyncio.to_thread(self._payloads.put, call_id, [payload], size)
-
-    async def _write(self, statement: str, *parameters: str | bytes | float | None) -> None:
-        await asyncio.wrap_future(self._journal.write(statement, parameters, durable=True))
