@@ -303,9 +303,9 @@ class Nodes:
         return self.no_such_node(node_id) if node_id else self._no_such(function, access)
 
     def _any_may_take(self, function: str, access: Access, now: float) -> bool:
-        offering = self.offering(function, access)
-        if any(not refuses(node, function) for node in offering):
-            return True
+        for node in self.offering(function, access):
+            if not refuses(node, function):
+                return True
         return self._is_away(function, access, now)
 
     def _is_away(self, function: str, access: Access, now: float) -> bool:

@@ -20,7 +20,7 @@ from easyremote.journal.database import os_failed
 from easyremote.journal.journal import Journal
 from easyremote.journal.place import sync, sync_folder
 
-__all__ = ["INLINE", "Payloads"]
+__all__ = ["INLINE", "Payloads", "cell_of"]
 
 #: A larger payload is a file of its own.
 INLINE = 64 * 1024
@@ -96,11 +96,9 @@ class Payloads:
         if size is None:
             parts = list(parts)
             size = sum(memoryview(part).nbytes for part in parts)
-        digest = hashlib.blake2b(key=_key(owner), digest_size=_DIGEST)
         if size <= INLINE:
-            payload = b"".join(parts)
-            digest.update(payload)
-            return _HERE + digest.digest() + payload
+            return cell_of(owner, b"".join(parts))
+        digest = hashlib.blake2b(key=_key(owner), digest_size=_DIGEST)
         name = secrets.token_hex(16)
         try:
             self._write(name, parts, digest)
@@ -169,6 +167,12 @@ class Payloads:
             f"What was stored for {owner.hex()} in {self.folder} is no longer what it was: {why}. "
             "It is not used. Look at the disk, and do the work again."
         )
+
+
+def cell_of(owner: bytes, payload: Buffer) -> bytes:
+    """The cell of a payload that is small enough to be stored in it: nothing waits for the disk."""
+    digest = hashlib.blake2b(payload, key=_key(owner), digest_size=_DIGEST)
+    return b"".join((_HERE, digest.digest(), payload))
 
 
 def _key(owner: bytes) -> bytes:

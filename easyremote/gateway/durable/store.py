@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import msgspec
 from easyremote.gateway.durable.records import Detached, Ending
 from easyremote.journal.awaited import AwaitedJournal
 from easyremote.journal.journal import Journal, Statement
-from easyremote.journal.payloads import INLINE, Payloads
+from easyremote.journal.payloads import INLINE, Payloads, cell_of
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.detached import DetachedState
 from easyremote.protocol.messages import Payload, Submit, decode, encode
@@ -145,7 +145,7 @@ class Store:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    async def add(self, call: Detached, arguments: Buffer) -> None:
+    def add(self, call: Detached, arguments: Buffer) -> Awaitable[None]:
         """Write a new call; after this it is not lost.
 
         Raises
@@ -153,10 +153,18 @@ class Store:
         StorageFull, StorageFailed
             It was not written.
         """
+        if call.size > INLINE:
+            return self._add_large(call, arguments)
+        return self._add(call, cell_of(call.call_id, arguments))
+
+    async def _add_large(self, call: Detached, arguments: Buffer) -> None:
         cell = await self._put(call.call_id, arguments)
+        self._files[call.call_id] = cell
+        await self._add(call, cell)
+
+    def _add(self, call: Detached, cell: bytes) -> Awaitable[None]:
         header = msgspec.structs.replace(call.submit, call=0, payload=Payload())
-        self._note_file(call.call_id, cell, call.size)
-        await self._write(
+        return self._write(
             "INSERT INTO calls (call_id, owner, accepted, deadline, submit, encoding, size, "
             "arguments, attempt, attempts, crashes, may_have_run, given, node) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, '')",
@@ -207,7 +215,8 @@ class Store:
             durable=True,
         )
         self._remove_file(call.call_id)
-        self._note_file(call.call_id, cell, ending.size)
+        if ending.size > INLINE:
+            self._files[call.call_id] = cell
 
     async def release(self, call_id: bytes, until: float) -> None:
         """Forget a call; its id is remembered for a while. Raises as `add`."""
@@ -220,10 +229,6 @@ class Store:
         )
         self._remove_file(call_id)
 
-    def _note_file(self, call_id: bytes, cell: bytes, size: int) -> None:
-        if size > INLINE:
-            self._files[call_id] = cell
-
     def _remove_file(self, call_id: bytes) -> None:
         cell = self._files.pop(call_id, None)
         if cell is not None:
@@ -232,5 +237,5 @@ class Store:
     async def _put(self, call_id: bytes, payload: Buffer) -> bytes:
         size = memoryview(payload).nbytes
         if size <= INLINE:
-            return self._payloads.put(call_id, [payload], size)
+            return cell_of(call_id, payload)
         return await asyncio.to_thread(self._payloads.put, call_id, [payload], size)
