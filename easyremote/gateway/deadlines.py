@@ -28,6 +28,7 @@ class Deadlines:
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
         self._refuse_hopeless(now)
+        self._table.tombstones.handle_timeout(now)
         nodes, queues = self._table.nodes, self._table.queues
         declined, queues.declined = queues.declined, set()
         again = (*nodes.rested(now), *nodes.offered_again(now), *nodes.heard_again(now))

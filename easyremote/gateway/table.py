@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from easyremote.errors import CallCancelled, CallLost, EasyRemoteError, InternalError, to_wire
@@ -24,13 +23,15 @@ from easyremote.logs import about
 from easyremote.protocol.builtins import is_builtin
 from easyremote.protocol.call import TERMINAL, TRANSITIONS, WAITING, CallEvent, CallState
 from easyremote.protocol.failures import pack_error
-from easyremote.protocol.held import TOMBSTONES
 from easyremote.protocol.messages import Finished, HandBack, Payload
+from easyremote.protocol.tombstones import Tombstones
 
 _log = logging.getLogger("easyremote.gateway")
 
 #: How many timers of calls that are over are kept before they are removed.
 SPENT_TIMERS = 1000
+#: The calls that were handed back keep their places in line; of so many at the most.
+MOST_RETURNED = 100_000
 #: How many events the story of a call holds; later ones are left out.
 STORY = 20
 #: Characters of an error's text; with names of 1,000 characters in its details it rides inline.
@@ -48,7 +49,7 @@ class CallTable:
         self.queues = Scheduler(nodes)
         self.by_id: dict[bytes, GatewayCall] = {}
         #: Ids of calls that are over: a node that comes back late is told to forget these calls.
-        self.tombstones: OrderedDict[bytes, None] = OrderedDict()
+        self.tombstones = Tombstones()
         #: By id of a call that its client will send again: its place in the line of its key, and
         #: when it came.
         self._returned: dict[bytes, tuple[int, float]] = {}
@@ -176,7 +177,7 @@ class CallTable:
         self.forget(call, remember=False)
         if client is not None:
             self._returned[call.call_id] = call.turn or call.number, call.created
-            if len(self._returned) > TOMBSTONES:
+            if len(self._returned) > MOST_RETURNED:
                 del self._returned[next(iter(self._returned))]
             client.link.send(HandBack((number,)))
 
@@ -199,9 +200,7 @@ class CallTable:
             call.client.calls.pop(call.client_number, None)
         self.by_id.pop(call.call_id, None)
         if remember:
-            self.tombstones[call.call_id] = None
-            if len(self.tombstones) > TOMBSTONES:
-                self.tombstones.popitem(last=False)
+            self.tombstones.add(call.call_id)
 
     # -- time --------------------------------------------------------------------------------------
 

@@ -20,7 +20,6 @@ Pure. ``tests/protocol/test_callee.py`` and ``tests/node/processes/test_relay.py
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,9 +43,7 @@ from easyremote.protocol.messages import (
 )
 from easyremote.protocol.seal import CLEAR, Part, Seal
 from easyremote.protocol.streams import Buffer, TooLarge
-
-#: Ids of calls that are over, so that a late repetition never runs again.
-TOMBSTONES = 100_000
+from easyremote.protocol.tombstones import Tombstones
 
 
 @dataclass(slots=True, frozen=True)
@@ -93,7 +90,7 @@ class HeldCalls(ABC, Generic[C]):
         self._kind, self._seal, self._spool = kind, seal, spool
         self._by_id: dict[bytes, C] = {}
         self._by_number: dict[int, C] = {}
-        self._tombstones: OrderedDict[bytes, None] = OrderedDict()
+        self._tombstones = Tombstones()
         self._link: Link | None = None
 
     def __len__(self) -> int:
@@ -366,6 +363,4 @@ class HeldCalls(ABC, Generic[C]):
         """Forget a call that is over; it never runs again."""
         if self._by_id.get(held.call_id) is held:
             self._drop(held)
-        self._tombstones[held.call_id] = None
-        if len(self._tombstones) > TOMBSTONES:
-            self._tombstones.popitem(last=False)
+        self._tombstones.add(held.call_id)

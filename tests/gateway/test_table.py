@@ -6,12 +6,14 @@ import pytest
 
 from easyremote.errors import NotFound, UsageError
 from easyremote.gateway.callers import Access
+from easyremote.gateway.deadlines import Deadlines
+from easyremote.gateway.dispatch import Dispatcher
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall
 from easyremote.gateway.table import SPENT_TIMERS, CallTable, failed
-from easyremote.protocol import held
 from easyremote.protocol.call import CallEvent, CallState
 from easyremote.protocol.messages import NAME_LIMIT, decode, encode
+from easyremote.protocol.tombstones import KEPT
 
 
 @pytest.fixture
@@ -71,12 +73,16 @@ def test_a_call_that_ends_leaves_its_queue_and_stays_until_its_client_has_the_ou
     assert call.call_id in table.tombstones
 
 
-def test_tombstones_are_bounded(table: CallTable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyremote.gateway.table.TOMBSTONES", 10)
-    assert held.TOMBSTONES > 10
-    for number in range(25):
-        table.forget(waiting(table, number))
-    assert [int.from_bytes(each) for each in table.tombstones] == list(range(15, 25))
+def test_what_was_forgotten_is_known_for_a_day(table: CallTable) -> None:
+    deadlines = Deadlines(table, Dispatcher(table))
+    assert KEPT == 24 * 3600.0
+    deadlines.handle_timeout(0.0)
+    table.forget(waiting(table, 1))
+    deadlines.handle_timeout(KEPT)
+    deadlines.handle_timeout(KEPT + 1)
+    assert (1).to_bytes(16) in table.tombstones
+    deadlines.handle_timeout(2 * KEPT + 1)
+    assert (1).to_bytes(16) not in table.tombstones
 
 
 def test_an_error_that_lists_thousands_of_names_still_rides_in_its_message() -> None:

@@ -267,16 +267,16 @@ def test_a_call_that_is_over_is_never_started_again() -> None:
 
 
 def test_only_so_many_calls_that_are_over_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyremote.protocol.held.TOMBSTONES", 3)
+    monkeypatch.setattr("easyremote.protocol.tombstones.TOMBSTONES", 3)
     running = Running()
-    for number in range(1, 5):
+    for number in range(1, 7):
         running.callee.finish(running.dispatch(number), VALUE)
         running.tell(Delivered((number,)))
-    (message,) = running.tell(dispatch(5, name=2))
+    (message,) = running.tell(dispatch(7, name=4))
     assert isinstance(message, Finished)
     assert message.code == "lost"
-    assert running.tell(dispatch(6, name=1)) == []  # forgotten, as the oldest
-    assert len(running.runner.started) == 5
+    assert running.tell(dispatch(8, name=1)) == []  # forgotten, as one of the oldest
+    assert len(running.runner.started) == 7
 
 
 def test_delivered_before_the_end_is_ignored() -> None:

@@ -30,11 +30,11 @@ from easyremote.gateway.permissions import holder_of
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.attempts import MOMENT
 from easyremote.protocol.call import CallState
-from easyremote.protocol.caller import RECONNECT_LIMIT
 from easyremote.protocol.detached import DetachedEvent, DetachedState
 from easyremote.protocol.failures import pack_error
 from easyremote.protocol.messages import Payload
 from easyremote.protocol.streams import Buffer
+from easyremote.protocol.tombstones import Tombstones
 
 _log = logging.getLogger("easyremote.gateway")
 
@@ -46,9 +46,6 @@ BEAT = 5.0
 PATIENCE = 24 * 3600.0
 #: What travels as an age says that the call was sent before.
 LEAST_AGE = 1e-6
-#: So long after it was forgotten a call is still known by its id: its client may not have heard
-#: that it was accepted, and send it again when it is back.
-REMEMBERED = 2 * RECONNECT_LIMIT
 
 
 P = ParamSpec("P")
@@ -76,7 +73,11 @@ class Keeper:
     def __init__(self, hub: Hub, keys: KeyStore, store: Store, tell: Tell) -> None:
         self._hub, self._keys, self._store, self._tell = hub, keys, store, tell
         self.calls: dict[bytes, Detached] = {}
-        self._released = store.released(time.time())
+        #: Those that were forgotten: a client may not have heard that its call was accepted, and
+        #: send it again when it is back.
+        self._released = Tombstones()
+        for call_id in store.released(time.time()):
+            self._released.add(call_id)
         #: How many bytes each key has on the disk.
         self.sizes: dict[str, int] = {}
         self._clients: dict[str, OwnClient] = {}
@@ -133,7 +134,7 @@ class Keeper:
 
     def was_released(self, call_id: bytes) -> bool:
         """Whether it is a detached call that was forgotten a while ago."""
-        return self._released.get(call_id, 0.0) > time.time()
+        return call_id in self._released
 
     def add(self, call: Detached) -> None:
         """Take note of a call."""
@@ -245,11 +246,11 @@ class Keeper:
         """Forget a call whose outcome is kept."""
         call.advance(DetachedEvent.RELEASED)
         self._drop(call)
-        until = self._released[call.call_id] = time.time() + REMEMBERED
-        self._run(self._release(call, until))
+        self._released.add(call.call_id)
+        self._run(self._release(call))
 
-    async def _release(self, call: Detached, until: float) -> None:
-        await self._written(self._store.release, call.call_id, until)
+    async def _release(self, call: Detached) -> None:
+        await self._written(self._store.release, call.call_id, time.time())
 
     def cancel(self, call: Detached, *, kill: bool) -> bool:
         """Stop a call; False where it is over."""
@@ -269,9 +270,7 @@ class Keeper:
         if now >= self._next_beat:
             self._next_beat = now + BEAT
             self._beat()
-        wall = time.time()
-        for call_id in [each for each, until in self._released.items() if until <= wall]:
-            del self._released[call_id]
+        self._released.handle_timeout(now)
 
     def _beat(self) -> None:
         """Have the disk know which calls no node has: the next gateway queues them again."""

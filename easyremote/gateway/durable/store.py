@@ -7,7 +7,6 @@ written and read in a thread. ``tests/gateway/durable/test_keeper.py`` proves it
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.detached import DetachedState
 from easyremote.protocol.messages import Payload, Submit, decode, encode
 from easyremote.protocol.streams import Buffer
+from easyremote.protocol.tombstones import KEPT, TOMBSTONES
 
 #: The name of the journal's file, in its folder.
 JOURNAL = "detached.db"
@@ -34,9 +34,9 @@ CREATE TABLE IF NOT EXISTS calls (
     may_have_run INTEGER NOT NULL, given INTEGER NOT NULL, node TEXT NOT NULL,
     keep_until REAL, code TEXT, outcome_encoding TEXT, outcome_size INTEGER, outcome BLOB
 );
-CREATE TABLE IF NOT EXISTS released (
-    call_id BLOB PRIMARY KEY, until REAL NOT NULL
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tombstones (
+    number INTEGER PRIMARY KEY, call_id BLOB NOT NULL, until REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS beat (
     one INTEGER PRIMARY KEY CHECK (one = 1), moment REAL NOT NULL
 );
@@ -46,6 +46,18 @@ _LARGE = """
 SELECT call_id, coalesce(outcome, arguments) FROM calls
 WHERE CASE WHEN outcome IS NULL THEN size > ? ELSE outcome_size > ? END
 """
+
+
+#: With each new tombstone the oldest two go, if their time is over or a million came after them:
+#: so there are not more and more of them, and no write takes long.
+_DROP_TOMBSTONES = """
+DELETE FROM tombstones WHERE number IN (
+    SELECT number FROM (SELECT number, until FROM tombstones ORDER BY number LIMIT 2)
+    WHERE until <= ? OR number <= (SELECT max(number) FROM tombstones) - ?
+)
+"""
+#: So many tombstones are read at once.
+_PAGE = 10_000
 
 
 @dataclass(slots=True, frozen=True)
@@ -114,10 +126,16 @@ class Store:
         rows = self._journal.read("SELECT moment FROM beat")
         return float(rows[0][0]) if rows else 0.0
 
-    def released(self, now: float) -> dict[bytes, float]:
-        """The calls that were forgotten a while ago, and until when that is remembered."""
-        asked = "SELECT call_id, until FROM released WHERE until > ?"
-        return dict(self._journal.read(asked, (now,)))
+    def released(self, now: float) -> Iterator[bytes]:
+        """Yield the calls that were forgotten not long ago, the oldest first."""
+        asked = (
+            "SELECT number, call_id FROM tombstones WHERE number > ? AND until > ? "
+            "ORDER BY number LIMIT ?"
+        )
+        last = 0
+        while rows := self._journal.read(asked, (last, now, _PAGE)):
+            yield from (call_id for _, call_id in rows)
+            last = rows[-1][0]
 
     async def arguments(self, call: Detached) -> bytes:
         """The arguments of a call that is not over.
@@ -218,13 +236,13 @@ class Store:
         if ending.size > INLINE:
             self._files[call.call_id] = cell
 
-    async def release(self, call_id: bytes, until: float) -> None:
+    async def release(self, call_id: bytes, now: float) -> None:
         """Forget a call; its id is remembered for a while. Raises as `add`."""
         await self._write(
             [
                 ("DELETE FROM calls WHERE call_id = ?", (call_id,)),
-                ("INSERT OR REPLACE INTO released VALUES (?, ?)", (call_id, until)),
-                ("DELETE FROM released WHERE until <= ?", (time.time(),)),
+                ("INSERT INTO tombstones (call_id, until) VALUES (?, ?)", (call_id, now + KEPT)),
+                (_DROP_TOMBSTONES, (now, TOMBSTONES)),
             ]
         )
         self._remove_file(call_id)
