@@ -15,6 +15,8 @@ from easyremote.errors import InternalError
 class DetachedState(Enum):
     """Where a detached call stands."""
 
+    __hash__ = object.__hash__  # as in ``call.py``: members are single objects
+
     #: It is being written to the disk. Nobody has been told that it is accepted, and it can't run.
     ARRIVING = "arriving"
     #: The disk has it: it waits, runs, or waits for its next attempt.
@@ -31,6 +33,8 @@ class DetachedState(Enum):
 
 class DetachedEvent(Enum):
     """What can happen to a detached call."""
+
+    __hash__ = object.__hash__
 
     WRITTEN = auto()
     NOT_WRITTEN = auto()
