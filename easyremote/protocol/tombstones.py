@@ -40,7 +40,8 @@ class Tombstones:
 
     def __contains__(self, call_id: bytes) -> bool:
         number = hash(call_id) % BUCKETS
-        if _holds(self._new[number], call_id):
+        new = self._new[number]
+        if call_id in new and _holds(new, call_id):
             return True
         return bool(self._old) and _holds(self._old[number], call_id)
 
