@@ -78,6 +78,11 @@ class FrameDecoder:
         #: The longest control record that is taken now: a HELLO's, until the peer is admitted.
         self.max_control = MAX_HELLO
 
+    @property
+    def rest(self) -> bytes:
+        """The start of a record whose end has not come."""
+        return bytes(self._rest)
+
     def receive_data(self, data: bytes) -> Iterator[Message | Chunk]:
         """Yield the records that ``data`` completes.
 
@@ -137,7 +142,8 @@ class Announcements:
     """
 
     def __init__(self) -> None:
-        self._last = 0
+        #: The number of the newest stream.
+        self.last = 0
         #: By stream: the kind of the message, its call, and its number among the call's events.
         self._messages: dict[int, tuple[type, int, int]] = {}
 
@@ -156,6 +162,6 @@ class Announcements:
 
     def is_new(self, number: int) -> bool:
         """Note that a stream is announced; False if its number was there before."""
-        is_new = number > self._last
-        self._last = max(self._last, number)
+        is_new = number > self.last
+        self.last = max(self.last, number)
         return is_new

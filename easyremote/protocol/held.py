@@ -105,6 +105,16 @@ class HeldCalls(ABC, Generic[C]):
         """The calls that have no outcome yet."""
         return [held for held in self._by_id.values() if not held.is_finished]
 
+    @property
+    def all(self) -> list[C]:
+        """All calls, in the order in which they came."""
+        return list(self._by_id.values())
+
+    @property
+    def forgotten(self) -> bytes:
+        """The ids of calls that are over, side by side."""
+        return self._tombstones.ids
+
     # -- what becomes of a call is decided by the two who hold calls -------------------------------
 
     @abstractmethod
@@ -137,7 +147,7 @@ class HeldCalls(ABC, Generic[C]):
         for held in self.unfinished:
             if not held.has_arguments:
                 del self._by_id[held.call_id]
-        return list(self._by_id.values())
+        return self.all
 
     def detach(self, link: Link) -> None:
         """The connection broke; the calls go on."""
@@ -200,6 +210,11 @@ class HeldCalls(ABC, Generic[C]):
         held.state, held.outcome, held.has_arguments = CallState.FINISHED, outcome, True
         held.is_durable = held.is_kept = True
         self._by_id.setdefault(call_id, held)
+
+    def take_over(self, calls: Iterable[C], forgotten: bytes) -> None:
+        """Hold what a process before this one has held, before there is a connection."""
+        self._by_id.update((held.call_id, held) for held in calls)
+        self._tombstones.take_over(forgotten)
 
     def refuse(self, message: Dispatch, outcome: Outcome) -> None:
         """Answer a DISPATCH that is not taken; nothing is kept of it."""

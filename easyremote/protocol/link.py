@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from easyremote.errors import InternalError, ProtocolError
 from easyremote.protocol.frames import (
@@ -79,6 +80,16 @@ class LinkState(Enum):
     CLOSED = "closed"
 
 
+class Standing(NamedTuple):
+    """What another process has to know to go on with a link on which nothing is under way."""
+
+    #: The start of a record whose end has not come.
+    rest: bytes
+    #: The numbers of the newest streams: that of this side, and that of the peer.
+    opened: int
+    announced: int
+
+
 class Link:
     """One end of a connection.
 
@@ -134,6 +145,24 @@ class Link:
             self.state = LinkState.CLOSED
             self._mute()
             self._streams.drop_all()
+
+    # -- handing over --------------------------------------------------------------------------
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is queued, and no stream is under way."""
+        return not (self._control or self._streams.outgoing or self._streams.incoming)
+
+    @property
+    def standing(self) -> Standing:
+        """Where a link that is quiet stands."""
+        return Standing(self._decoder.rest, self._streams.last, self._announced.last)
+
+    def go_on(self, standing: Standing) -> None:
+        """Go on where another process has left an open link."""
+        self._streams.last, self._announced.last = standing.opened, standing.announced
+        whole = list(self._decoder.receive_data(standing.rest))
+        assert not whole, "what is whole was handled before"
 
     # -- sending -------------------------------------------------------------------------------
 

@@ -291,16 +291,17 @@ class StreamTable:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._last = 0
+        #: The number of the newest stream that goes out.
+        self.last = 0
         self.outgoing: dict[int, Outgoing] = {}
         self.incoming: dict[int, Incoming] = {}
         self._round: deque[int] = deque()
 
     def open(self, stream: Outgoing) -> int:
-        self._last += 1
-        self.outgoing[self._last] = stream
-        self._enlist(self._last, stream)
-        return self._last
+        self.last += 1
+        self.outgoing[self.last] = stream
+        self._enlist(self.last, stream)
+        return self.last
 
     def push(self, number: int, chunk: memoryview) -> None:
         stream = self.outgoing.get(number)

@@ -45,6 +45,16 @@ class Tombstones:
             return True
         return bool(self._old) and _holds(self._old[number], call_id)
 
+    @property
+    def ids(self) -> bytes:
+        """All ids side by side, the older generation first; another process hashes them anew."""
+        return b"".join([*self._old, *self._new])
+
+    def take_over(self, ids: bytes) -> None:
+        """Remember the calls of another process."""
+        for at in range(0, len(ids), ID):
+            self.add(ids[at : at + ID])
+
     def handle_timeout(self, now: float) -> None:
         """Forget calls by their age. Where it is never called, only their number counts."""
         if self._due is None:

@@ -135,6 +135,48 @@ async def stay_connected(settings: Settings, owner: Owner) -> None:
                     tries = 0
 
 
+class Line:
+    """A connection to the gateway that can be hung up for a while.
+
+    Parameters
+    ----------
+    settings
+        The gateway and the key.
+    owner
+        Whose connection it is.
+    """
+
+    def __init__(self, settings: Settings, owner: Owner) -> None:
+        self._settings, self._owner = settings, owner
+        self._is_wanted = asyncio.Event()
+        self._is_wanted.set()
+        self._connected: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Keep a connection whenever one is wanted, for ever; raises as `stay_connected`."""
+        while True:
+            await self._is_wanted.wait()
+            self._connected = asyncio.create_task(stay_connected(self._settings, self._owner))
+            try:
+                await asyncio.wait([self._connected])
+            finally:
+                self._connected.cancel()
+                await asyncio.gather(self._connected, return_exceptions=True)
+            if not self._connected.cancelled():
+                self._connected.result()
+
+    async def hang_up(self) -> None:
+        """Close the connection when what is queued has left, and dial no more. Safe to repeat."""
+        self._is_wanted.clear()
+        if self._connected is not None:
+            self._connected.cancel()
+            await asyncio.wait([self._connected])
+
+    def dial(self) -> None:
+        """Have a connection again."""
+        self._is_wanted.set()
+
+
 async def connect_once(settings: Settings, owner: Owner, session: aiohttp.ClientSession) -> float:
     """One connection, from dialling to its end; for how many seconds it was open.
 
@@ -154,6 +196,9 @@ async def connect_once(settings: Settings, owner: Owner, session: aiohttp.Client
     try:
         await connection.run()
         dialled.check_opened(connection.reason)
+    except asyncio.CancelledError:
+        connection.reason = connection.reason or "it was closed here"
+        raise
     except EasyRemoteError as raised:
         error = raised
         if dialled.is_refused or not dialled.is_open:

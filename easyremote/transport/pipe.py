@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import cast
 
 #: How much is read at a time.
 READ_SIZE = 256 * 1024
@@ -14,6 +15,8 @@ class PipeChannel:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        # A socket's transport reads, too; the type of a writer's transport does not say so.
+        self._transport = cast(asyncio.Transport, writer.transport)
         #: A pipe carries no reason of the other side.
         self.reason = ""
 
@@ -28,6 +31,19 @@ class PipeChannel:
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether the system has taken all that was sent."""
+        return self._writer.transport.get_write_buffer_size() == 0
+
+    def pause(self) -> None:
+        """Read nothing more from the socket; what was read can still be received."""
+        self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._transport.resume_reading()
 
     async def close(self, reason: str) -> None:
         self._writer.close()

@@ -651,3 +651,21 @@ def test_a_side_without_a_disk_says_the_outcome_of_a_durable_call_at_once() -> N
     assert running.sent() == [finished()]
     assert running.tell(Delivered((1,))) == []
     assert len(running.callee) == 0
+
+
+# -- handing over ----------------------------------------------------------------------------------
+
+
+def test_another_process_holds_the_calls_and_knows_those_that_are_over() -> None:
+    before, after = Running(), Running()
+    held, over = before.dispatch(1), before.dispatch(2)
+    for each in (held, over):
+        before.callee.finish(each, VALUE)
+    before.callee.receive(Delivered((2,)))
+    after.callee.take_over(before.callee.all, before.callee.forgotten)
+    assert after.connect() == [held]
+    after.callee.resumed([held], [5])
+    assert after.sent() == [Started(5), finished(5)]
+    (refused,) = after.tell(dispatch(6, name=2))
+    assert isinstance(refused, Finished)
+    assert (refused.call, refused.code) == (6, "lost")

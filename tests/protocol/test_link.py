@@ -512,3 +512,38 @@ def test_only_the_last_announcements_are_known_again() -> None:
     assert hear(link, *said) == said
     assert hear(link, said[1]) == []
     assert hear(link, said[0]) == [said[0]]
+
+
+# -- handing over ----------------------------------------------------------------------------------
+
+
+def test_a_link_is_quiet_when_nothing_is_queued_and_no_stream_is_under_way() -> None:
+    link, peer = open_link(), open_link()
+    assert link.is_quiet
+    payload = link.offer((LARGE,), len(LARGE), "pickle5")
+    assert not link.is_quiet, "its stream goes out"
+    peer.collect(payload, ignore)
+    assert not peer.is_quiet, "a stream comes in"
+    deliver(link, peer)
+    deliver(peer, link)
+    deliver(link, peer)
+    assert link.is_quiet
+    link.send(Seen(1, 1))
+    assert not link.is_quiet, "a message is queued"
+
+
+def test_another_process_goes_on_with_a_link_in_the_middle_of_a_record() -> None:
+    before, peer = open_link(), open_link()
+    for source, target in ((before, peer), (peer, before)):
+        target.collect(source.offer((LARGE,), len(LARGE), "pickle5"), ignore)
+        for _ in range(2):
+            deliver(source, target)
+            deliver(target, source)
+    said = control_record(encode(Seen(7, 1)))
+    assert list(before.receive_data(said[:6], 0.0)) == []
+    link = open_link()
+    link.go_on(before.standing)
+    assert list(link.receive_data(said[6:], 0.0)) == [Seen(7, 1)]
+    assert link.offer((LARGE,), len(LARGE), "pickle5").stream == 2
+    with pytest.raises(ProtocolError, match="stream 1 is announced wrongly"):
+        link.collect(Payload("pickle5", len(LARGE), b"", 1), ignore)

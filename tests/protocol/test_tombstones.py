@@ -85,3 +85,16 @@ def test_memory_is_flat_at_25_bytes_for_each_id(monkeypatch: pytest.MonkeyPatch)
         tracemalloc.stop()
     assert sizes[0] < 25
     assert max(sizes) < 50
+
+
+def test_another_process_remembers_the_calls_of_both_generations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tombstones, "TOMBSTONES", 3)
+    before, after = Tombstones(), Tombstones()
+    for number in range(5):
+        before.add(call_id(number))
+    after.take_over(before.ids)
+    assert all(call_id(number) in after for number in range(5))
+    assert call_id(5) not in after
+    assert len(before.ids) == 5 * 16

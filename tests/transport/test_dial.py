@@ -45,7 +45,7 @@ from easyremote.protocol.messages import (
     encode,
 )
 from easyremote.transport import dial
-from easyremote.transport.dial import connect_once, is_fatal, redial_delay, stay_connected
+from easyremote.transport.dial import Line, connect_once, is_fatal, redial_delay, stay_connected
 from tests.processes import LIMIT, Gateway, end, start_gateway
 
 #: What the gateway of these tests challenges with.
@@ -534,3 +534,37 @@ async def test_it_dials_again_until_the_gateway_is_there(monkeypatch: pytest.Mon
         await asyncio.gather(task, return_exceptions=True)
     assert [type(error) for error in owner.errors[:2]] == [GatewayUnreachable] * 2
     assert tries == 3
+
+
+@pytest.mark.asyncio
+async def test_a_line_that_was_hung_up_is_dialled_when_it_is_wanted_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "easyremote.dial")
+    owner = RecordingOwner()
+
+    async def until(is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(LIMIT):
+            while not is_so():
+                await asyncio.sleep(0.01)
+
+    async with answering(FakeGateway(WELCOME)) as address:
+        line = Line(Settings(address, KEY), owner)
+        running = asyncio.create_task(line.run())
+        await until(lambda: owner.opens == 1)
+        await line.hang_up()
+        await line.hang_up()
+        assert (owner.errors, running.done()) == ([None], False)
+        assert caplog.messages[-1].endswith("ended: it was closed here")
+        line.dial()
+        await until(lambda: owner.opens == 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert owner.errors == [None, None]
+
+
+@pytest.mark.asyncio
+async def test_a_line_ends_with_the_refusal_that_the_gateway_names() -> None:
+    async with answering(FakeGateway(Refused("not-authorized", "No."))) as address:
+        with pytest.raises(NotAuthorized):
+            await Line(Settings(address, KEY), RecordingOwner()).run()
