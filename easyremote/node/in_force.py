@@ -113,6 +113,16 @@ class RulesInForce:
         self._seen = _STALE
         return {}
 
+    @property
+    def given(self) -> dict[str, object]:
+        """What counts more than the file: from the start, and changed since."""
+        return dict(self._given)
+
+    def take_over(self, given: Mapping[str, object]) -> None:
+        """Go on with these instead; they count from the next look."""
+        self._given = dict(given)
+        self._seen = _STALE
+
     def look(self, now: datetime) -> bool:
         """Look at the file and at the machine; whether anything has changed. Call from a thread.
 

@@ -61,6 +61,20 @@ class Leaving:
         self._has_begun = True
         self.opened(link)
 
+    def go_on(self) -> None:
+        """Take what is new after all, from the next connection on."""
+        self._has_begun = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return self._asked.is_set()
+
+    async def until_agreed(self) -> None:
+        """Wait until the gateway sends nothing new, for a short time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._agreed.wait(), ANSWER_TIMEOUT)
+
     def opened(self, link: Link | None) -> None:
         """There is a connection, and the gateway has heard nothing on it yet."""
         self._agreed.clear()
@@ -88,8 +102,7 @@ class Leaving:
         )
         deadline = time.monotonic() + DRAIN_TIMEOUT
         if is_connected():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._agreed.wait(), ANSWER_TIMEOUT)
+            await self.until_agreed()
         await self._until(deadline, lambda: not any(calls.unfinished for calls in self._calls))
         deadline = min(deadline, time.monotonic() + RETURN_TIMEOUT)
         await self._until(deadline, lambda: is_connected() or not any(map(len, self._calls)))

@@ -33,7 +33,7 @@ from easyremote.logs import about
 from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome, failure
 
-__all__ = ["NodeSpool", "Spooled"]
+__all__ = ["NodeSpool", "Spooled", "file_name"]
 
 _log = logging.getLogger("easyremote.node")
 
@@ -89,7 +89,7 @@ class NodeSpool:
 
     def __init__(self, folder: Path, node_id: str, key_id: str) -> None:
         self._folder, self._node_id = folder, node_id
-        self._name = _file_name(node_id, key_id)
+        self._name = file_name(node_id, key_id)
         #: The id of the journal; empty before there is one.
         self.identity = b""
         #: Called when there is a journal, with what a process before this one has left in it. It is
@@ -97,6 +97,7 @@ class NodeSpool:
         self.found: Callable[[Sequence[Spooled]], object] = lambda spooled: None
         self._journal: Journal | None = None
         self._awaited: AwaitedJournal | None = None
+        self._is_closed = False
         self._payloads: Payloads | None = None
         self._opening = threading.Lock()
         #: The calls of which the journal says that they begin.
@@ -124,10 +125,22 @@ class NodeSpool:
         """Wait until the outcomes that are there are on the disk."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is being written."""
+        return not self._tasks
+
     def close(self) -> None:
         """Close the file. What is in it is for the next process."""
+        self._is_closed = True
         if self._journal is not None:
             self._journal.close()
+
+    def reopen(self) -> None:
+        """Go on if it was closed. Waits for the disk."""
+        if self._is_closed:
+            self._is_closed, self._journal = False, None
+            self.look()
 
     def _open(self) -> None:
         """Open the journal, if it is not open."""
@@ -311,8 +324,8 @@ def _over(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
         _log.error("A durable call can't be kept.", exc_info=error)
 
 
-def _file_name(node_id: str, key_id: str) -> str:
-    """A name for people, and one that no other node has."""
+def file_name(node_id: str, key_id: str) -> str:
+    """The name of a node's files: one for people, and one that no other node has."""
     shown = re.sub(r"[^\w-]", "_", node_id, flags=re.ASCII)[:40]
     named = hashlib.blake2b(f"{key_id} {node_id}".encode(), digest_size=6).hexdigest()
     return f"{shown}-{named}"

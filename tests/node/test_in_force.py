@@ -41,6 +41,17 @@ def test_what_was_given_at_the_start_counts_more_than_the_file(file: Path) -> No
     assert (rules.closed, rules.rules.share_of(8)) == ("", 4)
 
 
+def test_the_next_program_goes_on_with_what_was_changed_and_knows_what_it_was_started_with() -> (
+    None
+):
+    before, after = RulesInForce({"hours": "22-7"}), RulesInForce({"hours": "22-7"})
+    before.change({"hours": None, "max-cpu": "50%"})
+    after.take_over(before.given)
+    after.look(NOON)
+    assert (after.closed, after.words) == ("", {"max_cpu": "50%"})
+    assert after.at_start == {"hours": "22-7"}
+
+
 @pytest.mark.parametrize("text", ["hours = 22-7", "hours = '25-7'", "max = 1", None])
 def test_a_file_that_is_wrong_leaves_the_rules_as_they_were_and_is_told_once(
     file: Path, text: str | None, caplog: pytest.LogCaptureFixture

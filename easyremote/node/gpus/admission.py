@@ -7,7 +7,7 @@ takes what it was promised little by little, so what it has taken is no second t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from easyremote.node.gpus.nvml import Card
@@ -42,6 +42,10 @@ class Promises:
 
     def __len__(self) -> int:
         return len(self._promises)
+
+    def __iter__(self) -> Iterator[tuple[Hashable, Hashable, tuple[str, ...]]]:
+        """Each call that runs, its process and its GPUs."""
+        return ((call, each.process, each.uuids) for call, each in self._promises.items())
 
     def promise(
         self, call: Hashable, process: Hashable, uuids: Sequence[str], needs: Requirements

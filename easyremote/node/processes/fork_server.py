@@ -19,8 +19,9 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -29,7 +30,7 @@ from easyremote.node.forking import SIZE, Kind, Said, Start
 from easyremote.node.ledger import memory_file_of
 from easyremote.options import notify, seed_words
 
-__all__ = ["Child", "ForkServer"]
+__all__ = ["Child", "ForkServer", "Handed"]
 
 #: Seconds that a fork server has to start a process, its own start included.
 START_TIMEOUT = 60.0
@@ -70,11 +71,32 @@ class Child:
             self._ended.set_result(exit_code)
 
 
+class Handed(NamedTuple):
+    """A fork server that is handed over to another program in the same process.
+
+    Attributes
+    ----------
+    pid, descriptor
+        Its process id, and the link to it.
+    received
+        The start of a message whose end has not come.
+    children
+        The processes that it has started and that have not ended, by their ids.
+    """
+
+    pid: int
+    descriptor: int
+    received: bytes
+    children: list[int]
+
+
 class ForkServer:
     """The fork server of one node; see the module."""
 
     def __init__(self) -> None:
         self._running: _Running | None = None
+        #: Those of the programs before this one, until the last process of each has ended.
+        self._former: list[_Running] = []
         self._starting = asyncio.Lock()
 
     async def start(
@@ -129,30 +151,83 @@ class ForkServer:
         """
         async with self._starting:
             if self._running is None or self._running.is_dead:
-                self._running = await _started()
+                self._running = _started()
             return self._running
+
+    def hand_over(self) -> list[Handed]:
+        """All that another program needs to take over what runs."""
+        every = [*self._former, *([self._running] if self._running is not None else [])]
+        return [each.handed for each in every if not each.is_dead]
+
+    def take_over(self, handed: Iterable[Handed]) -> dict[int, Child]:
+        """Take over what runs; the processes by their ids. New ones come from a new fork server."""
+        self._former = [_Running.taken_over(each) for each in handed]
+        return {pid: child for each in self._former for pid, child in each.children.items()}
 
     async def close(self) -> None:
         """End the fork server; its processes that still run end with it."""
         async with self._starting:
-            if self._running is not None:
-                await self._running.close()
+            for each in (*self._former, self._running):
+                if each is not None:
+                    await each.close()
+
+
+class _Server(Protocol):
+    """The process of a fork server."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def wait(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+class _Inherited:
+    """A process that the program before this one has started: also to be waited for."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
 
 class _Running:
     """One fork server, from its start to its end; made on the loop that it serves."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], sock: socket.socket) -> None:
-        self._popen, self._socket = popen, sock
+    def __init__(self, process: _Server, sock: socket.socket) -> None:
+        self._process, self._socket = process, sock
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[asyncio.Future[Child]] = deque()
-        self._children: dict[int, Child] = {}
+        self.children: dict[int, Child] = {}
         self._received = b""
         self.is_dead = False
+        #: Whether it starts no process any more, and ends with the last one.
+        self._is_retired = False
         #: Waits until it has ended, once it is known to be dying; its exit code then is collected.
         self._reaping: asyncio.Task[int] | None = None
         sock.setblocking(False)
         self._loop.add_reader(sock, self._receive)
+
+    @classmethod
+    def taken_over(cls, handed: Handed) -> _Running:
+        """A fork server that the program before this one has started."""
+        os.set_inheritable(handed.descriptor, False)
+        running = cls(_Inherited(handed.pid), socket.socket(fileno=handed.descriptor))
+        running._received, running._is_retired = handed.received, True
+        running.children = {pid: Child(pid, running) for pid in handed.children}
+        if not running.children:
+            running._died()
+        return running
+
+    @property
+    def handed(self) -> Handed:
+        """What a program needs that takes it over."""
+        return Handed(self._process.pid, self._socket.fileno(), self._received, list(self.children))
 
     async def start(self, descriptors: Sequence[int]) -> Child:
         """Start a process.
@@ -211,9 +286,11 @@ class _Running:
 
     def _handle(self, said: Said) -> None:
         if said.kind is Kind.ENDED:
-            child = self._children.pop(said.first, None)
+            child = self.children.pop(said.first, None)
             if child is not None:
                 child.ended(said.second)
+            if self._is_retired and not self.children:
+                self._died()
             return
         waiting = self._waiting.popleft()
         if said.kind is Kind.NOT_STARTED:
@@ -221,7 +298,7 @@ class _Running:
             if not waiting.done():
                 waiting.set_exception(error)
             return
-        child = self._children[said.first] = Child(said.first, self)
+        child = self.children[said.first] = Child(said.first, self)
         if waiting.done():  # nobody waits any more
             child.signal(signal.SIGKILL)
         else:
@@ -234,13 +311,13 @@ class _Running:
         self.is_dead = True
         self._loop.remove_reader(self._socket)
         self._socket.close()
-        self._reaping = asyncio.create_task(asyncio.to_thread(self._popen.wait))
+        self._reaping = asyncio.create_task(asyncio.to_thread(self._process.wait))
         self._fail_waiting()
-        for child in self._children.values():
+        for child in self.children.values():
             with suppress(ProcessLookupError):  # Linux ends them by itself
                 os.killpg(child.pid, signal.SIGKILL)
             child.ended(-signal.SIGKILL)
-        self._children.clear()
+        self.children.clear()
 
     def _fail_waiting(self) -> None:
         while self._waiting:
@@ -251,7 +328,7 @@ class _Running:
     def kill(self) -> None:
         """End a fork server that does not do what it should."""
         _log.error("The process that starts those for code does not answer: it is ended.")
-        self._popen.kill()
+        self._process.kill()
         self._died()
 
     async def close(self) -> None:
@@ -259,15 +336,16 @@ class _Running:
         self._died()
         assert self._reaping is not None, "it is dying"
         if not (await asyncio.wait([self._reaping], timeout=END_TIMEOUT))[0]:
-            self._popen.kill()
+            self._process.kill()
             await self._reaping
 
 
-async def _started() -> _Running:
+def _started() -> _Running:
     ours, theirs = socket.socketpair()
     try:
-        popen = await asyncio.to_thread(
-            subprocess.Popen,
+        # Not in another thread: Linux ends it with the thread that has started it, and a handover
+        # ends all threads but the main one. It takes a few milliseconds.
+        popen = subprocess.Popen(
             [sys.executable, "-m", "easyremote.node.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -83,7 +83,7 @@ class GpuGate:
         self.told: Callable[[Resources], None] = lambda reading: None
         #: The calls that are not decided yet, in the order in which they came.
         self._asked: list[RelayedCall] = []
-        self._promises = Promises()
+        self.promises = Promises()
         #: The processes that were told to end, and hold their memory until they have.
         self._leaving: set[Process] = set()
         self._foreign = Foreign()
@@ -109,7 +109,7 @@ class GpuGate:
         """A call waits and runs no more: what it held is free for others."""
         if call in self._asked:
             self._asked.remove(call)
-        if self._promises.end(call.call_id):
+        if self.promises.end(call.call_id):
             self._look_soon()
 
     def gone(self, process: Process) -> None:
@@ -120,7 +120,7 @@ class GpuGate:
 
     def sample(self) -> None:
         """See what calls hold that run now; the most of it is kept."""
-        if self._promises:
+        if self.promises:
             self._look_soon()
 
     def take_all(self) -> list[RelayedCall]:
@@ -139,7 +139,7 @@ class GpuGate:
 
     def _described(self, card: Card, taken: Memory) -> Gpu:
         spare = {*self._idle(), *self._leaving}
-        left = self._promises.left(card, taken, spare)
+        left = self.promises.left(card, taken, spare)
         holders = [
             self._holder(process, card, taken)
             for process in self._processes
@@ -163,7 +163,7 @@ class GpuGate:
         )
 
     def _holder(self, process: Process, card: Card, taken: Memory) -> GpuHolder | None:
-        held = max(taken.get(process, {}).get(card.uuid, 0), self._promises.of(process, card))
+        held = max(taken.get(process, {}).get(card.uuid, 0), self.promises.of(process, card))
         if not held and card.uuid not in process.devices:
             return None
         first = process.queue[0] if process.queue else None
@@ -265,9 +265,9 @@ class GpuGate:
             if call.session and (text := _never(needs, seen)):
                 self._keeper.finish(call, failure("usage", text, may_have_run=False))
                 return _Answer.RUNS
-            if uuids := self._promises.choose(needs, seen, taken, [process]):
+            if uuids := self.promises.choose(needs, seen, taken, [process]):
                 return self._let_in(call, process, uuids)
-        if may_start and (uuids := self._promises.choose(needs, cards, taken)):
+        if may_start and (uuids := self.promises.choose(needs, cards, taken)):
             if call.session:
                 process = self._processes.session(call.owner, call.session, uuids)
             else:
@@ -280,7 +280,7 @@ class GpuGate:
         self._asked.remove(call)
         if not process.devices:  # a session that asks for the first time: its process is told
             process.devices = call.gpus = tuple(uuids)
-        self._promises.promise(call.call_id, process, uuids, call.needs)
+        self.promises.promise(call.call_id, process, uuids, call.needs)
         self._keeper.run_at(process, call)
         return _Answer.RUNS
 
@@ -298,14 +298,14 @@ class GpuGate:
         mine = candidates if call.session else []
         seen = _seen(mine[0], cards) if mine else cards
         leaving = [*mine, *self._leaving]
-        if self._leaving and self._promises.choose(call.needs, seen, taken, leaving):
+        if self._leaving and self.promises.choose(call.needs, seen, taken, leaving):
             return _Answer.WAITS
         if not call.session and not may_start:
             if not candidates:
                 return _Answer.WAITS  # all processes that there may be for it are busy
             ended = [candidates[-1]]  # another one can start in its place, on other GPUs
         else:
-            ended = self._promises.to_end(call.needs, seen, taken, self._idle(), leaving)
+            ended = self.promises.to_end(call.needs, seen, taken, self._idle(), leaving)
         for process in ended:
             self._leaving.add(process)
             self._keeper.end_process(process, "Its GPU memory is needed.")

@@ -258,7 +258,8 @@ class Processes:
     def may_grow(self, owner: str) -> bool:
         """Whether a pool may have one more process."""
         pool = self.pool(owner)
-        return len(pool.processes) < (pool.limit or self.most)
+        count = sum(not process.is_retired for process in pool.processes)
+        return count < (pool.limit or self.most)
 
     def start_in_pool(self, owner: str, devices: tuple[str, ...] = ()) -> Process:
         """Start one more process of a pool; it sees only these GPUs, if any are named."""
@@ -272,6 +273,20 @@ class Processes:
         if not pool:
             pool.append(self._start(owner, ""))
         return pool[0]
+
+    def take_over(self, process: Process) -> None:
+        """Go on with a process of the program before this one; a pool's gets no new call."""
+        if process.session:
+            self._sessions[process.owner, process.session] = process
+        else:
+            process.is_retired = True
+            self.pool(process.owner).processes.append(process)
+        process.task = asyncio.create_task(self._serve(process))
+
+    def end_retired(self, process: Process) -> None:
+        """End a process that gets no new call, once nobody wants anything of it."""
+        if process.is_retired and not process.queue and not process.calls:
+            process.signal(signal.SIGTERM)
 
     def remove(self, process: Process) -> None:
         """Forget a process that has ended."""

@@ -25,7 +25,7 @@ from easyremote.node.processes.fork_server import Child, ForkServer
 from easyremote.protocol.builtins import VARIABLES
 from easyremote.protocol.call import HeldCall
 from easyremote.protocol.held import Outcome
-from easyremote.protocol.link import Link
+from easyremote.protocol.link import Link, Standing
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
 from easyremote.transport.connection import Connection
@@ -143,7 +143,12 @@ class Process:
         self._early: list[int] = []
         #: Calls that were interrupted, and are not marked so in its ledger yet.
         self._interrupted: list[int] = []
+        #: Whether it was started by the node's program before this one: it ends with its last call.
+        self.is_retired = False
         self._socket: socket.socket | None = None
+        #: The descriptor of the ledger's file.
+        self._file = -1
+        self._channel: PipeChannel | None = None
 
     @property
     def pid(self) -> int:
@@ -165,12 +170,14 @@ class Process:
     @property
     def is_free(self) -> bool:
         """Whether a call can be sent to it to run at once."""
-        return not self.queue and self.has_slot and not self.is_ending
+        return not self.queue and self.has_slot and not self.is_ending and not self.is_retired
 
     @property
     def has_room_ahead(self) -> bool:
         """Whether one more call may be sent to it behind the one that runs."""
-        if not self.queue or self.ledger is None or self.is_slow or self.is_dead or self.is_ending:
+        if not self.queue or self.ledger is None or self.is_slow or self.is_dead:
+            return False
+        if self.is_ending or self.is_retired:
             return False
         first = self.queue[0]  # a durable one may not be sent yet
         return first.inner != 0 and first.stopping is None and self.has_slot
@@ -247,7 +254,7 @@ class Process:
             if_it_fails.callback(ours.close)
             given.callback(theirs.close)
             file = memory_file()
-            given.callback(os.close, file)
+            if_it_fails.callback(os.close, file)
             ledger = Ledger(file)
             if_it_fails.callback(ledger.close)
             descriptors = [theirs.fileno(), file]
@@ -256,18 +263,56 @@ class Process:
                 given.callback(os.close, descriptors[-1])
             self.child = await forks.start(self._arguments, descriptors, self._environment)
             if_it_fails.pop_all()
-        self._socket, self.ledger = ours, ledger
+        self._socket, self._file, self.ledger = ours, file, ledger
         self._mark_interrupted()
         for number in self._early:
             self.signal(number)
         self.link.open(time.monotonic())
+
+    # -- handing over ------------------------------------------------------------------------------
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The descriptors of its link and of its ledger, for the program that takes it over."""
+        assert self._socket is not None, "it was started"
+        return self._socket.fileno(), self._file
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way on its link that would be lost with this program."""
+        return self._channel is not None and self.link.is_quiet and self._channel.is_flushed
+
+    def hold(self) -> None:
+        """Read nothing more of what it says. Safe to repeat."""
+        if self._channel is not None:
+            self._channel.pause()
+
+    def release(self) -> None:
+        """Read on. Safe to repeat."""
+        if self._channel is not None:
+            self._channel.go_on()
+
+    def take_over(
+        self, child: Child, descriptors: tuple[int, int], standing: Standing, *, is_paused: bool
+    ) -> None:
+        """Take over a process that the program before this one has started."""
+        number, self._file = descriptors
+        for each in descriptors:
+            os.set_inheritable(each, False)
+        self.child, self._socket = child, socket.socket(fileno=number)
+        self.ledger = Ledger(self._file)
+        self.link.open(time.monotonic())
+        self.link.go_on(standing)
+        self.link.is_excused = is_paused
+
+    # -- its life ----------------------------------------------------------------------------------
 
     async def serve(self, receive: Callable[[Process, Message], None]) -> int:
         """Serve the link of the process that was started until it has ended; its exit code."""
         assert self._socket is not None, "start() comes first"
         watch: asyncio.Task[None] | None = None
         try:
-            channel = await PipeChannel.open(self._socket)
+            self._channel = channel = await PipeChannel.open(self._socket)
             connection = Connection(self.link, channel, lambda message, now: receive(self, message))
             watch = asyncio.create_task(self._end_with_it(connection))
             await connection.run()
@@ -280,6 +325,12 @@ class Process:
                 watch.cancel()
             exit_code = await self._reap()
         return exit_code
+
+    def close(self) -> None:
+        """Let go of the ledger of a process that has ended."""
+        if self.ledger is not None:
+            self.ledger.close()
+            os.close(self._file)
 
     async def _end_with_it(self, connection: Connection) -> None:
         """End the link when the process has ended: processes that it has forked keep it open."""

@@ -54,7 +54,7 @@ class Keeper(Protocol):
         """A call waits and runs no more; its process is free for the next one."""
 
     def freed(self, process: Process) -> None:
-        """A call came back from a process, which is free for the next one."""
+        """A call came back from a process, or is over; the process may be free for the next one."""
 
 
 class RelayedCalls(HeldCalls[RelayedCall]):
@@ -305,3 +305,5 @@ class RelayedCalls(HeldCalls[RelayedCall]):
                 confirmed.setdefault(held.process, []).append(held.inner)
         for process, numbers in confirmed.items():
             process.link.send(Delivered(tuple(numbers)))
+            if process.is_retired:
+                self._keeper.freed(process)

@@ -13,7 +13,6 @@ import asyncio
 import logging
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from easyremote.errors import EasyRemoteError
@@ -21,6 +20,7 @@ from easyremote.node.folders import remove_folders
 from easyremote.node.policy import NodePolicy
 from easyremote.node.processes.blob_calls import BlobCalls
 from easyremote.node.processes.gpu_gate import GpuGate
+from easyremote.node.processes.known import KnownCalls
 from easyremote.node.processes.memory import MemoryWatch
 from easyremote.node.processes.pools import Pool, Processes
 from easyremote.node.processes.process import Process, RelayedCall, memory_of
@@ -46,8 +46,6 @@ from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.messages import Message, Resources
 from easyremote.protocol.requests import SessionsAnswer, WidgetAnswer
 
-#: How many past calls OUTPUT and INPUT can still find.
-KNOWN_CALLS = 1000
 #: A function that runs for so many seconds holds up what was sent ahead behind it.
 SLOW = 0.01
 
@@ -71,12 +69,13 @@ class Sessions:
         self._node_id, self._spool = node_id, spool
         self.processes = Processes(self._serve, policy)
         self.calls = RelayedCalls(self, spool)
-        self._stopping = Stopping(node_id, self)
+        self.stopping = Stopping(node_id, self)
         self._blobs = BlobCalls(self.finish)
-        self.memory = MemoryWatch(self.processes, self._stopping.kill)
-        self.gpus = GpuGate(node_id, self, self.processes, self._stopping)
-        #: Which process has, or had, a call: by owner and call id.
-        self._known: OrderedDict[tuple[str, str], Process] = OrderedDict()
+        self.memory = MemoryWatch(self.processes, self.stopping.kill)
+        self.gpus = GpuGate(node_id, self, self.processes, self.stopping)
+        self.known = KnownCalls()
+        #: All processes, from their start to their end: also those that are no session's any more.
+        self.alive: set[Process] = set()
         #: The builtins whose calls wait in no queue, and who answers them.
         self.at_once: dict[str, Callable[[RelayedCall], None]] = {
             END: self._end_session,
@@ -109,11 +108,11 @@ class Sessions:
 
     def stop(self, call: RelayedCall, *, kill: bool) -> None:
         """Stop a call that has no outcome yet."""
-        self._stopping.stop(call, kill=kill)
+        self.stopping.stop(call, kill=kill)
 
     def left(self, call: RelayedCall) -> None:
         """A call waits and runs no more; its process is free for the next one."""
-        self._stopping.left(call)
+        self.stopping.left(call)
         self.gpus.left(call)
         process = call.process
         if process is None:
@@ -134,8 +133,9 @@ class Sessions:
                 self._run_next(process)
 
     def freed(self, process: Process) -> None:
-        """A process may be free for the next call: one came back from it."""
+        """A process may be free for the next call: one came back from it, or is over."""
         self._run_next(process)
+        self.processes.end_retired(process)
 
     # -- what `Stopping` asks ----------------------------------------------------------------------
 
@@ -175,12 +175,12 @@ class Sessions:
     def end_process(self, process: Process, why: str) -> None:
         """End a process; no call goes to it any more."""
         self.processes.remove(process)
-        self._stopping.end(process, why, lambda: self.gpus.gone(process))
+        self.stopping.end(process, why, lambda: self.gpus.gone(process))
 
     def turn_away(self, calls: Sequence[RelayedCall], reading: Resources | None = None) -> None:
         """Hand calls back: there is too little for them now, as the reading says."""
         for call in calls:
-            self._stopping.left(call)
+            self.stopping.left(call)
         self.calls.hand_back(calls, reading)
 
     def make_way(self, why: str) -> None:
@@ -190,9 +190,9 @@ class Sessions:
             for call in [each for each in process.queue if not each.inner]:
                 process.queue.remove(call)
                 call.process = None
-                self._stopping.left(call)
+                self.stopping.left(call)
                 self.calls.hand_back([call])
-            self._stopping.make_way(process, why)
+            self.stopping.make_way(process, why)
 
     # -- queues ------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Sessions:
             return
         pool = self.processes.pool(owner)
         pool.waiting.append(call)
-        self._stopping.waits(call)
+        self.stopping.waits(call)
         self._send_ahead(pool)
 
     def _send_ahead(self, pool: Pool) -> None:
@@ -237,13 +237,11 @@ class Sessions:
         self._note_place(process, call)
         self._run_next(process)
         if not call.inner:
-            self._stopping.waits(call)
+            self.stopping.waits(call)
 
     def _note_place(self, process: Process, call: RelayedCall) -> None:
         call.process = process
-        self._known[call.owner, call.call_id.hex()] = process
-        if len(self._known) > KNOWN_CALLS:
-            self._known.popitem(last=False)
+        self.known.note(call.owner, call.call_id.hex(), process)
         process.queue.append(call)
         process.origin = call.origin or process.origin
         process.note_use(call)
@@ -259,13 +257,13 @@ class Sessions:
         call = process.queue[0]
         is_next = call.state is CallState.DISPATCHED and not process.is_dead
         if is_next and self._spool.has_begun(call, self._noted):
-            self._stopping.left(call)  # it waits no more
+            self.stopping.left(call)  # it waits no more
             process.promised = max(process.promised, memory_of(call))
             if call.inner:
                 self.calls.begins(call)
             else:
                 self.calls.pass_to(process, call)
-            self._stopping.began(call)
+            self.stopping.began(call)
 
     def _noted(self, call: RelayedCall, refusal: Outcome | None) -> None:
         """The disk has taken that a durable call begins, or has not."""
@@ -289,8 +287,7 @@ class Sessions:
 
     def _place_for_files(self, call: RelayedCall) -> None:
         """Hand a call about files to its session's process, or any of its owner's, now."""
-        has_session = self.processes.has_session(call.owner, call.session)
-        if call.function == FILES and not has_session:
+        if call.function == FILES and not self.processes.has_session(call.owner, call.session):
             text = f"There is no session {call.session} on {self._node_id!r}, so it has no files."
             self.calls.finish(call, failure("not-found", text, may_have_run=False))
             return
@@ -303,11 +300,9 @@ class Sessions:
 
     def _place_beside(self, call: RelayedCall) -> None:
         """Hand a call about another one to that one's process, now."""
-        for (owner, call_id), process in reversed(self._known.items()):
-            is_meant = owner == call.owner and call_id.startswith(call.session or "nothing")
-            if is_meant and not process.is_dead:
-                self.calls.pass_to(process, call)
-                return
+        if (process := self.known.find(call.owner, call.session)) is not None:
+            self.calls.pass_to(process, call)
+            return
         text = f"Node {self._node_id!r} holds nothing of a job {call.session[:8]!r}."
         self.calls.finish(call, failure("not-found", text, may_have_run=False))
 
@@ -327,18 +322,25 @@ class Sessions:
                 self.processes.session(call.owner, call.session).origin = process.origin
             self.calls.finish(call, plain_outcome(True))
 
-        self._stopping.end(process, "Its session was ended from outside.", ended)
+        self.stopping.end(process, "Its session was ended from outside.", ended)
 
     # -- processes ---------------------------------------------------------------------------------
 
     async def _serve(self, process: Process) -> None:
         """One process, from its start to its end."""
+        self.alive.add(process)
         try:
-            await process.start(self.processes.forks)
+            if process.child is None:  # else the program before this one has started it
+                await process.start(self.processes.forks)
         except Exception as error:  # whatever it was, the calls that wait for the process are told
             _log.exception("No process can be started for %s.", process.title)
             self._not_started(process, error)
-            return
+        else:
+            await self._until_ended(process)
+        finally:
+            self.alive.discard(process)
+
+    async def _until_ended(self, process: Process) -> None:
         exit_code = await process.serve(self._receive_from)
         try:
             self._gone(process, exit_code)
@@ -371,7 +373,7 @@ class Sessions:
             pool.waiting.clear()
         process.queue.clear()
         for call in calls:
-            self.calls.lost(process, call, self._stopping.no_process(error))
+            self.calls.lost(process, call, self.stopping.no_process(error))
 
     def _gone(self, process: Process, exit_code: int) -> None:
         """The process ended: its calls fail, what waited for it gets a new one."""
@@ -383,7 +385,7 @@ class Sessions:
         waiting += [c for c in sent if c.state is CallState.DISPATCHED and self.calls.take_back(c)]
         process.queue.clear()
         for call in list(process.calls.values()):
-            outcome = self._stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
+            outcome = self.stopping.crash(call, exit_code, starved=self.memory.starved(exit_code))
             if call.stopping is not None and not call.is_finished:
                 outcome = call.stopping
             self.calls.lost(process, call, outcome)
@@ -395,5 +397,4 @@ class Sessions:
         for call in waiting:
             call.process = None
             self.place(call)
-        if process.ledger is not None:
-            process.ledger.close()
+        process.close()

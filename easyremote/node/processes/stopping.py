@@ -14,6 +14,7 @@ from typing import Protocol
 
 from easyremote.node.processes.process import TERMINATE_TIMEOUT, Process, RelayedCall
 from easyremote.protocol.builtins import CELL, starts_work
+from easyremote.protocol.call import CallState
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.messages import Cancel
 
@@ -63,6 +64,17 @@ class Stopping:
             loop = asyncio.get_running_loop()
             limit = min(limits)
             call.timers.append(loop.call_later(limit, self._ran_too_long, call, limit))
+
+    def take_over(self, call: RelayedCall, left: float) -> None:
+        """Go on watching a call, of whose time so many seconds are left."""
+        loop = asyncio.get_running_loop()
+        if call.state is CallState.DISPATCHED:
+            call.timers.append(loop.call_later(left, self._waited_too_long, call))
+        elif call.stopping is not None:
+            self._escalate(call)
+        else:
+            limit = min(limit for limit in (call.timeout, call.run_timeout) if limit)
+            call.timers.append(loop.call_later(left, self._ran_too_long, call, limit))
 
     def left(self, call: RelayedCall) -> None:
         """A call waits and runs no more."""
