@@ -269,11 +269,14 @@ class Gateway:
     def environment(self) -> dict[str, str]:
         return environment(self.home)
 
-    def start_node(self, node_id: str, *arguments: str) -> subprocess.Popen[str]:
+    def start_node(
+        self, node_id: str, *arguments: str, cwd: Path | None = None
+    ) -> subprocess.Popen[str]:
         """A headless node with the functions of ``node_program.py``, when it is online."""
         command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id, *arguments]
         process = subprocess.Popen(
             [*command, str(PROGRAM)],
+            cwd=cwd,
             env=self.environment(),
             text=True,
             stdout=subprocess.PIPE,

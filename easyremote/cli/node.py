@@ -6,7 +6,9 @@ import sys
 
 import click
 
+import easyremote
 from easyremote.cli.options import duration, with_logging, with_rules
+from easyremote.config import home
 from easyremote.errors import EasyRemoteError
 
 
@@ -38,6 +40,12 @@ from easyremote.errors import EasyRemoteError
     metavar="FILE",
     help="A TOML file with such rules (hours = '22-7'), which may be edited while the node runs.",
 )
+@click.option(
+    "--handover",
+    is_flag=True,
+    help="Have the node that runs here go on with the code that is installed now; see above.",
+)
+@click.option("--take-over", type=int, hidden=True)
 @with_logging
 def node(
     modules: tuple[str, ...],
@@ -49,6 +57,8 @@ def node(
     no_install: bool,
     no_code: bool,
     rules_file: str | None,
+    handover: bool,
+    take_over: int | None,
     rules: dict[str, str | bool],
 ) -> None:
     """Lend this machine until Ctrl-C.
@@ -71,6 +81,10 @@ def node(
     while nothing new starts, and people see why; what runs goes on. `easyremote pause` closes the
     node at once, and `easyremote rules` changes its rules while it runs.
 
+    After an upgrade (pip install -U easyremote) --handover has the running node go on with the
+    newer code, in the same process, as it was started: sessions keep their variables, and what runs
+    in them goes on. If the newer code can't start, the node goes on as before.
+
     \b
     Examples:
       easyremote node --node-id gpu-node
@@ -78,11 +92,20 @@ def node(
       easyremote node --node-id gpu-node --label a100 --session-idle 2
       easyremote node --node-id desk --hours 22-7 --max-cpu 50% --max-memory 16GB
       easyremote node --gateway https://my-vps:8080 --api-key er_node_...
+      easyremote node --handover --node-id gpu-node
     """
-    from easyremote.node.compute_node import ComputeNode
+    from easyremote.node.compute_node import ComputeNode, serve_headless
+    from easyremote.node.handover.control import FOLDER, ask
+    from easyremote.node.handover.handover import READY
+    from easyremote.node.handover.taken import take
     from easyremote.node.registered.programs import load_modules
 
     try:
+        if handover:
+            for line in ask(home() / FOLDER, node_id):
+                click.echo(line)
+            return
+        before = take(take_over) if take_over is not None else None
         served = ComputeNode(
             gateway,
             node_id,
@@ -98,7 +121,10 @@ def node(
         names = ", ".join(function.name for function in served.functions) or "none"
         code = "no code" if no_code else "cells and shipped code of every client key"
         click.echo(f"Node {served.node_id}: registered functions: {names}; runs {code}.")
-        served.serve()
+        if before is not None and before.is_trial:
+            click.echo(f"{READY}{easyremote.__version__}")
+        else:
+            serve_headless(served, before)
     except EasyRemoteError as error:
         click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
         sys.exit(1)

@@ -12,11 +12,15 @@ import re
 import signal
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 from easyremote.config import find_settings, home
 from easyremote.errors import UsageError
 from easyremote.node.functions import Registrar
+from easyremote.node.handover.control import CAN_HAND_OVER, FOLDER, SUFFIX
+from easyremote.node.handover.handover import STOPS
+from easyremote.node.handover.state import State
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.leaving import DRAIN_TIMEOUT
 from easyremote.node.policy import SESSION_IDLE, NodePolicy
@@ -25,7 +29,7 @@ from easyremote.node.registered.packed import pooled
 from easyremote.node.registered.runner import Runner
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.served import ServedNode
-from easyremote.node.spool import NodeSpool
+from easyremote.node.spool import NodeSpool, file_name
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
@@ -203,7 +207,9 @@ class ComputeNode(Registrar):
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(main)
 
-    async def _serve(self, *, with_signals: bool) -> None:
+    async def _serve(
+        self, *, with_signals: bool, control: Path | None = None, before: State | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._meter = meter = await asyncio.to_thread(ResourceMeter)
         spool = NodeSpool(home() / "nodes", self.node_id, self.settings.key("node").key_id)
@@ -218,16 +224,33 @@ class ComputeNode(Registrar):
             self._pooled,
             meter,
             spool,
+            control,
+            before,
         )
         await asyncio.to_thread(self._pack)
         self._served = served
         if with_signals:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOPS:
                 self._loop.add_signal_handler(number, served.leaving.ask)
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         try:
             await served.run()
         finally:
             self._served = None
+
+
+def serve_headless(node: ComputeNode, before: State | None) -> None:
+    """Serve as ``easyremote node`` does: the node can be handed over to newer code.
+
+    Parameters
+    ----------
+    before
+        What the program before this one has left of the node in this process; None for nothing.
+    """
+    name = file_name(node.node_id, node.settings.key("node").key_id)
+    control = home() / FOLDER / f"{name}{SUFFIX}" if CAN_HAND_OVER else None
+    node._run(node._serve(with_signals=True, control=control, before=before))
 
 
 def _checked(labels: Sequence[str]) -> tuple[str, ...]:

@@ -13,10 +13,9 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-
-from msgspec import structs
 
 import easyremote
 from easyremote.background import run_every
@@ -24,10 +23,15 @@ from easyremote.config import Settings
 from easyremote.errors import EasyRemoteError
 from easyremote.node.blob_store import remove_left_blobs
 from easyremote.node.folders import remove_left_folders
-from easyremote.node.functions import Functions, RegisteredFunction
+from easyremote.node.functions import Functions
+from easyremote.node.handover.control import Control
+from easyremote.node.handover.handover import Handover, Parts
+from easyremote.node.handover.state import State
+from easyremote.node.handover.taken import go_on, tell
 from easyremote.node.in_force import RulesInForce
 from easyremote.node.leaving import LOOK, Leaving
-from easyremote.node.policy import CODE_CONCURRENCY, NodePolicy
+from easyremote.node.offering import Offering
+from easyremote.node.policy import NodePolicy
 from easyremote.node.processes.lending import Lending
 from easyremote.node.processes.pools import Pooled
 from easyremote.node.processes.process import RelayedCall
@@ -35,31 +39,25 @@ from easyremote.node.processes.relay import RelayedCalls
 from easyremote.node.processes.sessions import Sessions
 from easyremote.node.resources import ResourceMeter
 from easyremote.node.spool import NodeSpool, Spooled
-from easyremote.options.requirements import lacks, show_size
 from easyremote.protocol.builtins import OF_NODES, RULES, is_builtin
 from easyremote.protocol.call import HeldCall
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import (
-    NAME_LIMIT,
     PROTOCOL,
     Dispatch,
-    Function,
     GoingAway,
-    Gpu,
     Hello,
     Message,
     NotOffered,
-    Register,
     Resources,
     Resume,
     Resumed,
     Watch,
     Welcome,
-    Withheld,
 )
-from easyremote.transport.dial import stay_connected
+from easyremote.transport.dial import Line
 
 if TYPE_CHECKING:  # what runs registered functions may unpickle; this module never does
     from easyremote.node.registered.runner import Runner
@@ -102,6 +100,10 @@ class ServedNode:
         Measures the machine.
     spool
         Keeps durable calls on the disk.
+    control
+        The path of the socket where the node is asked for a handover; None where nobody can.
+    before
+        What the program before this one has left of the node in this process.
     """
 
     def __init__(
@@ -116,14 +118,17 @@ class ServedNode:
         pooled: Mapping[str, Pooled],
         meter: ResourceMeter,
         spool: NodeSpool,
+        control: Path | None = None,
+        before: State | None = None,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
+        self._control, self._before = control, before
         self._functions = functions
         self._policy, self._rules = policy, rules
-        self._machine: tuple[int, int, tuple[Gpu, ...]] = (0, 0, ())
         self._online, self._pooled = online, pooled
-        self._instance = os.urandom(16)
+        self._instance = before.instance if before is not None else os.urandom(16)
+        self._started = before.started if before is not None else _STARTED
         self.link: Link | None = None
         self._watched = asyncio.Event()
         self._runner = runner
@@ -131,30 +136,33 @@ class ServedNode:
         self._meter = meter
         self._sessions = Sessions(node_id, policy, spool)
         self._sessions.gpus.meter, self._sessions.gpus.told = meter, self._tell
+        self._offering = Offering(node_id, functions, policy, rules, self._sessions)
         self._lending = Lending(node_id, rules, self._sessions, self.offer)
         #: The calls that are run here, and those that are passed on to processes.
         self._registered, self._relayed = runner.callee, self._sessions.calls
         self.leaving = Leaving(self._registered, self._relayed)
         self._spool = spool
+        self._line = Line(settings, self)
         loop = asyncio.get_running_loop()
         spool.found = lambda spooled: loop.call_soon_threadsafe(self._revive, spooled)
-        #: What the owner was told already of functions that are not offered.
-        self._told: set[Withheld] = set()
-        #: The functions of which it was told that they hold more than they need.
-        self._warned: set[str] = set()
         #: What was named in RESUME, in this order.
         self._named: tuple[list[LocalCall], list[RelayedCall]] = ([], [])
 
     async def run(self) -> None:
-        self._machine = await asyncio.to_thread(self._meter.machine)
+        self._offering.machine = await asyncio.to_thread(self._meter.machine)
+        if self._before is not None:
+            self._rules.take_over(self._before.rules)
         await self._lending.look()
+        if self._before is not None:
+            self.offer()
+            go_on(self._before, self._sessions, self._registered)
         await asyncio.to_thread(_remove_leftovers)
         await asyncio.to_thread(self._spool.look)
         if self._policy.allow_code:
             self._sessions.processes.get_ready()
         tidy_interval = min(TIDY_INTERVAL, self._policy.session_idle)
         tasks = [
-            asyncio.create_task(stay_connected(self._settings, self)),
+            asyncio.create_task(self._line.run()),
             asyncio.create_task(self.leaving.asked()),
             asyncio.create_task(
                 run_every(METER_INTERVAL, self._measure, "Measuring the machine", _log)
@@ -174,6 +182,8 @@ class ServedNode:
                 run_every(RULES_INTERVAL, self._lending.look, "Looking at the rules", _log)
             ),
         ]
+        if self._control is not None:
+            tasks.append(asyncio.create_task(self._be_handed_over(self._control)))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -187,11 +197,28 @@ class ServedNode:
             self._runner.close()
             await asyncio.to_thread(self._spool.close)
 
+    async def _be_handed_over(self, path: Path) -> None:
+        """Make way for newer code whenever somebody asks for it."""
+        handover = Handover(
+            Parts(
+                *(self._instance, self._started, self._line, lambda: self.link, self.leaving),
+                *(self._rules, self._registered, self._hand_back, self._sessions, self._spool),
+            )
+        )
+        async with Control(path, self._node_id, handover.hand_over).listening():
+            if self._before is not None:
+                tell(self._before, self._node_id)  # who has asked may ask once more now
+            await asyncio.get_running_loop().create_future()
+
+    def _hand_back(self) -> None:
+        """Hand back what waits."""
+        self._runner.hand_back()
+        self._sessions.hand_back()
+
     async def _drain(self) -> None:
         """Take nothing new, hand back what waits, and let finish what runs."""
         self.leaving.begin(self.link)
-        self._runner.hand_back()
-        self._sessions.hand_back()
+        self._hand_back()
         await self.leaving.finish(lambda: self.link is not None)
         await self._spool.settled()
         await asyncio.sleep(LOOK)  # what the spool let go of leaves
@@ -201,7 +228,7 @@ class ServedNode:
     def hello(self) -> Hello:
         return Hello(
             *(PROTOCOL, "node", str(self._settings.key("node")), self._node_id, self._instance),
-            time.monotonic() - _STARTED,
+            time.monotonic() - self._started,
             {"easyremote": easyremote.__version__, "python": platform.python_version()},
         )
 
@@ -220,6 +247,8 @@ class ServedNode:
     def _revive(self, spooled: Sequence[Spooled]) -> None:
         """Hold what a process before this one has spooled, and say that there is a journal."""
         for each in spooled:
+            if each.call_id in self._registered or each.call_id in self._relayed:
+                continue  # this process has begun it, and goes on with it
             is_relayed = each.begun.function in (OF_NODES | self._pooled.keys())
             calls = self._relayed if is_relayed else self._registered
             calls.revive(each.call_id, each.begun.fence, each.begun.function, each.outcome)
@@ -227,62 +256,10 @@ class ServedNode:
 
     def offer(self) -> None:
         """Say what the node has; again whenever that changes."""
-        policy, rules = self._policy, self._rules.rules
-        self._sessions.processes.most = processes = rules.share_of(policy.processes)
+        self._sessions.processes.most = self._offering.processes
         self._sessions.processes.offer(self._pooled.values())
-        if self.link is None:
-            return
-        cores, memory, gpus = self._machine
-        said = Register(
-            (),
-            rules.share_of(policy.slots),
-            policy.labels,
-            rules.share_of(cores),
-            rules.memory_of(memory),
-            gpus,
-            installs=policy.allow_code and policy.allow_install,
-            session_idle=policy.session_idle,
-            processes=processes,
-            closed=self._rules.closed,
-            journal=self._spool.identity,
-            stands_still=self._rules.stands_still,
-        )
-        specs = [self._seen(function) for function in self._functions]
-        said.withheld = tuple(_withheld(specs, said))
-        self._log_withheld(said.withheld)
-        names = {each.name for each in said.withheld}
-        offered = [spec for spec in specs if spec.name not in names]
-        builtins = OF_NODES if policy.allow_code else (RULES,)
-        offered += [Function(name, max_concurrency=CODE_CONCURRENCY) for name in builtins]
-        said.functions = tuple(offered)
-        self.link.send(said)
-
-    def _seen(self, function: RegisteredFunction) -> Function:
-        """What is said of a function: also how it runs here, and what it was seen to need."""
-        if function.spec.name in self._sessions.processes.pooled:
-            return structs.replace(self._with_peak(function), in_process=True)
-        return self._with_peak(function)
-
-    def _with_peak(self, function: RegisteredFunction) -> Function:
-        spec, peak = function.spec, self._sessions.gpus.peaks.of(f"{function.pool}()")
-        promised = spec.requirements.gpu_memory if spec.requirements is not None else 0
-        if not promised or peak <= promised:
-            return spec
-        if spec.name not in self._warned:
-            self._warned.add(spec.name)
-            _log.warning(
-                "%s() needs %s of GPU memory as it was registered, and was seen to hold %s: others "
-                "may find too little. Register it with gpu_memory=%r.",
-                *(spec.name, show_size(promised), show_size(peak), show_size(peak)),
-            )
-        return structs.replace(spec, gpu_peak=peak)
-
-    def _log_withheld(self, withheld: Iterable[Withheld]) -> None:
-        """Tell the node's owner, once, what the node does not offer, and why."""
-        for each in withheld:
-            if each not in self._told:
-                self._told.add(each)
-                _log.warning("%s does not offer %s(): %s", self._node_id, each.name, each.why)
+        if self.link is not None:
+            self.link.send(self._offering.register(self._spool.identity))
 
     def receive(self, message: Message, now: float) -> None:
         match message:
@@ -291,7 +268,7 @@ class ServedNode:
                 self._registered.resumed(registered, message.calls[: len(registered)])
                 self._relayed.resumed(relayed, message.calls[len(registered) :])
             case NotOffered():
-                self._log_withheld(message.functions)
+                self._offering.log_withheld(message.functions)
             case GoingAway():
                 self.leaving.agreed()
             case Watch():
@@ -369,14 +346,6 @@ class ServedNode:
     def _tidy(self) -> None:
         self._sessions.processes.end_idle(time.monotonic())
         self._sessions.processes.keep_least()
-
-
-def _withheld(specs: Iterable[Function], machine: Register) -> Iterator[Withheld]:
-    """The functions that need what this machine can never give."""
-    for spec in specs:
-        missing = lacks(spec.requirements, machine) if spec.requirements is not None else []
-        if missing:
-            yield Withheld(spec.name, ", ".join(missing)[:NAME_LIMIT])
 
 
 def _remove_leftovers() -> None:

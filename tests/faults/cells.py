@@ -34,9 +34,13 @@ class Printer:
         Where the file is made that ends it.
     pause
         Seconds between two lines.
+    node
+        Where it runs.
     """
 
-    def __init__(self, client: Client, name: str, folder: Path, pause: float) -> None:
+    def __init__(
+        self, client: Client, name: str, folder: Path, pause: float, node: str = NODE
+    ) -> None:
         self.name, self._gate = name, folder / f"{name}-is-over"
         code = (
             "import pathlib, time\n"
@@ -47,8 +51,8 @@ class Printer:
             f"    time.sleep({pause})\n"
             "print('end', number)\n"
         )
-        self._session = Session(client, NODE, "s")
-        self.job: RemoteJob[Any] = self._session.submit_cell(_REQUEST | {"code": code})
+        self.session = Session(client, node, "s")
+        self.job: RemoteJob[Any] = self.session.submit_cell(_REQUEST | {"code": code})
         #: How many lines were seen, all of them right and in order.
         self.seen = 0
         self.end_line = ""
@@ -69,13 +73,17 @@ class Printer:
 
     def end(self) -> None:
         """End the cell, read the rest, and end its session."""
+        self.finish()
+        self.session.end()
+
+    def finish(self) -> None:
+        """End the cell, and read the rest."""
         self._gate.touch()
         self.job.result(LIMIT)
         for event in self.job.events(0.5):
             if isinstance(event, Stream):
                 self._take(event.text)
         assert self.end_line == f"end {self.seen}", (self.end_line, self.seen)
-        self._session.end()
 
     def _take(self, text: str) -> None:
         *lines, self._rest = (self._rest + text).split("\n")

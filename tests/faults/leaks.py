@@ -32,8 +32,8 @@ QUIET = 30.0
 MISTAKE = re.compile(r"Traceback|was never awaited|[Mm]istake")
 #: Characters that are shown of such a log, and how many of them stand before the mistake.
 EXCERPT, BEFORE = 3000, 200
-#: What a scene's folder may gain: what was asked for, and what was said.
-KEPT = re.compile(r"ledger|\.log$|\.db|\.lock$|\.sqlite3|local\.json")
+#: What a scene's folder may gain: what was asked for, what was said, and the sockets of nodes.
+KEPT = re.compile(r"ledger|\.log$|\.db|\.lock$|\.sock$|\.sqlite3|local\.json")
 #: A journal of detached calls, which is opened with the first of them and stays open.
 JOURNAL = re.compile(r"/(nodes|journal)/[^/]*\.(db|db-wal|db-shm|lock)$")
 

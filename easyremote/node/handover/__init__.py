@@ -1,0 +1,1 @@
+"""How a node is replaced by newer code in the same process, with what runs in its processes."""
