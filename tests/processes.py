@@ -151,10 +151,16 @@ class Jupyter:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port where nobody listens, and that the system gives to no other socket meanwhile.
+
+    A process that is started again at its port finds it free: it is below those that Linux gives
+    to whoever dials, or listens anywhere.
+    """
+    while True:
+        port = 12_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

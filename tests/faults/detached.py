@@ -7,9 +7,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.faults.history import History
+from tests.faults.history import History, Tally
 from tests.faults.network.proxy import Proxy
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, Test
 from tests.processes import wait_until
 
 PROGRAM = Path(__file__).with_name("detaching_program.py")
@@ -75,12 +75,12 @@ def _state(scene: Scene, node_id: str) -> str:
     return "unknown" if node is None else "closed" if node.closed else node.state
 
 
-def detached_calls(scene: Scene) -> History:
+def detached_calls(scene: Scene) -> Tally:
     """Detached calls of 10 minutes: client killed, gateway killed twice, a node's link cut."""
     history = detach_and_lose_all(scene, 8, 600.0)
     assert history.errors == {}, Counter(map(str, history.errors.values()))
-    return history
+    return history.tally
 
 
 #: What `python -m tests.faults.long` runs of it.
-LONG = (detached_calls,)
+LONG: tuple[Test, ...] = (detached_calls,)

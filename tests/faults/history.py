@@ -13,14 +13,14 @@ import reprlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from easyremote.client.executor import RemoteExecutor
-from easyremote.errors import EasyRemoteError
+from easyremote.errors import CallLost, EasyRemoteError
 from tests.faults.ledger_program import answer, cargo, item
 
 #: Seconds after which a call that is not over counts as hung.
@@ -60,6 +60,19 @@ class Ending:
     value: object = None
     error: BaseException | None = None
     is_over: bool = True
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many calls there were, how many of them were lost, and every promise that was broken."""
+
+    calls: int = 0
+    lost: int = 0
+    broken: Sequence[str] = ()
+
+    def __add__(self, other: Tally) -> Tally:
+        broken = [*self.broken, *other.broken]
+        return Tally(self.calls + other.calls, self.lost + other.lost, broken)
 
 
 @dataclass
@@ -115,6 +128,11 @@ class History:
         """The calls that ended with an error of ours."""
         found = {number: each.error for number, each in self.endings.items()}
         return {n: error for n, error in found.items() if isinstance(error, EasyRemoteError)}
+
+    @property
+    def tally(self) -> Tally:
+        lost = sum(isinstance(error, CallLost) for error in self.errors.values())
+        return Tally(len(self.jobs), lost, self.broken())
 
     def broken(self) -> list[str]:
         """Every promise that was not kept, for people."""

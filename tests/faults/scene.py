@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from easyremote.client.client import Client
-from tests.faults.history import History
-from tests.processes import LIMIT, end, start_gateway, wait_until
+from tests.faults.history import History, Tally
+from tests.processes import LIMIT, end, free_port, start_gateway, wait_until
 
 PROGRAM = Path(__file__).with_name("ledger_program.py")
 
@@ -33,7 +33,7 @@ class Scene:
     def __init__(self, home: Path, seed: int) -> None:
         self.home, self.seed, self.chance = home, seed, random.Random(seed)
         print(f"seed {seed}: EASYREMOTE_SEED={seed} replays it")
-        self.gateway = start_gateway(home)
+        self.gateway = start_gateway(home, free_port())
         self._keep_log()
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: list[Client] = []
@@ -108,6 +108,20 @@ class Scene:
         self.gateway.process.send_signal(signal.SIGTERM)
         self._log.join(LIMIT)
         end(self.gateway.process)
+
+
+#: A test of the long form: it gets a gateway with the nodes "one" and "two".
+Test = Callable[[Scene], Tally]
+
+
+def named(name: str, test: Callable[..., Tally], *arguments: object) -> Test:
+    """One of several tests that differ in an argument, with a name of its own."""
+
+    def run(scene: Scene) -> Tally:
+        return test(scene, *arguments)
+
+    run.__name__ = name
+    return run
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from easyremote.options.retries import RETRY, WAIT
 from tests.faults.failpoints import ACTIONS, Failpoints
 from tests.faults.history import Ending, History
 from tests.faults.scene import PROGRAM
-from tests.processes import LIMIT, STOP_LIMIT, Gateway, environment, wait_until
+from tests.processes import LIMIT, STOP_LIMIT, Gateway, environment, free_port, wait_until
 
 NODES = ("one", "two")
 CALLS = 40
@@ -97,16 +97,16 @@ class Stage:
         self.home, self.chance = home, random.Random(seed)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._modules = {
-            "gateway": ["easyremote", "gateway", "--port", "0"],
+            "gateway": ["easyremote", "gateway", "--port", str(port := free_port())],
             "client": ["tests.faults.caller_program"],
             **{node: ["easyremote.node", "--node-id", node, str(PROGRAM)] for node in NODES},
         }
         self._histories = 0
+        #: How many calls there were, and how many of them were lost.
+        self.calls = self.lost = 0
         #: How many outcomes are kept for programs that were killed.
         self._kept = 0
         self.start("gateway")
-        port = json.loads((home / "local.json").read_text())["gateway"].split(":")[1]
-        self._modules["gateway"][-1] = port
         self._client = Gateway(
             f"127.0.0.1:{port}",
             home,
@@ -241,6 +241,7 @@ class Stage:
             "timeout": SHORT if case.stays_away else TIMEOUT,
         }
         history.jobs = dict.fromkeys(range(calls))
+        self.calls += calls
         pipe = self._processes["client"].stdin
         assert pipe is not None
         pipe.write(json.dumps(batch).encode() + b"\n")
@@ -254,6 +255,7 @@ class Stage:
         """Read how the calls ended; the endings that should not be."""
         endings = json.loads(self._line("client", LIMIT))
         history.endings = {number: _ending(each) for number, each in enumerate(endings)}
+        self.lost += history.tally.lost
         unexpected: Counter[str] = Counter()
         for number, error in history.errors.items():
             was_cancelled = number % 10 == 9 or case.point == CANCELS

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
-from tests.faults.history import History
+from tests.faults.history import Tally
 from tests.faults.network.meddler import Meddler
 from tests.faults.network.network import open_network
 from tests.faults.network.soak import run_soak
@@ -16,10 +15,9 @@ from tests.faults.network.test_slow import MB, bulk, stopped_reader
 from tests.faults.network.test_streams import FAULTS, streams_across
 from tests.faults.network.test_wire import lossy, open_far_node
 from tests.faults.network.wire import why_not
-from tests.faults.scene import Scene
+from tests.faults.scene import Scene, Test, named
 
 NODES = ("three", "four")
-Test = Callable[[Scene], History]
 
 #: How long each role stands still, and how long the soak is, in seconds.
 STOPPED = 90.0
@@ -27,42 +25,42 @@ SOAK = 60.0 * float(os.environ.get("EASYREMOTE_SOAK_MINUTES", "30"))
 ROLES = ("gateway", "node", "client")
 
 
-def links_half_open(scene: Scene) -> History:
+def links_half_open(scene: Scene) -> Tally:
     """Each end's link is dead: up, down, both. Each is found in 40 s after its last byte."""
     with open_network(scene, *NODES) as network:
         one, two = network.far.values()
         near = network.near
-        told = []
+        told, tally = [], Tally()
         for dead in ([one.up, two.down, *near.both], [*one.both, *two.both, near.up, near.down]):
             history, found = half_open(network, dead)
-            assert history.broken() == []
             assert history.errors == {}
+            tally += history.tally
             told.append(f"{found:.1f} s")
         print(f"dead links found after {', '.join(told)}")
-    return history
+    return tally
 
 
-def short_blackouts(scene: Scene) -> History:
+def short_blackouts(scene: Scene) -> Tally:
     """Five seconds of each minute nothing passes, five times."""
     with open_network(scene, *NODES) as network:
         history = blackouts(network, times=5, seconds=5.0, between=55.0)
     assert history.errors == {}
-    return history
+    return history.tally
 
 
-def packets_lost(scene: Scene) -> History:
+def packets_lost(scene: Scene) -> Tally:
     """One tenth of the packets is lost, on a wire to another network namespace."""
     if reason := why_not():
         print(f"left out: {reason}")
-        return scene.history()
+        return Tally()
     with open_far_node(scene.home / "far", scene.chance.randrange(2**31)) as far:
         history = lossy(far, 0.1, rounds=100)
         print(f"{far.wire.lost} of {far.wire.lost + far.wire.carried} packets were lost")
     assert history.errors == {}
-    return history
+    return history.tally
 
 
-def slow_link(scene: Scene) -> History:
+def slow_link(scene: Scene) -> Tally:
     """100 MB over 1 MB/s beside small calls: their p99 is at most 1.5 s."""
     with open_network(scene, *NODES) as network:
         history, beside, peak = bulk(network, 100 * MB, 1 * MB)
@@ -70,10 +68,10 @@ def slow_link(scene: Scene) -> History:
     assert history.errors == {}
     assert beside.p99 <= 1.5
     assert peak.most <= 32 * MB
-    return history
+    return history.tally
 
 
-def slow_reader(scene: Scene) -> History:
+def slow_reader(scene: Scene) -> Tally:
     """A reader stops in a stream of 1 GB: the others' p99 is at most a fifth longer."""
     with open_network(scene, *NODES) as network:
         without, beside, peak = stopped_reader(network, blocks=1000, calls=3000)
@@ -83,10 +81,10 @@ def slow_reader(scene: Scene) -> History:
     )
     assert beside.p99 <= 1.2 * without.p99
     assert peak.most <= 64 * MB
-    return beside.history
+    return beside.history.tally
 
 
-def frames_meddled_with(scene: Scene) -> History:
+def frames_meddled_with(scene: Scene) -> Tally:
     """Records repeated and out of order between calls, then every old session played again."""
     with Meddler(scene.gateway.address, scene.chance.randrange(2**31)) as meddler:
         scene.start_nodes(*NODES, address=meddler.address)
@@ -97,53 +95,44 @@ def frames_meddled_with(scene: Scene) -> History:
         print(f"{dict(meddler.done)}, {len(meddler.sent)} sessions played again")
         for node_id in NODES:
             scene.kill_node(node_id)
-    return history
+    return history.tally
 
 
-def stands_still(scene: Scene, role: str) -> History:
+def stands_still(scene: Scene, role: str) -> Tally:
     """A process stands still for 90 s: nothing is lost, nothing runs twice."""
     if role == "client":
-        return caller_stands_still(scene, STOPPED)
+        return caller_stands_still(scene, STOPPED).tally
     with open_network(scene, *NODES) as network:
         history = stand_still(network, role, STOPPED)
     assert history.errors == {}
-    return history
+    return history.tally
 
 
-def streams(scene: Scene, fault: str) -> History:
+def streams(scene: Scene, fault: str) -> Tally:
     """50 streams of 500 items, four times, through one fault each time."""
+    tally = Tally()
     with open_network(scene, *NODES) as network:
         for _ in range(4):
             history = streams_across(network, fault, streams=50, items=500)
-            assert history.broken() == []
             assert fault == "node" or history.errors == {}
-    return history
+            tally += history.tally
+    return tally
 
 
-def soak(scene: Scene) -> History:
+def soak(scene: Scene) -> Tally:
     """Half an hour of weighted faults under mixed work; the processes do not grow."""
     with open_network(scene, *NODES) as network:
         return run_soak(network, SOAK)
 
 
-def _named(name: str, test: Callable[..., History], *arguments: str) -> Test:
-    """One of several tests that differ in an argument, with a name of its own."""
-
-    def run(scene: Scene) -> History:
-        return test(scene, *arguments)
-
-    run.__name__ = name
-    return run
-
-
 LONG: tuple[Test, ...] = (
+    soak,
     links_half_open,
     short_blackouts,
     packets_lost,
     slow_link,
     slow_reader,
     frames_meddled_with,
-    *(_named(f"{role}_stands_still", stands_still, role) for role in ROLES),
-    *(_named(f"streams_across_{fault}", streams, fault) for fault in FAULTS),
-    soak,
+    *(named(f"{role}_stands_still", stands_still, role) for role in ROLES),
+    *(named(f"streams_across_{fault}", streams, fault) for fault in FAULTS),
 )

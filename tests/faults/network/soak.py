@@ -10,7 +10,7 @@ import psutil
 
 from easyremote.client.client import Client
 from easyremote.errors import CallLost
-from tests.faults.history import History
+from tests.faults.history import History, Tally
 from tests.faults.network.network import Network
 
 MB = 1 << 20
@@ -20,11 +20,11 @@ CALLS, SECONDS = 60, 0.05
 GROWTH = 8 * MB
 
 
-def run_soak(network: Network, seconds: float) -> History:
+def run_soak(network: Network, seconds: float) -> Tally:
     """Break something in each round. In the second half no process is killed, and none may grow."""
     begun = time.monotonic()
     faults: Counter[str] = Counter()
-    calls = lost = 0
+    tally = Tally()
     middle: dict[str, int] = {}
     while (passed := time.monotonic() - begun) < seconds:
         if passed > seconds / 2 and not middle:
@@ -42,12 +42,12 @@ def run_soak(network: Network, seconds: float) -> History:
         network.heal()
         client.close()
         network.scene.clients.remove(client)
-        calls, lost = calls + len(history.jobs), lost + len(history.errors)
+        tally += history.tally
     grown = {name: now - middle[name] for name, now in _memory(network).items()}
     told = ", ".join(f"{name} +{more / MB:.1f} MiB" for name, more in grown.items())
-    print(f"{calls} calls, {lost} lost; {dict(faults)}; in the second half {told}")
+    print(f"{dict(faults)}; in the second half {told}")
     assert max(grown.values()) <= GROWTH
-    return history
+    return tally
 
 
 def _work(network: Network, history: History, client: Client) -> None:
