@@ -1,8 +1,9 @@
 """How a node ends in order: it takes nothing new, and what runs may finish.
 
 What waits goes back to its clients. The gateway answers GOING_AWAY, and sends nothing new after
-that; what it sent before goes back as well. What runs goes on while the connection is broken, and
-its outcome waits for the next connection. ``tests/node/test_leaving.py`` proves it.
+that; what it sent before goes back as well. What runs goes on while the connection is broken. Its
+outcome is only here until its client has it, so the node stays while a large one is on its way, or
+a connection is away that will be back. ``tests/node/test_leaving.py`` proves it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from easyremote.protocol.messages import Dispatch, GoingAway, HandBack
 DRAIN_TIMEOUT = 60.0
 #: Seconds in which the gateway answers that it sends nothing new.
 ANSWER_TIMEOUT = 2.0
-#: When nothing runs any more, outcomes that can't leave wait so many seconds for a connection.
+#: When nothing runs any more, outcomes that can't leave wait so many seconds for a connection: the
+#: node's own, or that of their client to the gateway.
 RETURN_TIMEOUT = 5.0
 #: Seconds between two looks at what still runs.
 LOOK = 0.05
@@ -94,20 +96,25 @@ class Leaving:
         link.send(HandBack((message.call,)))
         return True
 
-    async def finish(self, is_connected: Callable[[], bool]) -> None:
-        """Wait for what runs, and until its outcomes have left."""
+    async def finish(self, link: Callable[[], Link | None]) -> None:
+        """Wait for what runs, and until its outcomes have arrived."""
         _log.info(
             "Stopping: what runs has %.0f s to finish. Ask once more, and it is stopped now.",
             DRAIN_TIMEOUT,
         )
         deadline = time.monotonic() + DRAIN_TIMEOUT
-        if is_connected():
+        if link() is not None:
             await self.until_agreed()
         await self._until(deadline, lambda: not any(calls.unfinished for calls in self._calls))
-        deadline = min(deadline, time.monotonic() + RETURN_TIMEOUT)
-        await self._until(deadline, lambda: is_connected() or not any(map(len, self._calls)))
-        if not self._has_no_time:
-            await asyncio.sleep(LOOK)  # the last outcomes leave
+        returning = time.monotonic() + RETURN_TIMEOUT
+
+        def is_over() -> bool:
+            present = link()
+            is_quiet = present is None or present.is_quiet
+            is_late = is_quiet and time.monotonic() > returning
+            return is_late or not any(map(len, self._calls))
+
+        await self._until(deadline, is_over)
 
     async def _until(self, deadline: float, is_so: Callable[[], bool]) -> None:
         while not is_so() and time.monotonic() < deadline:

@@ -219,7 +219,7 @@ class ServedNode:
         """Take nothing new, hand back what waits, and let finish what runs."""
         self.leaving.begin(self.link)
         self._hand_back()
-        await self.leaving.finish(lambda: self.link is not None)
+        await self.leaving.finish(lambda: self.link)
         await self._spool.settled()
         await asyncio.sleep(LOOK)  # what the spool let go of leaves
 

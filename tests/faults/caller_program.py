@@ -1,9 +1,9 @@
 """A program that makes the calls of a batch for each line on its stdin, and tells how they ended.
 
 A batch is ``{"ledger", "calls", "seconds", "is_shipped", "is_detached", "choice", "timeout",
-"cancels", "seed"}``; its answer is one line, with an ending for each call. The calls are mixed:
-some name their node, some are shipped, some have arguments that travel as a stream, some are
-cancelled at once, or at random instants.
+"cancels", "cancels_running", "seed"}``; its answer is one line, with an ending for each call. The
+calls are mixed: some name their node, some are shipped, some have arguments that travel as a
+stream, some are cancelled at once, when they run, or at random instants.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from easyremote.client.detached.job import DetachedJob
 from easyremote.client.executor import RemoteExecutor
 from easyremote.errors import EasyRemoteError, to_wire
 from easyremote.protocol.caller import GRACE
+from tests.processes import wait_until
 
 #: Bytes that don't fit into a SUBMIT.
 BALLAST = 100_000
-#: What takes so many seconds to submit is asked for no more.
+#: What takes so many seconds to submit, or to begin, is waited for no more.
 LONG = 3.0
 #: Seconds between two cancels, on average; and from how many of the last calls one is cancelled.
 PAUSE, RECENT = 0.002, 20
+#: Seconds that a call takes which is cancelled when it runs.
+CANCELLED = 1.0
 #: Seconds that the program's own loop may be late.
 LATE = 3.0
 
@@ -47,7 +50,10 @@ def run(client: Client, batch: dict[str, Any]) -> list[object]:
     chance = random.Random(batch["seed"])
     for number in range(batch["calls"]):
         ballast = bytes(BALLAST if number % 7 == 0 else 0)
-        arguments = (batch["ledger"], number, batch["seconds"], ballast)
+        is_cancelled = number % 10 == 9 and not batch["cancels"] and not batch["is_detached"]
+        is_awaited = is_cancelled and batch["cancels_running"] and not is_away
+        seconds = CANCELLED if is_awaited else batch["seconds"]
+        arguments = (batch["ledger"], number, seconds, ballast)
         node_id = ("", "one", "", "two")[number % 4]
         asks = client.on(node_id, on_node_loss=batch["choice"], timeout=batch["timeout"])
         if batch["is_detached"]:
@@ -64,7 +70,11 @@ def run(client: Client, batch: dict[str, Any]) -> list[object]:
         if batch["cancels"]:
             time.sleep(chance.random() * 2 * PAUSE)
             chance.choice(jobs[-RECENT:]).cancel()
-        elif number % 10 == 9 and not batch["is_detached"]:
+        if is_awaited:  # then its node hears of it
+            begun = time.monotonic()
+            wait_until(lambda job=jobs[-1]: job.running() or job.done())
+            is_away = time.monotonic() > begun + LONG
+        if is_cancelled:
             jobs[-1].cancel()
     wait(jobs, batch["timeout"] + GRACE + LATE)
     return [ending(job) for job in jobs]

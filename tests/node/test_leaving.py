@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from easyremote.client.client import Client
 from easyremote.errors import CallLost
 from easyremote.gateway.records import LOST_AFTER
-from easyremote.node.leaving import Leaving
+from easyremote.node.leaving import LOOK, Leaving
 from easyremote.protocol.callee import Callee
-from easyremote.protocol.messages import Dispatch, GoingAway, HandBack, Payload
+from easyremote.protocol.held import plain_outcome
+from easyremote.protocol.messages import Delivered, Dispatch, GoingAway, HandBack, Payload
+from tests.faults.network.proxy import Proxy
 from tests.processes import LIMIT, Gateway, end, start_gateway, wait_until
 from tests.protocol.wires import open_link, sent_by
 
@@ -62,6 +66,20 @@ def test_what_runs_ends_in_order_although_the_gateway_is_away_meanwhile(
         assert going.poll() is None
         marker.touch()
         assert running.result(LIMIT) == going.pid
+        assert going.wait(LIMIT) == 0
+
+
+def test_a_large_outcome_arrives_whole_although_its_node_is_asked_to_end(own: Gateway) -> None:
+    value = bytes(8 << 20)
+    with ExitStack() as stack:
+        proxy, going = stack.enter_context(Proxy(own.address)), own.start_node("going")
+        stack.callback(end, going)
+        proxy.down.rate = 8 << 20
+        client = stack.enter_context(Client(proxy.address, own.keys["client"]))
+        job = client.call("echo", (value,), node_id="going")
+        wait_until(lambda: job.received[0] > 0)
+        going.send_signal(signal.SIGTERM)
+        assert job.result(LIMIT) == value
         assert going.wait(LIMIT) == 0
 
 
@@ -114,3 +132,20 @@ async def test_what_was_sent_before_the_gateway_knew_goes_back_and_what_is_here_
     assert leaving.refuses(new, link)
     assert sent_by(link) == [GoingAway("the node stops"), HandBack((2,))]
     assert len(callee) == 1
+
+
+@pytest.mark.asyncio
+async def test_it_stays_until_its_outcomes_have_arrived() -> None:
+    """Their client may be away, and then nobody else has them."""
+    link, callee = open_link(), Callee(Nothing())
+    callee.attach(link)
+    callee.receive(dispatch(1, b"h" * 16))
+    leaving = Leaving(callee)
+    leaving.begin(link)
+    leaving.agreed()
+    callee.finish(callee.unfinished[0], plain_outcome(7))
+    finishing = asyncio.create_task(leaving.finish(lambda: link))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(finishing), 5 * LOOK)
+    callee.receive(Delivered((1,)))
+    await asyncio.wait_for(finishing, LIMIT)
