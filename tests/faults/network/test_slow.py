@@ -57,9 +57,15 @@ class Beside(Meanwhile):
             self.history.jobs[number].exception()
             self.seconds.append(time.monotonic() - begun)
 
-    @property
-    def p99(self) -> float:
-        return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
+    def next(self, count: int) -> list[float]:
+        """The seconds of so many calls from now on."""
+        done = len(self.seconds)
+        wait_until(lambda: len(self.seconds) >= done + count)
+        return self.seconds[done : done + count]
+
+
+def p99(seconds: list[float]) -> float:
+    return sorted(seconds)[int(len(seconds) * 0.99)]
 
 
 class Peak(Meanwhile):
@@ -95,26 +101,33 @@ def bulk(network: Network, size: int, rate: float) -> tuple[History, Beside, Pea
     return history, beside, peak
 
 
-def stopped_reader(network: Network, blocks: int, calls: int) -> tuple[Beside, Beside, Peak]:
-    """Read a few blocks of a stream, then none; small calls without it and beside it."""
-    scene = network.scene
-    history, client, slow = scene.history(), network.client(), network.client()
+@dataclass
+class Stopped:
+    """What a reader that stops did to others: the seconds of their calls, and the memory."""
 
-    def measure() -> Beside:
-        with Beside(history, client, network.nodes[0]) as beside:
-            wait_until(lambda: len(beside.seconds) >= calls)
-        return beside
+    history: History
+    peak: Peak
+    without: list[float] = field(default_factory=list)
+    beside: list[float] = field(default_factory=list)
 
-    without = measure()
-    with Peak(network) as peak:
-        stream = slow.call("flood", (blocks,), stream=True, node_id=network.nodes[0])
-        for index in range(3):
-            assert next(stream) == index.to_bytes(4, "big") * (BLOCK // 4)
-        beside = measure()
-    stream.cancel()
-    history.finish()
-    assert history.broken() == []
-    return without, beside, peak
+
+def stopped_reader(network: Network, blocks: int, calls: int, turns: int = 1) -> Stopped:
+    """Read a few blocks of a stream, then none; so many small calls without it and beside it.
+
+    They take turns, so that whatever else the machine does is in both figures.
+    """
+    slow, peak = network.client(), Peak(network)
+    found = Stopped(network.scene.history(), peak)
+    with peak, Beside(found.history, network.client(), network.nodes[0]) as small:
+        for _ in range(turns):
+            found.without += small.next(calls)
+            stream = slow.call("flood", (blocks,), stream=True, node_id=network.nodes[0])
+            for index in range(3):
+                assert next(stream) == index.to_bytes(4, "big") * (BLOCK // 4)
+            found.beside += small.next(calls)
+            stream.cancel()
+    found.history.finish()
+    return found
 
 
 def test_a_large_value_on_a_slow_link_cuts_nobody_off(network: Network) -> None:
@@ -126,8 +139,9 @@ def test_a_large_value_on_a_slow_link_cuts_nobody_off(network: Network) -> None:
 
 
 def test_a_reader_that_stops_costs_the_gateway_little(network: Network) -> None:
-    _, _, peak = stopped_reader(network, blocks=200, calls=50)
-    assert peak.most < READER_MEMORY
+    found = stopped_reader(network, blocks=200, calls=50)
+    assert found.history.broken() == []
+    assert found.peak.most < READER_MEMORY
 
 
 def test_a_client_that_is_cut_off_in_a_stream_costs_the_gateway_little(network: Network) -> None:
