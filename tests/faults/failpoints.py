@@ -20,6 +20,7 @@ third DISPATCH. ``taken.Commit`` and ``done.Commit`` stand before and after a co
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -110,6 +111,7 @@ class _Point:
         self._hits = folder / f"{name}.hit"
         self._armed: tuple[str, str, int] | None = None
         self._channels: list[WebSocketChannel] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def arm(self, text: str) -> None:
         where, _, what = text.partition("=")
@@ -151,6 +153,7 @@ class _Point:
     def watch(self, connection: Connection, channel: Channel) -> None:
         """Stand between a connection, its channel and its owner."""
         if isinstance(channel, WebSocketChannel):
+            self._loop = asyncio.get_running_loop()
             self._channels.append(channel)
         taken, queue, send = connection._receive, connection.link.send, channel.send
         queued: list[str] = []
@@ -179,6 +182,11 @@ class _Point:
         channel.send = send_bytes  # type: ignore[method-assign]
 
     def cut_all(self) -> None:
+        """Cut all connections, in their own thread: an abort in another one may end the process."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cut_all)
+
+    def _cut_all(self) -> None:
         for channel in self._channels:
             cut(channel)
         self._channels.clear()
