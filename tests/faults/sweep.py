@@ -203,14 +203,15 @@ class Stage:
         with suppress(AssertionError):  # what follows an outcome comes after the last answer, too
             wait_until(lambda: points.was_reached, after)
         told = [] if points.was_reached else ["the point was not reached"]
-        if "kill" in case.point and points.was_reached:
+        is_killed = "kill" in case.point and points.was_reached
+        if is_killed:
             self._processes[name].wait(LIMIT)
         if not case.stays_away:
             self.start_what_is_gone()
         if kind == "HandBack" and leaving.poll() is None:
             leaving.wait(LIMIT)
             self.start_what_is_gone()
-        if "kill" not in case.point or case.role != "client":  # else nobody heard how they ended
+        if not is_killed or case.role != "client":  # else nobody heard how they ended
             told += self._read(history, case)
             told += history.broken()
         self.start_what_is_gone()
@@ -249,7 +250,7 @@ class Stage:
             # Shipped functions wait at their node, and go back when it ends.
             "is_shipped": "HandBack" in case.point,
             "is_detached": "Commit" in case.point,
-            "seconds": 0.2 if "HandBack" in case.point else 0.01,
+            "seconds": 0.5 if "HandBack" in case.point else 0.01,
             "timeout": SHORT if case.stays_away else TIMEOUT,
         }
         history.jobs = dict.fromkeys(range(calls))
