@@ -54,8 +54,9 @@ SENT = {
     "node": "Started Finished HandBack Resume",
     "client": "Submit Delivered Resume Cancel",
 }
-#: Messages of which a case brings about many.
-MANY = ("Submit", "Dispatch", "Started", "Finished", "Commit")
+#: Messages of which a case brings about many; each node has so many of them at least, because so
+#: many calls name it and are not cancelled.
+MANY, MOST = ("Submit", "Dispatch", "Started", "Finished", "Commit"), 8
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Stage:
         history = self._history(1 if case.choice == WAIT else 3)
         name = self.chance.choice(NODES) if case.role == "node" else case.role
         kind = case.point.split(".")[1].split("=")[0]
-        count = self.chance.randint(1, 12) if kind in MANY else 1
+        count = self.chance.randint(1, MOST) if kind in MANY else 1
         points = self.points(name)
         points.arm(f"{case.point}@{count}")
         self._submit(history, CALLS, case)
