@@ -24,6 +24,7 @@ from typing import Any
 
 from easyremote.errors import CallCancelled, CallLost, CallTimeout, from_wire
 from easyremote.options.retries import RETRY, WAIT
+from easyremote.protocol.call import CallState
 from tests.faults.failpoints import ACTIONS, Failpoints
 from tests.faults.history import Ending, History
 from tests.faults.scene import PROGRAM
@@ -194,9 +195,10 @@ class Stage:
                 self.points("gateway").cut()
             if case.role != "client":  # which need not come back, if it has all that it wants
                 after = LIMIT
-        leaving = self._processes[name if name in NODES else "one"]
+        leaver = name if name in NODES else "one"
+        leaving = self._processes[leaver]
         if kind == "HandBack":
-            wait_until(lambda: sum(history.ran().values()) > 2)
+            wait_until(lambda: self._waits_at(leaver))
             leaving.send_signal(signal.SIGTERM)
             wait_until(lambda: points.was_reached or leaving.poll() is not None)
         else:
@@ -260,6 +262,10 @@ class Stage:
         assert pipe is not None
         pipe.write(json.dumps(batch).encode() + b"\n")
         pipe.flush()
+
+    def _waits_at(self, node: str) -> bool:
+        """Whether a node has a call that it has not begun."""
+        return any(each.endswith(CallState.DISPATCHED.value) for each in self.points(node).held())
 
     def _has_answered(self) -> bool:
         output = self._processes["client"].stdout
