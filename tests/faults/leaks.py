@@ -24,8 +24,9 @@ from tests.processes import wait_until
 
 #: Descriptors that a process may open beside its sockets: files that it opens when it needs them.
 FILES = 4
-#: The thread of all clients.
+#: The thread of all clients, and how many files its loop keeps: pipes, polling and the like.
 CLIENTS = "easyremote-io"
+OF_CLIENTS = 8
 #: Seconds in which everything that a test used is closed.
 QUIET = 30.0
 #: What no log may hold: a mistake that somebody caught.
@@ -139,7 +140,7 @@ class _Own:
         # The thread of all clients comes with the first of them, and keeps its sockets.
         if not any(each.name.startswith(CLIENTS) for each in self._threads):
             self._kinds["sockets"] += 2
-            self._kinds["files"] += 8  # pipes, polling and the like of its loop
+            self._kinds["files"] += OF_CLIENTS
         self._children = set(psutil.Process().children())
 
     def left(self, started: Collection[int]) -> list[str]:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.faults import leaks
-from tests.faults.leaks import FILES, Guard
+from tests.faults.leaks import FILES, OF_CLIENTS, Guard
 from tests.faults.scene import Scene
 
 Leak = Callable[[ExitStack], object]
@@ -33,7 +33,7 @@ def leave_sockets(stack: ExitStack) -> None:
 
 
 def leave_files(stack: ExitStack) -> None:
-    for _ in range(FILES + 1):
+    for _ in range(FILES + OF_CLIENTS + 1):
         stack.enter_context(open(os.devnull))
 
 

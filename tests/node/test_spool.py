@@ -77,6 +77,7 @@ class Nodes:
         """End the node, when it has heard what it was told so far."""
         node.dispatch(99, "work", self.arguments("work", 99), durable=False)
         await node.outcome(99)
+        node.link.send(Delivered((99,)))
         self.processes[-1].send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(self.processes[-1].wait, LIMIT) == 0
 
