@@ -46,31 +46,22 @@ _IS_GENERATOR = (
 )
 
 
-class _Condition(threading.Condition):
-    """A `threading.Condition` over an RLock, without five bound methods in each instance.
+_RLock: Any = type(threading.RLock())
 
-    Outstanding jobs come in tens of thousands, and the garbage collector looks at every object:
-    this halves what a call costs its client.
+
+class _Condition(_RLock):  # type: ignore[misc]  # a class of C, which has a name in no module
+    """A `threading.Condition` that is its own lock, and has no bound methods in each instance.
+
+    Outstanding jobs come in tens of thousands, and the garbage collector looks at every object.
     """
 
+    __slots__ = ("_waiters",)
+
     def __init__(self) -> None:
-        self._lock: Any = threading.RLock()
         self._waiters: deque[Any] = deque()
 
-    def acquire(self, *args: Any) -> bool:
-        return bool(self._lock.acquire(*args))
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def _is_owned(self) -> bool:
-        return bool(self._lock._is_owned())
-
-    def _release_save(self) -> Any:
-        return self._lock._release_save()
-
-    def _acquire_restore(self, state: Any) -> None:
-        self._lock._acquire_restore(state)
+    wait, wait_for = threading.Condition.wait, threading.Condition.wait_for
+    notify, notify_all = threading.Condition.notify, threading.Condition.notify_all
 
 
 class RemoteJob(Future[T], Generic[T]):
@@ -83,8 +74,11 @@ class RemoteJob(Future[T], Generic[T]):
     def __init__(
         self, line: Line, function: str, call_id: bytes, encoding: str = "pickle5"
     ) -> None:
-        super().__init__()
-        self._condition = _Condition()
+        # What `Future.__init__` does, which would make a condition of its own first.
+        self._condition: Any = _Condition()
+        self._state, self._result, self._exception = "PENDING", None, None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Callable[[Any], object]] = []
         self._line = line
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -98,7 +92,7 @@ class RemoteJob(Future[T], Generic[T]):
         self.function = function
         #: The encoding of its arguments, and so of its value.
         self.encoding = encoding
-        self._call_id = call_id.hex()
+        self._call_id = call_id
         #: The node that runs it, once that is known: it was named, or the call runs for a while.
         self.node_id = ""
 
@@ -110,9 +104,7 @@ class RemoteJob(Future[T], Generic[T]):
     @property
     def call_id(self) -> str:
         """The call's id, the same everywhere, as hexadecimal digits; each attempt has its own."""
-        if self.outstanding is not None and self.outstanding.attempts > 1:
-            self._call_id = self.outstanding.call_id.hex()
-        return self._call_id
+        return (self.outstanding.call_id if self.outstanding else self._call_id).hex()
 
     @property
     def sink(self) -> Waiting:
@@ -300,8 +292,8 @@ class RemoteJob(Future[T], Generic[T]):
 
     def finish(self, code: str, encoding: str, body: Buffer) -> None:
         """Take the outcome; the call core hands it over."""
-        self._call_id = self.call_id  # that of the last attempt
-        self.outstanding = None
+        if self.outstanding is not None:
+            self._call_id, self.outstanding = self.outstanding.call_id, None  # of the last attempt
         self._events.put(END)  # first: a callback of the result may ask for what was shown
         self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
         if self._on_event is not None:
@@ -348,9 +340,8 @@ class RemoteJob(Future[T], Generic[T]):
             elif self._loaded is None:
                 finished: Any = super().result()  # what finish() sets, now at the latest
                 code, encoding, body = finished
-                accepted, name = self._accepted, self._shown_name
-                kind = answer_type(self.function)
-                self._loaded = load_outcome(code, encoding, body, accepted, name, kind)
+                accepted, kind = self._accepted, answer_type(self.function)
+                self._loaded = load_outcome(code, encoding, body, accepted, self._shown_name, kind)
             return self._loaded
 
     @property

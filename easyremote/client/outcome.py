@@ -8,6 +8,7 @@ itself, answers is msgpack, so neither can run code here.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,6 +29,7 @@ _PLAIN = ("msgpack",)
 _OF_REGISTERED = {"pickle5": ("pickle5",), "json": ("json",), "msgpack": _PLAIN}
 
 
+@functools.lru_cache(1000)  # it is asked for each call
 def accepted_encodings(function: str, asked_in: str) -> tuple[str, ...]:
     """The encodings in which a call may be answered.
 

@@ -58,21 +58,24 @@ class Target:
         *,
         snapshot: bool = True,
     ) -> RemoteJob[Any]:
-        client, more = self.client(), {"stream": self.streams, "snapshot": snapshot}
+        client = self.client()
         begin: Callable[..., RemoteJob[Any]] = client.ship if self.is_shipped else client.call
         what = function if self.is_shipped else self.name
-        return begin(what, args, kwargs, **self._of_call(), **more)
+        return begin(what, args, kwargs, snapshot=snapshot, **self._of_call)
 
     def detach(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> DetachedJob[Any]:
         what, keep = function if self.is_shipped else self.name, self.options.keep
-        return self.client().detach_call(what, args, kwargs, keep=keep, **self._of_call())
+        return self.client().detach_call(what, args, kwargs, keep=keep, **self._of_call)
 
+    @functools.cached_property  # it is needed with each call
     def _of_call(self) -> dict[str, Any]:
+        """The options of its calls that were given."""
         options = self.options
-        return {
+        said = {
             "node_id": self.node_id,
+            "stream": self.streams,
             "timeout": options.timeout,
             "retry": options.retry_policy,
             "balancing": options.load_balancing,
@@ -81,6 +84,7 @@ class Target:
             "on_node_loss": options.on_node_loss,
             "notify": options.notify,
         }
+        return {name: value for name, value in said.items() if value}
 
 
 class _Remote(Generic[P, R]):

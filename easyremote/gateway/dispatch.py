@@ -57,9 +57,9 @@ class Dispatcher:
                 function,
                 payload,
                 submit.session,
-                _left(call.deadline, now),
+                _left(call.deadline, now) if call.deadline else 0.0,
                 call.owner,
-                queue_timeout=_left(call.queue_deadline, now),
+                queue_timeout=_left(call.queue_deadline, now) if call.queue_deadline else 0.0,
                 run_timeout=submit.run_timeout,
                 origin=call.origin,
                 trace=submit.trace,
@@ -112,5 +112,5 @@ class Dispatcher:
 
 
 def _left(deadline: float, now: float) -> float:
-    """Seconds that are left until a deadline; 0 for no limit."""
-    return max(deadline - now, 0.001) if deadline else 0.0
+    """Seconds that are left until a deadline; 0 would be no limit."""
+    return max(deadline - now, 0.001)

@@ -331,12 +331,13 @@ class GatewayCall:
 
     def next_deadline(self) -> float:
         """When something has to happen if nothing else does."""
-        limits = [self.hold_until, self.suspect_until, self.arguments_by]
-        if self.state in WAITING:
-            limits += [self.deadline, self.queue_deadline]
-        elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
-            limits.append(self.deadline + GRACE)
-        return min((limit for limit in limits if limit), default=0.0)
+        limits: tuple[float, ...] = (self.hold_until, self.suspect_until, self.arguments_by)
+        if self.deadline or self.queue_deadline:
+            if self.state in WAITING:
+                limits += self.deadline, self.queue_deadline
+            elif self.deadline and self.state in (CallState.DISPATCHED, CallState.RUNNING):
+                limits += (self.deadline + GRACE,)
+        return min(filter(None, limits), default=0.0)
 
     def bind(self, client: ClientLink, number: int) -> None:
         """Connect the call with this client, which waits for its outcome from now on."""

@@ -89,8 +89,9 @@ class Leaving:
 
     def refuses(self, message: Dispatch, link: Link | None) -> bool:
         """Hand a new call back that came too late; False where the node takes it."""
-        is_known = any(message.call_id in calls for calls in self._calls)
-        if not self._has_begun or is_known or link is None:
+        if not self._has_begun or link is None:
+            return False
+        if any(message.call_id in calls for calls in self._calls):
             return False
         link.drop(message.payload)
         link.send(HandBack((message.call,)))

@@ -263,6 +263,8 @@ class ServedNode:
 
     def receive(self, message: Message, now: float) -> None:
         match message:
+            case Dispatch():  # most of them
+                self._dispatch(message)
             case Resumed():
                 registered, relayed = self._named
                 self._registered.resumed(registered, message.calls[: len(registered)])
@@ -273,8 +275,6 @@ class ServedNode:
                 self.leaving.agreed()
             case Watch():
                 (self._watched.set if message.on else self._watched.clear)()
-            case Dispatch():
-                self._dispatch(message)
             case _:
                 for calls in self._holders(message):
                     calls.receive(message)

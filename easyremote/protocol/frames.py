@@ -97,17 +97,22 @@ class FrameDecoder:
                 return
             data = bytes(self._rest)
             self._rest.clear()
-        view = memoryview(data)
+        view, header = memoryview(data), CONTROL_HEADER.unpack_from
         start, end, needed = 0, len(data), 5
         while end - start >= 5:
-            length, kind = CONTROL_HEADER.unpack_from(view, start)
+            length, kind = header(view, start)
             stop = start + 4 + length
-            self._check(length, kind)
+            if kind != CONTROL or not 1 <= length <= self.max_control:
+                self._check(length, kind)
             if stop > end:
                 needed = stop - start
                 break
             if kind == CONTROL:
-                yield self._message(view[start + 5 : stop])
+                try:
+                    message = decode(view[start + 5 : stop])
+                except (msgspec.DecodeError, RecursionError) as error:
+                    raise ProtocolError(f"not a message of this protocol: {error}") from None
+                yield message
             else:
                 _, _, stream, position = CHUNK_HEADER.unpack_from(view, start)
                 yield Chunk(stream, position, view[start + CHUNK_HEADER.size : stop])
@@ -117,22 +122,15 @@ class FrameDecoder:
             self._needed = needed
 
     def _check(self, length: int, kind: int) -> None:
+        """Refuse a record that is no control record within its limit, and no chunk either."""
         if kind == CONTROL:
-            if not 1 <= length <= self.max_control:
-                raise ProtocolError(
-                    f"a control record of {length} bytes; the limit is {self.max_control}"
-                )
-        elif kind == CHUNK:
-            if not _CHUNK_EXTRA < length <= CHUNK_SIZE + _CHUNK_EXTRA:
-                raise ProtocolError(f"a chunk record of {length} bytes; the limit is {CHUNK_SIZE}")
-        else:
+            raise ProtocolError(
+                f"a control record of {length} bytes; the limit is {self.max_control}"
+            )
+        if kind != CHUNK:
             raise ProtocolError(f"a record of kind {kind}; the peer speaks another protocol")
-
-    def _message(self, body: memoryview) -> Message:
-        try:
-            return decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ProtocolError(f"not a message of this protocol: {error}") from None
+        if not _CHUNK_EXTRA < length <= CHUNK_SIZE + _CHUNK_EXTRA:
+            raise ProtocolError(f"a chunk record of {length} bytes; the limit is {CHUNK_SIZE}")
 
 
 class Announcements:

@@ -270,9 +270,17 @@ class HeldCalls(ABC, Generic[C]):
             self.refuse(message, failure("lost", text))
             return
         held = self._by_id[message.call_id] = self._kind(
-            *(message.call, message.call_id, message.fence, message.function, message.session),
-            *(message.owner, message.timeout, message.queue_timeout, message.run_timeout),
-            *(message.origin, message.trace),
+            message.call,
+            message.call_id,
+            message.fence,
+            message.function,
+            message.session,
+            message.owner,
+            message.timeout,
+            message.queue_timeout,
+            message.run_timeout,
+            message.origin,
+            message.trace,
             message.needs,
             message.gpus,
             message.durable,

@@ -280,7 +280,9 @@ class Link:
                 self._receive_chunk(record)  # type: ignore[arg-type]  # narrowed by `kind`
             elif kind in _LINK_MESSAGES:
                 self._handle(record)  # type: ignore[arg-type]  # narrowed by `kind`
-            elif kind not in ANNOUNCING or not self._announced.is_copy(record):  # type: ignore[arg-type]
+            elif kind not in ANNOUNCING or not (
+                record.payload.stream and self._announced.is_copy(record)  # type: ignore[union-attr, arg-type]
+            ):
                 yield record  # type: ignore[misc]  # narrowed by `kind`
 
     def _receive_chunk(self, chunk: Chunk) -> None:

@@ -24,6 +24,7 @@ memory_total: in bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -624,18 +625,9 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Message)
 
 encode = _encoder.encode
-
-
-def decode(body: bytes | memoryview) -> Message:
-    """Decode one control record's body.
-
-    Raises
-    ------
-    msgspec.DecodeError
-        It is no message of this protocol (`ValidationError`, its subclass, where types are off).
-    """
-    message: Message = _decoder.decode(body)
-    return message
+#: Decodes one control record's body. It raises a msgspec.DecodeError where that is no message of
+#: this protocol (`ValidationError`, its subclass, where types are off).
+decode: Callable[[bytes | memoryview], Message] = _decoder.decode
 
 
 def why_not_sent(submit: Submit) -> str | None:

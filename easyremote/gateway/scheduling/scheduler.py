@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from easyremote.gateway.balancing import Balancer
-from easyremote.gateway.callers import Target
+from easyremote.gateway.callers import Target, Wanted
 from easyremote.gateway.nodes import Nodes
 from easyremote.gateway.records import GatewayCall, Node
 from easyremote.gateway.scheduling.estimates import Estimates, smoothed
@@ -41,6 +41,7 @@ NOTICED = 0.001
 PATIENCE = 30.0
 #: Seconds for which a session was idle before its owner is asked for the GPU memory that it holds.
 ASK_IDLE_AFTER = 60.0
+_NO_QUEUES: dict[Wanted, Queue] = {}
 
 
 class Scheduler:
@@ -167,8 +168,10 @@ class Scheduler:
     def next_for(self, node: Node, now: float) -> GatewayCall | None:
         """Take out the call whose turn it is on this node; None where it has room for none."""
         waiting = self.waiting
-        if waiting.beside or (waiting.in_slots and not node.is_full):
-            found = self._next_for(node, now)
+        is_full = node.is_full
+        if waiting.beside or (waiting.in_slots and not is_full):
+            kinds = (waiting.beside,) if is_full else (waiting.beside, waiting.in_slots)
+            found = self._next_of(self._queues(node, kinds), node, now)
             if found is not None:
                 waiting.remove(found)
                 return found
@@ -176,22 +179,31 @@ class Scheduler:
             self._nodes.put_back(node)
         return None
 
-    def _next_for(self, node: Node, now: float) -> GatewayCall | None:
+    def _next_of(self, queues: list[Queue], node: Node, now: float) -> GatewayCall | None:
+        """The call whose turn it is on this node, of these queues; None where none has room."""
         for share in node.shares.values():
             share.age(now)
+        if len(queues) == 1:  # most often
+            call = queues[0].first_for(node)[1]
+            return call if self._may_begin(call, node, now) else None
         turns: list[tuple[int, float, int, GatewayCall]] = []
-        for queue in self._queues(node):
+        for queue in queues:
             start, call = queue.first_for(node)
             turns.append((-queue.priority, start, call.turn, call))
         heapq.heapify(turns)
         while turns:
             call = heapq.heappop(turns)[3]
-            if node.has_room(call):
-                if not self._is_left_to_others(call, node, now):
-                    return call
-            elif now - call.created > PATIENCE:
-                self._keep(node, call)
+            if self._may_begin(call, node, now):
+                return call
         return None
+
+    def _may_begin(self, call: GatewayCall, node: Node, now: float) -> bool:
+        """Whether a call that waits goes to this node now."""
+        if node.has_room(call):
+            return not self._is_left_to_others(call, node, now)
+        if now - call.created > PATIENCE:
+            self._keep(node, call)
+        return False
 
     @staticmethod
     def _keep(node: Node, call: GatewayCall) -> None:
@@ -199,17 +211,15 @@ class Scheduler:
         if node.kept_for is None and node.held.calls and node.needs_of(call) is not None:
             node.kept_for = call
 
-    def _queues(self, node: Node) -> list[Queue]:
+    @staticmethod
+    def _queues(node: Node, kinds: Iterable[dict[str, dict[Wanted, Queue]]]) -> list[Queue]:
         """The queues from which this node may take a call."""
-        waiting = self.waiting
-        kinds = (waiting.beside,) if node.is_full else (waiting.beside, waiting.in_slots)
-        return [
-            queue
-            for places in kinds
-            for place in (node.node_id, "")
-            if place in places
-            for queue in places[place].values()
-        ]
+        found: list[Queue] = []
+        for places in kinds:
+            if places:
+                found += places.get(node.node_id, _NO_QUEUES).values()
+                found += places.get("", _NO_QUEUES).values()
+        return found
 
     def node(self, node_id: str) -> Node | None:
         """The node of this id, if the gateway has seen it."""
