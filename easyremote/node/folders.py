@@ -8,8 +8,10 @@ has ended, however they ended: what a killed node left behind is removed when th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -33,12 +35,18 @@ def own_folder(name: str) -> Path:
     UsageError
         Somebody else has made it before us.
     """
-    folder = _folder(NODE)
-    for each in (folder, folder / str(os.getpid()), folder / str(os.getpid()) / name):
-        each.mkdir(mode=0o700, exist_ok=True)
-        if each.is_symlink() or each.stat().st_uid != os.getuid():
+    folder = str(_folder(NODE))
+    of_process = f"{folder}/{os.getpid()}"
+    for each in (folder, of_process, f"{of_process}/{name}"):
+        try:
+            found = os.lstat(each)  # most often: every cell asks for its folder several times
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(each, 0o700)
+            found = os.lstat(each)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise UsageError(f"{each} on the node belongs to somebody else; remove it there.")
-    return each
+    return Path(each)
 
 
 def remove_folders(node: int, process: int | None = None) -> None:
