@@ -21,7 +21,6 @@ third DISPATCH. ``taken.Commit`` and ``done.Commit`` stand before and after a co
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import runpy
@@ -33,6 +32,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from easyremote.gateway.table import CallTable
 from easyremote.journal.journal import Journal
@@ -48,6 +48,8 @@ ACTIONS = ("kill", "stall", "cut")
 STALL = 0.5
 #: Seconds in which a process does what it is told.
 ANSWER = 20.0
+#: What this process knows of calls. A gateway freezes its objects, so that `gc` does not find them.
+_tables: WeakSet[CallTable | HeldCalls[Any]] = WeakSet()
 
 
 class Failpoints:
@@ -200,7 +202,7 @@ def cut(channel: WebSocketChannel) -> None:
 
 
 def install(point: _Point) -> None:
-    """Watch every connection that is made from now on, and the journal."""
+    """Watch every connection that is made from now on, the journal, and what is known of calls."""
     make = Connection.__init__
 
     def made(self: Connection, link: Link, channel: Channel, *others: Any) -> None:
@@ -216,20 +218,26 @@ def install(point: _Point) -> None:
         point.reach("done", "Commit")
 
     Journal._transact = transacted  # type: ignore[method-assign]
+    for kind in (CallTable, HeldCalls):
+        _note_each(kind)
+
+
+def _note_each(kind: Any) -> None:
+    begin = kind.__init__
+
+    def begun(self: Any, *args: Any, **named: Any) -> None:
+        begin(self, *args, **named)
+        _tables.add(self)
+
+    kind.__init__ = begun
 
 
 def held() -> Counter[str]:
     """The calls in the tables of this process, by where they stand."""
     found: Counter[str] = Counter()
-    for each in gc.get_objects():
-        if isinstance(each, CallTable):
-            found.update(
-                f"{call.function} {call.state.value}" for call in list(each.by_id.values())
-            )
-        elif isinstance(each, HeldCalls):
-            found.update(
-                f"{call.function} {call.state.value}" for call in list(each._by_id.values())
-            )
+    for table in list(_tables):
+        calls: Any = table.by_id if isinstance(table, CallTable) else table._by_id
+        found.update(f"{call.function} {call.state.value}" for call in list(calls.values()))
     return found
 
 

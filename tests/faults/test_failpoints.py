@@ -14,6 +14,7 @@ import pytest
 from easyremote.options.retries import WAIT
 from tests.faults.conftest import SEED
 from tests.faults.sweep import Case, Stage, cases, open_stage
+from tests.processes import wait_until
 
 #: Seconds in which new cases begin.
 ENOUGH = 12.0
@@ -54,6 +55,14 @@ def test_a_promise_that_is_broken_is_seen(stage: Stage) -> None:
     """The sweep itself: a call that ran once more than it may is found."""
     stage.next_ledger.write_text("0\n")
     assert "call 0 ran 2 times" in stage.play(Case("gateway", "taken.Submit=stall", WAIT))
+
+
+def test_what_a_gateway_knows_of_calls_is_seen(stage: Stage) -> None:
+    """The sweep itself: else it would take a gateway that forgets nothing for a quiet one."""
+    case, history = Case("client", "done.Finished=stall", WAIT), stage._history()
+    stage._submit(history, 50, case)
+    wait_until(lambda: stage.points("gateway").held().total() > 0)
+    assert [*stage._read(history, case), *stage._left(case)] == []
 
 
 def test_calls_are_cancelled_at_random_instants(stage: Stage) -> None:
