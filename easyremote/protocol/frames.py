@@ -146,10 +146,8 @@ class Announcements:
         self._messages: dict[int, tuple[type, int, int]] = {}
 
     def is_copy(self, message: Submit | Dispatch | Event | Finished) -> bool:
-        """Whether a message has come before; only of those that announce a stream."""
+        """Whether a message that announces a stream has come before."""
         number = message.payload.stream
-        if not number:
-            return False
         said = type(message), message.call, message.seq if isinstance(message, Event) else 0
         if self._messages.get(number) == said:
             return True
