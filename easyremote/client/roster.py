@@ -56,7 +56,12 @@ class Roster:
             return list(self._nodes.values())
 
     def python_of(self, node_id: str) -> tuple[int, int] | None:
-        """A node's Python version; None where it is not known."""
+        """A node's Python version; None where it is not known.
+
+        While the gateway is out of reach nobody is asked: a call waits for it, its caller does not.
+        """
+        if self._connection and not self._executor.connection:
+            return None
         pythons = (node.python for node in self.nodes() if node.node_id == node_id)
         try:
             major, minor = next(pythons, "").split(".")[:2]

@@ -11,7 +11,7 @@ import pytest
 
 from easyremote.client.client import Client
 from easyremote.errors import EasyRemoteError
-from tests.processes import Gateway, end, online, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, online, start_gateway, wait_until
 
 
 def known(client: Client) -> set[str]:
@@ -76,6 +76,23 @@ def test_a_gateway_that_is_gone_is_not_answered_for(tmp_path: Path) -> None:
     with pytest.raises(EasyRemoteError):
         client.known_nodes()
     closing.join()
+
+
+def test_a_function_is_sent_to_a_node_while_the_gateway_is_away(tmp_path: Path) -> None:
+    first = start_gateway(tmp_path)
+    node = first.start_node("stays")
+    with first.client() as client:
+        sent = client.on("stays")
+        assert sent.submit(abs, -1).result() == 1
+        end(first.process)
+        wait_until(lambda: not client.is_connected)
+        job = sent.submit(abs, -2)  # it returns, and there is no gateway
+        second = start_gateway(tmp_path, int(first.address.rpartition(":")[2]))
+        try:
+            assert job.result(LIMIT) == 2
+        finally:
+            end(node)
+            end(second.process)
 
 
 def test_a_forked_process_asks_for_itself(client: Client, node: subprocess.Popen[str]) -> None:
