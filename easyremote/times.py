@@ -21,7 +21,7 @@ _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
 
 def is_time(value: object) -> bool:
     """Whether a value is a number of seconds that can be waited: finite, and not negative."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if type(value) is not float and (not isinstance(value, Real) or isinstance(value, bool)):
         return False
     return math.isfinite(value) and 0 <= float(value) <= LONGEST
 

@@ -90,7 +90,7 @@ class RemoteMagics(Magics):
                 options = replace(options, notify=read_notify(options.notify, "--notify"))
             refuse_nested(code, first_line=2)
         if cell is None:
-            answer, _ = self._run(replace(options, outputs="none"), code)
+            answer, _ = self._run(self._place(options), replace(options, outputs="none"), code)
             return answer.get("value")
         if not cell.lstrip().startswith("%%"):
             # With the magic's line, so that tracebacks have the line numbers of the notebook.
@@ -117,8 +117,9 @@ The variables that it reads are sent along; those that it assigns come back.
         try:
             if options.background is not None and not options.dry_run:
                 return self._start(options, code)
-            answer, value = self._run(options, code)
-            self._note(self._places.find(options), options, code)
+            place = self._place(options)
+            answer, value = self._run(place, options, code)
+            self._note(place, options, code)
         except EasyRemoteError as error:
             if options.raise_error:
                 raise
@@ -138,7 +139,8 @@ The variables that it reads are sent along; those that it assigns come back.
 
     def run_again(self, options: Options, code: str) -> None:
         """Run a cell that ran before in a session that is new now; raises what it raises."""
-        self._run(replace(options, background=None, notify=""), code)
+        options = replace(options, background=None, notify="")
+        self._run(self._place(options), options, code)
 
     def _note(self, place: Place, options: Options, code: str) -> None:
         """Note a cell that has run, for ``%remote_restart --again``."""
@@ -164,10 +166,14 @@ The variables that it reads are sent along; those that it assigns come back.
 
     # -- what travels
 
-    def _run(self, options: Options, code: str) -> tuple[dict[str, Any], Value | None]:
-        """Run `code` as `options` say; returns the node's answer and the event with its value."""
+    def _place(self, options: Options) -> Place:
         with one_line_errors():
-            place = self._places.find(options)
+            return self._places.find(options)
+
+    def _run(
+        self, place: Place, options: Options, code: str
+    ) -> tuple[dict[str, Any], Value | None]:
+        """Run `code` as `options` say; returns the node's answer and the event with its value."""
         found = self._names(code)
         needs = self._needs(code, found, options)
         if options.dry_run:
@@ -303,8 +309,7 @@ The variables that it reads are sent along; those that it assigns come back.
 
     def _start(self, options: Options, code: str) -> CellJob | None:
         """Run a cell in the background; returns its job, or None where a variable holds it."""
-        with one_line_errors():
-            place = self._places.find(options)
+        place = self._place(options)
         found = self._names(code)
         needs = self._needs(code, found, options)
         request = self._request(options, code, found, needs)

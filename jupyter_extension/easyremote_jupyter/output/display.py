@@ -232,6 +232,8 @@ class Output:
     def _write(self, name: str, text: str) -> None:
         if self._bars is not None:
             text = self._bars.whole_lines(name, text)
+        if not text:
+            return
         with self._bars.aside() if self._bars is not None else contextlib.nullcontext():
             for piece in pieces(text):
                 self._wait(len(json.dumps(piece, ensure_ascii=False).encode("utf-8", "replace")))

@@ -80,7 +80,7 @@ class Beside:
 
     def __init__(self) -> None:
         #: The process, and the folder here.
-        self._of: tuple[str, Path] | None = None
+        self._of: tuple[str, str] | None = None
         #: The digest of each file's content, as the session last had it from here, or sent it.
         self._known: dict[str, bytes] = {}
         self._on_the_way: dict[str, bytes] = {}
@@ -102,7 +102,7 @@ class Beside:
         UsageError
             A file is so large that it has to be asked for.
         """
-        if process is None or (process, Path.cwd()) != self._of:
+        if process is None or (process, os.getcwd()) != self._of:
             self._known = {}
         known = {name: File(name) for name in self._known if os.path.isfile(name)}
         found = {}
@@ -133,7 +133,7 @@ class Beside:
         for name in self.removed():
             del self._known[name]
         self._known |= self._on_the_way
-        self._of, self._on_the_way = (process, Path.cwd()), {}
+        self._of, self._on_the_way = (process, os.getcwd()), {}
 
     def came(
         self, written: Mapping[str, Mapping[str, Any]], node_id: str, say: Callable[[str], object]
