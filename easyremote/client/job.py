@@ -104,7 +104,8 @@ class RemoteJob(Future[T], Generic[T]):
     @property
     def call_id(self) -> str:
         """The call's id, the same everywhere, as hexadecimal digits; each attempt has its own."""
-        return (self.outstanding.call_id if self.outstanding else self._call_id).hex()
+        outstanding = self.outstanding  # the I/O thread takes it away
+        return (self._call_id if outstanding is None else outstanding.call_id).hex()
 
     @property
     def sink(self) -> Waiting:
