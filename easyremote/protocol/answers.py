@@ -33,8 +33,8 @@ from easyremote.protocol.streams import Assembly, Buffer, TooLarge
 
 #: So many events may wait here for one that comes before them. A node has 64 under way.
 EARLY_EVENTS = 1000
-#: DELIVERED is sent with the next call, or alone after so many seconds: in a row of calls this
-#: spares a message at every hop. So many outcomes are confirmed at once.
+#: DELIVERED is sent so many seconds after the first outcome, or when so many wait for it: in a row
+#: of calls this spares a message at every hop.
 DELIVER_AFTER = 0.1
 DELIVER_AT_ONCE = 64
 #: What was confirmed in so many seconds before the gateway was last heard is unsure. The last so

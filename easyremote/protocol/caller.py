@@ -271,7 +271,8 @@ class Caller:
             self._sent += 1
         else:
             call.submit.age = max(now - call.sent, 1e-6)
-        self.deliver()
+        if self._sent + len(self._arrived) > self._max_calls:
+            self.deliver()  # the gateway counts what is not confirmed, too
         parts, size = self._seal.seal(call.parts, call.size, call.call_id, Part.ARGUMENTS, 0)
         call.submit.payload = link.offer(parts, size, call.encoding)
         link.send(call.submit)

@@ -121,14 +121,16 @@ def test_a_call_is_sent_at_once_and_its_outcome_is_acknowledged() -> None:
     assert asking.acknowledged() == []
 
 
-def test_an_acknowledgement_goes_with_the_next_call() -> None:
-    asking = Asking()
+def test_an_acknowledgement_goes_before_a_call_for_which_it_makes_room() -> None:
+    asking = Asking(max_calls=2)
     asking.submit()
     asking.tell(Finished(1, VALUE))
     asking.submit()
+    assert numbers(asking.sent()) == [2]
+    asking.submit()
     delivered, submit = asking.sent()
     assert delivered == Delivered((1,))
-    assert numbers([submit]) == [2]
+    assert numbers([submit]) == [3]
 
 
 def test_many_acknowledgements_go_at_once() -> None:
