@@ -190,8 +190,12 @@ def test_idle_processes_go_and_those_that_are_kept_stay(client: Client, node: Co
     kept = client.execute("Model.predict")[0]
     served = node._served
     far = time.monotonic() + 61.0
-    node._loop.call_soon_threadsafe(served._sessions.processes.end_idle, far)
-    wait_until(lambda: processes(node, "pid()") == [])
+
+    def has_gone() -> bool:  # a process is idle when its caller has said that the outcome is there
+        node._loop.call_soon_threadsafe(served._sessions.processes.end_idle, far)  # type: ignore[union-attr]
+        return processes(node, "pid()") == []
+
+    wait_until(has_gone)
     assert processes(node, "Model()") == [kept]
 
 

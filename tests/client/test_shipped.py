@@ -250,14 +250,16 @@ def test_of_many_calls_each_can_be_cancelled_and_then_did_not_run_or_says_so(
             assert error.may_have_run or not ran
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.01], ids=["quick", "said to have started"])
 def test_a_crash_fails_only_what_ran_and_every_other_call_runs_once(
-    quick: Client, tmp_path: Path
+    quick: Client, tmp_path: Path, seconds: float
 ) -> None:
     def leave(path: str) -> str:
         with open(path, "a") as file:
             file.write("x")
         if path.endswith("7"):
             os._exit(3)
+        time.sleep(seconds)
         return path
 
     paths = [str(tmp_path / f"{number}") for number in range(60)]

@@ -140,7 +140,9 @@ class LinkThread:
                     self._open -= 1
                     self._end(work, outcome)
             finally:
-                then()
+                # Behind the writer, which sends the outcome in between: when the next call begins,
+                # and ends this process at once, the outcome is not lost with it.
+                self._loop.call_soon(then)
 
     def _end(self, work: Work, outcome: Outcome | None) -> None:
         try:

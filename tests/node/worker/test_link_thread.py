@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import pytest
 
 from easyremote.node.ledger import Ledger, memory_file
 from easyremote.node.worker.link_thread import LinkThread
+from easyremote.node.worker.showing import Work
 from easyremote.protocol.builtins import (
     BUILTINS,
+    CALL,
     CELL,
     COMM,
     FILES,
@@ -22,10 +25,14 @@ from easyremote.protocol.builtins import (
     SESSION,
     VARIABLES,
 )
+from easyremote.protocol.callee import LocalCall
 from easyremote.protocol.failures import unpack_error
+from easyremote.protocol.held import plain_outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Dispatch, Finished, Payload
 from easyremote.protocol.requests import InputReply, Replay
+from easyremote.transport.connection import Connection
+from tests.processes import LIMIT
 from tests.protocol.wires import open_link, sent_by
 
 ANSWERED = [CELL, COMM, FILES, INPUT, OUTPUT, SEND, SESSION, VARIABLES, "$call"]
@@ -92,6 +99,53 @@ def test_a_question_is_answered(thread: Thread) -> None:
     assert thread.say(OUTPUT, msgspec.msgpack.encode(Replay()), "msgpack") == ("", "")
     thread.link = open_link()
     thread.made._callee.attach(thread.link)
+
+
+class Noted:
+    """A channel that notes what is sent."""
+
+    reason = ""
+
+    def __init__(self, happened: list[str]) -> None:
+        self._happened = happened
+
+    async def receive(self) -> bytes | None:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def send(self, data: bytes) -> None:
+        self._happened.append("the outcome was sent")
+
+    async def close(self, reason: str) -> None:
+        """Nobody is there."""
+
+
+def test_the_main_thread_goes_on_when_the_outcome_before_has_left(thread: Thread) -> None:
+    """The next call may end the process at once."""
+    happened: list[str] = []
+
+    async def end_a_call() -> None:
+        connection = Connection(thread.link, Noted(happened), thread.made.receive)
+        running = asyncio.create_task(connection.run())
+        await asyncio.sleep(0)  # it waits now for something to send
+        await asyncio.sleep(0)
+        gone_on = asyncio.Event()
+
+        def go_on() -> None:
+            happened.append("the next call begins")
+            gone_on.set()
+
+        held = LocalCall(1, b"c" * 16, 1, CALL, "", "alice", 0.0, 0.0, 0.0, "")
+        held.has_arguments = True
+        thread.made._callee.take_over([held], b"")
+        thread.made._callee._bind(held, 1)
+        thread.made._post((Work(held, b""), plain_outcome(None), go_on))
+        async with asyncio.timeout(LIMIT):
+            await gone_on.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    thread.made._loop.run_until_complete(end_a_call())
+    assert happened[:2] == ["the outcome was sent", "the next call begins"]
 
 
 def test_a_process_for_code_loads_no_aiohttp() -> None:
