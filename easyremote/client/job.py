@@ -49,7 +49,7 @@ _IS_GENERATOR = (
 _RLock: Any = type(threading.RLock())
 
 
-class _Condition(_RLock):  # type: ignore[misc]  # a class of C, which has a name in no module
+class _Condition(_RLock):  # type: ignore[misc]  # `threading` gives it no name as a class
     """A `threading.Condition` that is its own lock, and has no bound methods in each instance.
 
     Outstanding jobs come in tens of thousands, and the garbage collector looks at every object.

@@ -68,8 +68,8 @@ class Connection:
         self._channel = channel
         self._receive = receive
         self._flush = flush
-        #: What the writer waits for while there is nothing to send. A future of its own, because an
-        #: `asyncio.Event` costs three times as much, and this is on the way of every message.
+        #: The writer waits for it while there is nothing to send. It is no `asyncio.Event`, because
+        #: waiting for an Event costs more, and the writer waits before every message.
         self._idle: asyncio.Future[None] | None = None
         #: Closes the connection, once somebody has ended it.
         self._closing: asyncio.Task[None] | None = None

@@ -140,8 +140,8 @@ class LinkThread:
                     self._open -= 1
                     self._end(work, outcome)
             finally:
-                # Behind the writer, which sends the outcome in between: when the next call begins,
-                # and ends this process at once, the outcome is not lost with it.
+                # The writer's turn comes before that of `then`, so the outcome has left when the
+                # next call begins. That call may end this process at once.
                 self._loop.call_soon(then)
 
     def _end(self, work: Work, outcome: Outcome | None) -> None:
