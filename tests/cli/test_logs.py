@@ -15,7 +15,7 @@ from easyremote.client.session import Session
 from easyremote.errors import EasyRemoteError, RemoteError
 from easyremote.protocol.snapshot import EndedJobInfo, GatewaySnapshot, JobInfo
 from tests.cli.command import easyremote
-from tests.processes import LIMIT, Gateway, environment, until_there
+from tests.processes import LIMIT, Gateway, environment, until_there, wait_until
 
 JOBS = (
     JobInfo("aa11", "cell", "gpu-node", "running", 9.0),
@@ -47,6 +47,9 @@ def test_output_is_shown_and_followed_to_the_end_of_the_job(
     session = Session(client, "gpu-node", "follows")
     cell = session.submit_cell({"code": code, "count": 1})
     waits = session.submit_cell({"code": "print('three')\n1 / 0", "count": 2})
+    wait_until(
+        lambda: (cell.call_id, "running") in {(j.call_id, j.state) for j in client.list_jobs()}
+    )
     stays, leaves = follow(gateway, cell.call_id), follow(gateway, cell.call_id)
     later = follow(gateway, waits.call_id[:8])
     try:
