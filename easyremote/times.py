@@ -67,6 +67,20 @@ def in_seconds(limit: float | None, name: str) -> float:
     return float(limit)
 
 
+def deadline_of(timeout: float | None, now: float) -> float | None:
+    """When so many seconds from now are over; None for never.
+
+    Raises
+    ------
+    UsageError
+        As of `check_seconds`; 0 is a time here.
+    """
+    if timeout is None:
+        return None
+    check_seconds(timeout, "timeout", zero=True)
+    return now + float(timeout)
+
+
 def read_seconds(given: float | str, name: str) -> float:
     """Read a length of time, a number of seconds or a text as ``90s``, ``30m``, ``12h``, ``7d``.
 

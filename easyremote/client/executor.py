@@ -68,6 +68,7 @@ class RemoteExecutor(Detaching):
         self.keep = keep
         #: What `submit` and `map` have started and what is not done yet.
         self._jobs: set[RemoteJob[Any]] = set()
+        self._forget = self._jobs.discard
         self._is_shut = False
 
     def __repr__(self) -> str:
@@ -233,7 +234,7 @@ class RemoteExecutor(Detaching):
         start: Callable[..., RemoteJob[Any]] = self.call if isinstance(fn, str) else self.ship
         job = start(fn, args, kwargs, snapshot=True)
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(self._forget)
         return job
 
     @overload

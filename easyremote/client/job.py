@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -23,18 +22,19 @@ from easyremote.client.outcome import (
     answer_type,
     check_encoding,
     load_outcome,
+    print_shown,
 )
 from easyremote.errors import CallCancelled, EasyRemoteError, UsageError
-from easyremote.events import Event, Stream, decode
+from easyremote.events import Event, decode
 from easyremote.packing import pack
 from easyremote.protocol.answers import OutstandingCall
 from easyremote.protocol.builtins import CALL, EXPLAIN, INPUT
 from easyremote.protocol.messages import Payload, Submit
 from easyremote.protocol.requests import InputReply
 from easyremote.protocol.streams import Buffer
-from easyremote.times import check_seconds
+from easyremote.times import deadline_of
 
-__all__ = ["RemoteJob", "deadline_of"]
+__all__ = ["RemoteJob"]
 
 T = TypeVar("T")
 
@@ -50,15 +50,9 @@ _RLock: Any = type(threading.RLock())
 
 
 class _Condition(_RLock):  # type: ignore[misc]  # `threading` gives it no name as a class
-    """A `threading.Condition` that is its own lock, and has no bound methods in each instance.
-
-    Outstanding jobs come in tens of thousands, and the garbage collector looks at every object.
-    """
+    """A `threading.Condition` that is its own lock; who first waits with it gives it a deque."""
 
     __slots__ = ("_waiters",)
-
-    def __init__(self) -> None:
-        self._waiters: deque[Any] = deque()
 
     wait, wait_for = threading.Condition.wait, threading.Condition.wait_for
     notify, notify_all = threading.Condition.notify, threading.Condition.notify_all
@@ -74,14 +68,16 @@ class RemoteJob(Future[T], Generic[T]):
     def __init__(
         self, line: Line, function: str, call_id: bytes, encoding: str = "pickle5"
     ) -> None:
-        # What `Future.__init__` does, which would make a condition of its own first.
-        self._condition: Any = _Condition()
+        # No `Future.__init__`: there may be tens of thousands of jobs, and the garbage collector
+        # looks at every object. `_condition` and `_events` make what they need when they are used.
+        self._lock = _Condition()
         self._state, self._result, self._exception = "PENDING", None, None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Callable[[Any], object]] = []
         self._line = line
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        #: Whether anybody may wait for its end, or has asked to be told of it.
+        self._is_awaited = False
+        self._shown: queue.SimpleQueue[Any] | None = None
+        self._has_shown_all = False
         self._seen_count = 0
         self._ready: deque[Event] | None = None
         self._on_event: Callable[[], None] | None = None
@@ -111,6 +107,26 @@ class RemoteJob(Future[T], Generic[T]):
     def sink(self) -> Waiting:
         """Who takes what comes of the call."""
         return self
+
+    @property
+    def _condition(self) -> Any:  # type: ignore[override]  # `Future` sets it, we do not
+        """What `Future` waits on, and holds when it looks at who waits."""
+        with self._lock:
+            if not self._is_awaited:
+                self._is_awaited, self._lock._waiters = True, deque()
+                self._waiters: list[Any] = []
+                self._done_callbacks: list[Callable[[Any], object]] = []
+            return self._lock
+
+    @property
+    def _events(self) -> queue.SimpleQueue[Any]:
+        """What the call shows, as it came, and `END`."""
+        with self._lock:
+            if self._shown is None:
+                self._shown = queue.SimpleQueue()
+                if self._has_shown_all:
+                    self._shown.put(END)
+            return self._shown
 
     # -- the user's side ---------------------------------------------------------------------------
 
@@ -217,6 +233,10 @@ class RemoteJob(Future[T], Generic[T]):
         """Whether the gateway is in reach at this moment; the call goes on meanwhile."""
         return self._line.is_open
 
+    def done(self) -> bool:
+        """Whether its outcome is here."""
+        return self._state == "FINISHED"  # it has no other end: see `cancel`
+
     def cancelled(self) -> bool:
         """Whether it ended because it was cancelled."""
         return self.done() and isinstance(self._outcome()[1], CallCancelled)
@@ -295,8 +315,15 @@ class RemoteJob(Future[T], Generic[T]):
         """Take the outcome; the call core hands it over."""
         if self.outstanding is not None:
             self._call_id, self.outstanding = self.outstanding.call_id, None  # of the last attempt
-        self._events.put(END)  # first: a callback of the result may ask for what was shown
-        self.set_result((code, encoding, body))  # type: ignore[arg-type]  # see _outcome()
+        outcome: Any = (code, encoding, body)  # see _outcome()
+        with self._lock:
+            self._has_shown_all = True
+            if self._shown is not None:
+                self._shown.put(END)
+            if not self._is_awaited:
+                self._result, self._state = outcome, "FINISHED"
+        if not self.done():
+            self.set_result(outcome)
         if self._on_event is not None:
             self._on_event()
 
@@ -314,7 +341,7 @@ class RemoteJob(Future[T], Generic[T]):
         return accepted_encodings(self.function, self.encoding)
 
     def _wait(self, timeout: float | None) -> None:
-        deadline = deadline_of(timeout)
+        deadline = deadline_of(timeout, time.monotonic())
         prints = type(self) is RemoteJob and self.function == CALL
         if not self.done():
             self._line.check_may_wait()
@@ -322,8 +349,8 @@ class RemoteJob(Future[T], Generic[T]):
             return
         if prints:
             self._show_output(deadline)
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        super().result(left)
+        if not self.done():
+            super().result(None if deadline is None else max(deadline - time.monotonic(), 0))
 
     def _show_output(self, deadline: float | None) -> None:
         """Print what a shipped function prints, until it is done or the time is over."""
@@ -335,12 +362,12 @@ class RemoteJob(Future[T], Generic[T]):
                 return
 
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
-        with self._condition:
+        with self._lock:
             if self._loaded is None and self._refused is not None:
                 self._loaded = None, self._refused
-            elif self._loaded is None:
-                finished: Any = super().result()  # what finish() sets, now at the latest
-                code, encoding, body = finished
+            elif self._loaded is None:  # END may come a moment before the result
+                outcome: Any = self._result if self.done() else super().result()
+                code, encoding, body = outcome
                 accepted, kind = self._accepted, answer_type(self.function)
                 self._loaded = load_outcome(code, encoding, body, accepted, self._shown_name, kind)
             return self._loaded
@@ -371,18 +398,3 @@ class RemoteJob(Future[T], Generic[T]):
     def _was_seen(self) -> None:
         self._seen_count += 1
         self._line.seen(self.sink, self._seen_count)
-
-
-def print_shown(event: Event) -> None:
-    """Print what a shipped function has printed; other events have no place in a program."""
-    if isinstance(event, Stream):
-        # T201 is about our own prints; these are the user's.
-        print(event.text, end="", file=getattr(sys, event.name), flush=True)
-
-
-def deadline_of(timeout: float | None) -> float | None:
-    """When so many seconds from now are over."""
-    if timeout is None:
-        return None
-    check_seconds(timeout, "timeout", zero=True)
-    return time.monotonic() + float(timeout)

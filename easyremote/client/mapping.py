@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from easyremote.client.job import RemoteJob, deadline_of
+from easyremote.client.job import RemoteJob
+from easyremote.times import deadline_of
 
 __all__ = ["map_calls"]
 
@@ -24,7 +25,7 @@ def map_calls(
     Calls that are left when the iteration ends are cancelled. ``timeout`` in seconds counts from
     now and for all of them.
     """
-    deadline = deadline_of(timeout)
+    deadline = deadline_of(timeout, time.monotonic())
     jobs = [start(*args) for args in zip(*iterables, strict=False)]
     return _results(jobs, deadline)
 

@@ -9,11 +9,13 @@ itself, answers is msgpack, so neither can run code here.
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any, TypeVar
 
 import msgspec
 
 from easyremote.errors import EasyRemoteError, ProtocolError, from_wire
+from easyremote.events import Event, Stream
 from easyremote.packing import UNREADABLE
 from easyremote.protocol.builtins import BUILTINS, UserPickle, is_builtin
 from easyremote.protocol.failures import unpack_error
@@ -21,7 +23,7 @@ from easyremote.protocol.streams import Buffer
 from easyremote.serialize.values import load
 
 __all__ = ["accepted_encodings", "answer_type", "check_encoding", "checked", "load_error"]
-__all__ += ["load_outcome", "load_value"]
+__all__ += ["load_outcome", "load_value", "print_shown"]
 
 T = TypeVar("T")
 
@@ -145,3 +147,10 @@ def load_outcome(
             f"Install it (pip install {missing.name}), or return plain values.",
             {},
         )
+
+
+def print_shown(event: Event) -> None:
+    """Print what a shipped function has printed; other events have no place in a program."""
+    if isinstance(event, Stream):
+        # T201 is about our own prints; these are the user's.
+        print(event.text, end="", file=getattr(sys, event.name), flush=True)

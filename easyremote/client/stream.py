@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 from easyremote.client.connection import Line, Waiting
-from easyremote.client.job import END, RemoteJob, print_shown
-from easyremote.client.outcome import check_encoding, load_value
+from easyremote.client.job import END, RemoteJob
+from easyremote.client.outcome import check_encoding, load_value, print_shown
 from easyremote.errors import UsageError
 from easyremote.events import decode
 from easyremote.protocol.answers import OutstandingCall

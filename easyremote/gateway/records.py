@@ -31,8 +31,8 @@ TAKEN = MAX_CALLS + MAX_CALLS // 4
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
 QUICK = 0.005
-#: How many calls are sent ahead then; none where there is more to do than so many of them take.
-AHEAD = 256
+#: So many, and never more than keeps the slots busy for so long: calls that wait here cost more.
+AHEAD, AHEAD_SECONDS = MAX_CALLS, 0.25
 #: Seconds that a generator waits, with its slot, for a client who is gone.
 STREAM_HOLD = 30.0
 #: Seconds that the outcome of a call that went on without its client is kept.
@@ -183,7 +183,7 @@ class Node:
             return True
         # Quick calls are sent ahead of free slots.
         is_quick = self.runs.get(function, UNKNOWN) < QUICK
-        return is_quick and taken < self.slots + AHEAD and self.owed < AHEAD * QUICK
+        return is_quick and taken < self.slots + AHEAD and self.owed < AHEAD_SECONDS * self.slots
 
     def needs_of(self, call: GatewayCall) -> Requirements | None:
         """What a call needs here, and holds."""
@@ -202,7 +202,7 @@ class Node:
     def is_full(self) -> bool:
         """Whether no call that takes a slot may go there now, whatever its function."""
         over = self.busy - self.slots
-        return over >= 0 and (over >= AHEAD or self.owed >= AHEAD * QUICK)
+        return over >= 0 and (over >= AHEAD or self.owed >= AHEAD_SECONDS * self.slots)
 
     def occupy(self, call: GatewayCall) -> None:
         """The call takes a slot, or runs beside the slots."""

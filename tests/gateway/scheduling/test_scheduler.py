@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easyremote.gateway.records import AHEAD, QUICK, GatewayCall
+from easyremote.gateway.records import AHEAD, AHEAD_SECONDS, QUICK, GatewayCall
 from easyremote.gateway.scheduling.estimates import smoothed
 from easyremote.gateway.scheduling.scheduler import FEW
 from easyremote.protocol.call import CallState
@@ -104,6 +104,18 @@ def test_quick_functions_are_sent_ahead_of_free_slots() -> None:
     for _ in range(AHEAD + 10):
         farm.call()
     assert node.busy == 1 + AHEAD
+
+
+@pytest.mark.parametrize("slots", [0, 1, 4])
+def test_so_much_is_sent_ahead_as_keeps_the_slots_busy_for_a_moment(slots: int) -> None:
+    farm = Farm()
+    node = farm.node("n", "f", slots=max(slots, 1))
+    seconds = QUICK * 0.8
+    farm.finish(farm.call(), seconds)
+    node.slots = slots
+    for _ in range(AHEAD):
+        farm.call()
+    assert node.busy == pytest.approx(AHEAD_SECONDS * slots / seconds, abs=1)
 
 
 def test_a_node_takes_nothing_that_names_another_or_that_it_has_not() -> None:
