@@ -15,7 +15,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast, get_args
 
-from easyremote.client.connection import CONNECT_LIMIT, GatewayConnection, Traffic
+from easyremote.client.connection import (
+    CONNECT_LIMIT,
+    GatewayConnection,
+    Traffic,
+    say_last_words,
+)
 from easyremote.client.detached.detaching import DAY
 from easyremote.client.executor import RemoteExecutor
 from easyremote.client.owners.lending import OwnersExecutor
@@ -289,6 +294,8 @@ class _Found(NamedTuple):
         )
 
 
+#: Seconds that the end of a program waits for the last words of its Clients.
+EXIT_LIMIT = 1.0
 #: Seconds after which the files that tell of a gateway and a key are read anew.
 LOOK_AGAIN = 1.0
 _open_clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -362,5 +369,4 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _close_all() -> None:
-    for client in list(_open_clients):
-        client.close()
+    say_last_words([client._connection for client in _open_clients], EXIT_LIMIT)

@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import easyremote
@@ -30,17 +30,20 @@ from easyremote.protocol.messages import PROTOCOL, Hello, Message, Submit, Welco
 from easyremote.protocol.streams import Buffer
 
 __all__ = ["CONNECT_LIMIT", "GatewayConnection", "Line", "Traffic", "Waiting", "new_call_id"]
+__all__ += ["say_last_words"]
 
 #: Seconds that the first connection may take. Later breaks are covered by the calls' own deadlines.
 CONNECT_LIMIT = 15.0
 #: Seconds between two looks at the deadlines.
 TICK = 0.25
 _STARTED = time.monotonic()
+#: The lines that run in this process; and whether the program is at its end.
+_lines: set[Line] = set()
+_program_ends = False
 
 
-#: Random ids for the calls to come. To draw them one by one would let go of the GIL for each call,
-#: and the I/O thread would take it: a third of what a call costs its client. To let go of it in
-#: less than its switch interval, 5 ms, starves that thread: each time, its wait begins anew.
+#: Random ids for the calls to come. To draw them lets go of the GIL. Done for each call, the I/O
+#: thread takes it, a third of the call's cost; done every 5 ms or less, it starves that thread.
 _ids: list[bytes] = []
 _DRAWN = 2048
 
@@ -123,6 +126,9 @@ class Line:
         self._link: Link | None = None
         #: No connection will come any more.
         self._is_over = False
+        self.is_stopped = False
+        #: Set when what was left to say has left, after `stop`.
+        self.said_all = threading.Event()
 
     # -- from any thread ---------------------------------------------------------------------------
 
@@ -132,6 +138,7 @@ class Line:
 
     def stop(self) -> None:
         """End the connection, and with it the calls here; they run on at their nodes."""
+        self.is_stopped = True
         self._io.call(self._stop)
 
     def submit(
@@ -190,14 +197,20 @@ class Line:
     async def _run(self) -> None:
         self._task = asyncio.current_task()
         ticker = asyncio.get_running_loop().create_task(self._tick())
+        _lines.add(self)
         try:
+            if self.is_stopped:
+                raise asyncio.CancelledError
             await self._stay_connected()
         except EasyRemoteError as error:
             self._end(error)
         except asyncio.CancelledError:
-            self._end(GatewayUnreachable("The Client was closed."))
+            if not _program_ends:  # else nobody is to hear of it
+                self._end(GatewayUnreachable("The Client was closed."))
         finally:
             ticker.cancel()
+            _lines.discard(self)
+            self.said_all.set()
 
     async def _stay_connected(self) -> None:
         # Here, because aiohttp takes longer to import than all of ours.
@@ -211,8 +224,7 @@ class Line:
             self._task.cancel()
 
     def _end(self, error: EasyRemoteError) -> None:
-        self._is_over = True
-        self.error = error
+        self._is_over, self.error = True, error
         self.ready.set()
         self._calls.fail_all(error)
 
@@ -257,9 +269,8 @@ class Line:
 
     def opened(self, link: Link, welcome: Welcome, now: float) -> None:
         self.opened_count += 1
-        self.is_open = True
+        self.is_open, self.error = True, None
         self._link = link
-        self.error = None
         self._calls.attach(link, welcome.max_calls, now)
         self.ready.set()
         self.told_opened()
@@ -354,8 +365,7 @@ class GatewayConnection:
         with self._lock:
             if self.is_closed:
                 raise Closed("This Client is closed. Make a new one: easyremote.Client().")
-            line, begun = self._line, self._begun
-            self._begun = None
+            line, begun, self._begun = self._line, self._begun, None
             if line is not None and line is begun and line.error is not None:
                 line.stop()
                 line = None
@@ -373,3 +383,18 @@ class GatewayConnection:
                     line.stop()
             raise error
         return line
+
+
+def say_last_words(connections: Iterable[GatewayConnection], limit: float) -> None:
+    """Close connections at the end of the program, which takes the I/O thread along.
+
+    It waits until they are closed, but ``limit`` seconds at the most: what a client has not
+    confirmed, a node holds for minutes.
+    """
+    global _program_ends
+    _program_ends = True
+    for connection in connections:
+        connection.close()
+    deadline = time.monotonic() + limit
+    for line in [each for each in _lines.copy() if each.is_stopped and each.pid == os.getpid()]:
+        line.said_all.wait(max(deadline - time.monotonic(), 0.0))

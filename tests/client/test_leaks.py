@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 
 import psutil
 import pytest
 
+from easyremote import ComputeNode
 from easyremote.client.client import Client
 from easyremote.client.session import Session
 from easyremote.errors import CallCancelled
@@ -52,6 +54,38 @@ def test_clients_that_go_while_they_send_leave_no_call_that_a_stopping_node_wait
         assert process.wait(DRAIN_TIMEOUT / 2) == 0
     finally:
         end(process)
+
+
+@pytest.mark.parametrize(
+    "last_line", ["", "client.close()", "sys.exit(0)", "raise SystemExit", "1 / 0"]
+)
+def test_a_program_that_ends_has_confirmed_what_it_got(gateway: Gateway, last_line: str) -> None:
+    """The node would hold it for minutes, and wait for its way back when it stops."""
+    script = (
+        "import sys, easyremote\n"
+        "client = easyremote.connect()\n"
+        "assert client.on('mine').execute('double', 21) == 42\n" + last_line
+    )
+    node = ComputeNode(gateway.address, "mine", api_key=gateway.keys["node"])
+    node.register(lambda number: 2 * number, name="double")
+    with node:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(
+            command, env=gateway.environment(), capture_output=True, text=True, timeout=LIMIT
+        )
+        assert "Assertion" not in done.stderr
+        assert node._served is not None
+        held = node._served._registered
+        wait_until(lambda: not len(held))
+
+
+def test_one_that_is_closed_before_it_is_connected_leaves_no_connection(gateway: Gateway) -> None:
+    client = gateway.client()
+    client._connection.begin()
+    line = client._connection._line
+    assert line is not None
+    client.close()
+    assert line.said_all.wait(LIMIT)
 
 
 def test_fifty_refused_clients_leave_nothing(gateway: Gateway) -> None:
