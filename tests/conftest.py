@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from easyremote.client.client import Client
 from tests import processes
-from tests.processes import Gateway, end, start_gateway
+from tests.processes import Gateway, end, end_node, start_gateway
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("gpu-node")
     yield process
-    end(process)
+    end_node(process)
 
 
 @pytest.fixture(scope="session")

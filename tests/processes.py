@@ -43,6 +43,8 @@ TOOL_LIMIT = 110.0
 LIMIT = 60.0
 #: Seconds in which a process ends.
 STOP_LIMIT = 20.0
+#: Seconds in which a node ends for whose outcomes no client is awaited.
+SOON = 0.3
 POLL = 0.02
 #: What `start_node` serves.
 PROGRAM = Path(__file__).parent / "node_program.py"
@@ -180,8 +182,9 @@ def node(home: Home, node_id: str) -> Iterator[None]:
     command = [sys.executable, "-c", NODE, node_id]
     with running(
         command, home.path / f"{node_id}.log", home.environment, lambda: get(url)["nodes"] > before
-    ):
+    ) as process:
         yield
+        ask_to_end(process)
 
 
 @contextlib.contextmanager
@@ -192,8 +195,9 @@ def open_node(home: Home, node_id: str) -> Iterator[None]:
     command = [sys.executable, "-m", "easyremote.node", "--node-id", node_id]
     with running(
         command, home.path / f"{node_id}.log", home.environment, lambda: get(url)["nodes"] > before
-    ):
+    ) as process:
         yield
+        ask_to_end(process)
 
 
 @contextlib.contextmanager
@@ -300,6 +304,14 @@ def online(client: Client) -> set[str]:
     return {node.node_id for node in client.list_nodes() if node.state == "online"}
 
 
+def ask_to_end(node: subprocess.Popen[Any]) -> None:
+    """Ask a node to end. Asked once more, as `end` and `running` do, it waits for no client."""
+    if node.poll() is None:
+        node.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            node.wait(SOON)
+
+
 def end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -310,6 +322,12 @@ def end(process: subprocess.Popen[str]) -> None:
             process.wait(STOP_LIMIT)
     if process.stdout is not None:
         process.stdout.close()
+
+
+def end_node(process: subprocess.Popen[str]) -> None:
+    """End a node of which nothing more is wanted."""
+    ask_to_end(process)
+    end(process)
 
 
 def start_gateway(home: Path, port: int = 0, *options: str) -> Gateway:
@@ -329,7 +347,7 @@ def start_gateway(home: Path, port: int = 0, *options: str) -> Gateway:
 @contextlib.contextmanager
 def running(
     command: list[str], log: Path, environment: Mapping[str, str], answers: Callable[[], bool]
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command for as long as the block lasts; it starts when the command answers."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -341,7 +359,7 @@ def running(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command} does not answer:\n{log.read_text()}")
             time.sleep(POLL)
-        yield
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

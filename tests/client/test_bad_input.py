@@ -28,7 +28,7 @@ from easyremote.errors import (
     RemoteError,
     UsageError,
 )
-from tests.processes import LIMIT, Gateway, end, online, start_gateway, wait_until
+from tests.processes import LIMIT, Gateway, end, end_node, online, start_gateway, wait_until
 
 PROGRAM = str(Path(__file__).with_name("bad_program.py"))
 
@@ -44,7 +44,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("gpu-node", PROGRAM)
     yield process
-    end(process)
+    end_node(process)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from easyremote.client import connection
 from easyremote.client.client import Client, connect
 from easyremote.client.stream import RemoteStream
 from easyremote.errors import CallCancelled, CallTimeout, GatewayUnreachable, UsageError
-from tests.processes import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end_node, wait_until
 
 PROGRAM = str(Path(__file__).with_name("lasting_program.py"))
 
@@ -33,7 +33,7 @@ def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     with gateway.client() as client:  # what tests leave there would run until it is killed
         for job in client._roster.ask().jobs:
             client.stop(job.call_id)
-    end(process)
+    end_node(process)
 
 
 # -- threads and event loops -----------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from easyremote import Client
 from easyremote.client import remote_options
 from easyremote.client.stream import RemoteStream
-from tests.processes import LIMIT, Gateway, end, wait_until
+from tests.processes import LIMIT, Gateway, end_node, wait_until
 
 #: More than the processes and the slots of the node.
 MANY = 12
@@ -27,7 +27,7 @@ MANY = 12
 def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("gpu-node")
     yield process
-    end(process)
+    end_node(process)
 
 
 def numbers() -> Iterator[int]:

@@ -18,7 +18,7 @@ from easyremote import ComputeNode
 from easyremote.client.client import Client
 from easyremote.errors import CallCancelled, CallLost, CallTimeout, NotFound, UsageError
 from easyremote.gateway.records import LOST_AFTER
-from tests.processes import LIMIT, Gateway, end, online, wait_until
+from tests.processes import LIMIT, Gateway, end, end_node, online, wait_until
 
 PROGRAM = str(Path(__file__).with_name("gated_program.py"))
 
@@ -29,7 +29,7 @@ def node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
         patch.setenv("NODE_KEY", gateway.keys["node"])
         process = gateway.start_node("gpu-node", PROGRAM)
     yield process
-    end(process)
+    end_node(process)
 
 
 def made(gateway: Gateway, node_id: str, **options: Any) -> ComputeNode:

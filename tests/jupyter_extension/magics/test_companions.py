@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.jupyter_extension.conftest import Kernel
-from tests.processes import Gateway, end
+from tests.processes import Gateway, end_node
 
 
 @pytest.fixture(scope="module")
 def second(gateway: Gateway, node: object) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("cpu-node", "--label", "fast")
     yield process
-    end(process)
+    end_node(process)
 
 
 @pytest.fixture

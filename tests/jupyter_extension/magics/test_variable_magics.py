@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.jupyter_extension.conftest import Kernel
-from tests.processes import Gateway, end, wait_until
+from tests.processes import Gateway, end_node, wait_until
 
 # -- what stays there
 
@@ -105,7 +105,7 @@ def test_a_ref_whose_session_has_ended_says_so(kernel: Kernel) -> None:
 def other_node(gateway: Gateway) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("other-node")
     yield process
-    end(process)
+    end_node(process)
 
 
 def test_a_ref_of_another_node_has_to_be_brought_here_first(

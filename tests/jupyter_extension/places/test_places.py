@@ -16,7 +16,7 @@ from easyremote.errors import CallCancelled
 from easyremote.events import Stream
 from easyremote.options.requirements import parse_needs
 from tests.jupyter_extension.conftest import Kernel
-from tests.processes import LIMIT, Gateway, end, online, until_there, wait_until
+from tests.processes import LIMIT, Gateway, end, end_node, online, until_there, wait_until
 
 
 def cell(code: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def started(kernel: Kernel, line: str = "") -> int:
 def labelled(gateway: Gateway, node: object) -> Iterator[subprocess.Popen[str]]:
     process = gateway.start_node("cpu-node", "--label", "fast")
     yield process
-    end(process)
+    end_node(process)
 
 
 def test_a_named_session_and_another_kernels_own_are_apart(kernel: Kernel) -> None:

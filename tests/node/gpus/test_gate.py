@@ -19,7 +19,7 @@ from easyremote.errors import EasyRemoteError
 from easyremote.events import Stream
 from easyremote.options.requirements import Requirements
 from tests.fakes import pynvml
-from tests.processes import LIMIT, REPOSITORY, Gateway, end, online, wait_until
+from tests.processes import LIMIT, REPOSITORY, Gateway, end, end_node, online, wait_until
 
 GB = 10**9
 #: What the node serves: functions that take GPU memory as they are told to.
@@ -65,7 +65,7 @@ def box(gateway: Gateway, driver: Path) -> Iterator[subprocess.Popen[str]]:
     with gateway.client() as client:
         wait_until(lambda: "gpu-node" in online(client) or process.poll() is not None)
     yield process
-    end(process)
+    end_node(process)
 
 
 @pytest.fixture
