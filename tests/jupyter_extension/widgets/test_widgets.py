@@ -182,7 +182,9 @@ def test_controls_and_their_output_can_be_laid_out_apart(front: FrontEnd) -> Non
 
 
 def test_that_widgets_stay_on_the_node_is_no_news(front: FrontEnd) -> None:
-    shown = front.run("%%remote\nimport ipywidgets as w\nquiet = w.Button()\nfile = open('f', 'w')")
+    shown = front.run(
+        "%%remote\nimport ipywidgets as w\nquiet = w.Button()\nfile = open('/dev/null', 'w')"
+    )
     assert "file (TextIOWrapper)" in shown.text("stderr")
     assert "quiet" not in shown.text("stderr")
     assert "Button" in str(front.run("quiet").value)
