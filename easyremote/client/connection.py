@@ -42,8 +42,8 @@ _lines: set[Line] = set()
 _program_ends = False
 
 
-#: Random ids for the calls to come. To draw them lets go of the GIL. Done for each call, the I/O
-#: thread takes it, a third of the call's cost; done every 5 ms or less, it starves that thread.
+#: Random ids for the calls to come. Drawing lets go of the GIL. Done at each call, that is a third
+#: of what a call costs. Done again and again within 5 ms, it starves the I/O thread.
 _ids: list[bytes] = []
 _DRAWN = 2048
 
@@ -205,7 +205,7 @@ class Line:
         except EasyRemoteError as error:
             self._end(error)
         except asyncio.CancelledError:
-            if not _program_ends:  # else nobody is to hear of it
+            if not _program_ends:  # else daemon threads would print the error
                 self._end(GatewayUnreachable("The Client was closed."))
         finally:
             ticker.cancel()

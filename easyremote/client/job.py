@@ -50,7 +50,7 @@ _RLock: Any = type(threading.RLock())
 
 
 class _Condition(_RLock):  # type: ignore[misc]  # `threading` gives it no name as a class
-    """A `threading.Condition` that is its own lock; who first waits with it gives it a deque."""
+    """A `threading.Condition` that is its own lock; `RemoteJob` gives it the deque of waiters."""
 
     __slots__ = ("_waiters",)
 
@@ -77,7 +77,7 @@ class RemoteJob(Future[T], Generic[T]):
         #: Whether anybody may wait for its end, or has asked to be told of it.
         self._is_awaited = False
         self._shown: queue.SimpleQueue[Any] | None = None
-        self._has_shown_all = False
+        self._has_shown_all = False  # nothing comes after what was shown so far
         self._seen_count = 0
         self._ready: deque[Event] | None = None
         self._on_event: Callable[[], None] | None = None

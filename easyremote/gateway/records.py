@@ -31,7 +31,7 @@ TAKEN = MAX_CALLS + MAX_CALLS // 4
 LOST_AFTER = 60.0
 #: Functions quicker than this are sent ahead of free slots, so that the link never runs dry.
 QUICK = 0.005
-#: So many, and never more than keeps the slots busy for so long: calls that wait here cost more.
+#: At most so many calls are sent ahead, and at most so many seconds of work for each slot.
 AHEAD, AHEAD_SECONDS = MAX_CALLS, 0.25
 #: Seconds that a generator waits, with its slot, for a client who is gone.
 STREAM_HOLD = 30.0
