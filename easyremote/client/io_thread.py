@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from easyremote.errors import InternalError
+from easyremote.transport.connection import turn
 from easyremote.transport.loop import new_event_loop
 
 #: So many functions are called before the loop does something else, such as answering a PING.
@@ -72,9 +73,10 @@ class IOThread:
         self._is_scheduled = False
         calls = self._calls
         try:
-            for _ in range(min(len(calls), AT_ONCE)):
-                function, args = calls.popleft()
-                function(*args)
+            with turn:
+                for _ in range(min(len(calls), AT_ONCE)):
+                    function, args = calls.popleft()
+                    function(*args)
         finally:
             if calls:  # there are many; or one of them raised, which the loop reports
                 self._is_scheduled = True

@@ -1,15 +1,17 @@
 """A Link on a live connection: one task reads, one writes, a timer watches the clock.
 
-The reader hands what comes to the link's owner and awaits nothing else. Only the writer sends;
-everything that was queued in one turn of the event loop leaves together. A peer that does not read
-is cut off: when too many messages wait for it, or when one send takes too long. A `Channel` carries
-the bytes: a WebSocket (``websocket.py``) or a pipe (``pipe.py``).
+The reader hands what comes to the link's owner and awaits nothing else. What is queued meanwhile
+leaves together at the end of that `turn`. What finds the channel full is left to the writer, and so
+is what is queued outside of a turn. A peer that does not read is cut off: when too many messages
+wait for it, or when one send takes too long. A `Channel` carries the bytes: a WebSocket
+(``websocket.py``) or a pipe (``pipe.py``).
 ``tests/transport/test_connection.py`` proves it over real sockets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -35,11 +37,45 @@ class Channel(Protocol):
     async def receive(self) -> bytes | None:
         """The next bytes; None at the end."""
 
-    async def send(self, data: bytes) -> None:
-        """Send bytes, waiting while too much is under way."""
+    def send(self, data: bytes) -> bool:
+        """Take bytes. False where too much is under way: `drain` comes before the next ones."""
+
+    async def drain(self) -> None:
+        """Wait until less is under way."""
 
     async def close(self, reason: str) -> None:
         """Close, and tell the peer why."""
+
+
+class _Turn(threading.local):
+    """Has the connections of one thread send what is queued in a while, at its end.
+
+    To wake the writer for it would cost one more turn of the event loop for each message.
+    """
+
+    is_on = False
+
+    def __init__(self) -> None:
+        self._waiting: list[Connection] = []
+
+    def note(self, connection: Connection) -> None:
+        """A connection has something to send."""
+        self._waiting.append(connection)
+
+    def __enter__(self) -> None:
+        self.is_on = True
+
+    def __exit__(self, *_: object) -> None:
+        waiting = self._waiting
+        try:
+            while waiting:
+                waiting.pop().send_now()
+        finally:
+            self.is_on = False
+
+
+#: ``with turn:`` goes around what queues messages on the thread of the event loop.
+turn = _Turn()
 
 
 class Connection:
@@ -68,15 +104,17 @@ class Connection:
         self._channel = channel
         self._receive = receive
         self._flush = flush
-        #: The writer waits for it while there is nothing to send. It is no `asyncio.Event`, because
+        #: The writer waits for it while there is nothing to do for it. It is no `asyncio.Event`, because
         #: waiting for an Event costs more, and the writer waits before every message.
         self._idle: asyncio.Future[None] | None = None
         #: Closes the connection, once somebody has ended it.
         self._closing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        #: The number of the send that is under way, 0 for none; and how many there have been.
+        #: Whether the channel takes no more at present.
+        self._is_full = False
+        #: The number of the wait for the channel, 0 for none; and how many there have been.
         self._sending = self._sends = 0
-        #: The send that was under way when the clock was last looked at, and since when it is.
+        #: The wait that was on when the clock was last looked at, and since when it is.
         self._stuck, self._stuck_since = 0, 0.0
         link.wake = self._woken
         #: Why the connection was closed, for the log and for the peer.
@@ -115,8 +153,23 @@ class Connection:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(self.reason))
 
+    def send_now(self) -> None:
+        """Send what is queued, as much as the channel takes; the rest is left to the writer."""
+        idle = self._idle
+        if idle is None or idle.done():  # the writer is at it
+            return
+        try:
+            while not self._is_full and self._send_next():
+                pass
+        except OSError as error:
+            self._broke(error)
+        if self._is_full:
+            idle.set_result(None)
+
     def _woken(self) -> None:
-        if self._idle is not None and not self._idle.done():
+        if turn.is_on:
+            turn.note(self)
+        elif self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
         if self.link.state is LinkState.OVERRUN:
             self.end(f"{MAX_BACKLOG >> 20} MiB that were sent to you were not read")
@@ -127,8 +180,9 @@ class Connection:
         await _bounded(self._channel.close(reason))
 
     async def _send_rest(self) -> None:
-        while (data := self.link.data_to_send()) is not None:
-            await self._channel.send(data)
+        while self._send_next():
+            if self._is_full:
+                await self._drain()
 
     async def _last_words(self) -> None:
         """Send what is still queued (REFUSED, GOING AWAY), then close, within `CLOSE_TIMEOUT`."""
@@ -140,26 +194,43 @@ class Connection:
         link, receive, flush = self.link, self._receive, self._flush
         while (data := await self._channel.receive()) is not None:
             now = time.monotonic()
-            for message in link.receive_data(data, now):
-                receive(message, now)
-            if flush is not None:
-                flush(now)
+            with turn:
+                for message in link.receive_data(data, now):
+                    receive(message, now)
+                if flush is not None:
+                    flush(now)
         self.reason = self.reason or self._channel.reason
 
     async def _write(self) -> None:
-        link, make_future = self.link, asyncio.get_running_loop().create_future
+        make_future = asyncio.get_running_loop().create_future
         try:
             while True:
-                while (data := link.data_to_send()) is not None:
-                    self._sends += 1
-                    self._sending = self._sends
-                    await self._channel.send(data)
-                    self._sending = 0
+                while self._is_full or self._send_next():
+                    if self._is_full:
+                        await self._drain()
                 self._idle = make_future()
                 await self._idle
         except OSError as error:
-            # The reader sees the same end of the connection, and tells.
-            self.reason = self.reason or str(error)
+            self._broke(error)
+
+    def _send_next(self) -> bool:
+        """Give the channel what comes next; False where nothing is queued."""
+        data = self.link.data_to_send()
+        if data is None:
+            return False
+        self._is_full = not self._channel.send(data)
+        return True
+
+    async def _drain(self) -> None:
+        self._sends += 1
+        self._sending = self._sends
+        await self._channel.drain()
+        self._sending = 0
+        self._is_full = False
+
+    def _broke(self, error: OSError) -> None:
+        # The reader sees the same end of the connection, and tells.
+        self.reason = self.reason or str(error)
 
     def _watch(self, now: float) -> None:
         """Look at the clock when the link wants it. A timer costs less than a task."""

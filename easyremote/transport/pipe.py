@@ -17,6 +17,8 @@ class PipeChannel:
         self._reader, self._writer = reader, writer
         # A socket's transport reads, too; the type of a writer's transport does not say so.
         self._transport = cast(asyncio.Transport, writer.transport)
+        #: As many bytes as may wait to be written.
+        self._room = self._transport.get_write_buffer_limits()[1]
         #: A pipe carries no reason of the other side.
         self.reason = ""
 
@@ -28,8 +30,11 @@ class PipeChannel:
     async def receive(self) -> bytes | None:
         return await self._reader.read(READ_SIZE) or None
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         self._writer.write(data)
+        return self._transport.get_write_buffer_size() <= self._room
+
+    async def drain(self) -> None:
         await self._writer.drain()
 
     @property

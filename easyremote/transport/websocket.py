@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+import types
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
@@ -25,6 +27,8 @@ class WebSocketChannel:
     def __init__(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
         self._ws = ws
         self.reason = ""
+        #: A send that waits for room, and what it waits for; its bytes are taken.
+        self._begun: tuple[Coroutine[Any, Any, None], Any] | None = None
         sock: socket.socket | None = ws.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             _prepare(sock)
@@ -47,11 +51,24 @@ class WebSocketChannel:
             self.reason = str(message.extra or "")
         return None
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
+        # aiohttp takes the bytes at the first step, and waits after that, where it waits.
+        sending = self._ws.send_bytes(data)
         try:
-            await self._ws.send_bytes(data)
+            self._begun = sending, sending.send(None)
+        except StopIteration:
+            return True
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from error
+        return False
+
+    async def drain(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            try:
+                await _go_on(*begun)
+            except aiohttp.ClientError as error:
+                raise ConnectionError(str(error)) from error
 
     async def close(self, reason: str) -> None:
         try:
@@ -59,6 +76,17 @@ class WebSocketChannel:
             await self._ws.close(message=reason.encode()[:120])
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from error
+
+
+@types.coroutine
+def _go_on(begun: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine whose first step was made outside of a task."""
+    try:
+        yield awaited
+    except BaseException:  # this task is cancelled, or the connection broke
+        begun.close()
+        raise
+    yield from begun
 
 
 def _prepare(sock: socket.socket) -> None:

@@ -172,12 +172,13 @@ class _Point:
             if self._armed is not None:
                 queued.append(type(message).__name__)
 
-        async def send_bytes(data: bytes) -> None:
+        def send_bytes(data: bytes) -> bool:
             gone = queued.copy()
             queued.clear()
-            await send(data)
+            takes_more = send(data)
             for name in gone:
                 self.reach("sent", name, channel)
+            return takes_more
 
         connection._receive = receive
         connection.link.send = send_message  # type: ignore[method-assign]

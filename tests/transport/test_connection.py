@@ -30,16 +30,19 @@ pytestmark = pytest.mark.asyncio
 
 
 class CountingChannel(PipeChannel):
-    """Notes how large each send was, and whether one is under way."""
+    """Notes how large each send was, and whether one waits for room."""
 
     sent: list[int]
     is_sending = False
 
-    async def send(self, data: bytes) -> None:
-        self.is_sending = True
-        await super().send(data)
-        self.is_sending = False
+    def send(self, data: bytes) -> bool:
         self.sent.append(len(data))
+        return super().send(data)
+
+    async def drain(self) -> None:
+        self.is_sending = True
+        await super().drain()
+        self.is_sending = False
 
 
 @dataclass

@@ -10,7 +10,6 @@ is in ``calling.py``. ``tests/node/test_compute_node.py`` proves it.
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 import time
 from collections import deque
@@ -20,11 +19,13 @@ from easyremote.errors import EasyRemoteError
 from easyremote.node.functions import Functions
 from easyremote.node.outcomes import error_outcome
 from easyremote.node.registered.calling import Run, Stopped, call, call_async, raise_in_thread
+from easyremote.node.registered.threads import Threads
 from easyremote.node.spool import NodeSpool, refused
 from easyremote.protocol.call import NO_SPOOL
 from easyremote.protocol.callee import Callee, LocalCall
 from easyremote.protocol.held import Outcome, failure
 from easyremote.protocol.streams import Buffer
+from easyremote.transport.connection import turn
 
 #: Seconds that a call may take to stop when it is told to.
 STOP_TIMEOUT = 5.0
@@ -54,8 +55,7 @@ class Runner:
         self._spool = spool
         self.callee = Callee(self, spool=spool or NO_SPOOL)
         self._runs: dict[LocalCall, Run] = {}
-        self._queue: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._threads = 0
+        self._threads = Threads(self._work)
         #: Calls that have, or need, a thread.
         self._in_threads = 0
         self._made: deque[tuple[Run, str, Any]] = deque()
@@ -69,8 +69,7 @@ class Runner:
 
     def close(self) -> None:
         """End the threads. A thread that is still in a call ends with the process."""
-        for _ in range(self._threads):
-            self._queue.put(None)
+        self._threads.close()
         if self._user_loop is not None:
             self._user_loop.call_soon_threadsafe(self._user_loop.stop)
 
@@ -100,9 +99,9 @@ class Runner:
         if held.queue_timeout and self._loop is not None:
             run.timer = self._loop.call_later(held.queue_timeout, self._waited_too_long, run)
         self._in_threads += 1
-        if self._threads < min(self._in_threads, self._slots):
-            self._add_thread()
-        self._queue.put(run)
+        if self._threads.count < min(self._in_threads, self._slots):
+            self._threads.add()
+        self._threads.put(run)
 
     def cancel(self, held: LocalCall, *, kill: bool) -> None:
         """Stop a call; its outcome says when it has stopped."""
@@ -160,7 +159,7 @@ class Runner:
             if not run.function.spec.is_async:
                 self._slots += 1  # the stuck thread is no use until it returns
                 self._in_threads += 1
-                self._add_thread()
+                self._threads.add()
             self._over(run, outcome)
 
     def _waited_too_long(self, run: Run) -> None:
@@ -200,17 +199,18 @@ class Runner:
         made = self._made
         batch = [made.popleft() for _ in range(len(made))]
         ended = {run for run, what, _ in batch if what == "over"}
-        for run, what, value in batch:
-            if what == "over":
-                self._over(run, value)
-            elif run.held not in self._runs:
-                continue
-            elif what == "item":
-                self.callee.started(run.held)
-                self.callee.emit(run.held, *value)
-            elif run not in ended:
-                self.callee.started(run.held)
-                self._arm(run)
+        with turn:
+            for run, what, value in batch:
+                if what == "over":
+                    self._over(run, value)
+                elif run.held not in self._runs:
+                    continue
+                elif what == "item":
+                    self.callee.started(run.held)
+                    self.callee.emit(run.held, *value)
+                elif run not in ended:
+                    self.callee.started(run.held)
+                    self._arm(run)
 
     def _arm(self, run: Run) -> None:
         if run.timer is not None:
@@ -234,21 +234,12 @@ class Runner:
 
     # -- threads -----------------------------------------------------------------------------------
 
-    def _add_thread(self) -> None:
-        self._threads += 1
-        name = f"easyremote-worker-{self._threads}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
-
-    def _work(self) -> None:
-        while True:
-            run = self._queue.get()
-            if run is None:
-                return
-            try:
-                self._tell(run, "over", self._run_in_thread(run))
-            except Stopped:
-                # It came between the end of the call and here; the call has its outcome.
-                self._tell(run, "over", run.stopping)
+    def _work(self, run: Run) -> None:
+        try:
+            self._tell(run, "over", self._run_in_thread(run))
+        except Stopped:
+            # It came between the end of the call and here; the call has its outcome.
+            self._tell(run, "over", run.stopping)
 
     def _begin(self, run: Run) -> Outcome | None:
         """Write that a durable call begins; its outcome where it must not."""

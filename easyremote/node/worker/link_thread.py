@@ -25,7 +25,7 @@ from easyremote.protocol.held import Outcome, failure, plain_outcome
 from easyremote.protocol.link import Link
 from easyremote.protocol.messages import Message
 from easyremote.protocol.streams import Buffer
-from easyremote.transport.connection import Connection
+from easyremote.transport.connection import Connection, turn
 from easyremote.transport.loop import new_event_loop
 from easyremote.transport.pipe import PipeChannel
 
@@ -135,13 +135,15 @@ class LinkThread:
         while self._over:
             work, outcome, then = self._over.popleft()
             try:
-                if not work.is_over:  # else an interrupt came while the main thread told of it
-                    work.is_over = True
-                    self._open -= 1
-                    self._end(work, outcome)
+                with turn:
+                    if not work.is_over:  # else an interrupt came while the main thread told of it
+                        work.is_over = True
+                        self._open -= 1
+                        self._end(work, outcome)
             finally:
-                # The writer's turn comes before that of `then`, so the outcome has left when the
-                # next call begins. That call may end this process at once.
+                # The outcome leaves in this turn of the loop, or the writer's turn comes before
+                # that of `then`. So it has left when the next call begins, which may end this
+                # process at once.
                 self._loop.call_soon(then)
 
     def _end(self, work: Work, outcome: Outcome | None) -> None:

@@ -112,8 +112,12 @@ class Noted:
     async def receive(self) -> bytes | None:
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    async def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         self._happened.append("the outcome was sent")
+        return True
+
+    async def drain(self) -> None:
+        """There is room."""
 
     async def close(self, reason: str) -> None:
         """Nobody is there."""
