@@ -179,8 +179,9 @@ class Session:
         CannotShip
             A variable can't travel; the message names it.
         """
+        python = self.client.python_of(self.node_id) if names else None
         with self.going_to(process):
-            return graph.tell(look, names, gone, python=self.client.python_of(self.node_id))
+            return graph.tell(look, names, gone, python=python)
 
     def going_to(self, process: str | None) -> AbstractContextManager[None]:
         """Say that what is pickled in this block goes to the session's `process`."""

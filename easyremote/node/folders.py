@@ -9,6 +9,7 @@ has ended, however they ended: what a killed node left behind is removed when th
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import stat
@@ -35,33 +36,37 @@ def own_folder(name: str) -> Path:
     UsageError
         Somebody else has made it before us.
     """
-    folder = str(_folder(NODE))
+    folder = _folder_of(NODE)
     of_process = f"{folder}/{os.getpid()}"
     for each in (folder, of_process, f"{of_process}/{name}"):
         try:
-            found = os.lstat(each)  # most often: every cell asks for its folder several times
+            found = os.lstat(each)  # most often: every cell asks for its folder
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(each, 0o700)
             found = os.lstat(each)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
             raise UsageError(f"{each} on the node belongs to somebody else; remove it there.")
-    return Path(each)
+    return _path(each)
+
+
+#: To make a Path takes longer than all the rest.
+_path = functools.cache(Path)
 
 
 def remove_folders(node: int, process: int | None = None) -> None:
     """Remove the folder of a process that has ended; without one, those of all."""
-    folder = _folder(node) if process is None else _folder(node) / str(process)
+    folder = _folder_of(node) if process is None else f"{_folder_of(node)}/{process}"
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_left_folders() -> None:
     """Remove the folders of nodes that were killed."""
-    for folder in _folder(0).parent.glob(f"{_PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX)
         if number.isdecimal() and not psutil.pid_exists(int(number)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder(node: int) -> Path:
-    return Path(tempfile.gettempdir()) / f"{_PREFIX}{node}"
+def _folder_of(node: int) -> str:
+    return f"{tempfile.gettempdir()}/{_PREFIX}{node}"

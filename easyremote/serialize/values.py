@@ -41,7 +41,9 @@ ALIGNMENT = 64
 #: What needs nothing of `by_value`, and how many items of an argument list are looked at for that.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str})
 _ATOMS = _PLAIN | {bytes}
-_LOOKED_INTO = 8
+_HOLDERS = frozenset({tuple, list, dict})
+_LOOKED_INTO = 16
+_DEEP = 4
 
 _TAG = 0x01
 _HEADER = struct.Struct("<B3xIQ")
@@ -258,14 +260,19 @@ def pickle_with(
     return data, buffers, pickler
 
 
-def _is_flat(value: Any) -> bool:
+def _is_flat(value: Any, deep: int = 0) -> bool:
     """Whether nothing in a value can need `by_value`; only what is small is looked into."""
     kind = type(value)
     if kind in _ATOMS:
         return True
-    if kind is tuple and len(value) <= _LOOKED_INTO:
-        return all(map(_is_flat, value))
-    return kind is dict and not value
+    if kind not in _HOLDERS or len(value) > _LOOKED_INTO or deep > _DEEP:
+        return False
+    if kind is dict:
+        return _ATOMS.issuperset(map(type, value)) and _is_flat([*value.values()], deep)
+    for each in value:
+        if type(each) not in _ATOMS and not _is_flat(each, deep + 1):
+            return False
+    return True
 
 
 def is_atom(value: Any) -> bool:

@@ -104,8 +104,8 @@ class Connection:
         self._channel = channel
         self._receive = receive
         self._flush = flush
-        #: The writer waits for it while there is nothing to do for it. It is no `asyncio.Event`, because
-        #: waiting for an Event costs more, and the writer waits before every message.
+        #: The writer waits for it while there is nothing to do. It is no `asyncio.Event`: waiting
+        #: for an Event costs more.
         self._idle: asyncio.Future[None] | None = None
         #: Closes the connection, once somebody has ended it.
         self._closing: asyncio.Task[None] | None = None

@@ -225,6 +225,8 @@ class MainThread:
             return
         done = threading.Event()
         self._post((work, outcome, done.set))
+        if self._shell is not None:
+            self._shell.call_over()
         while not done.wait(0.5):
             pass  # bounded by the link's thread, which ends the process when it ends
         work.is_open = False

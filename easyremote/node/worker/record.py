@@ -153,6 +153,8 @@ class Records:
         #: What all of them hold, as it was when it was counted, and after how many calls it is due
         #: again: most calls print nothing, and come by the thousand.
         self._bytes = self._bytes_due = 0
+        #: Whether `printed_late` was called since `take_late`.
+        self._has_late = False
 
     def add(self, call_id: bytes, record: Record) -> None:
         """Keep a record. Old records whose calls are over are dropped to make room."""
@@ -175,8 +177,16 @@ class Records:
                 return record
         return None
 
+    def printed_late(self, record: Record, characters: int) -> None:
+        """A thread of a call that is over has printed so many characters."""
+        record.late += characters
+        self._has_late = True
+
     def take_late(self) -> list[tuple[str, int]]:
         """Ids of calls whose threads have printed since this was asked, and how many characters."""
+        if not self._has_late:
+            return []
+        self._has_late = False
         late = [(key.hex(), record.late) for key, record in self._records.items() if record.late]
         for record in self._records.values():
             record.late = 0

@@ -177,13 +177,16 @@ class Shell:
         gone = self.variables.gone(request.get("writes", ()), _key(request))
         return {"gone": gone, "deleted": request["deleted"]}
 
+    def call_over(self) -> None:
+        """Do what need not be done before the caller has the outcome."""
+        self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
+
     def receive_comm(self, request: WidgetMessage) -> WidgetAnswer:
         """Hand a message of the front end to a widget."""
         if request.process != self._process:
             return WidgetAnswer(is_open=False)
         self.stdin.refusal = "a widget's callback runs beside the notebook's cells"
         self._comms.parent = request.parent
-        self._uninterrupted.install()
         is_open, error = True, None
         try:
             is_open = self._comms.receive(request.event)
@@ -249,8 +252,9 @@ class Shell:
     def _execute(self, request: dict[str, Any]) -> object:
         """Run the code; the value of its last expression, or None."""
         ip, before = self._ip, dict(self._ip.user_ns)
-        ip.execution_count, ip.kept_error = request["count"], None
-        self._uninterrupted.install()  # a cell's own handler of SIGINT ends with the cell
+        if ip.execution_count != request["count"]:  # to set a trait takes long
+            ip.execution_count = request["count"]
+        ip.kept_error = None
         value: object = None
         error: BaseException | None
         try:
@@ -263,8 +267,8 @@ class Shell:
         end_bars(error)
         self._capture.flush()
         # Names only: the values must not be kept alive here.
-        request["changed"] = [n for n, v in ip.user_ns.items() if _is_new(n, v, before)]
-        request["deleted"] = [n for n in before if n not in ip.user_ns and not n.startswith("_")]
+        request["changed"] = _new_names(ip.user_ns, before)
+        request["deleted"] = [n for n in before if n not in ip.user_ns and n[:1] != "_"]
         self.variables.left = lambda: self._left(request) if error is not None else {}
         if error is not None:
             shown = ip.kept_error.traceback if ip.kept_error else ""
@@ -359,9 +363,11 @@ def _as_text(value: object) -> str:
     return text
 
 
-def _is_new(name: str, value: object, before: dict[str, object]) -> bool:
-    missing = object()
-    return not name.startswith("_") and before.get(name, missing) is not value
+def _new_names(space: dict[str, object], before: dict[str, object]) -> list[str]:
+    """The names that mean another object than before."""
+    known, missing = before.get, object()
+    new = [name for name, value in space.items() if known(name, missing) is not value]
+    return [name for name in new if name[:1] != "_"]
 
 
 def _key(request: dict[str, Any]) -> str | None:

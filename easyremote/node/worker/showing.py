@@ -140,8 +140,8 @@ class Showing:
                 return  # printed before any call, or kept for the next one
             now = time.monotonic()
             record.buffer.add(event, now)
-            if record.outcome is not None:
-                record.late += len(event.text) if isinstance(event, Stream) else 0
+            if record.outcome is not None and isinstance(event, Stream):
+                self._records.printed_late(record, len(event.text))
             # Waking the other thread for nothing would cost a program that prints most of its time.
             is_due = record.has_room and record.buffer.next_flush(now) is not None
             if record.is_scheduled or not is_due:

@@ -140,10 +140,13 @@ class Variables:
         """What is shared with a caller; nothing, for one without a key."""
         if key is None:
             return Graph()
-        graph = self._graphs.setdefault(key, Graph(key))
-        self._graphs.move_to_end(key)
-        if len(self._graphs) > CALLERS_MAX:
-            self._graphs.popitem(last=False)
+        graph = self._graphs.get(key)
+        if graph is None:
+            graph = self._graphs[key] = Graph(key)
+            if len(self._graphs) > CALLERS_MAX:
+                self._graphs.popitem(last=False)
+        else:
+            self._graphs.move_to_end(key)
         return graph
 
     def _agree(self, values: Mapping[str, object]) -> None:

@@ -150,7 +150,7 @@ class Beside:
         None where it is too large to go back unasked: then the file is in ``outputs/``, too.
         """
         left, found = BACK_OF_CELL_MAX, dict[str, dict[str, Any]]()
-        now = dict(_beside(_outputs().parent, ""))
+        now = dict(_beside(own_folder("work"), ""))
         for name in self._new_folders(now):
             found[name] = {"digest": b"", "size": 0, "data": None}
         for name, path in now.items():

@@ -145,7 +145,7 @@ The variables that it reads are sent along; those that it assigns come back.
     def _note(self, place: Place, options: Options, code: str) -> None:
         """Note a cell that has run, for ``%remote_restart --again``."""
         if not (options.fresh or options.dry_run):
-            place.note(self._key(code), options, code)
+            place.ran.note(self._key(code), options, code)
 
     def _key(self, code: str) -> str:
         return origin(self.shell) or code
@@ -326,7 +326,7 @@ The variables that it reads are sent along; those that it assigns come back.
                 try:
                     came.append(self._answer(place, request, found, needs, options, panel, held))
                     if not options.fresh:
-                        place.note(key, options, code)
+                        place.ran.note(key, options, code)
                 except (RemoteError, CallTimeout) as error:
                     if error.may_have_run:
                         came.extend(filter(None, [place.collect(held)]))

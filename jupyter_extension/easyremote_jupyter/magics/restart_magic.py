@@ -79,7 +79,7 @@ class RestartMagics(PlaceMagics):
         for number, cell in enumerate(cells, 1):
             show_notice(f"[{number}/{len(cells)}] {cell.title}")
             try:
-                self._run_again(cell.options, cell.code)
+                self._run_again(place.here(cell.options), cell.code)
             except BaseException:
                 left = len(cells) - number
                 show_notice(

@@ -96,12 +96,14 @@ class Place:
 
         `held` is what it shares: this place's own, or one for itself where it runs beside others.
         """
-        trusts_blobs = True
-        if question := self.question(easyremote.connect().known_nodes()):
-            output.notice(f"{question} {self.how_to_end}")
+        trusts_blobs, is_again = True, False
         while True:
             send = partial(self._submit, request, variables, optional, options)
             job, told = send(trusts_blobs, output, held)
+            # The node is at work now: what can wait until here costs no time.
+            if not is_again and (question := self.question(self.session.client.known_nodes())):
+                output.notice(f"{question} {self.how_to_end}")
+            is_again = True
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()
@@ -247,11 +249,10 @@ class Place:
             return None
         return answer if "packed" in answer else None
 
-    def note(self, key: str, options: Options, code: str) -> None:
-        """Note a cell that has run here; ``key`` names it in its notebook."""
+    def here(self, options: Options) -> Options:
+        """The options of a cell that is to run in this place, whatever it named."""
         name = "" if self.session.name == own_name() else self.session.name
-        here = replace(options, node=self.session.node_id, session=name, where="")
-        self.ran.note(key, here, code)
+        return replace(options, node=self.session.node_id, session=name, where="")
 
     def begin_anew(self) -> None:
         """The session was ended on purpose: forget what it had, and say nothing of that."""

@@ -131,7 +131,11 @@ def test_a_call_that_still_runs_is_not_forgotten() -> None:
 
 def test_what_threads_print_late_is_told_once() -> None:
     records = Records()
-    records.add(b"l" * 16, Record(late=12))
+    record = Record(outcome=OVER)
+    records.add(b"l" * 16, record)
+    assert records.take_late() == []
+    records.printed_late(record, 5)
+    records.printed_late(record, 7)
     assert records.take_late() == [((b"l" * 16).hex(), 12)]
     assert records.take_late() == []
 
