@@ -168,6 +168,12 @@ class NodeShell(InteractiveShell):
 
     # -- top-level await
 
+    def should_run_async(self, raw_cell: str, *args: Any, **kwargs: Any) -> bool:
+        if "await" not in raw_cell and "async" not in raw_cell:
+            return False  # IPython would compile the cell once more to find out
+        untyped: Any = super()
+        return bool(untyped.should_run_async(raw_cell, *args, **kwargs))
+
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()

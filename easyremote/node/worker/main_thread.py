@@ -223,12 +223,13 @@ class MainThread:
             self._post((work, outcome, _nothing))
             work.is_open = False
             return
-        done = threading.Event()
-        self._post((work, outcome, done.set))
+        sent = threading.Lock()
+        sent.acquire()
+        self._post((work, outcome, sent.release))
+        while not sent.acquire(timeout=0.5):
+            pass  # bounded by the link's thread, which ends the process when it ends
         if self._shell is not None:
             self._shell.call_over()
-        while not done.wait(0.5):
-            pass  # bounded by the link's thread, which ends the process when it ends
         work.is_open = False
         if work.held.is_function:
             self._ledger.end(work.number)

@@ -108,12 +108,10 @@ class Shell:
             ``beside``: files beside the notebook that the cell names: ``files`` (name and content
             of those that have changed), ``folders``, ``removed``; None where no files go back.
             Left out, nothing of that is looked at.
-            ``no_input``: why the cell can't ask its user for input; empty where it can.
-            ``imported``: what its import statements say, see `imported`.
-            ``seeds``: states of the global generators of random numbers, see `Generators`; left
-            out where the sender wants none back.
+            ``no_input``: why the cell can't ask for input. ``imported``: see `imported`.
+            ``seeds``: states of the generators of random numbers, see `Generators`; left out where
+            the sender wants none back.
             ``parent``: the id of the message that runs the cell, for `Comms`.
-            ``origin``: which cell of the sender's it is; nothing here depends on it.
 
         Returns
         -------

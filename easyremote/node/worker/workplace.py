@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +32,8 @@ BACK_MAX = 16_000_000
 BACK_OF_CELL_MAX = 64_000_000
 #: A folder with more entries is data, as of a download: it is not looked through after each cell.
 ENTRIES_MAX = 1000
+#: The clock of a file system may tick as seldom as that.
+CLOCK_NS = 100_000_000
 _NOT_BESIDE = frozenset({OUTPUTS, "__pycache__", "node_modules"})
 
 
@@ -104,6 +107,8 @@ class Beside:
         self._seen: dict[str, tuple[int, ...]] = {}
         #: The folders that the caller has; their names end with a slash.
         self._folders: set[str] = set()
+        #: When an entry of the folder itself last came or went; 0 where the next look has to look.
+        self._changed_at = 0
 
     def take(self, files: Iterable[tuple[str, File]], folders: Iterable[str]) -> None:
         """Put files that came into the folder; make the folders that the caller has.
@@ -149,8 +154,11 @@ class Beside:
         ``digest``: empty for what was removed, and for a folder. ``size``. ``data``: the content;
         None where it is too large to go back unasked: then the file is in ``outputs/``, too.
         """
+        folder = own_folder("work")
+        if not (self._seen or self._known or self._folders) and self._is_as_before(folder):
+            return {}
         left, found = BACK_OF_CELL_MAX, dict[str, dict[str, Any]]()
-        now = dict(_beside(own_folder("work"), ""))
+        now = dict(_beside(folder, ""))
         for name in self._new_folders(now):
             found[name] = {"digest": b"", "size": 0, "data": None}
         for name, path in now.items():
@@ -159,6 +167,7 @@ class Beside:
                 continue
             content = _content(path)
             if content is None:
+                self._changed_at = 0
                 continue  # it is being written to: after a later cell
             self._seen[name] = marks
             if self._known.get(name) == content:
@@ -173,6 +182,13 @@ class Beside:
         for name in self._removed(now):
             found[name] = {"digest": b"", "size": 0, "data": None}
         return found
+
+    def _is_as_before(self, folder: Path) -> bool:
+        """Whether no entry of the folder has come or gone since the last look at it."""
+        before, changed = self._changed_at, os.stat(folder).st_mtime_ns
+        # Another change that comes soon after this one may have the same time.
+        self._changed_at = changed if changed < time.time_ns() - CLOCK_NS else 0
+        return changed == before
 
     def _new_folders(self, now: dict[str, Path]) -> list[str]:
         """Take the folders out of what is there now; those that the caller does not have."""

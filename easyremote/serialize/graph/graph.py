@@ -350,6 +350,8 @@ class Graph:
         self._messages += 1
         for name in beside["gone"]:
             self._roots.pop(name, None)
+        if not pieces and not beside["dropped"]:
+            return Heard({}, [])  # most often, nothing has changed
         table = self._table
         table.drop_numbers(beside["dropped"])
         bound: dict[str, Any] = {}

@@ -30,8 +30,8 @@ _LENGTH_MAX = 1000
 #: What lists a folder, and the pattern below it that it looks for.
 _LISTING = {"listdir": "*", "scandir": "*", "iterdir": "*", "walk": "**", "rglob": "**"}
 _GLOBBING = frozenset({"glob", "iglob"})
-#: A cell without one of these names no path.
-_MARKS = re.compile("[\"'!%]|listdir|scandir")
+#: A cell without one of these names no path: a text, a line of the shell, a magic, a listing.
+_MARKS = re.compile("[\"'!]|(?:^|=)[ \\t]*%|listdir|scandir", re.MULTILINE)
 
 
 class Paths(NamedTuple):
