@@ -46,18 +46,6 @@ _IS_GENERATOR = (
 )
 
 
-_RLock: Any = type(threading.RLock())
-
-
-class _Condition(_RLock):  # type: ignore[misc]  # `threading` gives it no name as a class
-    """A `threading.Condition` that is its own lock; `RemoteJob` gives it the deque of waiters."""
-
-    __slots__ = ("_waiters",)
-
-    wait, wait_for = threading.Condition.wait, threading.Condition.wait_for
-    notify, notify_all = threading.Condition.notify, threading.Condition.notify_all
-
-
 class RemoteJob(Future[T], Generic[T]):
     """A call on its way, or done.
 
@@ -70,12 +58,14 @@ class RemoteJob(Future[T], Generic[T]):
     ) -> None:
         # No `Future.__init__`: there may be tens of thousands of jobs, and the garbage collector
         # looks at every object. `_condition` and `_events` make what they need when they are used.
-        self._lock = _Condition()
+        self._lock = threading.RLock()
         self._state, self._result, self._exception = "PENDING", None, None
         self._line = line
         self._loaded: tuple[Any, EasyRemoteError | None] | None = None
-        #: Whether anybody may wait for its end, or has asked to be told of it.
-        self._is_awaited = False
+        #: For `Future`, once somebody waits for its end by it, or has asked to be told of it.
+        self._made_condition: threading.Condition | None = None
+        #: One lock for each thread that waits in `result`; the end releases them.
+        self._blocked: tuple[Any, ...] = ()
         self._shown: queue.SimpleQueue[Any] | None = None
         self._has_shown_all = False  # nothing comes after what was shown so far
         self._seen_count = 0
@@ -109,14 +99,14 @@ class RemoteJob(Future[T], Generic[T]):
         return self
 
     @property
-    def _condition(self) -> Any:  # type: ignore[override]  # `Future` sets it, we do not
+    def _condition(self) -> threading.Condition:  # type: ignore[override]  # `Future` sets it
         """What `Future` waits on, and holds when it looks at who waits."""
         with self._lock:
-            if not self._is_awaited:
-                self._is_awaited, self._lock._waiters = True, deque()
+            if self._made_condition is None:
+                self._made_condition = threading.Condition(self._lock)
                 self._waiters: list[Any] = []
                 self._done_callbacks: list[Callable[[Any], object]] = []
-            return self._lock
+            return self._made_condition
 
     @property
     def _events(self) -> queue.SimpleQueue[Any]:
@@ -146,19 +136,10 @@ class RemoteJob(Future[T], Generic[T]):
             It is not here yet.
         """
         self._wait(timeout)
-        value, error = self._outcome()
-        if error is not None:
-            raise error
-        return value  # type: ignore[no-any-return]  # what the user's function returned
+        return self._value()
 
     def wait_as_if_here(self) -> T:
-        """The value, for a plain call: an interrupt of the waiting stops the work on the node.
-
-        Raises
-        ------
-        CallError
-            As of `result`.
-        """
+        """The `result` of a plain call: an interrupt of the waiting stops the work on the node."""
         try:
             return self.result()
         except KeyboardInterrupt:
@@ -245,10 +226,7 @@ class RemoteJob(Future[T], Generic[T]):
         yield from asyncio.wrap_future(self)
         # A StopIteration that was raised there would end the line above as if it were the value;
         # raised here, in a generator, it is a RuntimeError, as in any coroutine.
-        value, error = self._outcome()
-        if error is not None:
-            raise error
-        return value  # type: ignore[no-any-return]  # what the user's function returned
+        return self._value()
 
     def events(self, poll: float) -> Iterator[Event | None]:
         """What the call shows (output, figures, progress), in order, up to its end.
@@ -320,10 +298,12 @@ class RemoteJob(Future[T], Generic[T]):
             self._has_shown_all = True
             if self._shown is not None:
                 self._shown.put(END)
-            if not self._is_awaited:
+            if self._made_condition is None:
                 self._result, self._state = outcome, "FINISHED"
         if not self.done():
             self.set_result(outcome)
+        for blocked in self._blocked:
+            blocked.release()
         if self._on_event is not None:
             self._on_event()
 
@@ -350,7 +330,18 @@ class RemoteJob(Future[T], Generic[T]):
         if prints:
             self._show_output(deadline)
         if not self.done():
-            super().result(None if deadline is None else max(deadline - time.monotonic(), 0))
+            self._block(-1 if deadline is None else max(deadline - time.monotonic(), 0))
+
+    def _block(self, seconds: float) -> None:
+        """Wait for the end as `Future.result` does, in half the time."""
+        mine = threading.Lock()
+        mine.acquire()
+        with self._lock:
+            if self.done():
+                return
+            self._blocked = (*self._blocked, mine)
+        if not mine.acquire(timeout=seconds):
+            raise TimeoutError
 
     def _show_output(self, deadline: float | None) -> None:
         """Print what a shipped function prints, until it is done or the time is over."""
@@ -360,6 +351,12 @@ class RemoteJob(Future[T], Generic[T]):
                 print_shown(event)
             if deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _value(self) -> T:
+        value, error = self._outcome()
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return]  # what the user's function returned
 
     def _outcome(self) -> tuple[Any, EasyRemoteError | None]:
         with self._lock:

@@ -42,7 +42,7 @@ ALIGNMENT = 64
 _PLAIN = frozenset({type(None), bool, int, float, complex, str})
 _ATOMS = _PLAIN | {bytes}
 _HOLDERS = frozenset({tuple, list, dict})
-_LOOKED_INTO = 16
+_LOOKED_INTO = 32
 _DEEP = 4
 
 _TAG = 0x01
