@@ -180,7 +180,7 @@ class Connection:
         await _bounded(self._channel.close(reason))
 
     async def _send_rest(self) -> None:
-        while self._send_next():
+        while self._is_full or self._send_next():
             if self._is_full:
                 await self._drain()
 
@@ -205,9 +205,7 @@ class Connection:
         make_future = asyncio.get_running_loop().create_future
         try:
             while True:
-                while self._is_full or self._send_next():
-                    if self._is_full:
-                        await self._drain()
+                await self._send_rest()
                 self._idle = make_future()
                 await self._idle
         except OSError as error:

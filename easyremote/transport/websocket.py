@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import types
-from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -27,8 +26,8 @@ class WebSocketChannel:
     def __init__(self, ws: web.WebSocketResponse | aiohttp.ClientWebSocketResponse) -> None:
         self._ws = ws
         self.reason = ""
-        #: A send that waits for room, and what it waits for; its bytes are taken.
-        self._begun: tuple[Coroutine[Any, Any, None], Any] | None = None
+        #: What aiohttp waits for before it takes more; None where it takes more at once.
+        self._room: Any = None
         sock: socket.socket | None = ws.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             _prepare(sock)
@@ -52,41 +51,42 @@ class WebSocketChannel:
         return None
 
     def send(self, data: bytes) -> bool:
-        # aiohttp takes the bytes at the first step, and waits after that, where it waits.
+        # aiohttp takes the bytes at once. After that it waits for room, where there is none.
         sending = self._ws.send_bytes(data)
         try:
-            self._begun = sending, sending.send(None)
+            self._room = sending.send(None)
         except StopIteration:
             return True
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from error
+        self._room._asyncio_future_blocking = False  # as a task does that waits for a future
+        self._room.add_done_callback(_looked_at)
+        sending.close()
         return False
 
     async def drain(self) -> None:
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            try:
-                await _go_on(*begun)
-            except aiohttp.ClientError as error:
-                raise ConnectionError(str(error)) from error
+        if self._room is not None:
+            await asyncio.wait([self._room])  # others may wait for the same, so it is not cancelled
+            self._room = None
 
     async def close(self, reason: str) -> None:
         try:
             # 123 bytes are what a WebSocket close frame has room for.
             await self._ws.close(message=reason.encode()[:120])
+        except asyncio.CancelledError:
+            # Closing waits for a peer that does not read. aiohttp shows its transport nowhere else.
+            writer = self._ws._writer
+            if writer is not None:
+                writer.transport.abort()
+            raise
         except aiohttp.ClientError as error:
             raise ConnectionError(str(error)) from error
 
 
-@types.coroutine
-def _go_on(begun: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """The rest of a coroutine whose first step was made outside of a task."""
-    try:
-        yield awaited
-    except BaseException:  # this task is cancelled, or the connection broke
-        begun.close()
-        raise
-    yield from begun
+def _looked_at(room: asyncio.Future[None]) -> None:
+    """Where the connection broke, the next send says so: asyncio need not."""
+    if not room.cancelled():
+        room.exception()
 
 
 def _prepare(sock: socket.socket) -> None:

@@ -77,11 +77,16 @@ def test_one_for_which_nobody_waits_makes_no_work_for_the_garbage_collector() ->
         made = len(gc.get_objects()) - before
     finally:
         gc.enable()
-    assert made < 4.5 * len(kept), "each is the job, its line (a fake here), and its lock"
+    assert made < 3.5 * len(kept), "each is the job, its line (a fake here), and their dicts"
 
 
 def waits(made: RemoteJob[Any]) -> bool:
     return made.exception(LIMIT) is None
+
+
+def waits_with_others(made: RemoteJob[Any]) -> bool:
+    with futures.ThreadPoolExecutor(3) as threads:
+        return not any(each.result() for each in [threads.submit(made.result) for _ in range(3)])
 
 
 def is_told(made: RemoteJob[Any]) -> bool:
@@ -100,7 +105,9 @@ def reads(made: RemoteJob[Any]) -> bool:
     return [each for each in made.events(LIMIT) if each is not None] == []
 
 
-@pytest.mark.parametrize("look", [waits, is_told, is_waited_for_with_others, reads])
+@pytest.mark.parametrize(
+    "look", [waits, waits_with_others, is_told, is_waited_for_with_others, reads]
+)
 def test_whoever_looks_in_the_moment_of_the_end_hears_of_it(
     look: Callable[[RemoteJob[Any]], bool],
 ) -> None:
@@ -132,3 +139,14 @@ def test_each_callback_is_called_once_whether_the_job_was_over_or_not() -> None:
     alone.add_done_callback(lambda _: told.append("after, alone"))
     assert told == ["before", "after", "after, alone"]
     assert made.result(LIMIT) is alone.result(LIMIT) is None
+
+
+def test_a_wait_ends_in_time_and_the_next_one_gets_the_value() -> None:
+    made = job()
+    for seconds in (0, 0.01):
+        with pytest.raises(TimeoutError):
+            made.result(seconds)
+        with pytest.raises(TimeoutError):
+            made.exception(seconds)
+    end(made)
+    assert made.result(0) is None

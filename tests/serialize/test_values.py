@@ -256,6 +256,23 @@ def test_a_missing_module_is_named() -> None:
     assert "no_such_module" in str(caught.value) + "".join(caught.value.__notes__)
 
 
+def test_what_is_deep_in_plain_values_travels_as_it_does_by_itself() -> None:
+    def half(value: float) -> float:
+        return value / 2
+
+    half.__module__ = "__main__"  # as in a notebook: it travels by value
+    for value in ([{"f": (half,)}], {"f": [[half]]}, [[[[[[half]]]]]], {(1, half): 2}):
+        text = repr(load(joined(dump(value))))
+        assert "half" in text and text != repr(value), value
+    knot: list[Any] = [1]
+    knot.append({"again": knot})
+    back = load(joined(dump(knot)))
+    assert back[1]["again"] is back
+    same = ["x"]
+    back = load(joined(dump({"one": same, "other": same, "plain": [1, None, b"2"]})))
+    assert back["one"] is back["other"]
+
+
 def test_plain_values_import_neither_dill_nor_numpy() -> None:
     code = (
         "import sys; from easyremote.serialize.values import *\n"

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from easyremote.protocol.link import Link, LinkState
 from easyremote.protocol.messages import GoingAway, Message, Payload, Pong, Seen, Submit, encode
 from easyremote.protocol.streams import Buffer
 from easyremote.transport import connection as connection_module
-from easyremote.transport.connection import Connection
+from easyremote.transport.connection import Connection, turn
 from easyremote.transport.pipe import PipeChannel
 from easyremote.transport.websocket import WebSocketChannel
 from tests.processes import LIMIT
@@ -119,6 +119,37 @@ async def test_what_is_queued_in_one_turn_leaves_together() -> None:
         assert await far.until_received(50) == [Seen(number, 1) for number in range(50)]
         assert isinstance(near.channel, CountingChannel)
         assert len(near.channel.sent) == 1
+
+
+async def test_what_a_turn_queues_has_left_at_its_end() -> None:
+    """The writer would need one more turn of the event loop for it."""
+    async with pair() as (near, far):
+        assert isinstance(near.channel, CountingChannel)
+        await far.until_received(0)
+        near.link.send(Seen(1, 1))
+        await far.until_received(1)  # the writer waits for work now
+        with turn:
+            for number in range(2, 50):
+                near.link.send(Seen(number, 1))
+            assert len(near.channel.sent) == 1
+        assert len(near.channel.sent) == 2
+        assert await far.until_received(49) == [Seen(number, 1) for number in range(1, 50)]
+
+
+async def test_an_answer_leaves_in_the_turn_of_its_question() -> None:
+    async with pair(lambda message: answer(message)) as (near, far):
+
+        def answer(message: Message) -> None:
+            far.link.send(message)
+            far.link.send(message)
+
+        assert isinstance(far.channel, CountingChannel)
+        for number in range(1, 5):
+            near.link.send(Seen(number, 1))
+            assert await near.until_received(2 * number) == [
+                Seen(each, 1) for each in range(1, number + 1) for _ in range(2)
+            ]
+            assert len(far.channel.sent) == number
 
 
 async def test_what_was_queued_before_there_was_a_connection_is_sent() -> None:
@@ -321,17 +352,26 @@ async def websockets() -> AsyncIterator[tuple[aiohttp.ClientWebSocketResponse, a
         await asyncio.wait([end.task])
         return ws
 
+    async with (
+        served(serve) as address,
+        aiohttp.ClientSession() as session,
+        session.ws_connect(address) as ws,
+    ):
+        yield ws, ends
+
+
+@asynccontextmanager
+async def served(
+    handler: Callable[[web.Request], Awaitable[web.WebSocketResponse]],
+) -> AsyncIterator[str]:
+    """The address of a server with this handler."""
     app = web.Application()
-    app.router.add_get("/", serve)
+    app.router.add_get("/", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"http://127.0.0.1:{runner.addresses[0][1]}/") as ws,
-        ):
-            yield ws, ends
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()
 
@@ -345,6 +385,62 @@ async def test_a_websocket_close_carries_the_reason() -> None:
         assert list(Link(0.0).receive_data(message.data, 0.0)) == [GoingAway("bye")]
         closing = await ws.receive(LIMIT)
         assert (closing.type, closing.extra) == (aiohttp.WSMsgType.CLOSE, "the gateway stops")
+
+
+async def test_a_websocket_that_nobody_reads_for_a_while_loses_nothing() -> None:
+    async with websockets() as (ws, ends):
+        server = await asyncio.wait_for(ends.get(), LIMIT)
+        count, waits = 100_000, server.connection
+        async with asyncio.timeout(LIMIT):
+            for start in range(0, count, 100):
+                with turn:
+                    for number in range(start, start + 100):
+                        server.link.send(Submit(number, b"i" * 16, "n" * 200, "echo", Payload()))
+                await asyncio.sleep(0)
+            while not waits._is_full:
+                await asyncio.sleep(0)
+            assert server.link.has_output, "the peer did not read, but it was all sent"
+            reader, found = Link(0.0), 0
+            while found < count:
+                for message in reader.receive_data((await ws.receive()).data, 0.0):
+                    assert isinstance(message, Submit)
+                    assert message.call == found
+                    found += 1
+
+
+async def test_a_websocket_that_nobody_reads_is_closed_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.2)
+    async with websockets() as (_, ends):
+        server = await asyncio.wait_for(ends.get(), LIMIT)
+        await fill_and_end(server)
+
+
+async def test_a_server_that_does_not_read_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "CLOSE_TIMEOUT", 0.2)
+    over = asyncio.Event()
+
+    async def accept(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await over.wait()
+        return ws
+
+    async with served(accept) as address, aiohttp.ClientSession() as session:
+        await fill_and_end(start(WebSocketChannel(await session.ws_connect(address))))
+        over.set()
+
+
+async def fill_and_end(end: End) -> None:
+    """Send more than fits into all buffers, then end the connection."""
+    await asyncio.sleep(0)  # its writer waits for work now
+    with turn:
+        for number in range(100_000):
+            end.link.send(Submit(number, b"i" * 16, "n" * 200, "echo", Payload()))
+    end.connection.end("over")
+    await asyncio.wait_for(asyncio.shield(end.task), LIMIT)
+    assert end.link.state is LinkState.CLOSED
 
 
 async def test_a_text_message_breaks_the_protocol() -> None:

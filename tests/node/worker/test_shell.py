@@ -120,6 +120,10 @@ def test_top_level_await_works_and_tasks_live_on(session: Session) -> None:
     )
     assert session.run(code).end["value"] == 4
     assert session.run("await t").end["value"] == 5
+    session.run("async def count():\n    yield 1\n    yield 2")
+    assert session.run("[each async for each in count()]").end["value"] == [1, 2]
+    assert session.run("f'{await asyncio.sleep(0, 6)}'").end["value"] == "6"
+    assert session.run("awaited = 'async'; awaited").end["value"] == "async"
 
 
 def test_magics_and_commands_work(session: Session) -> None:

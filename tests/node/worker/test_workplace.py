@@ -196,3 +196,54 @@ def test_links_hidden_files_outputs_and_folders_of_data_are_not_looked_at(
     Path("outputs/x").touch()
     Path("link").symlink_to("/etc/passwd")
     assert workplace.Beside().changed() == {}
+
+
+def long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder has not changed for a while."""
+    monkeypatch.setattr(workplace, "CLOCK_NS", -(10**12))
+
+
+def test_a_folder_in_which_nothing_came_or_went_is_not_looked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    beside, looks = workplace.Beside(), list[Path]()
+    look = workplace._beside
+    monkeypatch.setattr(
+        workplace, "_beside", lambda path, start: looks.append(path) or look(path, start)
+    )
+    long_ago(monkeypatch)
+    assert [beside.changed() for _ in range(3)] == [{}, {}, {}]
+    assert len(looks) == 1
+    Path("made.csv").write_text("new")
+    assert beside.changed().keys() == {"made.csv"}
+    Path("made.csv").write_text("newer")  # no entry of the folder has come or gone
+    assert beside.changed()["made.csv"]["data"] == b"newer"
+    os.remove("made.csv")
+    assert beside.changed()["made.csv"]["digest"] == b""
+    os.mkdir("sub")
+    assert beside.changed().keys() == {"sub/"}
+    Path("sub/inner.csv").write_text("new")
+    assert beside.changed().keys() == {"sub/inner.csv"}
+
+
+def test_a_change_soon_after_another_one_is_seen_though_its_time_is_the_same(
+    folder: Path,
+) -> None:
+    beside = workplace.Beside()
+    Path("gone").write_text("x")
+    os.remove("gone")
+    changed = folder.stat().st_mtime_ns
+    assert beside.changed() == {}
+    Path("made.csv").write_text("new")
+    os.utime(folder, ns=(changed, changed))
+    assert beside.changed().keys() == {"made.csv"}
+
+
+def test_a_file_that_could_not_be_read_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, content = workplace.Beside(), workplace._content
+    long_ago(monkeypatch)
+    Path("made.csv").write_text("new")
+    monkeypatch.setattr(workplace, "_content", lambda path: None)
+    assert beside.changed() == {}
+    monkeypatch.setattr(workplace, "_content", content)
+    assert beside.changed().keys() == {"made.csv"}
