@@ -115,7 +115,7 @@ class Variables:
 
     def _hear(self, wire: Wire, beside: Mapping[str, Any]) -> list[str]:
         graph = self.graph(beside["key"])
-        there = frozenset(self.space)  # functions that arrive bring globals of their own
+        there = frozenset(self.space if wire else ())  # functions bring globals of their own
         try:
             heard = graph.hear(wire, beside, self._blob)
         except (BlobMissing, Stale):
@@ -123,6 +123,8 @@ class Variables:
         except Exception:  # it was heard in part
             self._graphs.pop(beside["key"], None)
             raise
+        if not heard.bound:
+            return heard.overwritten
         changed = [
             name
             for name in heard.bound

@@ -78,16 +78,16 @@ class Graph:
 
     Parameters
     ----------
-    key
-        What both sides call it; None for a new one.
+    key, table
+        What both sides call it, and its objects; None for a new one.
     """
 
-    def __init__(self, key: str | None = None) -> None:
-        self._begin(key or secrets.token_hex(8))
+    def __init__(self, key: str | None = None, table: Table | None = None) -> None:
+        self._begin(key or secrets.token_hex(8), Table() if table is None else table)
 
-    def _begin(self, key: str) -> None:
+    def _begin(self, key: str, table: Table) -> None:
         self.key = key
-        self._table = Table()
+        self._table = table
         self._roots: dict[str, _Root] = {}
         #: Variables that were released since the last message.
         self._released: set[str] = set()
@@ -207,14 +207,17 @@ class Graph:
         bound = dict(sorted(bound.items(), key=_wholes_first))
         told = look.told(names) - look.replaced
         gone = {*gone, *self._released}
-        after = self._copy()
-        dropped = after._forget({*gone, *bound}, look, names, told)
-        packed, kept = (
-            after._packed(look, bound, told, python) if bound or told else (Packed([]), b"")
-        )
-        after._table.agree_as({key: look.fresh[key] for key in told})
-        apart = [name for name, value in bound.items() if isinstance(value, Elsewhere)]
-        after._settle(bound, apart, told)
+        packed, dropped, kept, apart = Packed([]), b"", b"", list[str]()
+        if not (bound or told or gone or look.replaced):  # most often, nothing has changed
+            after = self._copy(self._table)
+        else:
+            after = self._copy(self._table.copy())
+            dropped = after._forget({*gone, *bound}, look, names, told)
+            if bound or told:
+                packed, kept = after._packed(look, bound, told, python)
+            after._table.agree_as({key: look.fresh[key] for key in told})
+            apart = [name for name, value in bound.items() if isinstance(value, Elsewhere)]
+            after._settle(bound, apart, told)
         beside = {
             "key": self.key,
             "messages": self._messages,
@@ -267,10 +270,10 @@ class Graph:
         self._released |= gone
         self._table.release(self._unreached([self._roots.pop(name) for name in gone]))
 
-    def _copy(self) -> Graph:
-        made = Graph(self.key)
-        made._table, made._roots = self._table.copy(), dict(self._roots)
-        made._messages = self._messages + 1
+    def _copy(self, table: Table) -> Graph:
+        """This graph after one more message."""
+        made = Graph(self.key, table)
+        made._roots, made._messages = dict(self._roots), self._messages + 1
         return made
 
     def _forget(
@@ -343,7 +346,7 @@ class Graph:
         try:
             return self._hear(pieces, beside)
         except Exception:
-            self._begin(secrets.token_hex(8))
+            self._begin(secrets.token_hex(8), Table())
             raise
 
     def _hear(self, pieces: Sequence[Buffer], beside: Mapping[str, Any]) -> Heard:

@@ -351,7 +351,7 @@ The variables that it reads are sent along; those that it assigns come back.
 
     def _names(self, code: str) -> Names:
         space, hidden = self.shell.user_ns, self._hidden()
-        shadowed = {name for name in OF_EVERY_SHELL if name in space and name not in hidden}
+        shadowed = (space.keys() & OF_EVERY_SHELL) - hidden
         try:
             return names(code, shadowed=shadowed)
         except SyntaxError:

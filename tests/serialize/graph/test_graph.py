@@ -378,6 +378,29 @@ def test_a_message_that_was_lost_makes_the_next_one_stale(here: Side, there: Sid
     assert there.space["a"] == [1]
 
 
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_message_of_no_change_leaves_both_sides_as_they_were(
+    here: Side, there: Side, is_heard: bool
+) -> None:
+    here.space["a"] = [1]
+    here.sync(there)
+    before = here.graph
+    look = before.look(here.space)
+    told = before.tell(look, look.names())
+    assert (told.packed.size, told.beside["dropped"]) == (0, b"")
+    if is_heard:
+        here.graph = told.after
+        assert there.graph.hear(told.packed.wire(), told.beside).bound == {}
+    here.space["b"] = [here.space["a"]]  # else the message was never sent: the graph before goes on
+    here.sync(there)
+    there.space["b"][0].append(2)
+    there.sync(here)
+    assert here.space["a"] == [1, 2] and here.space["b"][0] is here.space["a"]
+    del here.space["a"], here.space["b"]
+    here.sync(there, gone=("a", "b"))
+    assert len(here.graph) == len(there.graph) == 0
+
+
 def test_what_can_not_travel_is_named(here: Side, there: Side) -> None:
     here.space.update(a=[1], b=Net(x=1))
     here.sync(there)
