@@ -163,7 +163,7 @@ class Connection:
                 pass
         except OSError as error:
             self._broke(error)
-        if self._is_full:
+        if self._is_full and self.link.has_output:
             idle.set_result(None)
 
     def _woken(self) -> None:
@@ -180,9 +180,11 @@ class Connection:
         await _bounded(self._channel.close(reason))
 
     async def _send_rest(self) -> None:
-        while self._is_full or self._send_next():
+        while self.link.has_output:
             if self._is_full:
                 await self._drain()
+            if not self._send_next():
+                break
 
     async def _last_words(self) -> None:
         """Send what is still queued (REFUSED, GOING AWAY), then close, within `CLOSE_TIMEOUT`."""

@@ -132,18 +132,20 @@ class LinkThread:
 
     def _drain(self) -> None:
         self._is_scheduled = False
-        while self._over:
-            work, outcome, then = self._over.popleft()
-            try:
-                with turn:
+        told = []
+        try:
+            with turn:
+                while self._over:
+                    work, outcome, then = self._over.popleft()
+                    told.append(then)
                     if not work.is_over:  # else an interrupt came while the main thread told of it
                         work.is_over = True
                         self._open -= 1
                         self._end(work, outcome)
-            finally:
-                # The outcome leaves in this turn of the loop, or the writer's turn comes before
-                # that of `then`. So it has left when the next call begins, which may end this
-                # process at once.
+        finally:
+            # The outcomes have left, or the writer's turn comes before that of these. So an outcome
+            # has left when the next call begins, which may end this process at once.
+            for then in told:
                 self._loop.call_soon(then)
 
     def _end(self, work: Work, outcome: Outcome | None) -> None:

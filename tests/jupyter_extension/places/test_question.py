@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from easyremote.client.client import Client
 from easyremote.client.session import Session, own_name
 from easyremote.protocol.snapshot import NodeInfo
 from easyremote_jupyter.places import places
@@ -16,24 +15,24 @@ from easyremote_jupyter.places.places import Place
 ASKED = "key lab-2 waits for 24 GB of GPU memory on box; this session has held 31 GB. Release it?"
 
 
-class Submitted(Exception):
-    """The cell goes its way."""
+class Watched(Exception):
+    """The cell is at its node, and shows what it prints."""
 
 
 def notices(monkeypatch: pytest.MonkeyPatch, session: str | None, *nodes: NodeInfo) -> list[str]:
-    """What is shown before a cell goes to its session on box."""
+    """What is shown above the output of a cell that went to its session on box."""
     shown: list[str] = []
 
-    def submit(*_: object) -> object:
-        raise Submitted
+    def watch(*_: object) -> object:
+        raise Watched
 
-    known = SimpleNamespace(known_nodes=lambda: list(nodes))
-    monkeypatch.setattr(places.easyremote, "connect", lambda: known)
-    monkeypatch.setattr(Place, "_submit", submit)
-    place = Place(Session(cast(Client, None), "box", session))
+    client: Any = SimpleNamespace(known_nodes=lambda: list(nodes))
+    monkeypatch.setattr(Place, "_submit", lambda *_: (None, None))
+    monkeypatch.setattr(places, "watch", watch)
+    place = Place(Session(client, "box", session))
     nothing: Any = None
     output: Any = SimpleNamespace(notice=shown.append)
-    with pytest.raises(Submitted):
+    with pytest.raises(Watched):
         place.run({}, {}, (), nothing, output, {}, place.held)
     return shown
 

@@ -12,7 +12,7 @@ from easyremote.node.registered.threads import Threads
 from tests.processes import LIMIT
 
 
-class Made:
+class Gated:
     """Threads whose work waits until the test lets it go on."""
 
     def __init__(self, count: int) -> None:
@@ -37,7 +37,7 @@ class Made:
 
 
 def test_as_much_runs_at_a_time_as_there_are_threads_and_the_rest_in_order() -> None:
-    made = Made(2)
+    made = Gated(2)
     for number in range(6):
         made.threads.put(number)
     assert sorted(made.next()[0] for _ in range(2)) == [0, 1]
@@ -50,7 +50,7 @@ def test_as_much_runs_at_a_time_as_there_are_threads_and_the_rest_in_order() -> 
 
 
 def test_the_thread_that_has_been_idle_for_the_shortest_time_works_next() -> None:
-    made = Made(5)
+    made = Gated(5)
     made.until_idle(5)
     used = set()
     for number in range(10):
@@ -84,7 +84,7 @@ def test_many_pieces_from_many_threads_are_done_once_each() -> None:
 
 @pytest.mark.parametrize("is_idle", [True, False], ids=["idle", "at work"])
 def test_the_threads_end_when_they_are_closed(is_idle: bool) -> None:
-    made = Made(3)
+    made = Gated(3)
     mine = [each for each in threading.enumerate() if each.name.startswith("easyremote-worker-")]
     if is_idle:
         made.until_idle(3)
