@@ -341,6 +341,8 @@ class RemoteJob(Future[T], Generic[T]):
                 return
             self._blocked = (*self._blocked, mine)
         if not mine.acquire(timeout=seconds):
+            with self._lock:  # else a program that asks again and again would leave one each time
+                self._blocked = tuple(each for each in self._blocked if each is not mine)
             raise TimeoutError
 
     def _show_output(self, deadline: float | None) -> None:

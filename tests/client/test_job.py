@@ -148,5 +148,6 @@ def test_a_wait_ends_in_time_and_the_next_one_gets_the_value() -> None:
             made.result(seconds)
         with pytest.raises(TimeoutError):
             made.exception(seconds)
+    assert made._blocked == (), "who asks again and again leaves nothing"
     end(made)
     assert made.result(0) is None
