@@ -251,11 +251,19 @@ class Stage:
         return [*told, *self._left(case)]
 
     def _disarm(self, name: str, case: Case) -> None:
-        try:
-            if self._processes[name].poll() is None:
+        process = self._processes[name]
+
+        def is_done() -> bool:
+            if process.poll() is not None:  # it has come upon the point after all, and died of it
+                return True
+            try:
                 self.points(name).disarm()
-        except ConnectionError:  # it has come upon the point after all, and dies of it
-            self._processes[name].wait(LIMIT)
+            except OSError:  # it dies at this moment, or has just been started and listens soon
+                return False
+            return True
+
+        wait_until(is_done)
+        if process.poll() is not None:
             self._all_come_back(case)
 
     def cancel(self, calls: int) -> list[str]:
