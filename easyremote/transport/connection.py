@@ -48,9 +48,9 @@ class Channel(Protocol):
 
 
 class _Turn(threading.local):
-    """Has the connections of one thread send what is queued in a while, at its end.
+    """A block of code on one thread: the connections send at its end what was queued in it.
 
-    To wake the writer for it would cost one more turn of the event loop for each message.
+    To wake their writers instead would cost one more turn of the event loop for each message.
     """
 
     is_on = False

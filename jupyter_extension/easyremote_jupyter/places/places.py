@@ -96,14 +96,14 @@ class Place:
 
         `held` is what it shares: this place's own, or one for itself where it runs beside others.
         """
-        trusts_blobs, is_again = True, False
+        trusts_blobs, has_asked = True, False
         while True:
             send = partial(self._submit, request, variables, optional, options)
             job, told = send(trusts_blobs, output, held)
             # The node is at work now: what can wait until here costs no time.
-            if not is_again and (question := self.question(self.session.client.known_nodes())):
+            if not has_asked and (question := self.question(self.session.client.known_nodes())):
                 output.notice(f"{question} {self.how_to_end}")
-            is_again = True
+            has_asked = True
             watch(job, output)
             try:
                 answer: dict[str, Any] = job.result()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 
 import pytest
 
 from easyremote.node.registered.threads import Threads
-from tests.processes import LIMIT
+from tests.processes import LIMIT, wait_until
 
 
 class Gated:
@@ -30,10 +29,7 @@ class Gated:
         return self.began.get(timeout=LIMIT)
 
     def until_idle(self, count: int) -> None:
-        end = time.monotonic() + LIMIT
-        while len(self.threads._idle) < count:
-            assert time.monotonic() < end
-            time.sleep(0.001)
+        wait_until(lambda: len(self.threads._idle) == count)
 
 
 def test_as_much_runs_at_a_time_as_there_are_threads_and_the_rest_in_order() -> None:
