@@ -155,8 +155,15 @@ def open_notebook(page: Page, lab: processes.Jupyter, name: str, *cells: str) ->
 def run_all(page: Page, lab: processes.Jupyter, name: str, *cells: str) -> Locator:
     """Open a notebook and run it; the outputs of its cells."""
     open_notebook(page, lab, name, "%load_ext easyremote", *cells)
-    # JupyterLab forgets a run that is asked for while the kernel is being connected.
-    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
+    wait_for_kernel(page)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     return page.locator(".jp-Notebook .jp-CodeCell .jp-Cell-outputWrapper")
+
+
+def wait_for_kernel(page: Page) -> None:
+    """Until the page knows its notebook's kernel, and that the kernel does nothing.
+
+    JupyterLab forgets a cell that is run earlier, or starts a second kernel for it.
+    """
+    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from easyremote.panel.messages import EndedJob, JobRow
 from tests import processes
-from tests.labextension.conftest import STARTS_MS, run_all
+from tests.labextension.conftest import STARTS_MS, run_all, wait_for_kernel
 from tests.labextension.fake_stream import FakeStream, gpu, node
 from tests.labextension.test_look import MARKUP, violations
 from tests.labextension.test_panel import FOLLOWS_MS, node_row, open_panel, picture
@@ -217,7 +217,7 @@ def test_it_is_live_comes_back_after_a_reload_and_asks_nothing_once_closed(
     page.goto(f"{lab.url}lab?token={lab.token}")
     tabs = page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab")
     tabs.filter(has_text="used.ipynb").click()
-    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
+    wait_for_kernel(page)
     tab = tabs.filter(has_text="gpu-node")
     tab.click()
     expect(network).to_be_visible(timeout=FOLLOWS_MS)

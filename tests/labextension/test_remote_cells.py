@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import processes
-from tests.labextension.conftest import STARTS_MS, run_all
+from tests.labextension.conftest import STARTS_MS, run_all, wait_for_kernel
 from tests.processes import until_there
 
 pytestmark = pytest.mark.timeout(180)
@@ -73,6 +73,7 @@ def test_after_the_page_was_loaded_again_the_job_is_followed_to_its_end(
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     expect(page.locator(".jp-Notebook .jp-CodeCell")).to_have_count(2)
     gate.touch()
+    wait_for_kernel(page)
     page.locator(".jp-Notebook .jp-CodeCell .cm-content").nth(1).click()
     page.keyboard.press("Escape")
     page.keyboard.press("b")

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from easyremote.panel.messages import SessionRow
 from tests import processes
-from tests.labextension.conftest import STARTS_MS, open_notebook, run_all
+from tests.labextension.conftest import STARTS_MS, open_notebook, run_all, wait_for_kernel
 from tests.labextension.fake_stream import FakeStream, node
 from tests.labextension.test_keyboard import tab_to
 from tests.labextension.test_look import MARKUP, violations
@@ -79,7 +79,7 @@ def test_a_variable_is_brought_into_a_notebook_that_has_not_loaded_the_magics(
 ) -> None:
     run(page, lab, "has-it", "%%remote gpu-node/shared\nb = 42", session="shared")
     open_notebook(page, lab, "wants-it", "1")
-    expect(page.get_by_text("| Idle")).to_be_visible(timeout=STARTS_MS)
+    wait_for_kernel(page)
     page.locator('.jp-SideBar [data-id="easyremote-panel"]').click()
     panel = page.locator("#easyremote-panel")
     rows(panel).filter(has_text="shared").click()
