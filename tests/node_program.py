@@ -28,6 +28,17 @@ def echo(value):
 
 
 @node.register
+def first_after_a_fork(array):
+    """The first element, after a forked process has written to its own copy."""
+    child = os.fork()
+    if child == 0:
+        array[0] = 7
+        os._exit(0)
+    os.waitpid(child, 0)
+    return array[0]
+
+
+@node.register
 async def add_async(a, b):
     await asyncio.sleep(0)
     return a + b

@@ -11,6 +11,7 @@ that passes them on to another link without joining them. Bytes that wait to be 
 from __future__ import annotations
 
 import mmap
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -35,6 +36,9 @@ SHORT = 1024
 #: A view keeps the whole message in memory in which it came. If that is more than so many times
 #: the size of the piece, the piece is copied. (A pipe reads four chunks at a time.)
 PINNED = 4
+#: What a forked process writes stays its own, as in other memory; and only such memory has huge
+#: pages everywhere. (Windows has no forked processes, and no name for this.)
+_PRIVATE = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
 class TooLarge(ProtocolError):
@@ -139,7 +143,7 @@ def allocate(size: int, most: int) -> memoryview:
     if size > most:
         raise TooLarge(f"a payload of {size:,} bytes is above the limit of {most:,}")
     try:
-        room = mmap.mmap(-1, size)
+        room = mmap.mmap(-1, size, **_PRIVATE)
     except (OSError, OverflowError, ValueError, MemoryError):
         raise TooLarge(f"a payload of {size:,} bytes does not fit into memory") from None
     # Fewer page faults. Other systems and kernels have no huge pages; they go without.

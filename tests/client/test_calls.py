@@ -139,6 +139,10 @@ def test_an_unknown_function_or_node_is_answered_with_a_suggestion(client: Clien
         client.on("gpu-nod").execute("add", 1, 2)
 
 
+def test_what_a_forked_process_writes_to_an_argument_stays_its_own(client: Client) -> None:
+    assert client.execute("first_after_a_fork", np.zeros(200_000)) == 0
+
+
 def test_a_five_gigabyte_argument_is_refused_and_nothing_is_lost(client: Client) -> None:
     huge = np.broadcast_to(np.uint8(0), (5_000_000_000,))
     with pytest.raises((UsageError, CannotShip), match="5.0 GB"):

@@ -271,7 +271,7 @@ def test_the_limit_of_a_payload_is_what_the_gateway_says() -> None:
 def test_a_payload_that_memory_has_no_room_for_is_refused_alone(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def full(number: int, size: int) -> None:
+    def full(number: int, size: int, **options: int) -> None:
         raise error
 
     link = open_link()
