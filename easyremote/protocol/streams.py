@@ -14,7 +14,6 @@ import mmap
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from easyremote.errors import ProtocolError
@@ -36,8 +35,8 @@ SHORT = 1024
 #: A view keeps the whole message in memory in which it came. If that is more than so many times
 #: the size of the piece, the piece is copied. (A pipe reads four chunks at a time.)
 PINNED = 4
-#: What a forked process writes stays its own, as in other memory; and only such memory has huge
-#: pages everywhere. (Windows has no forked processes, and no name for this.)
+#: What a forked process writes stays its own, as in other memory. (Windows has no forked
+#: processes, and no name for this.)
 _PRIVATE = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
 
 
@@ -133,7 +132,8 @@ class Incoming(Protocol):
 def allocate(size: int, most: int) -> memoryview:
     """Memory for a payload: page aligned, and not written to before the bytes come.
 
-    (`bytearray` would write zeros over all of it first.)
+    (`bytearray` would write zeros over all of it first. Huge pages are slower where a hypervisor
+    takes back what its guest frees: it has to clear each of them anew.)
 
     Raises
     ------
@@ -143,13 +143,9 @@ def allocate(size: int, most: int) -> memoryview:
     if size > most:
         raise TooLarge(f"a payload of {size:,} bytes is above the limit of {most:,}")
     try:
-        room = mmap.mmap(-1, size, **_PRIVATE)
+        return memoryview(mmap.mmap(-1, size, **_PRIVATE))
     except (OSError, OverflowError, ValueError, MemoryError):
         raise TooLarge(f"a payload of {size:,} bytes does not fit into memory") from None
-    # Fewer page faults. Other systems and kernels have no huge pages; they go without.
-    with suppress(AttributeError, OSError):
-        room.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(room)
 
 
 class Assembly:

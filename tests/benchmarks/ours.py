@@ -17,8 +17,16 @@ import numpy as np
 from easyremote import Client, remote
 from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session
-from tests.benchmarks.measure import add_one, each, total
-from tests.benchmarks.serving import Served, cpu_share, line, python, resident_mb, wait_for
+from tests.benchmarks.measure import add_one, each, latency, total
+from tests.benchmarks.serving import (
+    Served,
+    cpu_share,
+    line,
+    put_on_cores,
+    python,
+    resident_mb,
+    wait_for,
+)
 
 CALLS = 20_000
 
@@ -175,6 +183,25 @@ def _call_steadily(client: Client, ended: threading.Event) -> None:
         ended.wait(max(due - time.monotonic(), 0))
 
 
+def apart() -> dict[str, float]:
+    """The no-op call, with the gateway on one core, client and node on the other.
+
+    On one machine the kernel may keep all processes of the bare relay on one core, where it costs
+    next to nothing to wake one that waits. In use they are on machines of their own.
+    """
+    cores = os.sched_getaffinity(0)
+    with serve() as served, Client() as client:
+        client.execute("nothing")  # all threads are there
+        put_on_cores(served.processes["gateway"], {0})
+        put_on_cores(served.processes["node"], {1})
+        put_on_cores(os.getpid(), {1})
+        try:
+            times = each(lambda: client.execute("nothing"), 2000, 100)
+        finally:
+            put_on_cores(os.getpid(), cores)
+    return latency(times, "apart")
+
+
 def memory_of_a_node(count: int = 300) -> float:
     """Kilobytes of the gateway for each node that is connected and idle."""
     with gateway() as served, Client() as client:
@@ -194,5 +221,5 @@ def import_ms() -> float:
 
 
 def alone() -> dict[str, float]:
-    """What needs no load: memory of connections, and the import."""
-    return {"node_kb": memory_of_a_node(), "import_ms": import_ms()}
+    """What has processes of its own: memory of connections, the import, and calls on two cores."""
+    return {"node_kb": memory_of_a_node(), "import_ms": import_ms(), **apart()}

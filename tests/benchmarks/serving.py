@@ -73,6 +73,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def put_on_cores(pid: int, cores: set[int]) -> None:
+    """Keep a process on some cores, with all threads that it has and will start."""
+    for thread in psutil.Process(pid).threads():
+        os.sched_setaffinity(thread.id, cores)
+
+
 def resident_mb(pid: int) -> float:
     return float(psutil.Process(pid).memory_info().rss / 1e6)
 
