@@ -128,6 +128,13 @@ class Kernel:
         self._client.shell_channel.send(self._client.session.msg("comm_msg", content))
 
     def close(self) -> None:
+        """End it as Jupyter does, if it was not killed; its node then need not wait for it."""
+        self._client.stop_channels()
+        if self._manager.has_kernel:
+            self._manager.shutdown_kernel()
+
+    def kill(self) -> None:
+        """End its process at once."""
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 

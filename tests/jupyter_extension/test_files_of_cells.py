@@ -256,7 +256,7 @@ def test_a_kernel_that_is_killed_while_it_sends_leaves_what_came_to_the_next(
     doomed = Kernel(notebook_environment(gateway))
     doomed._client.execute(f"%%remote gpu-node/killed --file {folder / 'killed.bin'}\n1")
     wait_until(lambda: any((gateway.home / "files").glob(f"*/{part}")))
-    doomed.close()
+    doomed.kill()
     shown = kernel.run("%%remote gpu-node/killed --file killed.bin --dry-run\n1")
     assert "To send: 100.0 MB" not in shown.text()
     code = "import hashlib\nhashlib.sha256(open('killed.bin', 'rb').read()).hexdigest()"

@@ -220,7 +220,7 @@ def test_a_kernel_killed_in_mid_cell_leaves_its_output_to_the_next(
         wait_until(begun.exists)
         listed = kernel.run("%remote_jobs --all").value.splitlines()
         (job,) = [line.split()[0] for line in listed if "elsewhere" in line]
-        doomed._manager.shutdown_kernel(now=True)
+        doomed.kill()
     timer = threading.Timer(2, gate.touch)
     timer.start()
     text = kernel.run(f"%remote_job {job} --follow").text()
@@ -241,7 +241,7 @@ def test_a_cell_whose_kernel_is_gone_is_cancelled_when_it_says_so(
     with a_kernel(gateway) as doomed:
         doomed._client.execute(f"%%remote gpu-node -s left --on-disconnect cancel:1\n{code}")
         wait_until(begun.exists)
-        doomed._manager.shutdown_kernel(now=True)
+        doomed.kill()
         wait_until(ended.exists)
 
 

@@ -267,7 +267,7 @@ def test_a_background_job_outlives_its_kernel(
     gate, done = tmp_path / "gate", tmp_path / "done"
     code = f"{gated(gate)}pathlib.Path({str(done)!r}).touch()\nprint('whole')"
     _, job = panel(restarted, "-s lasting --bg", code)
-    restarted.close()
+    restarted.kill()
     gate.touch()
     assert kernel.run(f"%remote_job {job} --follow").text() == "whole\n"
     assert done.exists()

@@ -51,7 +51,7 @@ def test_a_background_cell_whose_kernel_was_killed_is_told_of(
         f"pathlib.Path({str(begun)!r}).touch()\n{until_there(gate)}\n1 / 0"
     )
     wait_until(begun.exists)
-    doomed.close()
+    doomed.kill()
     assert hook.posted == []
     gate.touch()
     assert hook.wait()[0].startswith("a cell on gpu-node: failed after ")
