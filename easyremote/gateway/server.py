@@ -31,6 +31,7 @@ from easyremote.gateway.scheduling.scheduler import ASK_IDLE_AFTER
 from easyremote.identity import Kind, read_private, write_private
 from easyremote.protocol.builtins import is_builtin
 from easyremote.times import check_seconds
+from easyremote.transport.freed_memory import keep_freed_memory
 from easyremote.transport.loop import new_event_loop
 
 _log = logging.getLogger("easyremote.gateway")
@@ -210,6 +211,7 @@ class Server:
             self._ready.set()
 
     def _run(self, main: Coroutine[Any, Any, None]) -> None:
+        keep_freed_memory()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(main)
 

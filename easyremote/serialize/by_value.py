@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from easyremote.serialize.memory import (
     Memories,
+    as_no_owner,
     is_array,
     make_array_view,
     place_in,
@@ -182,7 +183,9 @@ class ByValuePickler(pickle.Pickler):
 def _reduce_array(array: Any, memories: Memories) -> Any:
     memories.add(array)
     whole = memories.whole(array)
-    return NotImplemented if whole is None else (make_array_view, (whole, *place_in(whole, array)))
+    if whole is not None:
+        return make_array_view, (whole, *place_in(whole, array))
+    return NotImplemented if array.base is None else as_no_owner(array.__reduce_ex__(5))
 
 
 _merged: dict[type, Reducer] = {}

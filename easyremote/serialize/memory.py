@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 import pickle
 import sys
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["block_of", "is_array", "make_array_view", "make_memoryview", "place_in", "plain_view"]
-__all__ += ["Memories", "reduce_memoryview"]
+__all__ = ["Memories", "as_no_owner", "block_of", "is_array", "make_array_view", "make_memoryview"]
+__all__ += ["make_owner", "place_in", "plain_view", "reduce_memoryview"]
 
 
 def plain_view(raw: memoryview) -> memoryview:
@@ -48,6 +49,32 @@ def is_array(value: object) -> bool:
     """Whether a value is a NumPy array, and of no subclass."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and type(value) is numpy.ndarray
+
+
+def as_no_owner(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What NumPy reduces an array to, with a mark that the array does not own its memory.
+
+    The mark is that the shape is a list, which NumPy takes as well: so a peer of another version
+    can read it.
+    """
+    match reduced:
+        case (make, (buffer, dtype, tuple() as shape, *more)):
+            return make, (buffer, dtype, list(shape), *more)
+    return reduced
+
+
+def make_owner(make: Callable[..., Any], most: int, *arguments: Any) -> Any:
+    """Make an array as NumPy does, and have it own its memory as it did at the source.
+
+    Only so it can be resized, has no `base`, and can be made writable. One of more than ``most``
+    bytes stays in the memory of its payload, because its bytes would be in memory twice.
+    """
+    array = make(*arguments)
+    if isinstance(arguments[2], list) or array.nbytes > most:
+        return array
+    own = array.copy("K")
+    own.flags.writeable = array.flags.writeable
+    return own
 
 
 def block_of(array: Any) -> memoryview:

@@ -14,13 +14,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from functools import cache
 from typing import Any, Protocol
 
 from easyremote.errors import EasyRemoteError
 from easyremote.protocol.link import DEAD_AFTER, MAX_BACKLOG, Link, LinkState
 from easyremote.protocol.messages import Message
-from easyremote.protocol.streams import WINDOW
 
 #: Closing waits this many seconds for the last messages to leave.
 CLOSE_TIMEOUT = 2.0
@@ -28,8 +26,6 @@ CLOSE_TIMEOUT = 2.0
 STALL_LIMIT = DEAD_AFTER
 #: If the clock is looked at so many seconds too late, this process was stopped, or the machine.
 LATE = 5.0
-#: Freed memory that a process keeps: as much as one large payload has under way.
-KEPT = WINDOW
 
 
 class Channel(Protocol):
@@ -121,7 +117,6 @@ class Connection:
         #: The wait that was on when the clock was last looked at, and since when it is.
         self._stuck, self._stuck_since = 0, 0.0
         link.wake = self._woken
-        _keep_freed_memory()
         #: Why the connection was closed, for the log and for the peer.
         self.reason = ""
 
@@ -260,16 +255,6 @@ class Connection:
         elif self._sending and now >= self._stuck_since + STALL_LIMIT:
             return f"what was sent to you was not read for {STALL_LIMIT:g} s"
         return ""
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Have the C library keep some memory that is freed, for the next messages.
-
-    Otherwise glibc gives it back to the kernel after each message of a large payload, and gets it
-    again page by page. It learns from the largest block that was freed: twice that much is kept.
-    """
-    bytes(KEPT // 2)  # is not written to, so it takes no memory
 
 
 async def _bounded(step: Coroutine[Any, Any, None]) -> None:

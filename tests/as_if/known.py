@@ -79,6 +79,14 @@ DIFFERENCES: dict[str, Difference] = {
         pattern=r"is shared with others in another way|encoder",
         is_said=False,
     ),
+    "large arrays": Difference(
+        what="An array that has travelled, and of which one message brought more than 64 MB, "
+        "lies in the memory of that message: it has a `base` and can't be resized in place.",
+        why="Its bytes would be in memory twice for a moment.",
+        instead="`a = np.resize(a, shape)`, or `a = a.copy()` before.",
+        pattern=r"False False",
+        is_said=False,
+    ),
     "iterators": Difference(
         what="An iterator over the keys of a dict is one over a list of them after the way.",
         why="Pickle stores it so.",

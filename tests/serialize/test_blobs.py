@@ -85,12 +85,23 @@ def test_memory_that_was_not_written_to_is_not_hashed_again(
 ) -> None:
     if pages() is None:
         pytest.skip("this kernel does not tell which pages were written to")
-    array = np.ones(LARGE // 8)
-    found = hash_of(memoryview(array).cast("B"))
-    with monkeypatch.context() as patch:
-        patch.setattr(blobs, "_hash", lambda piece: pytest.fail("hashed again"))
+    hashed: list[int] = []
+    hash_piece = blobs._hash
+
+    def noting(piece: memoryview) -> bytes:
+        hashed.append(piece.nbytes)
+        return hash_piece(piece)
+
+    monkeypatch.setattr(blobs, "_hash", noting)
+    for _ in range(10):  # the kernel may move pages at any moment; they count as written to then
+        array = np.ones(LARGE // 8)
+        found = hash_of(memoryview(array).cast("B"))
+        hashed.clear()
         assert hash_of(memoryview(array).cast("B")) == found
         assert hash_of(memoryview(array[:]).cast("B")) == found  # another view of the same memory
+        if not hashed:
+            break
+    assert not hashed
     array[7] = 8
     assert hash_of(memoryview(array).cast("B")) != found
 

@@ -1,40 +1,31 @@
-"""A process that has a connection keeps the memory of its messages for the next ones."""
+"""A gateway keeps the memory of its messages for the next ones."""
 
 from __future__ import annotations
 
+import mmap
 import platform
-import subprocess
-import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.processes import LIMIT
+from easyremote.client.client import Client
+from tests.processes import Gateway
 
-#: Messages of 6 MiB, as of a large payload that is under way, twice.
-PROGRAM = """
-import resource
-from easyremote.protocol.link import Link
-from easyremote.transport.connection import Connection
-
-def pass_messages():
-    messages = [b"x" * 65_536 for _ in range(96)]
-
-if {connects}:
-    Connection(Link(0.0), channel=None, receive=print)
-pass_messages()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-pass_messages()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
+ARRAY = np.arange(5_000_000.0)
 
 
-def page_faults(*, connects: bool) -> int:
-    """Pages that the kernel gives a process for its second lot of messages."""
-    command = [sys.executable, "-c", PROGRAM.format(connects=connects)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
-    return int(done.stdout)
+def page_faults(pid: int) -> int:
+    """How often the kernel has given a process a page that it had not."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[7])  # minflt
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives it back")
-def test_the_memory_of_messages_is_not_asked_for_anew() -> None:
-    assert page_faults(connects=True) * 10 < page_faults(connects=False)
+def test_the_memory_of_messages_is_not_asked_for_anew(client: Client, gateway: Gateway) -> None:
+    client.execute("echo", ARRAY)
+    before = page_faults(gateway.process.pid)
+    for _ in range(5):
+        client.execute("echo", ARRAY)
+    pages = 5 * 2 * ARRAY.nbytes // mmap.PAGESIZE
+    assert page_faults(gateway.process.pid) - before < pages / 100

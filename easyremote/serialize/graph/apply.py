@@ -107,16 +107,16 @@ def _change_class(cls: type, own: Any) -> None:
 def _fill_array(value: Any, own: Any) -> None:
     import numpy  # it is loaded: `value` is an array
 
-    shape, data = own
-    is_writable = value.flags.writeable
-    if not is_writable:
+    shape, data, *flag = own
+    is_writable = flag[0] if flag else value.flags.writeable
+    if not value.flags.writeable:
         value.flags.writeable = True  # the owner of its memory allows it, or the change is refused
     if value.shape != shape:
         value.resize(shape, refcheck=False)  # of the same size: its memory stays
     if isinstance(data, tuple):
         for place, each in enumerate(data):
             value.flat[place] = each
-    elif value.size:
+    elif data is not None and value.size:
         value[...] = numpy.frombuffer(data, value.dtype).reshape(shape)
     value.flags.writeable = is_writable
 

@@ -152,8 +152,11 @@ def _of_data(value: Any, old: Any, new: Any, same: Same) -> Any:
 def _of_array(value: Any, old: Any, new: Any, same: Same) -> Any:
     if same(old, new):
         return None
-    shape, data = new
-    return shape, data if isinstance(data, tuple) else Beside(block_of(value))
+    shape, data, is_writable = new
+    flag = () if old[2] == is_writable else (is_writable,)
+    if flag and same(old[:2], new[:2]):
+        return shape, None, *flag
+    return shape, data if isinstance(data, tuple) else Beside(block_of(value)), *flag
 
 
 def _of_state(value: Any, old: Any, new: Any, same: Same) -> Any:

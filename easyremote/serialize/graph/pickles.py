@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from easyremote.serialize.by_value import ByValuePickler, Known
+from easyremote.serialize.memory import make_owner
 from easyremote.serialize.values import (
     Buffer,
     Version,
@@ -27,6 +29,9 @@ __all__ = ["Pickled", "pickle_graph", "unpickle_graph"]
 _PROTOCOL = pickle.PROTO + b"\x05"
 _REFERENCE = pickle.NONE + pickle.BINPERSID + pickle.MEMOIZE + pickle.POP
 _END = pickle.NONE + pickle.STOP
+
+#: Bytes of arrays that are copied out of one payload, so that they own their memory.
+COPIED_MOST = 64 * 1024 * 1024
 
 
 class Pickled(NamedTuple):
@@ -87,9 +92,23 @@ def unpickle_graph(
 
 
 class _Loader(pickle.Unpickler):
-    """Loads the known objects first."""
+    """Loads the known objects first; arrays own their memory, if they did at the source."""
 
     following: Iterator[object]
+    #: Bytes of arrays that may still be copied.
+    _left = COPIED_MOST
 
     def persistent_load(self, _: object) -> object:
         return next(self.following)
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = super().find_class(module, name)
+        # In NumPy 1 it is in `numpy.core.numeric`, in NumPy 2 in `numpy._core.numeric`.
+        is_of_array = name == "_frombuffer" and module.startswith("numpy.")
+        return partial(self._make_array, found) if is_of_array else found
+
+    def _make_array(self, make: Callable[..., Any], *arguments: Any) -> Any:
+        array = make_owner(make, self._left, *arguments)
+        if array.base is None:
+            self._left -= array.nbytes
+        return array

@@ -185,7 +185,7 @@ def _of_class(cls: type) -> Content:
 def _of_array(value: Any) -> Content:
     size = value.dtype, value.size
     data = tuple(value.flat) if value.dtype.hasobject else _token(value)
-    return Content("array", size, (value.shape, data), None)
+    return Content("array", size, (value.shape, data, value.flags.writeable), None)
 
 
 def take_view(value: Any, whole: Any) -> Content:
