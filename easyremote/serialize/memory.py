@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Memories", "as_no_owner", "block_of", "is_array", "make_array_view", "make_memoryview"]
-__all__ += ["make_owner", "place_in", "plain_view", "reduce_memoryview"]
+__all__ += ["make_owner", "memory_of", "place_in", "plain_view", "reduce_memoryview"]
 
 
 def plain_view(raw: memoryview) -> memoryview:
@@ -75,6 +75,13 @@ def make_owner(make: Callable[..., Any], most: int, *arguments: Any) -> Any:
     own = array.copy("K")
     own.flags.writeable = array.flags.writeable
     return own
+
+
+def memory_of(array: Any) -> Any:
+    """What owns the memory of an array, or of a view on one; of anything else, the thing itself."""
+    while is_array(array) and array.base is not None:
+        array = array.base
+    return array
 
 
 def block_of(array: Any) -> memoryview:

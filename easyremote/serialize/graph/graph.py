@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from easyremote.errors import CannotShip, EasyRemoteError
 from easyremote.serialize.blobs import Packed, Wire, received
 from easyremote.serialize.files import collected
+from easyremote.serialize.frames import note_shared_memory
 from easyremote.serialize.graph.apply import apply
 from easyremote.serialize.graph.changes import ATOMS, Change, comparison
 from easyremote.serialize.graph.collecting import uncollected
@@ -357,11 +358,10 @@ class Graph:
             return Heard({}, [])  # most often, nothing has changed
         table = self._table
         table.drop_numbers(beside["dropped"])
-        bound: dict[str, Any] = {}
-        updates: tuple[Any, ...] = ()
-        memo: dict[int, Any] = {}
+        heard: tuple[Any, dict[int, Any]] = ({}, ()), {}
         if pieces:
-            (bound, updates), memo = unpickle_graph(pieces[0], pieces[1:], table.objects)
+            heard = unpickle_graph(pieces[0], pieces[1:], table.objects)
+        (bound, updates), memo = heard
         unseen = self._unseen(updates)
         new = [memo[number] for number in array.array("I", beside["kept"])]
         for value in new:
@@ -369,6 +369,7 @@ class Graph:
         changed = [table.objects[number] for number, *_ in updates]
         for value, (_, own, attributes) in zip(changed, updates, strict=True):
             _applied(value, Change(own, attributes))
+        note_shared_memory(table.objects)
         table.agree([*new, *changed])
         self._settle(bound, beside["apart"], {id(value) for value in changed})
         return Heard(bound, beside["changed"] if unseen else [])
