@@ -33,7 +33,6 @@ from easyremote.node.spool import NodeSpool, file_name
 from easyremote.options.seed_words import SeedNodeOptions, in_todays_words
 from easyremote.options.spelling import check_words
 from easyremote.times import check_seconds
-from easyremote.transport.freed_memory import keep_freed_memory
 from easyremote.transport.loop import new_event_loop
 
 _LABEL = re.compile(r"[^\W\d][\w.-]*")
@@ -205,7 +204,6 @@ class ComputeNode(Registrar):
             self._online.set()
 
     def _run(self, main: Coroutine[Any, Any, None]) -> None:
-        keep_freed_memory()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(main)
 

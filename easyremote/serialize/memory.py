@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Memories", "as_no_owner", "block_of", "is_array", "make_array_view", "make_memoryview"]
-__all__ += ["make_owner", "memory_of", "place_in", "plain_view", "reduce_memoryview"]
+__all__ += ["Owners", "memory_of", "place_in", "plain_view", "reduce_memoryview"]
 
 
 def plain_view(raw: memoryview) -> memoryview:
@@ -63,18 +63,30 @@ def as_no_owner(reduced: tuple[Any, ...]) -> tuple[Any, ...]:
     return reduced
 
 
-def make_owner(make: Callable[..., Any], most: int, *arguments: Any) -> Any:
-    """Make an array as NumPy does, and have it own its memory as it did at the source.
+class Owners:
+    """Makes arrays that own their memory, as they did at the source.
 
-    Only so it can be resized, has no `base`, and can be made writable. One of more than ``most``
-    bytes stays in the memory of its payload, because its bytes would be in memory twice.
+    Only so they can be resized, have no `base`, and can be made writable.
+
+    Parameters
+    ----------
+    most
+        Bytes that are copied at the most, for all of them. An array for which too few are left
+        stays in the memory of its payload: its bytes would be in memory twice.
     """
-    array = make(*arguments)
-    if isinstance(arguments[2], list) or array.nbytes > most:
-        return array
-    own = array.copy("K")
-    own.flags.writeable = array.flags.writeable
-    return own
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def make(self, make: Callable[..., Any], *arguments: Any) -> Any:
+        """Make an array as NumPy does."""
+        array = make(*arguments)
+        if isinstance(arguments[2], list) or array.nbytes > self._left:
+            return array
+        self._left -= array.nbytes
+        own = array.copy("K")
+        own.flags.writeable = array.flags.writeable
+        return own
 
 
 def memory_of(array: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from easyremote.errors import CannotShip
 from easyremote.serialize.graph.changes import Change
 from easyremote.serialize.graph.snapshots import in_cell, slots_of
 from easyremote.serialize.memory import is_array
@@ -22,12 +23,24 @@ __all__ = ["apply"]
 
 
 def apply(value: Any, change: Change) -> None:
-    """Do to an object what was done to its copy on the other side."""
+    """Do to an object what was done to its copy on the other side.
+
+    Raises
+    ------
+    CannotShip
+        A ``__setstate__`` of the user's fails.
+    """
     own, attributes = change
-    if own is not None:
-        _apply_own(value, own)
-    if attributes is not None:
-        _set_attributes(value, attributes)
+    try:
+        if own is not None:
+            _apply_own(value, own)
+        if attributes is not None:
+            _set_attributes(value, attributes)
+    except Exception as error:
+        raise CannotShip(
+            f"a change of a {type(value).__name__} came across, but can't be made on this side: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _apply_own(value: Any, own: Any) -> None:

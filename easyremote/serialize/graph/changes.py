@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from easyremote.serialize.blobs import Beside
-from easyremote.serialize.graph.snapshots import Content, take
+from easyremote.serialize.graph.snapshots import Content, Inner, take
 from easyremote.serialize.memory import block_of
 
 __all__ = ["ATOMS", "Change", "NotInPlace", "Same", "change_of", "comparison"]
@@ -64,6 +64,10 @@ class _Comparison:
             return old is new or (repr(old) == repr(new) if kind in _NUMBERS else bool(old == new))
         if kind is tuple:
             return self._all_same(old, new, levels)
+        if kind is Inner:
+            if id(new.value) in self._shared or id(old.value) in self._shared:
+                return self.same(old.value, new.value, levels)
+            return self._all_same(old.content, new.content, levels)
         if id(new) in self._replaced:
             return False
         if old is new:

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from easyremote.errors import CannotShip, EasyRemoteError
+from easyremote.errors import EasyRemoteError
 from easyremote.serialize.blobs import Packed, Wire, received
 from easyremote.serialize.files import collected
 from easyremote.serialize.frames import note_shared_memory
@@ -208,14 +208,14 @@ class Graph:
         bound = dict(sorted(bound.items(), key=_wholes_first))
         told = look.told(names) - look.replaced
         gone = {*gone, *self._released}
-        packed, dropped, kept, apart = Packed([]), b"", b"", list[str]()
+        packed, dropped, kept, given, apart = Packed([]), b"", b"", b"", list[str]()
         if not (bound or told or gone or look.replaced):  # most often, nothing has changed
             after = self._copy(self._table)
         else:
             after = self._copy(self._table.copy())
             dropped = after._forget({*gone, *bound}, look, names, told)
             if bound or told:
-                packed, kept = after._packed(look, bound, told, python)
+                packed, kept, given = after._packed(look, bound, told, python)
             after._table.agree_as({key: look.fresh[key] for key in told})
             apart = [name for name, value in bound.items() if isinstance(value, Elsewhere)]
             after._settle(bound, apart, told)
@@ -224,6 +224,7 @@ class Graph:
             "messages": self._messages,
             "dropped": dropped,
             "kept": kept,
+            "given": given,
             "gone": [*gone],
             "apart": apart,
             "changed": [name for name in names if look.changed(name)],
@@ -232,8 +233,11 @@ class Graph:
 
     def _packed(
         self, look: Look, bound: dict[str, object], told: Collection[int], python: Version | None
-    ) -> tuple[Packed, bytes]:
-        """What a message tells, and the numbers of the new objects in it, which are added here."""
+    ) -> tuple[Packed, bytes, bytes]:
+        """What a message tells, and the numbers of the new objects in it, which are added here.
+
+        And what `Table.given` says of them.
+        """
         table, start = self._table, len(self._table)
         numbers = sorted((table.numbers[key], key) for key in told)
         # What is held before what holds it: the keys of a dict have their state when they are set.
@@ -250,7 +254,8 @@ class Graph:
             kept.append(number)
             table.add(value)
         table.agree(table.objects[start:])
-        return packed, kept.tobytes()
+        given = table.given(start, [number for number, _ in numbers])
+        return packed, kept.tobytes(), given
 
     def keep_apart(self, values: Mapping[str, object]) -> None:
         """Note that a variable is on one side only; the other one has a reference to it."""
@@ -363,14 +368,16 @@ class Graph:
             heard = unpickle_graph(pieces[0], pieces[1:], table.objects)
         (bound, updates), memo = heard
         unseen = self._unseen(updates)
-        new = [memo[number] for number in array.array("I", beside["kept"])]
-        for value in new:
-            table.add(value)
+        start = len(table)
+        for number in array.array("I", beside["kept"]):
+            table.add(memo[number])
         changed = [table.objects[number] for number, *_ in updates]
         for value, (_, own, attributes) in zip(changed, updates, strict=True):
-            _applied(value, Change(own, attributes))
+            apply(value, Change(own, attributes))
+        del heard, memo  # what was only needed to make others is nobody's now
+        table.adopt(beside.get("given", b""))  # earlier versions do not say it
         note_shared_memory(table.objects)
-        table.agree([*new, *changed])
+        table.agree([*table.objects[start:], *changed])
         self._settle(bound, beside["apart"], {id(value) for value in changed})
         return Heard(bound, beside["changed"] if unseen else [])
 
@@ -388,13 +395,3 @@ def _is_large(value: object) -> bool:
 
 def _wholes_first(item: tuple[str, Any]) -> int:
     return -int(item[1].nbytes) if is_array(item[1]) else 0
-
-
-def _applied(value: object, change: Change) -> None:
-    try:
-        apply(value, change)
-    except Exception as error:  # the user's __setstate__
-        raise CannotShip(
-            f"a change of a {type(value).__name__} came across, but can't be made on this side: "
-            f"{type(error).__name__}: {error}"
-        ) from error

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from easyremote.serialize.by_value import ByValuePickler, Known
-from easyremote.serialize.memory import make_owner
+from easyremote.serialize.memory import Owners
 from easyremote.serialize.values import (
     Buffer,
     Version,
@@ -86,7 +86,7 @@ def unpickle_graph(
     # The loader's memo can't be set; it is filled by a pickle of references to these objects.
     start = _PROTOCOL + _REFERENCE * len(known) + _END
     unpickler = _Loader(io.BytesIO(b"".join((start, body))), buffers=buffers)
-    unpickler.following = iter(known)
+    unpickler.following, unpickler.owners = iter(known), Owners(COPIED_MOST)
     unpickler.load()
     return rebuilt(unpickler.load), unpickler.memo.copy()
 
@@ -95,8 +95,8 @@ class _Loader(pickle.Unpickler):
     """Loads the known objects first; arrays own their memory, if they did at the source."""
 
     following: Iterator[object]
-    #: Bytes of arrays that may still be copied.
-    _left = COPIED_MOST
+    #: Not the loader itself: with what it has met, that would be a cycle, and live on.
+    owners: Owners
 
     def persistent_load(self, _: object) -> object:
         return next(self.following)
@@ -105,10 +105,4 @@ class _Loader(pickle.Unpickler):
         found = super().find_class(module, name)
         # In NumPy 1 it is in `numpy.core.numeric`, in NumPy 2 in `numpy._core.numeric`.
         is_of_array = name == "_frombuffer" and module.startswith("numpy.")
-        return partial(self._make_array, found) if is_of_array else found
-
-    def _make_array(self, make: Callable[..., Any], *arguments: Any) -> Any:
-        array = make_owner(make, self._left, *arguments)
-        if array.base is None:
-            self._left -= array.nbytes
-        return array
+        return partial(self.owners.make, found) if is_of_array else found

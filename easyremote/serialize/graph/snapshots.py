@@ -11,7 +11,7 @@ import array
 import collections
 import copyreg
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from easyremote.serialize.blobs import hash_of
@@ -20,7 +20,7 @@ from easyremote.serialize.files import File
 from easyremote.serialize.memory import block_of, is_array, place_in
 from easyremote.serialize.modules import travels_by_reference
 
-__all__ = ["Content", "Way", "attributes_of", "slots_of", "take", "take_view"]
+__all__ = ["Content", "Inner", "Way", "attributes_of", "inner_of", "slots_of", "take", "take_view"]
 
 #: Arrays of more bytes are compared by their hash.
 KEPT_MAX = 64
@@ -46,6 +46,16 @@ class Content(NamedTuple):
     #: The attributes of an instance, those in slots too; None where there are none.
     attributes: dict[str, Any] | None
 
+
+class Inner(NamedTuple):
+    """A list or dict that an object was made of, and may have kept: its content can change."""
+
+    value: Any
+    content: tuple[Any, ...]
+
+
+#: So deep are lists in lists looked into.
+_INNER_LEVELS = 4
 
 #: What is not compared: it can't change, or nobody can tell.
 CONSTANT = Content("constant", None, None, None)
@@ -204,7 +214,36 @@ def _reduced(value: Any) -> Content:
         return CONSTANT
     func, args, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
     own = (_copied(state), tuple(items or ()), tuple(pairs or ()), setter)
-    return Content("state", (func, args), own, None)
+    return Content("state", (func, _with_content(args)), own, None)
+
+
+def _with_content(value: Any, levels: int = _INNER_LEVELS) -> Any:
+    kind = type(value)
+    if not levels or kind not in (tuple, list, dict):
+        return value
+    items = value.items() if kind is dict else value
+    content = tuple([_with_content(each, levels - 1) for each in items])
+    return content if kind is tuple else Inner(value, content)
+
+
+def inner_of(value: Any) -> Iterator[Any]:
+    """The lists, dicts and sets that an object hands to what would make it again."""
+    if _way(value, type(value)) is _reduced and (content := take(value)).kind == "state":
+        yield from _containers((content.fixed[1], content.own[0]))
+
+
+def _containers(value: Any, levels: int = _INNER_LEVELS) -> Iterator[Any]:
+    kind = type(value)
+    if kind is Inner:
+        yield value.value
+        value = value.content
+    elif kind in (list, dict, set):
+        yield value
+    elif kind is not tuple:
+        return
+    if levels and kind is not set:
+        for each in value.values() if kind is dict else value:
+            yield from _containers(each, levels - 1)
 
 
 def _reduction(value: Any) -> Any:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import array
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from easyremote.serialize.by_value import Known
 from easyremote.serialize.graph.links import Links
 from easyremote.serialize.graph.shared import known
-from easyremote.serialize.graph.snapshots import Content, Way, take, take_view
+from easyremote.serialize.graph.snapshots import Content, Way, inner_of, take, take_view
 from easyremote.serialize.memory import Memories, is_array
 
 __all__ = ["Table"]
@@ -72,6 +73,39 @@ class Table:
         self.contents.update(contents)
         self.links.agree(self[key] for key in contents)
 
+    def given(self, start: int, changed: Collection[int]) -> bytes:
+        """What the new and the changed objects are made of; `adopt` takes it on the other side.
+
+        For each of them its number, how many containers it hands out, and the number of each of
+        these plus 1; 0 for one that is not shared.
+        """
+        found = array.array("I")
+        for number in [*changed, *range(start, len(self.objects))]:
+            inner = [self.numbers.get(id(each), -1) + 1 for each in inner_of(self.objects[number])]
+            if any(inner):
+                found.extend((number, len(inner), *inner))
+        return found.tobytes()
+
+    def adopt(self, given: bytes) -> None:
+        """Put what objects have kept in the place of what they were given.
+
+        An object may copy a list that it is made of. The list that came is of no use then: what can
+        change is the copy. Call it when nobody else holds what came, and before both sides agree.
+        """
+        left = iter(array.array("I", given))
+        for number in left:
+            numbers = [next(left) for _ in range(next(left))]
+            inner = list(inner_of(self.objects[number]))
+            for place, kept in zip(numbers, inner, strict=False):
+                if place and id(kept) not in self.numbers and len(numbers) == len(inner):
+                    self._replace_unused(place - 1, kept)
+
+    def _replace_unused(self, number: int, kept: Any) -> None:
+        if sys.getrefcount(self.objects[number]) <= _ALONE:
+            del self.numbers[id(self.objects[number])]
+            self.objects[number] = kept
+            self.numbers[id(kept)] = number
+
     def take(self, value: Any, ways: dict[type, Way]) -> Content:
         """A snapshot of the present state of one of them; `ways` as for `snapshots.take`."""
         whole = self.memories.whole(value) if is_array(value) else None
@@ -117,3 +151,8 @@ class Table:
     @property
     def has_holes(self) -> bool:
         return any(type(value) is _Hole for value in self.objects)
+
+
+_ONE: list[object] = [object()]
+#: What is counted of an object that only a list refers to.
+_ALONE = sys.getrefcount(_ONE[0])

@@ -39,6 +39,28 @@ class CountsReaders:
         return dict(vars(self))
 
 
+class Copies:
+    """It copies what it is made of, as the managers of pandas do."""
+
+    def __init__(self, first: list[Any], second: dict[str, Any], third: list[Any]) -> None:
+        self.parts = [*first], dict(second), [*third]
+
+    def __reduce__(self) -> Any:
+        return Copies, self.parts
+
+
+class Restores:
+    def __init__(self) -> None:
+        self.first: list[Any] = []
+        self.second: list[Any] = []
+
+    def __getstate__(self) -> Any:
+        return {"first": self.first, "inner": Copies([], {}, []), "second": self.second}
+
+    def __setstate__(self, state: Any) -> None:
+        self.first, self.second = [*state["first"]], [*state["second"]]
+
+
 class Slots:
     __slots__ = ("__dict__", "x", "y")
 
@@ -82,6 +104,32 @@ def test_a_new_variable_refers_to_what_is_there(here: Side, there: Side) -> None
     assert there.space["opt"].net is there.space["net"]
     assert there.space["net"].trained
     assert here.size < 500
+
+
+def test_what_an_object_has_copied_changes_with_its_own(here: Side, there: Side) -> None:
+    here.space.update(a=Copies([], {}, []), b=Copies([], {}, []), c=Restores(), d=[[], []])
+    here.sync(there)
+    for side, other in ((here, there), (there, here)) * 2:
+        space = side.space
+        space["a"].parts[0].append(1)
+        space["a"].parts[1]["k"] = space["d"]
+        space["b"].parts[2].append("b")
+        space["c"].second.append(2)
+        before = {name: id(value) for name, value in other.space.items()}
+        side.sync(other)
+        assert other.space["a"].parts == space["a"].parts
+        assert other.space["a"].parts[1]["k"] is other.space["d"]
+        assert other.space["b"].parts == space["b"].parts
+        assert (other.space["c"].first, other.space["c"].second) == ([], space["c"].second)
+        assert before == {name: id(value) for name, value in other.space.items()}
+
+
+def test_what_an_object_has_made_of_it_is_sent_anew(here: Side, there: Side) -> None:
+    here.space["a"] = [Copies([[1]], {}, [])]
+    here.sync(there)
+    there.space["a"][0].parts[0][:] = [[2], [3]]
+    there.sync(here)
+    assert here.space["a"][0].parts[0] == [[2], [3]]
 
 
 CHANGES: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
