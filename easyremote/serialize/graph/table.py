@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import operator
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -101,7 +102,8 @@ class Table:
                     self._replace_unused(place - 1, kept)
 
     def _replace_unused(self, number: int, kept: Any) -> None:
-        if sys.getrefcount(self.objects[number]) <= _ALONE:
+        is_unused = sys.getrefcount(self.objects[number]) <= _ALONE
+        if is_unused and _is_copy(kept, self.objects[number]):
             del self.numbers[id(self.objects[number])]
             self.objects[number] = kept
             self.numbers[id(kept)] = number
@@ -151,6 +153,15 @@ class Table:
     @property
     def has_holes(self) -> bool:
         return any(type(value) is _Hole for value in self.objects)
+
+
+def _is_copy(kept: Any, came: Any) -> bool:
+    """Whether one container holds the same objects as another one, in the same order."""
+    if type(kept) is not type(came) or len(kept) != len(came):
+        return False
+    if type(kept) is dict:
+        return all(map(operator.is_, kept, came)) and _is_copy([*kept.values()], [*came.values()])
+    return bool(kept == came) if type(kept) is set else all(map(operator.is_, kept, came))
 
 
 _ONE: list[object] = [object()]
