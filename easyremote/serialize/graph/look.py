@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from easyremote.serialize.graph.changes import Change, NotInPlace, Same, change_of, comparison
-from easyremote.serialize.graph.snapshots import Content, Way, take
+from easyremote.serialize.graph.snapshots import Content, Way, inner_of, take
 from easyremote.serialize.graph.table import Table
 
 __all__ = ["Look"]
@@ -59,17 +59,32 @@ class Look:
                 self._compare_one(table, key, same, ways)
 
     def _compare_one(self, table: Table, key: int, same: Same, ways: dict[type, Way]) -> None:
+        if key in self.replaced:
+            return
         value = table[key]
         if key not in self.fresh:
             self.fresh[key] = table.take(value, ways)
         try:
             change = change_of(value, table.contents[key], self.fresh[key], same)
         except NotInPlace:
-            self.replaced.add(key)
-            self.changes.pop(key, None)
+            self._replace(table, value, same)
             return
         if change is not None:
             self.changes[key] = change
+
+    def _replace(self, table: Table, value: object, same: Same) -> None:
+        """Send an object anew, with the changed containers that it is made of.
+
+        What makes it again on the other side has to find these as they are now.
+        """
+        self.replaced.add(id(value))
+        self.changes.pop(id(value), None)
+        for inner in inner_of(value):
+            key = id(inner)
+            if key in table.numbers and key not in self.replaced:
+                if change_of(inner, table.contents[key], table.take(inner, {}), same) is not None:
+                    self.replaced.add(key)
+                    self.changes.pop(key, None)
 
     def told(self, names: Iterable[str]) -> set[int]:
         """The ids of the objects to tell of with these variables."""
