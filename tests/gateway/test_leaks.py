@@ -35,7 +35,7 @@ def count():
         "descriptors": len(os.listdir("/proc/self/fd")),
         # Not those of the loop's pool: it keeps up to a few of them, and starts them when it needs.
         "threads": sum(
-            not each.name.startswith(("asyncio_", "ThreadPoolExecutor"))
+            not each.name.startswith(("asyncio_", "uvloop_", "ThreadPoolExecutor"))
             for each in threading.enumerate()
         ),
         "tasks": len(asyncio.all_tasks(server._loop)),
