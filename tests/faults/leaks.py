@@ -162,7 +162,7 @@ class _Own:
 
 def _is_shared(thread: threading.Thread) -> bool:
     """Whether it is the one thread of all clients, of its loop's pool, or of a gateway's log."""
-    return thread.name.startswith((CLIENTS, "asyncio_", "gateway-log"))
+    return thread.name.startswith((CLIENTS, "asyncio_", "uvloop_", "gateway-log"))
 
 
 def _pids(scene: Scene) -> dict[str, int]:
