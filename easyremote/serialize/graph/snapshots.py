@@ -54,8 +54,8 @@ class Inner(NamedTuple):
     content: tuple[Any, ...]
 
 
-#: So deep are lists in lists looked into.
-_INNER_LEVELS = 4
+#: So deep are lists in lists looked into, and only into those of so many items at the most.
+_INNER_LEVELS, _INNER_ITEMS = 4, 1000
 
 #: What is not compared: it can't change, or nobody can tell.
 CONSTANT = Content("constant", None, None, None)
@@ -221,8 +221,9 @@ def _with_content(value: Any, levels: int = _INNER_LEVELS) -> Any:
     kind = type(value)
     if not levels or kind not in (tuple, list, dict):
         return value
-    items = value.items() if kind is dict else value
-    content = tuple([_with_content(each, levels - 1) for each in items])
+    content = tuple(value.items() if kind is dict else value)
+    if len(content) <= _INNER_ITEMS:
+        content = tuple([_with_content(each, levels - 1) for each in content])
     return content if kind is tuple else Inner(value, content)
 
 
@@ -241,7 +242,7 @@ def _containers(value: Any, levels: int = _INNER_LEVELS) -> Iterator[Any]:
         yield value
     elif kind is not tuple:
         return
-    if levels and kind is not set:
+    if levels and kind is not set and len(value) <= _INNER_ITEMS:
         for each in value.values() if kind is dict else value:
             yield from _containers(each, levels - 1)
 
