@@ -21,7 +21,15 @@ from contextlib import ExitStack
 import click
 
 from tests.benchmarks import ours, scheduling
-from tests.benchmarks.serving import Served, free_port, line, put_on_cores, python, resident_mb
+from tests.benchmarks.serving import (
+    APART,
+    Served,
+    free_port,
+    line,
+    put_on_cores,
+    python,
+    resident_mb,
+)
 
 Figures = dict[str, float]
 
@@ -83,8 +91,7 @@ CLIENTS = 8
 
 
 def measure_relay() -> Figures:
-    found = _relay({})
-    apart = _relay({"gateway": {0}, "node": {1}, "client": {1}})  # as in `ours.apart`
+    found, apart = _relay({}), _relay(APART)
     return found | {"apart_p50_ms": apart["call_p50_ms"], "apart_p99_ms": apart["call_p99_ms"]}
 
 

@@ -19,6 +19,7 @@ from easyremote.client.job import RemoteJob
 from easyremote.client.session import Session
 from tests.benchmarks.measure import add_one, each, latency, total
 from tests.benchmarks.serving import (
+    APART,
     Served,
     cpu_share,
     line,
@@ -184,17 +185,12 @@ def _call_steadily(client: Client, ended: threading.Event) -> None:
 
 
 def apart() -> dict[str, float]:
-    """The no-op call, with the gateway on one core, client and node on the other.
-
-    On one machine the kernel may keep all processes of the bare relay on one core, where it costs
-    next to nothing to wake one that waits. In use they are on machines of their own.
-    """
+    """The no-op call, with the processes on cores as in `APART`."""
     cores = os.sched_getaffinity(0)
     with serve() as served, Client() as client:
         client.execute("nothing")  # all threads are there
-        put_on_cores(served.processes["gateway"], {0})
-        put_on_cores(served.processes["node"], {1})
-        put_on_cores(os.getpid(), {1})
+        for role, pid in {**served.processes, "client": os.getpid()}.items():
+            put_on_cores(pid, APART[role])
         try:
             times = each(lambda: client.execute("nothing"), 2000, 100)
         finally:

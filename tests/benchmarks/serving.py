@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 import psutil
 
 LIMIT = 120.0
+#: The gateway on one core, both ends on the other. On one machine the kernel may keep all processes
+#: of the bare relay on one core, where it costs next to nothing to wake one that waits. In use they
+#: are on machines of their own.
+APART = {"gateway": {0}, "node": {1}, "client": {1}}
 
 
 @dataclass

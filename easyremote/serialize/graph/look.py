@@ -67,24 +67,17 @@ class Look:
         try:
             change = change_of(value, table.contents[key], self.fresh[key], same)
         except NotInPlace:
-            self._replace(table, value, same)
+            self.replaced.add(key)
+            self.changes.pop(key, None)
+            # What makes it again on the other side has to find what it is made of as that is now.
+            for inner in map(id, inner_of(value)):
+                if inner in table.numbers:
+                    self._compare_one(table, inner, same, ways)
+                    if self.changes.pop(inner, None) is not None:
+                        self.replaced.add(inner)
             return
         if change is not None:
             self.changes[key] = change
-
-    def _replace(self, table: Table, value: object, same: Same) -> None:
-        """Send an object anew, with the changed containers that it is made of.
-
-        What makes it again on the other side has to find these as they are now.
-        """
-        self.replaced.add(id(value))
-        self.changes.pop(id(value), None)
-        for inner in inner_of(value):
-            key = id(inner)
-            if key in table.numbers and key not in self.replaced:
-                if change_of(inner, table.contents[key], table.take(inner, {}), same) is not None:
-                    self.replaced.add(key)
-                    self.changes.pop(key, None)
 
     def told(self, names: Iterable[str]) -> set[int]:
         """The ids of the objects to tell of with these variables."""
